@@ -1,0 +1,215 @@
+"""The engine's build-time choices, and what follows from them."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from summand.isa.errors import ConfigError
+
+__all__ = ["EngineConfig"]
+
+
+@dataclass(frozen=True)
+class _Range:
+    """What one field may be."""
+
+    low: int
+    high: int
+    power_of_two: bool = False
+
+    def check(self, name: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigError(f"{name} must be a whole number, not {value!r}")
+        if not self.low <= value <= self.high:
+            raise ConfigError(f"{name} must be {self.low} to {self.high}, not {value}")
+        if self.power_of_two and value & (value - 1):
+            raise ConfigError(f"{name} must be a power of two, not {value}")
+
+
+_RANGES = {
+    "rows": _Range(1, 64),
+    "cols": _Range(1, 64, power_of_two=True),
+    "depth": _Range(8, 256, power_of_two=True),
+    "stream_bits": _Range(32, 512, power_of_two=True),
+    "act_bits": _Range(4, 10),
+    "acc_bits": _Range(16, 32),
+    "acc_depth": _Range(16, 16384, power_of_two=True),
+    "act_depth": _Range(2, 4096, power_of_two=True),
+    "requant_depth": _Range(16, 4096, power_of_two=True),
+    "table_share": _Range(1, 16, power_of_two=True),
+    "shift": _Range(0, 8),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Sizes of one engine. Every field is a build-time choice; the rest follows.
+
+    Parameters
+    ----------
+    rows : int
+        Tokens computed in parallel, 1 to 64. All rows share each plane word.
+    cols : int
+        Output features computed in parallel, a power of two, 1 to 64.
+    depth : int
+        Input features in one K-slice, a power of two, 8 to 256.
+    stream_bits : int
+        Width of the input and output streams, a power of two, 32 to 512.
+    act_bits : int
+        Width of an activation, 4 to 10.
+    acc_bits : int
+        Width of an accumulator, 16 to 32. Wraps; the compiler proves that it cannot.
+    acc_depth : int
+        Accumulators of one column, a power of two: ``acc_depth * cols`` outputs are held a row.
+    act_depth : int
+        K-slices of activations held a row, a power of two.
+    requant_depth : int
+        Output features one REQUANTISE may name, a power of two.
+    table_share : int
+        Look-up tables filled in turn by one writer: fewer writers, longer loads.
+    shift : int
+        How far a segment's shift flag moves the accumulators to the left; 0 builds no shifter.
+    """
+
+    rows: int = 1
+    cols: int = 4
+    depth: int = 64
+    stream_bits: int = 256
+    act_bits: int = 8
+    acc_bits: int = 32
+    acc_depth: int = 1024
+    act_depth: int = 64
+    requant_depth: int = 256
+    table_share: int = 1
+    shift: int = 0
+
+    def __post_init__(self):
+        for name, allowed in _RANGES.items():
+            allowed.check(name, getattr(self, name))
+        if self.plane_bits < self.stream_bits:
+            raise ConfigError(
+                f"cols * depth ({self.plane_bits}) must be at least stream_bits "
+                f"({self.stream_bits}); raise cols or depth, or narrow the stream"
+            )
+        if self.depth * self.elem_bits < self.stream_bits:
+            raise ConfigError(
+                f"depth ({self.depth}) must be at least the {self.beat_elems} activations of one "
+                f"beat; raise depth or narrow the stream"
+            )
+        if self.table_share > self.depth // 4:
+            raise ConfigError(
+                f"table_share ({self.table_share}) exceeds the {self.depth // 4} tables of a column"
+            )
+        if self.requant_depth < self.cols:
+            raise ConfigError(
+                f"requant_depth ({self.requant_depth}) must be at least cols ({self.cols})"
+            )
+        if self.slice_sum_bits > self.acc_bits:
+            raise ConfigError(
+                f"acc_bits ({self.acc_bits}) must hold one slice's {self.slice_sum_bits}-bit sum; "
+                f"raise acc_bits, or lower depth or act_bits"
+            )
+
+    @property
+    def plane_bits(self) -> int:
+        """Bits of a plane word: one bit of ``depth`` weights for each of ``cols`` outputs."""
+        return self.cols * self.depth
+
+    @property
+    def plane_beats(self) -> int:
+        """Stream beats that make a plane word."""
+        return self.plane_bits // self.stream_bits
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of a stream beat."""
+        return self.stream_bits // 8
+
+    @property
+    def header_beats(self) -> int:
+        """Beats of a command or packet header (16 bytes, padded)."""
+        return max(1, 128 // self.stream_bits)
+
+    @property
+    def elem_bits(self) -> int:
+        """Bits an activation takes in the stream: 8 or 16."""
+        return 8 if self.act_bits <= 8 else 16
+
+    @property
+    def beat_elems(self) -> int:
+        """Activations in a beat, and in a word of the activation memory."""
+        return self.stream_bits // self.elem_bits
+
+    @property
+    def slice_words(self) -> int:
+        """Words of activation memory (and beats of a LOAD) in one K-slice of one row."""
+        return self.depth // self.beat_elems
+
+    @property
+    def tables(self) -> int:
+        """Look-up tables in a column: one for every four activations of a slice."""
+        return self.depth // 4
+
+    @property
+    def table_cycles(self) -> int:
+        """Cycles that fill a column's tables: 15 entries each, entry 0 being always 0."""
+        return 15 * self.table_share
+
+    @property
+    def slice_sum_bits(self) -> int:
+        """Width that holds one slice's sum at 8 planes."""
+        return self.act_bits + 8 + (self.depth - 1).bit_length()
+
+    @property
+    def act_min(self) -> int:
+        """Smallest activation."""
+        return -(1 << (self.act_bits - 1))
+
+    @property
+    def act_max(self) -> int:
+        """Largest activation."""
+        return (1 << (self.act_bits - 1)) - 1
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that name this configuration, the same in every process and version."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Return the fields as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, raw: Any) -> "EngineConfig":
+        """Build a configuration, refusing fields it does not have."""
+        if not isinstance(raw, dict):
+            raise ConfigError(f"an engine configuration is a JSON object, not {type(raw).__name__}")
+        known = {f.name for f in dataclasses.fields(cls)}
+        if extra := sorted(raw.keys() - known):
+            raise ConfigError(
+                f"an engine configuration has no {', '.join(extra)}; it has {', '.join(sorted(known))}"
+            )
+        return cls(**raw)
+
+    @classmethod
+    def from_json(cls, text: str) -> "EngineConfig":
+        """Parse JSON text."""
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise ConfigError(f"not JSON: {e}") from None
+        return cls.from_dict(raw)
+
+    @classmethod
+    def load(cls, path: Path) -> "EngineConfig":
+        """Read a JSON file; errors name the file."""
+        try:
+            return cls.from_json(path.read_text())
+        except (OSError, UnicodeDecodeError) as e:
+            raise ConfigError(f"cannot read {path}: {e}") from None
+        except ConfigError as e:
+            raise ConfigError(f"{path}: {e}") from None

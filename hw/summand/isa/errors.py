@@ -1,0 +1,71 @@
+"""What can be wrong: errors for people, and error codes on the wire."""
+
+import enum
+
+__all__ = ["ConfigError", "ErrorCode", "StreamError", "SummandError"]
+
+
+class SummandError(Exception):
+    """Something a user can put right; the text names the cause and the remedy."""
+
+
+class ConfigError(SummandError, ValueError):
+    """A configuration that cannot exist."""
+
+
+class ErrorCode(enum.IntEnum):
+    """Why an engine stopped, as in byte 1 of a STATUS packet and in the STATUS register.
+
+    The golden model and the gateware check in this order and report the first that fails.
+    """
+
+    OK = 0
+    #: The eight header half-words do not fold to :data:`~summand.isa.ops.CHECK`.
+    CHECK = 1
+    #: No such operation.
+    OP = 2
+    #: A reserved field or flag is set, or the operation needs a feature this engine lacks.
+    RESERVED = 3
+    #: Token rows are 0 or more than the engine's.
+    ROWS = 4
+    #: Activation slices are none or reach beyond the activation memory.
+    ACTIVATIONS = 5
+    #: Output tiles are none or reach beyond the accumulators.
+    TILES = 6
+    #: Segments are none or too many, or a segment has planes outside 1 to 8.
+    SEGMENTS = 7
+    #: A requantise parameter is out of range: shift outside 1 to 47, or its pad byte is set.
+    REQUANTISE = 8
+    #: The length field is not what the command needs.
+    LENGTH = 9
+
+    @property
+    def cause(self) -> str:
+        """A sentence for people: what was wrong with the command."""
+        return _CAUSES[self]
+
+
+_CAUSES = {
+    ErrorCode.OK: "no error",
+    ErrorCode.CHECK: "a header's checksum does not match; the stream was corrupted or cut short",
+    ErrorCode.OP: "a header names an operation that does not exist",
+    ErrorCode.RESERVED: "a command sets a reserved field or uses a feature this engine lacks",
+    ErrorCode.ROWS: "a command addresses more token rows than the engine has, or none",
+    ErrorCode.ACTIVATIONS: "a command reaches beyond the activation memory, or names no slice",
+    ErrorCode.TILES: "a command reaches beyond the accumulators, or names no tile",
+    ErrorCode.SEGMENTS: "a GEMM has no segment, too many, or one with planes outside 1 to 8",
+    ErrorCode.REQUANTISE: "a requantise parameter is out of range",
+    ErrorCode.LENGTH: "a header's length is not what its command needs",
+}
+
+
+class StreamError(SummandError):
+    """An engine refused a command; ``code`` says why and ``command`` which, counted from 0."""
+
+    def __init__(self, code: ErrorCode, command: int):
+        self.code = code
+        self.command = command
+        super().__init__(
+            f"the engine stopped at command {command} with error {code.value} ({code.name}): "
+            f"{code.cause}; reset the device and send the stream again"
+        )

@@ -1,0 +1,71 @@
+"""The register map, as data: gateware, C header, manual and driver read it from here."""
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["IDENTITY", "REGISTERS", "STREAM_VERSION", "Access", "Register", "register"]
+
+#: ``SMND`` in ASCII, little-endian.
+IDENTITY = int.from_bytes(b"SMND", "little")
+
+#: Version of the stream and of this map.
+STREAM_VERSION = 1
+
+
+class Access(enum.Enum):
+    """What the bus may do to a register."""
+
+    RO = "read only"
+    #: Writing 1 to bit 0 starts an action; reads give 0.
+    PULSE = "write 1 to act"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """A 32-bit register at a byte offset."""
+
+    name: str
+    offset: int
+    access: Access
+    doc: str
+
+
+def _map() -> tuple[Register, ...]:
+    described = (
+        ("identity", Access.RO, "0x444e4d53, ASCII SMND."),
+        ("version", Access.RO, "Version of the stream format and of this map."),
+        ("digest_lo", Access.RO, "Configuration digest, bits 31 to 0."),
+        ("digest_hi", Access.RO, "Configuration digest, bits 63 to 32."),
+        (
+            "reset",
+            Access.PULSE,
+            "Soft reset: drops the command in progress and all output, clears status and counters. "
+            "Accumulators and activations are undefined after it.",
+        ),
+        (
+            "status",
+            Access.RO,
+            "Bit 0: busy. Bits 15 to 8: error code, held until reset.",
+        ),
+        ("commands", Access.RO, "Commands started since reset."),
+        ("cycles", Access.RO, "Clock cycles since reset."),
+        ("work", Access.RO, "Cycles in which a plane word entered the array."),
+        ("load", Access.RO, "Cycles that took a payload beat which is no weight."),
+        ("header", Access.RO, "Cycles that took or decoded a header or a segment table."),
+        ("stream", Access.RO, "Cycles that waited for the input stream."),
+        ("table", Access.RO, "Cycles in which plane words waited for look-up tables."),
+        ("drain", Access.RO, "Cycles in which a command waited for results to leave."),
+        ("output", Access.RO, "The same, while the output stream was blocked."),
+    )
+    return tuple(
+        Register(name=name, offset=4 * i, access=access, doc=doc)
+        for i, (name, access, doc) in enumerate(described)
+    )
+
+
+REGISTERS = _map()
+
+
+def register(name: str) -> Register:
+    """Return the register called ``name``."""
+    return next(r for r in REGISTERS if r.name == name)
