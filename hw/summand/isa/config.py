@@ -191,7 +191,8 @@ class EngineConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if extra := sorted(raw.keys() - known):
             raise ConfigError(
-                f"an engine configuration has no {', '.join(extra)}; it has {', '.join(sorted(known))}"
+                f"an engine configuration has no {', '.join(extra)}; "
+                f"it has {', '.join(sorted(known))}"
             )
         return cls(**raw)
 
