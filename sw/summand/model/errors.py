@@ -1,0 +1,13 @@
+"""What can be wrong with a Summand model."""
+
+from summand.isa import SummandError
+
+__all__ = ["LayerError", "ModelError"]
+
+
+class LayerError(SummandError, ValueError):
+    """A compressed layer that cannot exist; the text names the layer, field, value and remedy."""
+
+
+class ModelError(SummandError):
+    """A Summand model that cannot be read or written; the text names the file and the remedy."""
