@@ -99,9 +99,10 @@ class EngineConfig:
                 f"depth ({self.depth}) must be at least the {self.beat_elems} activations of one "
                 f"beat; raise depth or narrow the stream"
             )
-        if self.table_share > self.depth // 4:
+        if self.table_share > self.slice_words:
             raise ConfigError(
-                f"table_share ({self.table_share}) exceeds the {self.depth // 4} tables of a column"
+                f"table_share ({self.table_share}) must be at most the {self.slice_words} beats "
+                f"of a slice; lower it, raise depth or narrow the stream"
             )
         if self.requant_depth < self.cols:
             raise ConfigError(

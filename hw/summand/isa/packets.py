@@ -58,7 +58,7 @@ class Counters:
     cycles : int
         All of them.
     work : int
-        A plane word entered the array.
+        A beat of plane words was taken.
     load : int
         A payload beat that is no weight was taken: activations, requantise parameters.
     header : int
@@ -66,7 +66,7 @@ class Counters:
     stream : int
         Nothing arrived on the input stream.
     table : int
-        Plane words waited for look-up tables.
+        Plane words, or the end of a walk, waited for look-up tables.
     drain : int
         A command waited for results to leave the accumulators.
     output : int

@@ -39,8 +39,10 @@ def _map() -> tuple[Register, ...]:
         (
             "reset",
             Access.PULSE,
-            "Soft reset: drops the command in progress and all output, clears status and counters. "
-            "Accumulators and activations are undefined after it.",
+            (
+                "Soft reset: drops the command in progress and all output, clears status and "
+                "counters. Accumulators and activations are undefined after it."
+            ),
         ),
         (
             "status",
@@ -49,7 +51,7 @@ def _map() -> tuple[Register, ...]:
         ),
         ("commands", Access.RO, "Commands started since reset."),
         ("cycles", Access.RO, "Clock cycles since reset."),
-        ("work", Access.RO, "Cycles in which a plane word entered the array."),
+        ("work", Access.RO, "Cycles that took a beat of plane words."),
         ("load", Access.RO, "Cycles that took a payload beat which is no weight."),
         ("header", Access.RO, "Cycles that took or decoded a header or a segment table."),
         ("stream", Access.RO, "Cycles that waited for the input stream."),
