@@ -1,0 +1,80 @@
+"""Plane words decoded to matrices, and a memory of those decoded before."""
+
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.isa import EngineConfig
+from summand.isa.ops import Segment
+from summand.isa.planes import unpack_planes
+
+__all__ = ["WeightCache", "decode_walk"]
+
+
+def decode_walk(
+    words: bytes, slices: int, segments: tuple[Segment, ...], config: EngineConfig
+) -> npt.NDArray[np.float32]:
+    """Decode the plane words of a GEMM.
+
+    Returns float32 of shape ``[slices * depth, features]``: whole numbers, the segments side by
+    side in the order of the table, ``tiles * cols`` columns each.
+    """
+    raw = np.frombuffer(words, np.uint8).reshape(slices, -1, config.plane_bits // 8)
+    features = sum(s.tiles for s in segments) * config.cols
+    out = np.empty((slices * config.depth, features), np.float32)
+    word = column = 0
+    for s in segments:
+        part = raw[:, word : word + s.words].reshape(slices, s.tiles, s.planes, -1)
+        width = s.tiles * config.cols
+        out[:, column : column + width] = unpack_planes(part, config)
+        word, column = word + s.words, column + width
+    return out
+
+
+_Key = tuple[bytes, int, tuple[tuple[int, int], ...]]
+
+
+class WeightCache:
+    """Decoded walks, the least recently used dropped first.
+
+    The key is the plane words' content; where the caller sends the same ``bytes`` object again, as
+    the runtime does for every token, finding it costs nothing, because ``bytes`` remember their
+    hash and equality begins with identity.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        The engine whose words they are.
+    limit_bytes : int
+        Most that the words and matrices held may take together. 0 holds none.
+    """
+
+    def __init__(self, config: EngineConfig, limit_bytes: int):
+        self._config = config
+        self._limit = limit_bytes
+        self._held: OrderedDict[_Key, npt.NDArray[np.float32]] = OrderedDict()
+        self._size = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What the words and matrices held take now."""
+        return self._size
+
+    def get(
+        self, words: bytes, slices: int, segments: tuple[Segment, ...]
+    ) -> npt.NDArray[np.float32]:
+        """Return :func:`decode_walk` of the arguments; the array must not be changed."""
+        key = (words, slices, tuple((s.tiles, s.planes) for s in segments))
+        found = self._held.get(key)
+        if found is not None:
+            self._held.move_to_end(key)
+            return found
+        matrix = decode_walk(words, slices, segments, self._config)
+        if len(words) + matrix.nbytes <= self._limit:
+            self._held[key] = matrix
+            self._size += len(words) + matrix.nbytes
+            while self._size > self._limit:
+                (old, *_), dropped = self._held.popitem(last=False)
+                self._size -= len(old) + dropped.nbytes
+        return matrix
