@@ -1,0 +1,318 @@
+"""Sends programs to a device, checks every answer, and recovers when one is wrong."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.isa import EngineConfig, ErrorCode, StreamError
+from summand.isa.ops import fence
+from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.isa.registers import IDENTITY, STREAM_VERSION
+from summand.runtime.device import Device
+from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.program import Program
+
+__all__ = ["Driver", "Result", "Usage"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Beats that even a slow simulator or link takes in a second: 32 bytes each make 320 kB/s.
+_SLOW_BEATS_PER_S = 10_000
+
+#: Attempts to bring a device back.
+_RESETS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one or more calls cost.
+
+    Parameters
+    ----------
+    calls : int
+        Program runs.
+    tokens : int
+        Tokens computed.
+    beats : int
+        Input stream beats, all commands and their payloads.
+    stream_bits : int
+        The same in bits.
+    plane_words : int
+        Plane words sent.
+    macs : int
+        Multiplications that the layers stand for, padding left out.
+    counters : Counters
+        The engine's cycles by cause; all zero from a device that does not count.
+    """
+
+    calls: int = 0
+    tokens: int = 0
+    beats: int = 0
+    stream_bits: int = 0
+    plane_words: int = 0
+    macs: int = 0
+    counters: Counters = field(default_factory=Counters)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{n: getattr(self, n) + getattr(other, n) for n in self.__dict__})
+
+    @property
+    def work_share(self) -> float | None:
+        """Share of the cycles in which a plane word entered the array; None if none counted."""
+        return self.counters.work / self.counters.cycles if self.counters.cycles else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Accumulators of a call, int32 of shape ``[M, N]`` per layer, and what they cost."""
+
+    outputs: tuple[npt.NDArray[np.int32], ...]
+    usage: Usage
+
+
+class Driver:
+    """Runs programs on a device.
+
+    Every answer is checked: kind, tag, command, length, status. After a failure the next call
+    resets the device first, so that one bad call does not spoil the ones after it.
+
+    Parameters
+    ----------
+    device : Device
+        Owned from here on: :meth:`close` closes it.
+    timeout_s : float
+        Seconds without an answer, on top of what the stream sent may take on a slow device.
+
+    Raises
+    ------
+    WrongEngineError
+        If the device's registers show another identity, version or configuration.
+    """
+
+    def __init__(self, device: Device, *, timeout_s: float = 60.0):
+        self._device = device
+        self._timeout_s = timeout_s
+        #: Cost of all calls by program name.
+        self.usage: dict[str, Usage] = {}
+        self._commands = 0
+        self._counters = Counters()
+        self._check_registers()
+        self._clean = False  # whatever it did before, it starts from reset
+
+    @property
+    def config(self) -> EngineConfig:
+        """The engine's configuration."""
+        return self._device.config
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the device."""
+        self._device.close()
+
+    def _check_registers(self) -> None:
+        read = self._device.read_register
+        identity, version = read("identity"), read("version")
+        if identity != IDENTITY:
+            raise WrongEngineError(
+                f"the device is no Summand engine: its identity register is {identity:#010x}, "
+                f"not {IDENTITY:#010x}; check the address and that the bitstream is loaded"
+            )
+        if version != STREAM_VERSION:
+            raise WrongEngineError(
+                f"the engine speaks version {version} of the stream, this runtime version "
+                f"{STREAM_VERSION}; generate it again with this release"
+            )
+        digest = f"{read('digest_hi') << 32 | read('digest_lo'):016x}"
+        if digest != self.config.digest:
+            raise WrongEngineError(
+                f"the engine's configuration digest is {digest}, that of the configuration given "
+                f"{self.config.digest}; give the configuration that it was generated from"
+            )
+
+    def run(self, program: Program, xq: npt.NDArray[np.integer]) -> Result:
+        """Compute a program for tokens.
+
+        Parameters
+        ----------
+        program : Program
+            Compiled for this engine.
+        xq : integer array, shape ``[M, K]``
+            Within ``act_bits``, two's complement. Any M; it is cut into batches of ``rows``.
+
+        Raises
+        ------
+        CompileError
+            If the program was made for another engine, or the tokens do not fit it.
+        StreamError
+            If the engine reports an error.
+        DeviceTimeout
+            If it does not answer.
+        DeviceError
+            If it answers what it should not.
+        """
+        self._check_call(program, xq)
+        if not self._clean:
+            self.reset()
+        self._clean = False
+        try:
+            result = self._run(program, xq)
+        except (StreamError, DeviceError) as e:
+            e.add_note(f"while computing {program.name}")
+            raise
+        self._clean = True
+        name = program.name
+        self.usage[name] = self.usage.get(name, Usage()) + result.usage
+        return result
+
+    def _check_call(self, program: Program, xq: npt.NDArray[np.integer]) -> None:
+        config = self.config
+        if program.config != config:
+            raise CompileError(
+                f"{program.name} was compiled for engine {program.config.digest}, not for this "
+                f"one, {config.digest}; compile it again"
+            )
+        if xq.ndim != 2 or xq.shape[1] != program.in_features:
+            raise CompileError(
+                f"{program.name}: activations must be of shape (tokens, {program.in_features}), "
+                f"not {xq.shape}"
+            )
+        if xq.size and (xq.min() < config.act_min or xq.max() > config.act_max):
+            raise CompileError(
+                f"{program.name}: activations must be {config.act_min} to {config.act_max}, "
+                f"not {xq.min()} to {xq.max()}"
+            )
+
+    def _run(self, program: Program, xq: npt.NDArray[np.integer]) -> Result:
+        outputs = tuple(np.empty((len(xq), o.features), np.int32) for o in program.outputs)
+        beats = 0
+        for start, rows in self._batches(program, len(xq)):
+            batch = slice(start, start + rows)
+            chunks = program.chunks(xq[batch], self._commands)
+            sent = sum(map(len, chunks)) // self.config.beat_bytes
+            self._device.write(chunks)
+            for index, store in program.stores:
+                payload = self._packet(
+                    kind=Kind.DATA,
+                    command=self._commands + index,
+                    nbytes=program.result_bytes(store, rows),
+                    sent=sent,
+                )
+                program.place(store, payload, [o[batch] for o in outputs])
+            self._commands += len(program.steps)
+            beats += sent
+        counters, fence_beats = self._fence()
+        usage = Usage(
+            calls=1,
+            tokens=len(xq),
+            beats=beats + fence_beats,
+            stream_bits=(beats + fence_beats) * self.config.stream_bits,
+            plane_words=program.plane_words * len(program.batches(len(xq))),
+            macs=program.macs * len(xq),
+            counters=counters,
+        )
+        return Result(outputs, usage)
+
+    @staticmethod
+    def _batches(program: Program, tokens: int) -> Iterator[tuple[int, int]]:
+        start = 0
+        for rows in program.batches(tokens):
+            yield start, rows
+            start += rows
+
+    def _fence(self) -> tuple[Counters, int]:
+        """Wait for everything; returns what was counted since the last fence, and beats sent."""
+        command = fence(self.config, tag=self._commands & 0xFFFF)
+        self._device.write([command])
+        payload = self._packet(
+            kind=Kind.STATUS,
+            command=self._commands,
+            nbytes=status_packet_bytes(self.config),
+            sent=0,
+        )
+        self._commands += 1
+        now = Counters.decode(payload)
+        spent, self._counters = now.since(self._counters), now
+        return spent, len(command) // self.config.beat_bytes
+
+    def _packet(self, *, kind: Kind, command: int, nbytes: int, sent: int) -> bytes:
+        """Read the packet that answers a command; returns its payload."""
+        config = self.config
+        timeout_s = self._timeout_s + sent / _SLOW_BEATS_PER_S
+        head_bytes = config.header_beats * config.beat_bytes
+        raw = self._read(head_bytes, timeout_s, command)
+        try:
+            head = PacketHeader.decode(raw)
+        except ValueError as e:
+            raise DeviceError(
+                f"the device sent {raw[:16].hex()}, which is no packet: {e}"
+            ) from None
+        if head.kind is Kind.STATUS and head.status is not ErrorCode.OK:
+            raise StreamError(head.status, head.command)
+        expected = PacketHeader(
+            kind=kind,
+            status=ErrorCode.OK,
+            tag=command & 0xFFFF,
+            length=nbytes // config.beat_bytes - config.header_beats,
+            command=command & 0xFFFFFFFF,
+        )
+        if head != expected:
+            raise DeviceError(f"the device answered {_text(head)}, where {_text(expected)} was due")
+        return self._read(nbytes - head_bytes, timeout_s, command)
+
+    def _read(self, nbytes: int, timeout_s: float, command: int) -> bytes:
+        try:
+            return self._device.read(nbytes, timeout_s)
+        except TimeoutError as e:
+            status, at = (self._device.read_register(n) for n in ("status", "commands"))
+            raise DeviceTimeout(
+                f"no answer to command {command}: {e}. The engine has begun {at} commands and is "
+                f"{'busy' if status & 1 else 'idle'}, its error code is {status >> 8 & 0xFF}"
+            ) from None
+
+    def reset(self) -> None:
+        """Reset the engine, drop what is under way, and see that it answers.
+
+        Raises
+        ------
+        DeviceError
+            If it does not.
+        """
+        failure: DeviceError | StreamError | None = None
+        for attempt in range(_RESETS):
+            self._device.write_register("reset", 1)
+            self._drain()
+            self._commands, self._counters = 0, Counters()
+            try:
+                self._fence()
+            except (DeviceError, StreamError) as e:
+                _LOG.info("reset %d of %d failed: %s", attempt + 1, _RESETS, e)
+                failure = e
+                continue
+            self._clean = True
+            return
+        raise DeviceError(
+            f"the device does not come back after {_RESETS} resets: {failure}; restart it"
+        )
+
+    def _drain(self) -> None:
+        """Read away what left the engine before the reset."""
+        try:
+            while True:
+                self._device.read(self.config.beat_bytes, 0.0)
+        except TimeoutError:
+            pass
+
+
+def _text(head: PacketHeader) -> str:
+    return (
+        f"a {head.kind.name} packet of {head.length} beats with tag {head.tag} "
+        f"to command {head.command}"
+    )

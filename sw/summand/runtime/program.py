@@ -1,0 +1,173 @@
+"""A compiled group of layers: the commands that compute it, but for the activations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.isa import EngineConfig
+from summand.isa.ops import Segment, gemm, load, requantise, store
+from summand.isa.packets import data_packet_bytes
+from summand.runtime.tiling import Run
+
+__all__ = ["Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store"]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Send K-slices ``first`` to ``first + slices`` of the tokens to slice ``to_slice`` on."""
+
+    first: int
+    slices: int
+    to_slice: int
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """Walk ``slices`` activation slices from ``from_slice`` on over the segments' weights."""
+
+    from_slice: int
+    slices: int
+    segments: tuple[Segment, ...]
+    #: Plane words, the same object in every call: a device may cache what it makes of them.
+    weights: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Requantise:
+    """Turn accumulator tiles into activations; ``params`` is the padded payload."""
+
+    tile: int
+    tiles: int
+    to_slice: int
+    params: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Fetch accumulators from tile 0 on; ``runs`` says whose they are."""
+
+    tiles: int
+    runs: tuple[Run, ...]
+
+
+Step = Load | Gemm | Requantise | Store
+
+
+@dataclass(frozen=True)
+class Output:
+    """A layer's result: its name and output features."""
+
+    name: str
+    features: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What computes a group of layers on one engine, for up to ``config.rows`` tokens at a time.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine that it is made for.
+    in_features : int
+        K.
+    outputs : tuple of Output
+        The layers, in the order they were given.
+    steps : tuple of Step
+        One command each.
+    macs : int
+        Multiplications per token that the layers stand for, padding left out.
+    """
+
+    config: EngineConfig
+    in_features: int
+    outputs: tuple[Output, ...]
+    steps: tuple[Step, ...]
+    macs: int
+
+    @property
+    def name(self) -> str:
+        """Names the group, for people."""
+        first = self.outputs[0].name
+        if len(self.outputs) == 1:
+            return first
+        parent = first.rpartition(".")[0]
+        same = parent and all(o.name.rpartition(".")[0] == parent for o in self.outputs)
+        rest = (o.name.rpartition(".")[2] if same else o.name for o in self.outputs[1:])
+        return "+".join((first, *rest))
+
+    @property
+    def plane_words(self) -> int:
+        """Plane words of one batch of tokens."""
+        return sum(
+            step.slices * segment.words
+            for step in self.steps
+            if isinstance(step, Gemm)
+            for segment in step.segments
+        )
+
+    @property
+    def stores(self) -> tuple[tuple[int, Store], ...]:
+        """The STOREs, each with the index of its command."""
+        return tuple((i, s) for i, s in enumerate(self.steps) if isinstance(s, Store))
+
+    def batches(self, tokens: int) -> tuple[int, ...]:
+        """Return how many tokens go through the engine together, batch by batch."""
+        full, rest = divmod(tokens, self.config.rows)
+        return (self.config.rows,) * full + ((rest,) if rest else ())
+
+    def chunks(self, xq: npt.NDArray[np.integer], first_command: int = 0) -> list[bytes]:
+        """Return one batch's input stream.
+
+        Parameters
+        ----------
+        xq : integer array, shape ``[rows, K]``
+            1 to ``config.rows`` tokens within ``act_bits``, two's complement.
+        first_command : int
+            Index of the first command since reset; a STORE's tag is the low half of its own.
+        """
+        config, rows = self.config, len(xq)
+        depth = config.depth
+        slices = -(-self.in_features // depth)
+        padded = np.zeros((rows, slices * depth), np.dtype(f"<i{config.elem_bits // 8}"))
+        padded[:, : self.in_features] = xq
+        out: list[bytes] = []
+        for i, step in enumerate(self.steps):
+            match step:
+                case Load(first, count, to_slice):
+                    out.append(load(config, to_slice=to_slice, slices=count, rows=rows))
+                    out.append(padded[:, first * depth : (first + count) * depth].tobytes())
+                case Gemm(from_slice, count, segments, weights):
+                    out.append(gemm(config, from_slice=from_slice, slices=count, segments=segments))
+                    out.append(weights)
+                case Requantise(tile, tiles, to_slice, params):
+                    out.append(
+                        requantise(config, tile=tile, tiles=tiles, rows=rows, to_slice=to_slice)
+                    )
+                    out.append(params)
+                case Store(tiles, _):
+                    tag = (first_command + i) & 0xFFFF
+                    out.append(store(config, tile=0, tiles=tiles, rows=rows, tag=tag))
+        return out
+
+    def result_bytes(self, store: Store, rows: int) -> int:
+        """Return the size of the packet that answers a STORE."""
+        return data_packet_bytes(self.config, rows=rows, tiles=store.tiles)
+
+    def place(
+        self,
+        store: Store,
+        payload: bytes,
+        into: Sequence[npt.NDArray[np.int32]],
+    ) -> None:
+        """Copy a STORE's payload to the layers' accumulators, each of shape ``[rows, N]``."""
+        cols, rows = self.config.cols, len(into[0])
+        count = rows * store.tiles * cols
+        block = np.frombuffer(payload, "<i4", count).reshape(rows, store.tiles * cols)
+        for run in store.runs:
+            target = into[run.layer]
+            start = run.first * cols
+            width = min(run.tiles * cols, target.shape[1] - start)
+            target[:, start : start + width] = block[:, run.tile * cols :][:, :width]
