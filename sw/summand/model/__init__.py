@@ -1,6 +1,24 @@
 """Summand models: compressed layers, and the folder that keeps them."""
 
 from summand.model.errors import LayerError, ModelError
+from summand.model.folder import SummandModel, is_model
 from summand.model.layer import Dense, Layer, LowRank, quantise, requantise
+from summand.model.manifest import HostEntry, LayerEntry, Manifest
+from summand.model.writer import ModelWriter, check_destination
 
-__all__ = ["Dense", "Layer", "LayerError", "LowRank", "ModelError", "quantise", "requantise"]
+__all__ = [
+    "Dense",
+    "HostEntry",
+    "Layer",
+    "LayerEntry",
+    "LayerError",
+    "LowRank",
+    "Manifest",
+    "ModelError",
+    "ModelWriter",
+    "SummandModel",
+    "check_destination",
+    "is_model",
+    "quantise",
+    "requantise",
+]

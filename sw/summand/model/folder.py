@@ -1,0 +1,173 @@
+"""Reading a Summand model from its folder."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.model.errors import LayerError, ModelError
+from summand.model.layer import Dense, Layer, LowRank
+from summand.model.manifest import FORMAT, LayerEntry, Manifest
+from summand.model.packing import unpack
+
+__all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "sha256"]
+
+MANIFEST = "manifest.json"
+LAYERS = "layers.safetensors"
+HOST = "host.safetensors"
+
+_REDO = "copy the folder again, or compress the model again"
+
+
+def sha256(path: Path) -> str:
+    """Return the checksum of a file, read in pieces."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def is_model(path: Path) -> bool:
+    """Return whether a folder says that it is a Summand model, of any version, whole or not."""
+    try:
+        raw = json.loads((path / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and raw.get("format") == FORMAT
+
+
+class SummandModel:
+    """A Summand model in a folder; layers are read one by one, when asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    verify : bool
+        Compare every file's checksum first. Sizes are always compared.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, or of a newer version; the text names it.
+    """
+
+    def __init__(self, path: Path, *, verify: bool = True):
+        self.path = path
+        if not path.is_dir():
+            raise ModelError(f"{path} is not a folder; summand compress writes Summand models")
+        manifest = path / MANIFEST
+        try:
+            self.manifest = Manifest.from_json(manifest.read_text())
+        except FileNotFoundError:
+            raise ModelError(
+                f"{path} has no {MANIFEST}; it is no Summand model, or its writing was cut short"
+            ) from None
+        except (OSError, UnicodeDecodeError) as e:
+            raise ModelError(f"cannot read {manifest}: {e}; {_REDO}") from None
+        except ModelError as e:
+            raise ModelError(f"{manifest}: {e}") from None
+        self._entries = {entry.name: entry for entry in self.manifest.layers}
+        self._check_files(verify)
+
+    def _check_files(self, verify: bool) -> None:
+        for name in (LAYERS, HOST):
+            if name not in self.manifest.files:
+                raise ModelError(f"{self.path / MANIFEST}: files must list {name}; {_REDO}")
+        for name, entry in self.manifest.files.items():
+            if Path(name).name != name:
+                raise ModelError(f"{self.path / MANIFEST}: {name!r} in files is no file name")
+            file = self.path / name
+            try:
+                size = file.stat().st_size
+                if size != entry.bytes:
+                    raise ModelError(f"{file} must be {entry.bytes} bytes, not {size}; {_REDO}")
+                if verify and sha256(file) != entry.sha256:
+                    raise ModelError(
+                        f"{file} does not match its checksum in {MANIFEST}: damaged; {_REDO}"
+                    )
+            except OSError as e:
+                raise ModelError(f"cannot read {file}: {e.strerror}; {_REDO}") from None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the compressed layers, in the model's order."""
+        return tuple(self._entries)
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Layers that share an input; every layer is in exactly one group."""
+        return self.manifest.groups
+
+    @property
+    def host_file(self) -> Path:
+        """The safetensors file of everything that stays on the host."""
+        return self.path / HOST
+
+    def entry(self, name: str) -> LayerEntry:
+        """Return a layer's sizes without reading its weights."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise ModelError(
+                f"{self.path} has no layer {name!r}; its manifest lists them"
+            ) from None
+
+    def layer(self, name: str) -> Layer:
+        """Read one layer."""
+        return next(self._read([self.entry(name)]))
+
+    def layers(self) -> Iterator[Layer]:
+        """Read all layers, one at a time."""
+        return self._read(list(self._entries.values()))
+
+    def _read(self, entries: list[LayerEntry]) -> Iterator[Layer]:
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path / LAYERS
+        try:
+            with safe_open(path, framework="numpy") as file:
+                for entry in entries:
+                    yield _build(entry, file)
+        except (OSError, SafetensorError, LayerError, ValueError) as e:
+            raise ModelError(f"{path}: {e}; {_REDO}") from None
+
+
+def _build(entry: LayerEntry, file: Any) -> Layer:
+    """Make a layer from its tensors."""
+
+    def tensor(part: str) -> npt.NDArray[Any]:
+        return file.get_tensor(f"{entry.name}.{part}")
+
+    def matrix(part: str, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
+        try:
+            return unpack(tensor(part), bits, shape)
+        except ValueError as e:
+            raise ValueError(f"tensor {entry.name}.{part}: {e}") from None
+
+    k, n, rank = entry.in_features, entry.out_features, entry.rank
+    dense = low_rank = None
+    if entry.dense_bits:
+        dense = Dense(matrix("dense", entry.dense_bits, (k, n)), entry.dense_bits)
+    if rank:
+        low_rank = LowRank(
+            a=matrix("a", entry.a_bits, (k, rank)),
+            a_bits=entry.a_bits,
+            b=matrix("b", entry.b_bits, (rank, n)),
+            b_bits=entry.b_bits,
+            mult=tensor("mult"),
+            shift=tensor("shift"),
+        )
+    return Layer(
+        name=entry.name,
+        in_features=k,
+        out_features=n,
+        act_bits=entry.act_bits,
+        dense=dense,
+        low_rank=low_rank,
+        acc_shift=entry.acc_shift,
+        scale=tensor("scale"),
+        bias=tensor("bias") if entry.bias else None,
+    )

@@ -1,0 +1,176 @@
+"""The manifest of a Summand model: what the folder holds, as plain data."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+from summand.model.errors import ModelError
+
+__all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest"]
+
+FORMAT = "summand-model"
+
+#: Raised whenever an older reader would misread the folder.
+VERSION = 1
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """A file of the folder: its size and checksum."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostEntry:
+    """A module that stays on the host, and why."""
+
+    name: str
+    kind: str
+    reason: str
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEntry:
+    """A compressed layer's sizes.
+
+    ``dense_bits`` and ``rank`` are 0 where that summand is missing. ``bits`` counts the streamed
+    bits without padding; ``acc_bits`` is the accumulator that no activations can overflow;
+    ``error`` is the relative error of its output on the calibration text.
+    """
+
+    name: str
+    in_features: int
+    out_features: int
+    act_bits: int
+    dense_bits: int
+    rank: int
+    a_bits: int
+    b_bits: int
+    acc_shift: int
+    acc_bits: int
+    bias: bool
+    bits: int
+    error: float | None
+
+    @property
+    def weights(self) -> int:
+        """Weights of the layer before compression."""
+        return self.in_features * self.out_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything but tensors.
+
+    Parameters
+    ----------
+    source : mapping
+        Where the uncompressed model came from: ``kind``, and what that kind needs.
+    options : mapping
+        How it was compressed, calibration included.
+    layers : tuple of LayerEntry
+        In the order in which the model calls them.
+    groups : tuple of tuples of names
+        Layers that are fed by the same tensor; each layer is in exactly one.
+    host : tuple of HostEntry
+        What stays on the host.
+    aliases : mapping
+        Host tensors that are another one under a second name.
+    files : mapping
+        Every other file of the folder.
+    """
+
+    source: Mapping[str, Any]
+    options: Mapping[str, Any]
+    layers: tuple[LayerEntry, ...]
+    groups: tuple[tuple[str, ...], ...]
+    host: tuple[HostEntry, ...]
+    aliases: Mapping[str, str]
+    files: Mapping[str, FileEntry]
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``, sealed with a checksum of itself."""
+        raw = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps({**raw, "checksum": _seal(raw)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Parse and check the text; raises :class:`ModelError` without the file's name."""
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise ModelError(f"not JSON ({e}); compress the model again") from None
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise ModelError(f"format must be {FORMAT!r}; this is no Summand model")
+        version = raw.get("version")
+        if not isinstance(version, int) or version < 1:
+            raise ModelError(f"version must be a whole number from 1, not {version!r}")
+        if version > VERSION:
+            raise ModelError(
+                f"version {version} was written by a newer Summand; this one reads up to "
+                f"{VERSION}: upgrade it, or compress the model again"
+            )
+        checksum = raw.pop("checksum", None)
+        if checksum != _seal(raw):
+            raise ModelError(
+                "checksum does not match: the file was changed or damaged after it was written; "
+                "copy or compress the model again"
+            )
+        del raw["format"], raw["version"]
+        manifest = _take(cls, raw, "manifest")
+        manifest._check_groups()
+        return manifest
+
+    def _check_groups(self) -> None:
+        names = [layer.name for layer in self.layers]
+        grouped = [name for group in self.groups for name in group]
+        if len(set(names)) != len(names) or sorted(grouped) != sorted(names):
+            raise ModelError("groups must hold each layer exactly once; compress the model again")
+
+
+def _seal(raw: Mapping[str, Any]) -> str:
+    text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _take(cls: type[_T], raw: object, where: str) -> _T:
+    """Build dataclass ``cls``, refusing missing, unknown and mistyped fields by name."""
+    if not isinstance(raw, dict):
+        raise ModelError(f"{where} must be an object, not {type(raw).__name__}")
+    known = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
+    for what, names in (("has no", known.keys() - raw.keys()), ("has", raw.keys() - known.keys())):
+        if names:
+            unknown = " which this version does not know" if what == "has" else ""
+            raise ModelError(f"{where} {what} field {', '.join(sorted(names))}{unknown}")
+    return cls(**{name: _value(known[name], raw[name], f"{where}.{name}") for name in known})
+
+
+def _value(kind: Any, raw: object, where: str) -> Any:
+    """Check one value against a field's annotation."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        if not isinstance(raw, list):
+            raise ModelError(f"{where} must be a list, not {type(raw).__name__}")
+        return tuple(_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
+    if origin is Mapping:
+        if not isinstance(raw, dict):
+            raise ModelError(f"{where} must be an object, not {type(raw).__name__}")
+        return {key: _value(args[1], item, f"{where}[{key!r}]") for key, item in raw.items()}
+    if kind is Any:
+        return raw
+    if origin is UnionType:
+        return None if raw is None else _value(args[0], raw, where)
+    if kind in (int, float, str, bool):
+        good = (int, float) if kind is float else kind
+        if not isinstance(raw, good) or (isinstance(raw, bool) and kind is not bool):
+            raise ModelError(f"{where} must be of type {kind.__name__}, not {raw!r}")
+        return raw
+    return _take(kind, raw, where)

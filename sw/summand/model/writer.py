@@ -1,0 +1,156 @@
+"""Writing a Summand model: all of it, or nothing."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.model.errors import ModelError
+from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
+from summand.model.layer import Layer
+from summand.model.manifest import FileEntry, HostEntry, LayerEntry, Manifest
+from summand.model.packing import pack
+
+__all__ = ["ModelWriter", "check_destination"]
+
+
+def check_destination(path: Path) -> None:
+    """Refuse a place where a model may not be written.
+
+    Free places, empty folders and Summand models (which are replaced) are good.
+    """
+    if path.is_dir():
+        if any(path.iterdir()) and not is_model(path):
+            raise ModelError(
+                f"{path} holds something that is no Summand model, and is left as it is; "
+                f"give another folder, or empty it"
+            )
+    elif path.exists() or path.is_symlink():
+        raise ModelError(f"{path} is not a folder; give another name")
+
+
+class ModelWriter:
+    """Collects a model in a hidden folder beside its destination, and renames it at the end.
+
+    Use as a context; without :meth:`finish` nothing is left behind. Files that go with the model
+    (configuration, tokenizer) may be put into :attr:`folder`.
+
+    Parameters
+    ----------
+    path : Path
+        The destination; see :func:`check_destination`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path.resolve()
+        self._tensors: dict[str, npt.NDArray[Any]] = {}
+        self._entries: list[LayerEntry] = []
+
+    def __enter__(self) -> "ModelWriter":
+        check_destination(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            hidden = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+        except OSError as e:
+            raise ModelError(f"cannot write {self.path}: {e.strerror}") from None
+        #: Where the model grows.
+        self.folder = Path(hidden)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ModelError(f"cannot write {self.path}: {error}") from None
+
+    def add(self, layer: Layer, *, error: float | None = None) -> LayerEntry:
+        """Add a layer; ``error`` is its relative output error, if it is known."""
+        dense, low = layer.dense, layer.low_rank
+        parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
+        if layer.bias is not None:
+            parts["bias"] = layer.bias
+        if dense is not None:
+            parts["dense"] = pack(dense.weights, dense.bits)
+        if low is not None:
+            parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
+            parts |= {"mult": low.mult, "shift": low.shift}
+        self._tensors |= {f"{layer.name}.{part}": value for part, value in parts.items()}
+        entry = LayerEntry(
+            name=layer.name,
+            in_features=layer.in_features,
+            out_features=layer.out_features,
+            act_bits=layer.act_bits,
+            dense_bits=dense.bits if dense is not None else 0,
+            rank=low.rank if low is not None else 0,
+            a_bits=low.a_bits if low is not None else 0,
+            b_bits=low.b_bits if low is not None else 0,
+            acc_shift=layer.acc_shift,
+            acc_bits=layer.acc_bits,
+            bias=layer.bias is not None,
+            bits=layer.bits,
+            error=error,
+        )
+        self._entries.append(entry)
+        return entry
+
+    def finish(
+        self,
+        *,
+        groups: Sequence[Sequence[str]],
+        host: Sequence[HostEntry] = (),
+        source: Mapping[str, Any],
+        options: Mapping[str, Any],
+        aliases: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Write what was added and move the folder to its destination."""
+        from safetensors.numpy import save_file
+
+        save_file(
+            {k: np.ascontiguousarray(v) for k, v in self._tensors.items()}, self.folder / LAYERS
+        )
+        if not (self.folder / HOST).exists():
+            save_file({}, self.folder / HOST)
+        files = {
+            file.name: FileEntry(sha256=sha256(file), bytes=file.stat().st_size)
+            for file in sorted(self.folder.iterdir())
+            if file.is_file()
+        }
+        manifest = Manifest(
+            source=source,
+            options=options,
+            layers=tuple(self._entries),
+            groups=tuple(tuple(group) for group in groups),
+            host=tuple(host),
+            aliases=aliases or {},
+            files=files,
+        )
+        text = manifest.to_json()
+        Manifest.from_json(text)  # what could not be read is not written
+        (self.folder / MANIFEST).write_text(text)
+        self.folder.chmod(0o755)
+        self._replace()
+        return manifest
+
+    def _replace(self) -> None:
+        """Rename the finished folder to its destination, whose old contents go last."""
+        check_destination(self.path)
+        if not self.path.exists():
+            self.folder.rename(self.path)
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{self.path.name}-", dir=self.path.parent) as old:
+            kept = Path(old) / "replaced"
+            self.path.rename(kept)
+            try:
+                self.folder.rename(self.path)
+            except OSError:
+                kept.rename(self.path)
+                raise
