@@ -107,6 +107,11 @@ class Driver:
         """The engine's configuration."""
         return self._device.config
 
+    @property
+    def total(self) -> Usage:
+        """Cost of all calls."""
+        return sum(self.usage.values(), Usage())
+
     def __enter__(self) -> "Driver":
         return self
 

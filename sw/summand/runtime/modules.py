@@ -1,0 +1,215 @@
+"""Torch modules whose linear layers are computed by an engine."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from summand.isa import SummandError
+from summand.model import Layer, LayerError, quantise
+from summand.runtime.compiler import compile_layers
+from summand.runtime.driver import Driver
+from summand.runtime.errors import CompileError
+
+__all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
+
+
+class LayerGroup:
+    """Layers that are given the same input tensor, and go through the engine together.
+
+    The first of them that is called computes all; the others take their results, provided that
+    they are called with the very same tensor, unchanged. Otherwise they are computed anew, so
+    that a model which calls its layers in another way is slower and not wrong.
+
+    Parameters
+    ----------
+    driver : Driver
+        Reaches the engine.
+    layers : sequence of Layer
+        At least one, all of the same ``in_features``.
+
+    Raises
+    ------
+    CompileError
+        If the engine cannot compute them.
+    """
+
+    def __init__(self, driver: Driver, layers: Sequence[Layer]):
+        self.layers = tuple(layers)
+        self.program = compile_layers(layers, driver.config)
+        self._driver = driver
+        self._shared = _Shared()
+
+    def compute(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        """Return layer ``index``'s output for ``x`` of shape ``[..., K]``, in ``x``'s dtype."""
+        result = self._shared.take(index, x)
+        if result is None:
+            results = self._run(x)
+            result = results.pop(index)
+            self._shared = _Shared(x, results)
+        return result
+
+    def _run(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
+        flat = x.detach().reshape(-1, x.shape[-1]).to("cpu", torch.float32).numpy()
+        try:
+            xq, s_x = quantise(flat, self._driver.config.act_bits)
+        except LayerError as e:
+            raise LayerError(f"layer {self.program.name!r}: {e}") from None
+        accs = self._driver.run(self.program, xq).outputs
+        return {
+            i: _as_tensor(layer.scaled(acc, s_x), x)
+            for i, (layer, acc) in enumerate(zip(self.layers, accs, strict=True))
+        }
+
+
+class _Shared:
+    """Results that wait for the other layers of a group to ask for them."""
+
+    def __init__(
+        self, x: torch.Tensor | None = None, results: dict[int, torch.Tensor] | None = None
+    ):
+        self._results = results or {}
+        self._x = x if self._results else None
+        # Tensors of inference mode have no version; a copy shows whether they were changed.
+        self._was = x.clone() if x is not None and x.is_inference() else None
+        self._version = None if x is None or x.is_inference() else x._version
+
+    def take(self, index: int, x: torch.Tensor) -> torch.Tensor | None:
+        """Hand out a result once, for the tensor that it belongs to; else None."""
+        if x is not self._x or not self._unchanged(x):
+            return None
+        result = self._results.pop(index, None)
+        if not self._results:
+            self._x = self._was = None
+        return result
+
+    def _unchanged(self, x: torch.Tensor) -> bool:
+        return torch.equal(x, self._was) if self._was is not None else x._version == self._version
+
+
+def _as_tensor(y: npt.NDArray[np.float32], like: torch.Tensor) -> torch.Tensor:
+    shaped = torch.from_numpy(y).reshape(*like.shape[:-1], y.shape[1])
+    return shaped.to(like.device, like.dtype)
+
+
+class SummandLinear(nn.Module):
+    """Takes the place of an ``nn.Linear``; has no parameters and gives no gradients.
+
+    Parameters
+    ----------
+    group : LayerGroup
+        What computes it.
+    index : int
+        Which of the group's layers it is.
+    """
+
+    #: There is none here; some models look before they call a layer.
+    weight: None = None
+
+    def __init__(self, group: LayerGroup, index: int):
+        super().__init__()
+        self._group = group
+        self._index = index
+        layer = group.layers[index]
+        self.in_features = layer.in_features
+        self.out_features = layer.out_features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``[..., N]`` of ``[..., K]``."""
+        if x.shape[-1] != self.in_features:
+            raise CompileError(
+                f"layer {self._group.layers[self._index].name!r}: the input must have "
+                f"{self.in_features} features, not {x.shape[-1]}"
+            )
+        return self._group.compute(self._index, x)
+
+    def extra_repr(self) -> str:
+        """Describe the layer within ``print(model)``."""
+        layer = self._group.layers[self._index]
+        parts = [f"in_features={self.in_features}", f"out_features={self.out_features}"]
+        if layer.dense:
+            parts.append(f"bits={layer.dense.bits}")
+        if layer.low_rank:
+            parts.append(f"rank={layer.low_rank.rank}")
+        return ", ".join(parts)
+
+
+def replace_linears(
+    model: nn.Module,
+    layers: Mapping[str, Layer],
+    groups: Iterable[Sequence[str]],
+    driver: Driver,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[LayerGroup, ...]:
+    """Put an engine in the place of a module's linear layers, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Keeps everything else.
+    layers : mapping of str to Layer
+        By the path of the module that each replaces.
+    groups : iterable of sequences of str
+        Names of layers that share an input; those in none are groups of their own.
+    driver : Driver
+        Reaches the engine.
+    progress : callable, optional
+        Called with each group's name when it has been compiled.
+
+    Returns
+    -------
+    tuple of LayerGroup
+        In the order they were compiled.
+
+    Raises
+    ------
+    SummandError
+        If a layer's module is missing, is no ``nn.Linear``, or is of another shape.
+    """
+    for layer in layers.values():
+        _check_place(model, layer)
+    made = []
+    for names in _complete(layers, groups):
+        group = LayerGroup(driver, [layers[name] for name in names])
+        for index, name in enumerate(names):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, SummandLinear(group, index))
+        made.append(group)
+        if progress:
+            progress(group.program.name)
+    return tuple(made)
+
+
+def _complete(layers: Mapping[str, Layer], groups: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Return the groups of ``layers``' names, each layer once, in the layers' order."""
+    group_of: dict[str, list[str]] = {}
+    for group in groups:
+        names = [name for name in group if name in layers]
+        for name in names:
+            if name in group_of:
+                raise SummandError(f"layer {name!r} is in two groups; it can be in one")
+            group_of[name] = names
+    ordered = {id(g): g for g in (group_of.get(name, [name]) for name in layers)}
+    return list(ordered.values())
+
+
+def _check_place(model: nn.Module, layer: Layer) -> None:
+    try:
+        module = model.get_submodule(layer.name)
+    except AttributeError:
+        raise SummandError(
+            f"the model has no module {layer.name!r}; the compressed layers belong to another model"
+        ) from None
+    if not isinstance(module, nn.Linear):
+        raise SummandError(
+            f"module {layer.name!r} is a {type(module).__name__}; only nn.Linear can be replaced"
+        )
+    found = (module.in_features, module.out_features)
+    if found != (layer.in_features, layer.out_features):
+        raise SummandError(
+            f"module {layer.name!r} maps {found[0]} features to {found[1]}, its compressed layer "
+            f"{layer.in_features} to {layer.out_features}; they belong to different models"
+        )

@@ -1,0 +1,210 @@
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from summand.isa import ConfigError, EngineConfig
+from summand.isa.ops import MAX_SEGMENTS
+from summand.runtime import CompileError, Driver, GoldenDevice, compile_layers
+from summand.runtime.program import Gemm, Load, Requantise, Store
+from summand.runtime.tiling import Tiling
+
+
+def powers(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([1 << i for i in range(high.bit_length()) if low <= 1 << i <= high])
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> EngineConfig:
+    """Small engines of every shape."""
+    try:
+        return EngineConfig(
+            rows=draw(st.integers(1, 4)),
+            cols=draw(powers(1, 32)),
+            depth=draw(powers(8, 32)),
+            stream_bits=draw(powers(32, 128)),
+            act_bits=draw(st.integers(4, 10)),
+            acc_depth=draw(powers(16, 64)),
+            act_depth=draw(powers(2, 16)),
+            requant_depth=draw(powers(16, 64)),
+            shift=draw(st.integers(0, 4)),
+        )
+    except ConfigError:
+        assume(False)
+        raise
+
+
+def random_tokens(config: EngineConfig, tokens: int, k: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(config.act_min, config.act_max + 1, (tokens, k))
+
+
+def check_exact(config: EngineConfig, layers: list[Any], x: np.ndarray) -> None:
+    program = compile_layers(layers, config)
+    result = Driver(GoldenDevice(config)).run(program, x)
+    for layer, acc in zip(layers, result.outputs, strict=True):
+        np.testing.assert_array_equal(acc, layer.accumulate(x), err_msg=layer.name)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
+@given(data=st.data())
+def test_engine_computes_what_the_layers_mean(data, make_layer):
+    config = data.draw(configs(), "config")
+    k = data.draw(st.integers(1, 200), "k")
+    layers = []
+    for i in range(data.draw(st.integers(1, 5), "layers")):
+        bits = data.draw(st.integers(0, 8), f"bits {i}")
+        layers.append(
+            make_layer(
+                config,
+                name=f"l{i}",
+                k=k,
+                n=data.draw(st.integers(1, 150), f"n {i}"),
+                bits=bits,
+                rank=data.draw(st.integers(not bits, 70), f"rank {i}"),
+                rank_bits=data.draw(st.integers(1, 8), f"rank bits {i}"),
+                seed=i,
+            )
+        )
+    ranked = any(layer.low_rank for layer in layers)
+    assume(not ranked or -(-config.cols // config.depth) < config.act_depth)
+    tokens = data.draw(st.integers(0, 6), "tokens")
+    check_exact(config, layers, random_tokens(config, tokens, k, seed=7))
+
+
+@pytest.mark.parametrize(
+    ("what", "k", "n", "rank"),
+    [
+        ("all fits", 40, 40, 12),
+        ("K beyond the activation memory", 300, 40, 0),
+        ("N beyond the accumulators", 40, 300, 0),
+        ("N and K", 300, 300, 12),
+        ("ranks beyond half the activation memory", 20, 30, 100),
+        ("everything at once", 300, 300, 200),
+    ],
+)
+def test_what_does_not_fit_is_tiled(what, k, n, rank, config, make_layer):
+    layers = [
+        make_layer(config, name="a", k=k, n=n, rank=rank),
+        make_layer(config, name="b", k=k, n=n + 3, bits=2),
+        make_layer(config, name="c", k=k, n=n, bits=0, rank=rank or 5),
+    ]
+    check_exact(config, layers, random_tokens(config, 5, k, seed=1))
+
+
+def test_one_walk_serves_all_widths_and_first_factors(roomy, make_layer):
+    layers = [
+        make_layer(roomy, name="q", bits=4, rank=16),
+        make_layer(roomy, name="k", bits=3, rank=16),
+        make_layer(roomy, name="v", bits=8),
+    ]
+    steps = compile_layers(layers, roomy).steps
+    kinds = [type(step) for step in steps]
+    assert kinds == [Load, Gemm, Requantise, Requantise, Gemm, Gemm, Store]
+    walk = steps[1]
+    assert isinstance(walk, Gemm)
+    # The two first factors have one width and lie side by side: one segment.
+    assert [(s.planes, s.tiles) for s in walk.segments] == [(4, 5), (3, 5), (8, 5), (4, 8)]
+    assert all(s.clear for s in walk.segments)
+
+
+def test_intermediates_outlive_the_pass_that_makes_them(config, make_layer):
+    layer = make_layer(config, k=16, n=200, rank=16)
+    steps = compile_layers([layer], config).steps
+    assert sum(isinstance(step, Requantise) for step in steps) == 1
+    assert sum(isinstance(step, Load) for step in steps) == 1
+    assert sum(isinstance(step, Store) for step in steps) == 4
+
+
+def test_only_the_first_low_rank_walk_shifts(config, make_layer):
+    layer = make_layer(config, k=16, n=16, rank=100)
+    program = compile_layers([layer], config)
+    assert len(Tiling.of([layer], config).rounds) > 1
+    shifts = [s.shift for step in program.steps if isinstance(step, Gemm) for s in step.segments]
+    assert shifts.count(True) == 1
+
+
+def test_more_segments_than_a_gemm_may_have(roomy, make_layer):
+    count = 2 * MAX_SEGMENTS + 3
+    layers = [make_layer(roomy, name=f"l{i}", bits=1 + i % 2, seed=i) for i in range(count)]
+    steps = compile_layers(layers, roomy).steps
+    assert [len(s.segments) for s in steps if isinstance(s, Gemm)] == [16, 16, 3]
+    check_exact(roomy, layers, random_tokens(roomy, 3, 24, seed=2))
+
+
+def test_plane_words_are_the_same_object_for_every_token(roomy, make_layer):
+    program = compile_layers([make_layer(roomy, rank=8)], roomy)
+    weights = [step.weights for step in program.steps if isinstance(step, Gemm)]
+    for seed in range(2):
+        sent = program.chunks(random_tokens(roomy, 1, 24, seed))
+        assert all(any(chunk is w for chunk in sent) for w in weights)
+
+
+def test_stream_holds_the_weights_and_little_else(roomy, make_layer):
+    layer = make_layer(roomy, k=64, n=256, bits=4)
+    program = compile_layers([layer], roomy)
+    assert program.plane_words * roomy.plane_bits == layer.bits
+    assert program.macs == 64 * 256
+    usage = Driver(GoldenDevice(roomy)).run(program, random_tokens(roomy, 1, 64, 0)).usage
+    loaded = 64 // roomy.beat_elems
+    headers = 4 * roomy.header_beats  # LOAD, GEMM, STORE, FENCE
+    table = 1
+    assert usage.beats == program.plane_words * roomy.plane_beats + loaded + headers + table
+    assert usage.stream_bits == usage.beats * roomy.stream_bits
+
+
+def test_group_is_named_after_its_layers(roomy, make_layer):
+    def name(*names):
+        return compile_layers([make_layer(roomy, name=n) for n in names], roomy).name
+
+    assert name("model.q_proj") == "model.q_proj"
+    assert name("model.q_proj", "model.k_proj") == "model.q_proj+k_proj"
+    assert name("a.x", "b.x") == "a.x+b.x"
+    assert name("x", "y") == "x+y"
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"act_bits": 9}, ["activations of 9 bits", "act_bits is 8"]),
+        ({"acc_shift": 5}, ["acc_shift 5", "shift is 3"]),
+    ],
+)
+def test_model_packed_for_another_engine(change, names, config, make_layer):
+    layer = dataclasses.replace(make_layer(config, name="mlp.up", rank=8), **change)
+    with pytest.raises(CompileError) as e:
+        compile_layers([layer], config)
+    assert all(text in str(e.value) for text in ["'mlp.up'", "compress it again", *names])
+
+
+def test_no_shift_on_an_engine_that_has_one(config, make_layer):
+    layer = dataclasses.replace(make_layer(config, rank=8), acc_shift=0)
+    check_exact(config, [layer], random_tokens(config, 3, 24, seed=3))
+
+
+def test_accumulators_that_could_overflow(config, make_layer):
+    narrow = dataclasses.replace(config, acc_bits=20)
+    with pytest.raises(CompileError, match=r"can need \d+ bits, but the engine's acc_bits is 20"):
+        compile_layers([make_layer(narrow, k=300, bits=8)], narrow)
+
+
+def test_intermediates_of_one_tile_beyond_the_activation_memory(make_layer):
+    config = EngineConfig(rows=1, cols=64, depth=8, stream_bits=32, act_depth=8, acc_depth=16)
+    with pytest.raises(CompileError, match="act_depth of at least 9"):
+        compile_layers([make_layer(config, rank=4)], config)
+    check_exact(config, [make_layer(config, k=100)], random_tokens(config, 2, 100, seed=4))
+
+
+def test_layers_that_cannot_share_an_input(config, make_layer):
+    layers = [make_layer(config, name="a"), make_layer(config, name="b", k=25)]
+    with pytest.raises(CompileError, match="'b'.* 25 input features.*'a', which has 24"):
+        compile_layers(layers, config)
+    with pytest.raises(CompileError, match="at least one layer"):
+        compile_layers([], config)
