@@ -9,7 +9,7 @@ from summand.golden.parser import Command, Fence, Gemm, Load, Parser, Requantise
 from summand.golden.queue import ByteQueue
 from summand.golden.weights import WeightCache
 from summand.isa import EngineConfig, ErrorCode, SummandError
-from summand.isa.ops import CommandError, Segment, pad
+from summand.isa.ops import CommandError, pad
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
 
@@ -123,39 +123,21 @@ class GoldenEngine:
         self.activations[:rows, first : first + elems] = command.values
 
     def _gemm(self, command: Gemm) -> None:
-        depth = self.config.depth
-        first = command.from_slice * depth
-        x = self.activations[:, first : first + command.slices * depth]
-        w = self._weights.get(command.words, command.slices, command.segments)
-        if _disjoint(command.segments):
-            self._walk(x, w, command.segments, first=True)
-            return
-        # Where segments meet in one accumulator the order of the walk shows.
-        for s in range(command.slices):
-            k = slice(s * depth, (s + 1) * depth)
-            self._walk(x[:, k], w[k], command.segments, first=s == 0)
-
-    def _walk(
-        self,
-        x: np.ndarray,
-        w: np.ndarray,
-        segments: tuple[Segment, ...],
-        *,
-        first: bool,
-    ) -> None:
-        """Add ``x @ w`` segment after segment; ``first`` lets their flags act."""
         cfg = self.config
-        planes = max(s.planes for s in segments)
+        first = command.from_slice * cfg.depth
+        x = self.activations[:, first : first + command.slices * cfg.depth]
+        w = self._weights.get(command.words, command.slices, command.segments)
+        planes = max(s.planes for s in command.segments)
         sums = exact_product(x, w, act_bits=cfg.act_bits, planes=planes)
         column = 0
-        for s in segments:
+        for s in command.segments:
             width = s.tiles * cfg.cols
             acc = self.accumulators[:, s.tile * cfg.cols :][:, :width]
             acc[:] = accumulate(
                 acc,
                 sums[:, column : column + width],
-                clear=s.clear and first,
-                shift=cfg.shift if s.shift and first else 0,
+                clear=s.clear,
+                shift=cfg.shift if s.shift else 0,
                 acc_bits=cfg.acc_bits,
             )
             column += width
@@ -193,9 +175,3 @@ def _known(name: str) -> Access:
             return register.access
     names = ", ".join(r.name for r in REGISTERS)
     raise SummandError(f"an engine has no register {name!r}; it has {names}")
-
-
-def _disjoint(segments: tuple[Segment, ...]) -> bool:
-    """Whether no two segments name the same tile."""
-    ordered = sorted(segments, key=lambda s: s.tile)
-    return all(a.tile + a.tiles <= b.tile for a, b in zip(ordered, ordered[1:], strict=False))

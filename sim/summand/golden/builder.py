@@ -1,0 +1,127 @@
+"""Command streams, built command by command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.golden.engine import GoldenEngine
+from summand.isa import EngineConfig, ops
+from summand.isa.ops import Segment
+
+__all__ = ["Program", "ProgramBuilder"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command stream and what the golden engine answers.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        The engine it is for.
+    chunks : tuple of bytes
+        The input stream, each chunk whole beats.
+    output : bytes
+        The golden engine's output stream from reset, counters 0.
+    plane_words : int
+        Plane words of all GEMMs.
+    """
+
+    config: EngineConfig
+    chunks: tuple[bytes, ...]
+    output: bytes
+    plane_words: int
+
+    @property
+    def data(self) -> bytes:
+        """The input stream in one piece."""
+        return b"".join(self.chunks)
+
+    @property
+    def stream_beats(self) -> int:
+        """Beats of the input stream."""
+        return sum(map(len, self.chunks)) // self.config.beat_bytes
+
+
+class ProgramBuilder:
+    """Collects commands, and runs them on a golden engine as they come.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        The engine they are for.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        #: Has executed what was added so far.
+        self.engine = GoldenEngine(config, cache_bytes=1 << 28)
+        self._chunks: list[bytes] = []
+        self._plane_words = 0
+
+    def _add(self, *chunks: bytes) -> None:
+        self._chunks += chunks
+        self.engine.write(chunks)
+
+    def load(self, to_slice: int, values: npt.NDArray[np.integer]) -> None:
+        """Add a LOAD of integers of shape ``[rows, slices * depth]``.
+
+        Bits above ``act_bits`` may hold anything.
+        """
+        rows, elems = values.shape
+        header = ops.load(
+            self.config, to_slice=to_slice, slices=elems // self.config.depth, rows=rows
+        )
+        width = self.config.elem_bits // 8
+        self._add(header, values.astype(f"<i{width}").tobytes())
+
+    def gemm(self, from_slice: int, slices: int, segments: Sequence[Segment], words: bytes) -> None:
+        """Add a GEMM; ``words`` are its plane words in the order of the walk."""
+        segments = tuple(segments)
+        self._add(
+            ops.gemm(self.config, from_slice=from_slice, slices=slices, segments=segments), words
+        )
+        self._plane_words += slices * sum(s.words for s in segments)
+
+    def requantise(
+        self,
+        tile: int,
+        rows: int,
+        to_slice: int,
+        mult: npt.NDArray[np.integer],
+        shift: npt.NDArray[np.integer],
+    ) -> None:
+        """Add a REQUANTISE of ``len(mult)`` columns, whole tiles, from ``tile`` on."""
+        header = ops.requantise(
+            self.config,
+            tile=tile,
+            tiles=len(mult) // self.config.cols,
+            rows=rows,
+            to_slice=to_slice,
+        )
+        entries = np.zeros(len(mult), [("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
+        entries["mult"], entries["shift"] = mult, shift
+        self._add(header, ops.pad(entries.tobytes(), self.config))
+
+    def store(self, tile: int, tiles: int, rows: int, tag: int = 0) -> None:
+        """Add a STORE."""
+        self._add(ops.store(self.config, tile=tile, tiles=tiles, rows=rows, tag=tag))
+
+    def fence(self, tag: int = 0) -> None:
+        """Add a FENCE."""
+        self._add(ops.fence(self.config, tag=tag))
+
+    def raw(self, data: bytes) -> None:
+        """Add bytes as they are."""
+        self._add(data)
+
+    def finish(self) -> Program:
+        """Return the program. The builder is spent: its engine's output has been taken."""
+        return Program(
+            self.config,
+            tuple(self._chunks),
+            self.engine.read(self.engine.available),
+            self._plane_words,
+        )

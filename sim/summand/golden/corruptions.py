@@ -1,0 +1,228 @@
+"""Commands that an engine refuses, at least one for every error code."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from summand.golden.builder import Program, ProgramBuilder
+from summand.isa import EngineConfig, ErrorCode, ops
+from summand.isa.ops import MAX_SEGMENTS, Header, Op, Segment
+
+__all__ = ["Corruption", "corrupt", "corruptions"]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A bad command.
+
+    Parameters
+    ----------
+    name : str
+        What is wrong with it, in words joined by hyphens; unique.
+    code : :class:`~summand.isa.ErrorCode`
+        What the engine reports.
+    data : bytes
+        Whole beats: the least that makes the engine report it.
+    """
+
+    name: str
+    code: ErrorCode
+    data: bytes
+
+
+def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
+    """Return bad commands for ``config``'s engine.
+
+    Every field is bad alone somewhere, at its first bad value where there is one, and some
+    commands are bad in several ways, which shows the order of the checks.
+    """
+    parts = (_headers, _loads, _gemms, _tables, _lengths, _requantises, _stores)
+    return tuple(c for part in parts for c in part(config))
+
+
+def corrupt(rng: np.random.Generator, program: Program, corruption: Corruption) -> Program:
+    """Return ``program`` with the bad command and some rubbish after it; its output ends with
+    the error.
+    """
+    builder = ProgramBuilder(program.config)
+    for chunk in program.chunks:
+        builder.raw(chunk)
+    builder.raw(corruption.data)
+    builder.raw(ops.fence(program.config))  # good, and yet discarded
+    builder.raw(rng.bytes(int(rng.integers(16)) * program.config.beat_bytes))
+    return builder.finish()
+
+
+def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
+    fence = bytearray(ops.fence(cfg, tag=0xA5))
+    for bit in (0, 21, 127):
+        bad = bytearray(fence)
+        bad[bit // 8] ^= 1 << bit % 8
+        yield Corruption(f"bit-{bit}-flipped", ErrorCode.CHECK, bytes(bad))
+    yield Corruption("zeros", ErrorCode.CHECK, bytes(len(fence)))
+    yield Corruption("ones", ErrorCode.CHECK, b"\xff" * len(fence))
+    for op in (0, 2, 7, 255):
+        # Flags as well: the operation is looked at first.
+        yield _bad(f"op-{op}", ErrorCode.OP, cfg, Header(op, flags=1))
+    for op in Op:
+        yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=128))
+    for name in "bcd":
+        header = Header(Op.FENCE, **{name: 1})
+        yield _bad(f"fence-{name}", ErrorCode.RESERVED, cfg, header)
+    yield _bad("fence-length", ErrorCode.LENGTH, cfg, Header(Op.FENCE, 1))
+    yield _bad("load-d", ErrorCode.RESERVED, cfg, Header(Op.LOAD, d=1))
+    yield _bad("gemm-d", ErrorCode.RESERVED, cfg, Header(Op.GEMM, d=0x8000))
+
+
+def _loads(cfg: EngineConfig) -> Iterator[Corruption]:
+    beats = cfg.slice_words
+    cases = (
+        ("no-rows", ErrorCode.ROWS, (0, 0, 1, 0)),
+        ("rows", ErrorCode.ROWS, (beats * (cfg.rows + 1), 0, 1, cfg.rows + 1)),
+        ("rows-before-slices", ErrorCode.ROWS, (0, 0, 0, 0xFFFF)),
+        ("no-slices", ErrorCode.ACTIVATIONS, (0, 0, 0, 1)),
+        ("slices", ErrorCode.ACTIVATIONS, (beats * 2, cfg.act_depth - 1, 2, 1)),
+        ("slices-wrap", ErrorCode.ACTIVATIONS, (beats, 0xFFFF, 1, 1)),
+        ("slices-before-length", ErrorCode.ACTIVATIONS, (0, cfg.act_depth, 1, 1)),
+        ("short", ErrorCode.LENGTH, (beats - 1, 0, 1, 1)),
+        ("long", ErrorCode.LENGTH, (beats + 1, 0, 1, 1)),
+        ("longest", ErrorCode.LENGTH, (0xFFFFFFFF, 0, 1, 1)),
+        ("length-high-half", ErrorCode.LENGTH, (beats + 0x10000, 0, 1, 1)),
+    )
+    for name, code, (length, a, b, c) in cases:
+        yield _bad(f"load-{name}", code, cfg, Header(Op.LOAD, length, a, b, c))
+
+
+def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
+    table = ops.segment_beats(1, cfg)
+    cases = (
+        ("no-slices", ErrorCode.ACTIVATIONS, (table, 0, 0, 1)),
+        ("slices", ErrorCode.ACTIVATIONS, (table, 1, cfg.act_depth, 1)),
+        ("slices-wrap", ErrorCode.ACTIVATIONS, (table, 1, 0xFFFF, 1)),
+        ("slices-before-segments", ErrorCode.ACTIVATIONS, (table, cfg.act_depth, 1, 0)),
+        ("no-segments", ErrorCode.SEGMENTS, (table, 0, 1, 0)),
+        ("segments", ErrorCode.SEGMENTS, (1000, 0, 1, MAX_SEGMENTS + 1)),
+        ("segments-high-byte", ErrorCode.SEGMENTS, (1000, 0, 1, 0x101)),
+        ("no-table", ErrorCode.LENGTH, (table - 1, 0, 1, 1)),
+        (
+            "short-table",
+            ErrorCode.LENGTH,
+            (ops.segment_beats(MAX_SEGMENTS, cfg) - 1, 0, 1, MAX_SEGMENTS),
+        ),
+    )
+    for name, code, (length, a, b, c) in cases:
+        yield _bad(f"gemm-{name}", code, cfg, Header(Op.GEMM, length, a, b, c))
+
+
+def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
+    good = Segment(tile=0, tiles=1, planes=1).encode()
+    entry = struct.Struct("<HHBBH").pack
+    cases = [
+        ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)),
+        ("flags-top", ErrorCode.RESERVED, entry(0, 1, 1, 0x80, 0)),
+        ("reserved", ErrorCode.RESERVED, entry(0, 1, 1, 0, 0x100)),
+        ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 1)),
+        ("no-tiles", ErrorCode.TILES, entry(0, 0, 1, 0, 0)),
+        ("tiles", ErrorCode.TILES, entry(1, cfg.acc_depth, 1, 1, 0)),
+        ("tiles-wrap", ErrorCode.TILES, entry(0xFFFF, 1, 1, 1, 0)),
+        ("tiles-before-planes", ErrorCode.TILES, entry(cfg.acc_depth, 1, 9, 1, 0)),
+        ("no-planes", ErrorCode.SEGMENTS, entry(0, 1, 0, 0, 0)),
+        ("planes", ErrorCode.SEGMENTS, entry(0, 1, 9, 0, 0)),
+        ("planes-wrap", ErrorCode.SEGMENTS, entry(0, 1, 0x81, 0, 0)),
+    ]
+    if not cfg.shift:
+        cases.append(("shift", ErrorCode.RESERVED, entry(0, 1, 1, 2, 0)))
+    for name, code, bad in cases:
+        # Among good ones, and before another that is bad differently: the first counts.
+        other = entry(0, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(0, 0, 1, 0, 0)
+        for where, table in (("alone", [bad]), ("third", [good, good, bad, other, good])):
+            beats = ops.segment_beats(len(table), cfg)
+            length = beats + len(table) * cfg.plane_beats
+            header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
+            data = header + ops.pad(b"".join(table), cfg)
+            yield Corruption(f"segment-{name}-{where}", code, data)
+
+
+def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:
+    """Yield GEMMs whose length is wrong; the engine takes the lesser of it and what is needed."""
+    table = (
+        Segment(tile=0, tiles=1, planes=3, clear=True),
+        Segment(tile=1, tiles=2, planes=1),
+    )
+    table_beats = ops.segment_beats(len(table), cfg)
+    needed = table_beats + 5 * cfg.plane_beats
+    raw_table = ops.pad(b"".join(s.encode() for s in table), cfg)
+    for name, length in (
+        ("table-only", table_beats),
+        ("short", needed - 1),
+        ("long", needed + 1),
+        ("high-half", needed + 0x10000),
+        ("longest", 0xFFFFFFFF),
+    ):
+        header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
+        words = b"\x5a" * ((min(length, needed) - table_beats) * cfg.beat_bytes)
+        yield Corruption(f"gemm-{name}", ErrorCode.LENGTH, header + raw_table + words)
+
+
+def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
+    beats = -(-cfg.cols * 4 // cfg.beat_bytes)
+    most = cfg.requant_depth // cfg.cols
+    cases = [
+        ("no-rows", ErrorCode.ROWS, (beats, 0, 1, 0, 0)),
+        ("rows", ErrorCode.ROWS, (beats, 0, 1, cfg.rows + 1, 0)),
+        ("rows-before-tiles", ErrorCode.ROWS, (beats, 0, 0, 0, 0)),
+        ("no-tiles", ErrorCode.TILES, (0, 0, 0, 1, 0)),
+        ("tiles", ErrorCode.TILES, (beats, cfg.acc_depth, 1, 1, 0)),
+        ("tiles-wrap", ErrorCode.TILES, (beats, 0xFFFF, 1, 1, 0)),
+        ("slice", ErrorCode.ACTIVATIONS, (beats, 0, 1, 1, cfg.act_depth)),
+        ("slice-top", ErrorCode.ACTIVATIONS, (beats, 0, 1, 1, 0xFFFF)),
+    ]
+    fits = cfg.cols <= cfg.act_depth * cfg.depth  # else no REQUANTISE passes
+    if fits:
+        cases.append(("long", ErrorCode.LENGTH, (beats + 1, 0, 1, 1, 0)))
+        cases.append(("empty", ErrorCode.LENGTH, (0, 0, 1, 1, 0)))
+    if most < cfg.acc_depth:
+        length = -(-(most + 1) * cfg.cols * 4 // cfg.beat_bytes)
+        cases.append(("features", ErrorCode.TILES, (length, 0, most + 1, 1, 0)))
+    past = cfg.depth // cfg.cols + 1  # tiles that do not fit the last slice
+    if past <= min(most, cfg.acc_depth) and cfg.cols <= cfg.depth:
+        length = -(-past * cfg.cols * 4 // cfg.beat_bytes)
+        last = cfg.act_depth - 1
+        cases.append(("past-the-end", ErrorCode.ACTIVATIONS, (length, 0, past, 1, last)))
+    for name, code, (length, a, b, c, d) in cases:
+        yield _bad(f"requantise-{name}", code, cfg, Header(Op.REQUANTISE, length, a, b, c, d))
+    if not fits:
+        return
+    header = ops.requantise(cfg, tile=0, tiles=1, rows=1, to_slice=0)
+    entry = struct.Struct("<HBB").pack
+    for name, bad in (
+        ("shift-0", entry(1, 0, 0)),
+        ("shift-48", entry(1, 48, 0)),
+        ("shift-255", entry(1, 255, 0)),
+        ("pad", entry(1, 1, 1)),
+    ):
+        for where in {0, cfg.cols - 1}:
+            entries = [entry(1, 1, 0)] * cfg.cols
+            entries[where] = bad
+            data = header + ops.pad(b"".join(entries), cfg)
+            yield Corruption(f"requantise-{name}-at-{where}", ErrorCode.REQUANTISE, data)
+
+
+def _stores(cfg: EngineConfig) -> Iterator[Corruption]:
+    cases = (
+        ("no-rows", ErrorCode.ROWS, (0, 0, 1, 0)),
+        ("rows", ErrorCode.ROWS, (0, 0, 1, cfg.rows + 1)),
+        ("rows-before-tiles", ErrorCode.ROWS, (1, 0, 0, 0)),
+        ("no-tiles", ErrorCode.TILES, (0, 0, 0, 1)),
+        ("tiles", ErrorCode.TILES, (0, 1, cfg.acc_depth, 1)),
+        ("tiles-wrap", ErrorCode.TILES, (0, 0xFFFF, 0xFFFF, 1)),
+        ("length", ErrorCode.LENGTH, (1, 0, 1, 1)),
+    )
+    for name, code, (length, a, b, c) in cases:
+        yield _bad(f"store-{name}", code, cfg, Header(Op.STORE, length, a, b, c))
+
+
+def _bad(name: str, code: ErrorCode, config: EngineConfig, header: Header) -> Corruption:
+    return Corruption(name, code, header.encode(config))
