@@ -1,0 +1,116 @@
+"""A row's accumulators in block RAM: one read-modify-write a cycle, drained by the same port."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.token import Result, row_bits, tile_bits
+
+__all__ = ["AccOrder", "Accumulators"]
+
+
+class AccOrder(data.StructLayout):
+    """What happens to one tile's accumulators.
+
+    Members
+    -------
+    add : 1
+        Add the slice sums, from zero with ``clear``, shifted left first with ``shift``.
+    drain : 1
+        Read the accumulators of row ``drain_row`` (0: this one). Never with ``add``.
+    tile : ``tile_bits``
+        Which.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "add": 1,
+                "clear": 1,
+                "shift": 1,
+                "drain": 1,
+                "drain_row": row_bits(config),
+                "tile": tile_bits(config),
+            }
+        )
+
+
+class Accumulators(wiring.Component):
+    """``acc <- (clear ? 0 : acc << shift) + sum`` on one tile a cycle, wrapping.
+
+    The block RAM's output is registered before the addition. A tile may be named again
+    :attr:`DISTANCE` cycles later at the earliest; slices are further apart than that.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    order : ``In(AccOrder)``
+        What to do.
+    sum : ``In(array of cols signed slice_sum_bits)``
+        Slice sums of the order of :attr:`SUM_DELAY` cycles ago.
+    result : ``Out(Result)``
+        What a drain of this row read, :attr:`RESULT_DELAY` cycles after its order.
+    """
+
+    #: Cycles from an order to the sums it adds.
+    SUM_DELAY = 2
+    #: Cycles from an order to its result.
+    RESULT_DELAY = 2
+    #: Cycles between two orders for the same tile.
+    DISTANCE = 4
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "order": In(AccOrder(config)),
+                "sum": In(data.ArrayLayout(signed(config.slice_sum_bits), config.cols)),
+                "result": Out(Result(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        layout = data.ArrayLayout(signed(cfg.acc_bits), cfg.cols)
+        m.submodules.memory = memory = Memory(shape=layout, depth=cfg.acc_depth, init=[])
+        read = memory.read_port()
+        write = memory.write_port()
+
+        # Stage 1: block RAM. Stage 2: its output registered.
+        s1 = Signal(AccOrder(cfg))
+        s2 = Signal(AccOrder(cfg))
+        held = Signal(layout, reset_less=True)
+        m.d.comb += [read.en.eq(1), read.addr.eq(self.order.tile)]
+        m.d.sync += [s1.eq(self.order), s2.eq(s1), held.eq(read.data)]
+
+        # Stage 3: add. Stage 4: written.
+        s3_write = Signal()
+        s3_tile = Signal.like(self.order.tile)
+        total = Signal(layout, reset_less=True)
+        m.d.sync += [s3_write.eq(s2.add), s3_tile.eq(s2.tile)]
+        for c in range(cfg.cols):
+            kept = held[c]
+            if cfg.shift:
+                kept = Mux(s2.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
+            m.d.sync += total[c].eq(Mux(s2.clear, 0, kept) + self.sum[c])
+        m.d.comb += [
+            write.en.eq(s3_write),
+            write.addr.eq(s3_tile),
+            write.data.eq(total),
+        ]
+
+        here = s2.drain & (s2.drain_row == 0)
+        m.d.comb += [
+            self.result.valid.eq(here),
+            self.result.acc.as_value().eq(Mux(here, held.as_value(), 0)),
+        ]
+
+        return m

@@ -1,0 +1,82 @@
+"""A row's activation memory and the staging registers its table writers read."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from summand.isa import EngineConfig
+from summand.rtl.token import Fill, act_addr_bits
+
+__all__ = ["Activations"]
+
+
+class Activations(wiring.Component):
+    """Keep a row's activations; bring a writer pass's worth of them to the table writers.
+
+    A pass covers ``depth / table_share`` activations, which are whole words of the memory.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    write : ``In(1)``
+        Write ``data`` (a beat of the stream) at ``addr``.
+    fill : ``In(Fill)``
+        Read a word; it is in ``x`` :attr:`LATENCY` cycles later.
+    x : ``Out(array of depth / table_share signed act_bits)``
+        The staging registers.
+    """
+
+    #: Cycles from ``fill`` to ``x``: the memory, and a register behind it.
+    LATENCY = 2
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "write": In(1),
+                "addr": In(act_addr_bits(config)),
+                "data": In(config.stream_bits),
+                "fill": In(Fill(config)),
+                "x": Out(
+                    data.ArrayLayout(signed(config.act_bits), config.depth // config.table_share)
+                ),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        elem = cfg.elem_bits
+        words = cfg.slice_words // cfg.table_share
+        m.submodules.memory = memory = Memory(
+            shape=cfg.beat_elems * cfg.act_bits, depth=cfg.act_depth * cfg.slice_words, init=[]
+        )
+        write = memory.write_port()
+        read = memory.read_port()
+        m.d.comb += [
+            write.en.eq(self.write),
+            write.addr.eq(self.addr),
+            write.data.eq(
+                Cat(self.data[i * elem : i * elem + cfg.act_bits] for i in range(cfg.beat_elems))
+            ),
+            read.en.eq(self.fill.valid),
+            read.addr.eq(self.fill.addr),
+        ]
+
+        came = Signal()
+        part = Signal(range(words))
+        m.d.sync += [came.eq(self.fill.valid), part.eq(self.fill.addr[: ceil_log2(words)])]
+        bits = self.x.as_value()
+        width = len(read.data)
+        for w in range(words):
+            with m.If(came & (part == w)):
+                m.d.sync += bits[w * width : (w + 1) * width].eq(read.data)
+
+        return m

@@ -1,0 +1,91 @@
+"""One output feature's share of a plane word: look-ups, adder tree, planes combined."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from summand.isa import EngineConfig
+from summand.rtl.table import LookupTable
+
+__all__ = ["Column"]
+
+
+class Column(wiring.Component):
+    """Multiply ``depth`` activations by one bit each, and combine the planes of a weight.
+
+    ``slice <- (first ? -sum : 2 * slice + sum)``. One plane a cycle.
+    :func:`Column.latency` cycles from a plane to the slice sum that includes it.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    write : ``In(tables)``
+        Write ``value[t]`` to ``entry`` of table ``t``.
+    bits : ``In(depth)``
+        One plane's bits of this column; looked up in this cycle.
+    first, step : ``In(1)``
+        For the plane looked up ``latency - 1`` cycles ago: start a weight, or continue one.
+    sum : ``Out(signed(slice_sum_bits))``
+        The slice sum so far.
+    """
+
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """Cycles from ``bits`` to ``sum``: look-up, one for each level of the tree, combine."""
+        return 2 + ceil_log2(config.tables)
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        entry = signed(config.act_bits + 2)
+        super().__init__(
+            {
+                "write": In(config.tables),
+                "entry": In(4),
+                "value": In(entry).array(config.tables // config.table_share),
+                "bits": In(config.depth),
+                "first": In(1),
+                "step": In(1),
+                "sum": Out(signed(config.slice_sum_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        level = []
+        for t in range(cfg.tables):
+            m.submodules[f"table_{t}"] = table = LookupTable(cfg)
+            found = Signal(signed(cfg.act_bits + 2), name=f"found_{t}", reset_less=True)
+            m.d.comb += [
+                table.write.eq(self.write[t]),
+                table.entry.eq(self.entry),
+                table.value.eq(self.value[t % len(self.value)]),
+                table.address.eq(self.bits[4 * t : 4 * t + 4]),
+            ]
+            m.d.sync += found.eq(table.sum)
+            level.append(found)
+
+        # A register after every addition keeps the tree at one carry chain a stage.
+        while len(level) > 1:
+            above = []
+            for n, (a, b) in enumerate(zip(level[::2], level[1::2], strict=True)):
+                total = Signal(
+                    signed(len(a) + 1), name=f"tree_{len(level) // 2}_{n}", reset_less=True
+                )
+                m.d.sync += total.eq(a + b)
+                above.append(total)
+            level = above
+
+        (tree,) = level
+        base = Signal.like(self.sum)
+        m.d.comb += base.eq(Mux(self.first, 0, self.sum << 1))
+        with m.If(self.step):
+            m.d.sync += self.sum.eq(Mux(self.first, base - tree, base + tree))
+
+        return m

@@ -1,0 +1,188 @@
+"""Read accumulators through free slots of the array, and bring them back in order."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from summand.isa import EngineConfig
+from summand.rtl.column import Column
+from summand.rtl.token import Result, row_bits, tile_bits
+
+__all__ = ["Drain", "DrainOrder", "DrainedTile"]
+
+
+class DrainOrder(data.StructLayout):
+    """Tiles ``tile`` to ``tile + tiles - 1`` of rows 0 to ``rows - 1``."""
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "tile": range(config.acc_depth),
+                "tiles": range(config.acc_depth + 1),
+                "rows": range(config.rows + 1),
+            }
+        )
+
+
+class DrainedTile(data.StructLayout):
+    """A tile of a row.
+
+    Members
+    -------
+    acc : array of ``cols`` signed ``acc_bits``
+        Accumulators.
+    row_ends : 1
+        The row's last tile.
+    final : 1
+        The row is the order's last.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "acc": data.ArrayLayout(signed(config.acc_bits), config.cols),
+                "row_ends": 1,
+                "final": 1,
+            }
+        )
+
+
+class _Place(wiring.Component):
+    """Count tiles within rows of an order."""
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "order": In(DrainOrder(config)),
+                "step": In(1),
+                "tile": Out(tile_bits(config)),
+                "row": Out(row_bits(config)),
+                "row_ends": Out(1),
+                "final": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        left = Signal.like(self.order.tiles)
+        rows_left = Signal.like(self.order.rows)
+        order = Signal(DrainOrder(self.config))
+        m.d.comb += [self.row_ends.eq(left == 1), self.final.eq(rows_left == 1)]
+        with m.If(self.step):
+            m.d.sync += [self.tile.eq(self.tile + 1), left.eq(left - 1)]
+            with m.If(self.row_ends):
+                m.d.sync += [
+                    self.tile.eq(order.tile),
+                    left.eq(order.tiles),
+                    self.row.eq(self.row + 1),
+                    rows_left.eq(rows_left - 1),
+                ]
+        with m.If(self.start):
+            m.d.sync += [
+                order.eq(self.order),
+                self.tile.eq(self.order.tile),
+                left.eq(self.order.tiles),
+                self.row.eq(0),
+                rows_left.eq(self.order.rows),
+            ]
+
+        return m
+
+
+class Drain(wiring.Component):
+    """Ask for one tile a cycle, as slots are granted and as there is room for the answers.
+
+    The rows answer without waiting; a request is only made while the FIFO has room for it.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    start, order : ``In(1)``, ``In(DrainOrder)``
+        Begin; only when the order before has left :attr:`o` whole.
+    reading : ``Out(1)``
+        Accumulators of the order are still to be read.
+    request, tile, row : ``Out``
+        A read wanted.
+    grant : ``In(1)``
+        It goes to the rows in this cycle.
+    result : ``In(Result)``
+        What comes back.
+    o : ``Out(stream.Signature(DrainedTile))``
+        Tiles, row after row.
+    """
+
+    o: stream.Interface
+
+    @staticmethod
+    def room(config: EngineConfig) -> int:
+        """Tiles that may be on their way: what the longest way and back takes, or more."""
+        trip = 8 + Column.latency(config) + 2 * config.rows
+        return 1 << ceil_log2(trip)
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "order": In(DrainOrder(config)),
+                "reading": Out(1),
+                "request": Out(1),
+                "tile": Out(tile_bits(config)),
+                "row": Out(row_bits(config)),
+                "grant": In(1),
+                "result": In(Result(config)),
+                "o": Out(stream.Signature(DrainedTile(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        room = self.room(cfg)
+        free = Signal(range(room + 1), init=room)
+        taken = Signal()
+        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        m.d.sync += free.eq(free - self.grant + taken)
+
+        m.submodules.asked = asked = _Place(cfg)
+        m.d.comb += [
+            self.request.eq(self.reading & (free != 0)),
+            self.tile.eq(asked.tile),
+            self.row.eq(asked.row),
+            asked.start.eq(self.start),
+            asked.order.eq(self.order),
+            asked.step.eq(self.grant),
+        ]
+        with m.If(self.grant & asked.row_ends & asked.final):
+            m.d.sync += self.reading.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.reading.eq(1)
+
+        m.submodules.fifo = fifo = SyncFIFOBuffered(
+            width=len(self.result.acc.as_value()), depth=room
+        )
+        m.submodules.answered = answered = _Place(cfg)
+        m.d.comb += [
+            fifo.w_en.eq(self.result.valid),
+            fifo.w_data.eq(self.result.acc),
+            fifo.r_en.eq(taken),
+            answered.start.eq(self.start),
+            answered.order.eq(self.order),
+            answered.step.eq(taken),
+            self.o.valid.eq(fifo.r_rdy),
+            self.o.p.acc.eq(fifo.r_data),
+            self.o.p.row_ends.eq(answered.row_ends),
+            self.o.p.final.eq(answered.final),
+        ]
+
+        return m

@@ -1,0 +1,201 @@
+"""The engine: one input stream of commands, activations and weights; one output of results."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.counters import CountersLayout, CycleCounters
+from summand.rtl.drain import Drain
+from summand.rtl.front import Front
+from summand.rtl.gearbox import BeatGatherer, ResultPacker
+from summand.rtl.loader import TableLoader
+from summand.rtl.packets import PacketWriter
+from summand.rtl.requantise import Requantiser
+from summand.rtl.row import Row
+from summand.rtl.segments import SegmentTable
+from summand.rtl.stream import Beat, StreamRegister
+from summand.rtl.token import Token, Work
+from summand.rtl.walker import Walker
+
+__all__ = ["Engine"]
+
+
+class Engine(wiring.Component):
+    """Execute a command stream exactly as :class:`summand.golden.GoldenEngine` does.
+
+    ::
+
+        i -> front -+-> gatherer -> walker --+
+                    +-> loader (tables) -----+-> row 0 -> row 1 -> ...
+                    +-> activations ---------+     |
+                    +-> drain (free slots) --+     v
+                             ^------------------ results
+                             +-> packer -> packets -> o
+                             +-> requantiser -> activations
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    i : ``In(stream.Signature(stream_bits))``
+        Commands.
+    o : ``Out(stream.Signature(Beat(stream_bits)))``
+        Packets.
+    busy : ``Out(1)``
+        A command is being done, or its results are leaving.
+    error : ``Out(8)``
+        Error code, 0 while all is well.
+    commands : ``Out(32)``
+        Commands started.
+    counters : ``Out(CountersLayout)``
+        Cycles by what they were spent on.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    #: Cycles by which words are held back behind orders to the tables: a table step reaches its
+    #: memory that much later than a word reaches its look-up.
+    WORD_DELAY = 2
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(config.stream_bits)),
+                "o": Out(stream.Signature(Beat(config.stream_bits))),
+                "busy": Out(1),
+                "error": Out(8),
+                "commands": Out(32),
+                "counters": Out(CountersLayout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        m.submodules.inlet = inlet = StreamRegister(cfg.stream_bits)
+        m.submodules.outlet = outlet = StreamRegister(Beat(cfg.stream_bits))
+        m.submodules.front = front = Front(cfg)
+        m.submodules.gatherer = gatherer = BeatGatherer(cfg.stream_bits, cfg.plane_beats)
+        m.submodules.segments = segments = SegmentTable(cfg)
+        m.submodules.walker = walker = Walker(cfg)
+        m.submodules.loader = loader = TableLoader(cfg)
+        m.submodules.drain = drain = Drain(cfg)
+        m.submodules.packer = packer = ResultPacker(cfg)
+        m.submodules.requantiser = requantiser = Requantiser(cfg)
+        m.submodules.packets = packets = PacketWriter(cfg)
+        m.submodules.counters = counters = CycleCounters()
+
+        wiring.connect(m, wiring.flipped(self.i), inlet.i)
+        wiring.connect(m, inlet.o, front.i)
+        wiring.connect(m, front.planes, gatherer.i)
+        wiring.connect(m, gatherer.o, walker.words)
+        wiring.connect(m, front.params, requantiser.params)
+        wiring.connect(m, packer.o, packets.results)
+        wiring.connect(m, packets.o, outlet.i)
+        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+
+        # A GEMM: the loader and the walker share its slices and its segment ring.
+        m.d.comb += [
+            segments.begin.eq(front.begin),
+            segments.write.eq(front.segment_valid),
+            segments.descriptor.eq(front.segment),
+            segments.last.eq(front.segment_last),
+            segments.low.eq(front.drain_low),
+            segments.high.eq(front.drain_high),
+            segments.rewind.eq(front.walk),
+            segments.next.eq(walker.next),
+            front.segment_error.eq(segments.error),
+            front.conflict.eq(segments.conflict),
+            loader.start.eq(front.begin),
+            loader.addr.eq(front.source),
+            loader.slices.eq(front.slices),
+            loader.release.eq(walker.release),
+            walker.start.eq(front.walk),
+            walker.slices.eq(front.slices),
+            walker.ready.eq(loader.ready),
+            walker.entry.eq(segments.entry),
+            front.done.eq(walker.done),
+        ]
+
+        # STORE and REQUANTISE: what is drained goes to one or the other.
+        m.d.comb += [
+            drain.start.eq(front.drain),
+            drain.order.eq(front.drain_order),
+            front.reading.eq(drain.reading),
+            requantiser.start.eq(front.requantise),
+            requantiser.addr.eq(front.target),
+            requantiser.i.p.data.eq(drain.o.p.acc),
+            requantiser.i.p.last.eq(drain.o.p.row_ends),
+            requantiser.final.eq(drain.o.p.final),
+            packer.i.p.data.eq(drain.o.p.acc),
+            packer.i.p.last.eq(drain.o.p.row_ends & drain.o.p.final),
+            requantiser.i.valid.eq(drain.o.valid & front.to_acts),
+            packer.i.valid.eq(drain.o.valid & ~front.to_acts),
+            drain.o.ready.eq(Mux(front.to_acts, requantiser.i.ready, packer.i.ready)),
+            packets.start.eq(front.packet),
+            packets.order.eq(front.packet_order),
+            packets.counters.eq(counters.count),
+            front.packet_busy.eq(packets.busy),
+            front.blocked.eq(outlet.o.valid & ~outlet.o.ready),
+        ]
+
+        # The late half of the token: plane words first, then activations, and drain reads where
+        # no word ends a tile.
+        work = Signal(Work(cfg))
+        t = requantiser.o
+        m.d.comb += [
+            work.eq(walker.work),
+            t.ready.eq(~walker.work.valid & ~front.act_write),
+            drain.grant.eq(drain.request & ~(walker.work.valid & walker.work.last)),
+            work.drain.eq(drain.grant),
+            work.drain_row.eq(drain.row),
+            front.written.eq(t.valid & t.ready & t.p.last),
+        ]
+        with m.If(drain.grant):
+            m.d.comb += work.tile.eq(drain.tile)
+        with m.If(front.act_write):
+            m.d.comb += [
+                work.word.eq(front.act_data),
+                work.act_write.eq(1),
+                work.act_row.eq(front.act_row),
+                work.act_addr.eq(front.act_addr),
+            ]
+        with m.Elif(t.valid & t.ready):
+            m.d.comb += [
+                work.word.eq(t.p.word),
+                work.act_write.eq(1),
+                work.act_row.eq(t.p.row),
+                work.act_addr.eq(t.p.addr),
+            ]
+        for n in range(self.WORD_DELAY):
+            later = Signal(Work(cfg), name=f"work_{n + 1}")
+            m.d.sync += later.eq(work)
+            work = later
+        token = Signal(Token(cfg))
+        m.d.comb += [token.work.eq(work), token.fill.eq(loader.fill), token.step.eq(loader.step)]
+
+        before = None
+        for n in range(cfg.rows):
+            m.submodules[f"row_{n}"] = row = Row(cfg)
+            if before is None:
+                m.d.comb += [row.i.eq(token), drain.result.eq(row.result)]
+            else:
+                m.d.comb += [row.i.eq(before.o), before.behind.eq(row.result)]
+            before = row
+
+        m.d.comb += [
+            counters.activity.eq(front.activity),
+            self.counters.eq(counters.count),
+            self.busy.eq(front.busy | self.o.valid),
+            self.error.eq(front.error),
+            self.commands.eq(front.commands),
+        ]
+
+        return m

@@ -1,0 +1,389 @@
+"""The engine's front: takes commands one after another and sets the rest to work."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.ops import SEGMENT_BYTES, Op
+from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl.counters import Activity
+from summand.rtl.decoder import Decoder, HeaderLayout
+from summand.rtl.drain import DrainOrder
+from summand.rtl.packets import PacketOrder
+from summand.rtl.requantise import Parameter
+from summand.rtl.segments import Descriptor
+from summand.rtl.token import act_addr_bits, row_bits
+
+__all__ = ["Front"]
+
+
+class Front(wiring.Component):
+    """Take a command's header, check it, and take or pass on its payload.
+
+    Commands are taken in order. A STORE or a REQUANTISE goes on in the background; what needs its
+    accumulators or its activations waits here.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    i : ``In(stream.Signature(stream_bits))``
+        The input stream.
+    planes : ``Out(stream.Signature(stream_bits))``
+        Beats of plane words.
+    params : ``Out(stream.Signature(stream_bits))``
+        Beats of requantise parameters.
+    act_write, act_row, act_addr, act_data : ``Out``
+        Activations of a LOAD.
+    begin, segment, segment_valid, segment_last : ``Out``
+        A GEMM is accepted: read its tables' activations from ``source`` on, take its segments.
+    segment_error, conflict : ``In``
+        From the segment table.
+    source, slices : ``Out``
+        Of the GEMM: first activation word and number of slices.
+    walk : ``Out(1)``
+        Its segments are good and free: words follow.
+    done : ``In(1)``
+        Its last word goes in this cycle.
+    requantise : ``Out(1)``
+        Parameters follow, for activations from word ``target`` on.
+    drain, drain_order : ``Out(1)``, ``Out(DrainOrder)``
+        Read accumulators, for :attr:`to_acts` or for the packet begun in this cycle.
+    drain_low, drain_high : ``Out``
+        The tiles of the order before, for conflicts.
+    to_acts : ``Out(1)``
+        A REQUANTISE is going on.
+    reading : ``In(1)``
+        The drain still reads accumulators.
+    written : ``In(1)``
+        A REQUANTISE's last word goes to the activation memory in this cycle.
+    packet, packet_order : ``Out(1)``, ``Out(PacketOrder)``
+        Begin a packet.
+    packet_busy, blocked : ``In(1)``
+        A packet is being written; the output stream does not take it.
+    activity : ``Out(Activity)``
+        What this cycle was spent on.
+    busy, error, commands : ``Out``
+        For the registers.
+    """
+
+    i: stream.Interface
+    planes: stream.Interface
+    params: stream.Interface
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        beats = stream.Signature(config.stream_bits)
+        super().__init__(
+            {
+                "i": In(beats),
+                "planes": Out(beats),
+                "params": Out(stream.Signature(config.stream_bits, always_ready=True)),
+                "act_write": Out(1),
+                "act_row": Out(row_bits(config)),
+                "act_addr": Out(act_addr_bits(config)),
+                "act_data": Out(config.stream_bits),
+                "begin": Out(1),
+                "segment": Out(Descriptor()),
+                "segment_valid": Out(1),
+                "segment_last": Out(1),
+                "segment_error": In(8),
+                "conflict": In(1),
+                "source": Out(act_addr_bits(config)),
+                "slices": Out(range(config.act_depth + 1)),
+                "walk": Out(1),
+                "done": In(1),
+                "requantise": Out(1),
+                "target": Out(act_addr_bits(config)),
+                "drain": Out(1),
+                "drain_order": Out(DrainOrder(config)),
+                "drain_low": Out(range(config.acc_depth + 1)),
+                "drain_high": Out(range(config.acc_depth + 1)),
+                "to_acts": Out(1),
+                "reading": In(1),
+                "written": In(1),
+                "packet": Out(1),
+                "packet_order": Out(PacketOrder()),
+                "packet_busy": In(1),
+                "blocked": In(1),
+                "activity": Out(Activity()),
+                "busy": Out(1),
+                "error": Out(8),
+                "commands": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        m.submodules.decoder = decoder = Decoder(cfg)
+        header = Signal(HeaderLayout())
+        m.d.comb += decoder.header.eq(header)
+        left = Signal(32)  # beats of payload to come
+        code = Signal(8)  # why the engine will stop
+
+        m.d.comb += [
+            self.source.eq(header.a * cfg.slice_words),
+            self.slices.eq(header.b),
+            self.target.eq(header.d * cfg.slice_words),
+            self.drain_order.tile.eq(header.a),
+            self.drain_order.tiles.eq(header.b),
+            self.drain_order.rows.eq(header.c),
+            self.planes.payload.eq(self.i.payload),
+            self.params.payload.eq(self.i.payload),
+            self.act_data.eq(self.i.payload),
+            self.packet_order.command.eq(self.commands - 1),
+            self.busy.eq(1),
+        ]
+
+        with m.If(self.drain):
+            m.d.sync += [
+                self.drain_low.eq(header.a),
+                self.drain_high.eq(header.a + header.b),
+            ]
+
+        # A REQUANTISE writes slices `t_low` to `t_high`. Its last word is in the memory before any
+        # read that starts two cycles after it was written.
+        t_low = Signal(range(cfg.act_depth + 1))
+        t_high = Signal(range(cfg.act_depth + 1))
+        landing = Signal(2)
+        m.d.sync += landing.eq(Cat(self.written, landing))
+        with m.If(landing[-1]):
+            m.d.sync += self.to_acts.eq(0)
+        t_conflict = self.to_acts & (header.a < t_high) & (header.a + header.b > t_low)
+        idle = ~self.to_acts & ~self.packet_busy & ~self.reading
+
+        def wait():
+            m.d.comb += [
+                self.activity.output.eq(self.blocked),
+                self.activity.drain.eq(~self.blocked),
+            ]
+
+        def take(what):
+            """Take a beat in this cycle if there is one; yields where it came."""
+            m.d.comb += [
+                self.i.ready.eq(1),
+                self.activity[what].eq(self.i.valid),
+                self.activity.stream.eq(~self.i.valid),
+            ]
+            return m.If(self.i.valid)
+
+        with m.FSM():
+            part = Signal(range(cfg.header_beats))
+            with m.State("HEADER"):
+                m.d.comb += self.busy.eq(self.i.valid | (part != 0) | ~idle)
+                with take("header"):
+                    for n in range(cfg.header_beats):
+                        with m.If(part == n):
+                            here = slice(n * cfg.stream_bits, (n + 1) * cfg.stream_bits)
+                            m.d.sync += header.as_value()[here].eq(self.i.payload)
+                    m.d.sync += part.eq(part + 1)
+                    with m.If(part == cfg.header_beats - 1):
+                        m.d.sync += [part.eq(0), self.commands.eq(self.commands + 1)]
+                        m.next = "DECODE_0"
+
+            for n in range(Decoder.LATENCY):
+                with m.State(f"DECODE_{n}"):
+                    m.d.comb += self.activity.header.eq(1)
+                    m.next = f"DECODE_{n + 1}"
+            with m.State(f"DECODE_{Decoder.LATENCY}"):
+                m.d.comb += self.activity.header.eq(1)
+                m.d.sync += [left.eq(header.length), code.eq(decoder.error)]
+                with m.Switch(header.op):
+                    for op in Op:
+                        with m.Case(op):
+                            m.next = op.name
+                with m.If(decoder.error != 0):
+                    m.next = "FAIL"
+
+            with m.State("LOAD"):
+                self._load(m, header, wait, take)
+            self._gemm(m, header, left, code, t_conflict, wait, take)
+            self._requantise(m, header, left, code, idle, t_low, t_high, wait, take)
+
+            with m.State("STORE"):
+                m.d.comb += [
+                    self.packet_order.kind.eq(Kind.DATA),
+                    self.packet_order.tag.eq(header.d),
+                    self.packet_order.length.eq(
+                        (decoder.area * (cfg.cols * 4) + cfg.beat_bytes - 1)
+                        >> (cfg.beat_bytes.bit_length() - 1)
+                    ),
+                ]
+                with m.If(idle):
+                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1), self.drain.eq(1)]
+                    m.next = "HEADER"
+                with m.Else():
+                    wait()
+
+            with m.State("FENCE"):
+                self._status(m, ErrorCode.OK, header.a, idle, "HEADER", wait)
+            with m.State("FAIL"):
+                m.d.sync += self.error.eq(code)
+                self._status(m, code, 0, idle, "DEAD", wait)
+            with m.State("DEAD"):
+                m.d.comb += [self.i.ready.eq(1), self.activity.stream.eq(1), self.busy.eq(0)]
+
+        return m
+
+    def _status(self, m, status, tag, idle, then, wait) -> None:
+        cfg = self.config
+        m.d.comb += [
+            self.packet_order.kind.eq(Kind.STATUS),
+            self.packet_order.status.eq(status),
+            self.packet_order.tag.eq(tag),
+            self.packet_order.length.eq(
+                status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
+            ),
+        ]
+        with m.If(idle):
+            m.d.comb += [self.activity.header.eq(1), self.packet.eq(1)]
+            m.next = then
+        with m.Else():
+            wait()
+
+    def _load(self, m, header, wait, take) -> None:
+        cfg = self.config
+        word = Signal(range(cfg.act_depth * cfg.slice_words))
+        row = Signal(row_bits(cfg))
+        words = header.b * cfg.slice_words
+        m.d.comb += [self.act_row.eq(row), self.act_addr.eq(self.source + word)]
+        with m.If(self.to_acts):
+            wait()
+        with m.Else():
+            with take("load"):
+                m.d.comb += self.act_write.eq(1)
+                m.d.sync += word.eq(word + 1)
+                with m.If(word == words - 1):
+                    m.d.sync += [word.eq(0), row.eq(row + 1)]
+                    with m.If(row == header.c - 1):
+                        m.d.sync += row.eq(0)
+                        m.next = "HEADER"
+
+    def _gemm(self, m, header, left, code, t_conflict, wait, take) -> None:
+        with m.State("GEMM"):
+            with m.If(t_conflict):
+                wait()
+            with m.Else():
+                m.d.comb += [self.activity.header.eq(1), self.begin.eq(1)]
+                m.next = "SEGMENTS"
+
+        index = Signal(5)
+        with m.State("SEGMENTS"):
+            m.d.comb += self.segment_last.eq(index == header.c - 1)
+            self._take_segment(m, index, left)
+            with m.If(self.segment_valid):
+                m.d.sync += index.eq(index + 1)
+                with m.If(self.segment_last):
+                    m.d.sync += index.eq(0)
+                    m.next = "SETTLE"
+
+        # The table's verdict takes two cycles.
+        with m.State("SETTLE"):
+            m.d.comb += self.activity.header.eq(1)
+            m.next = "VERDICT"
+        with m.State("VERDICT"):
+            with m.If(self.segment_error != 0):
+                m.d.comb += self.activity.header.eq(1)
+                m.d.sync += code.eq(self.segment_error)
+                m.next = "FAIL"
+            with m.Elif(self.reading & self.conflict):
+                wait()
+            with m.Else():
+                m.d.comb += [self.activity.header.eq(1), self.walk.eq(1)]
+                m.next = "WALK"
+
+        with m.State("WALK"):
+            with m.If(left == 0):
+                m.d.comb += self.activity.header.eq(1)
+                m.d.sync += code.eq(ErrorCode.LENGTH)
+                m.next = "FAIL"
+            with m.Else():
+                m.d.comb += [
+                    self.planes.valid.eq(self.i.valid),
+                    self.i.ready.eq(self.planes.ready),
+                    self.activity.work.eq(self.i.valid & self.i.ready),
+                    self.activity.table.eq(self.i.valid & ~self.i.ready),
+                    self.activity.stream.eq(~self.i.valid),
+                ]
+                with m.If(self.activity.work):
+                    m.d.sync += left.eq(left - 1)
+                with m.If(self.done):
+                    m.next = "HEADER"
+                    with m.If(left != 1):
+                        m.d.sync += code.eq(ErrorCode.LENGTH)
+                        m.next = "FAIL"
+
+    def _take_segment(self, m, index, left) -> None:
+        """Take one segment from the beats: several share a beat, or two beats make one."""
+        bits = SEGMENT_BYTES * 8
+        per_beat = self.config.stream_bits // bits
+        valid = self.i.valid
+        m.d.comb += [self.activity.header.eq(valid), self.activity.stream.eq(~valid)]
+        if per_beat:
+            place = index % per_beat
+            m.d.comb += [
+                self.segment.eq(self.i.payload.word_select(place, bits)),
+                self.segment_valid.eq(valid),
+                self.i.ready.eq((place == per_beat - 1) | self.segment_last),
+            ]
+        else:
+            low = Signal(bits // 2)
+            second = Signal()
+            m.d.comb += [
+                self.segment.eq(Cat(low, self.i.payload)),
+                self.segment_valid.eq(valid & second),
+                self.i.ready.eq(1),
+            ]
+            with m.If(valid):
+                m.d.sync += [low.eq(self.i.payload), second.eq(~second)]
+        with m.If(valid & self.i.ready):
+            m.d.sync += left.eq(left - 1)
+
+    def _requantise(self, m, header, left, code, idle, t_low, t_high, wait, take) -> None:
+        cfg = self.config
+        per_beat = cfg.stream_bits // 32
+        features = Signal(range(cfg.requant_depth + per_beat + 1))  # to come
+        bad = Signal()
+        with m.State("REQUANTISE"):
+            with m.If(idle):
+                slices = (header.b * cfg.cols + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
+                m.d.comb += [self.activity.header.eq(1), self.requantise.eq(1)]
+                m.d.sync += [
+                    features.eq(header.b * cfg.cols),
+                    bad.eq(0),
+                    t_low.eq(header.d),
+                    t_high.eq(header.d + slices),
+                ]
+                m.next = "PARAMETERS"
+            with m.Else():
+                wait()
+        with m.State("PARAMETERS"):
+            with take("load"):
+                faults = []
+                for n in range(per_beat):
+                    entry = Parameter()(self.i.payload.word_select(n, 32))
+                    off = (entry.shift == 0) | (entry.shift > 47) | (entry.pad != 0)
+                    faults.append((features > n) & off)
+                m.d.comb += self.params.valid.eq(1)
+                m.d.sync += [
+                    left.eq(left - 1),
+                    features.eq(Mux(features > per_beat, features - per_beat, 0)),
+                    bad.eq(bad | Cat(faults).any()),
+                ]
+                with m.If(left == 1):
+                    m.next = "PARAMETERS_END"
+        with m.State("PARAMETERS_END"):
+            m.d.comb += self.activity.header.eq(1)
+            with m.If(bad):
+                m.d.sync += code.eq(ErrorCode.REQUANTISE)
+                m.next = "FAIL"
+            with m.Else():
+                m.d.comb += self.drain.eq(1)
+                m.d.sync += self.to_acts.eq(1)
+                m.next = "HEADER"

@@ -1,0 +1,134 @@
+"""Width converters: beats into plane words, accumulators into beats."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.stream import Beat
+
+__all__ = ["BeatGatherer", "ResultPacker"]
+
+
+class BeatGatherer(wiring.Component):
+    """Put ``count`` beats together, the first lowest. Adds no cycle: the last beat passes through.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a beat.
+    count : int
+        Beats of a word.
+
+    Members
+    -------
+    i : ``In(stream.Signature(width))``
+        Beats.
+    o : ``Out(stream.Signature(width * count))``
+        Words.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, width: int, count: int):
+        self.width = width
+        self.count = count
+        super().__init__(
+            {"i": In(stream.Signature(width)), "o": Out(stream.Signature(width * count))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        held = Signal(self.width * (self.count - 1), reset_less=True)
+        part = Signal(range(self.count))
+        last = part == self.count - 1
+        m.d.comb += [
+            self.o.payload.eq(Cat(held, self.i.payload)),
+            self.o.valid.eq(self.i.valid & last),
+            self.i.ready.eq(~last | self.o.ready),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+            for n in range(self.count - 1):
+                with m.If(part == n):
+                    m.d.sync += held[n * self.width : (n + 1) * self.width].eq(self.i.payload)
+
+        return m
+
+
+class ResultPacker(wiring.Component):
+    """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
+
+    The last beat of a packet is filled up with zeros. Adds no cycle.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Beat(array of cols signed acc_bits)))``
+        Tiles; ``last`` ends a packet.
+    o : ``Out(stream.Signature(Beat(stream_bits)))``
+        Beats.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        tile = data.ArrayLayout(signed(config.acc_bits), config.cols)
+        super().__init__(
+            {
+                "i": In(stream.Signature(Beat(tile))),
+                "o": Out(stream.Signature(Beat(config.stream_bits))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        piece = Signal(cfg.cols * 32)
+        m.d.comb += [
+            piece[32 * c : 32 * c + 32].eq(self.i.payload.data[c]) for c in range(cfg.cols)
+        ]
+        if len(piece) >= cfg.stream_bits:
+            self._split(m, piece, len(piece) // cfg.stream_bits)
+        else:
+            self._gather(m, piece, cfg.stream_bits // len(piece))
+
+        return m
+
+    def _split(self, m: Module, piece: Signal, count: int) -> None:
+        part = Signal(range(count))
+        last = part == count - 1
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid),
+            self.o.payload.data.eq(piece.word_select(part, self.config.stream_bits)),
+            self.o.payload.last.eq(self.i.payload.last & last),
+            self.i.ready.eq(self.o.ready & last),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+
+    def _gather(self, m: Module, piece: Signal, count: int) -> None:
+        width = len(piece)
+        held = Signal(width * count)  # zero where nothing has come yet
+        part = Signal(range(count))
+        whole = (part == count - 1) | self.i.payload.last
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid & whole),
+            self.o.payload.last.eq(self.i.payload.last),
+            self.i.ready.eq(~whole | self.o.ready),
+        ]
+        beat = self.o.payload.data
+        for n in range(count):
+            here = slice(n * width, (n + 1) * width)
+            m.d.comb += beat[here].eq(Mux(part == n, piece, held[here]))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [part.eq(Mux(whole, 0, part + 1)), held.eq(Mux(whole, 0, beat))]

@@ -1,0 +1,103 @@
+"""The output stream: headers, results and completions."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl.counters import CountersLayout
+from summand.rtl.stream import Beat
+
+__all__ = ["PacketOrder", "PacketWriter"]
+
+
+class PacketOrder(data.StructLayout):
+    """A packet header in the order of its bytes; see :class:`summand.isa.packets.PacketHeader`."""
+
+    def __init__(self):
+        super().__init__({"kind": 8, "status": 8, "tag": 16, "length": 32, "command": 32})
+
+
+class PacketWriter(wiring.Component):
+    """Write one packet for each order: its header, then results or counters. No lost cycle.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    start : ``In(1)``
+        Begin a packet; only while not ``busy``. ``order`` and, for a STATUS packet, ``counters``
+        are kept from this cycle.
+    busy : ``Out(1)``
+        A packet is being written.
+    results : ``In(stream.Signature(Beat(stream_bits)))``
+        Payload of a DATA packet.
+    o : ``Out(stream.Signature(Beat(stream_bits)))``
+        The output stream.
+    """
+
+    results: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        beat = stream.Signature(Beat(config.stream_bits))
+        super().__init__(
+            {
+                "start": In(1),
+                "order": In(PacketOrder()),
+                "counters": In(CountersLayout()),
+                "busy": Out(1),
+                "results": In(beat),
+                "o": Out(beat),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        order = Signal(PacketOrder(), reset_less=True)
+        counters = Signal(CountersLayout(), reset_less=True)
+        beats = status_packet_bytes(cfg) // cfg.beat_bytes
+        header_bits = cfg.header_beats * cfg.stream_bits
+        text = Signal(beats * cfg.stream_bits)
+        m.d.comb += [text.eq(order), text[header_bits:].eq(counters)]
+
+        index = Signal(range(beats))
+        is_status = order.kind == Kind.STATUS
+        final = Mux(is_status, beats - 1, cfg.header_beats - 1)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
+                    m.next = "TEXT"
+            with m.State("TEXT"):
+                m.d.comb += [
+                    self.busy.eq(1),
+                    self.o.valid.eq(1),
+                    self.o.p.data.eq(text.word_select(index, cfg.stream_bits)),
+                    self.o.p.last.eq(is_status & (index == beats - 1)),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == final):
+                        m.d.sync += index.eq(0)
+                        m.next = "RESULTS"
+                        with m.If(is_status):
+                            m.next = "IDLE"
+            with m.State("RESULTS"):
+                m.d.comb += [
+                    self.busy.eq(1),
+                    self.o.valid.eq(self.results.valid),
+                    self.o.payload.eq(self.results.payload),
+                    self.results.ready.eq(self.o.ready),
+                ]
+                with m.If(self.o.valid & self.o.ready & self.o.p.last):
+                    m.next = "IDLE"
+
+        return m

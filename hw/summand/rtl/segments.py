@@ -1,0 +1,160 @@
+"""A GEMM's segment table: received, checked, kept, and walked in a ring."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.ops import MAX_SEGMENTS
+from summand.rtl.token import tile_bits
+
+__all__ = ["Descriptor", "SegmentEntry", "SegmentTable"]
+
+
+class Descriptor(data.StructLayout):
+    """The eight bytes of a segment in the stream; see :class:`summand.isa.ops.Segment`."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "tile": 16,
+                "tiles": 16,
+                "planes": 8,
+                "clear": 1,
+                "shift": 1,
+                "flags": 6,
+                "reserved": 16,
+            }
+        )
+
+
+class SegmentEntry(data.StructLayout):
+    """A checked segment as the walker uses it.
+
+    Members
+    -------
+    tile : ``tile_bits``
+        First tile.
+    more : ``tile_bits``
+        Tiles after the first.
+    planes : 3
+        Planes after the first.
+    clear, shift : 1
+        At the command's first slice.
+    last : 1
+        The table's last segment.
+    """
+
+    def __init__(self, config: EngineConfig):
+        bits = tile_bits(config)
+        super().__init__(
+            {"tile": bits, "more": bits, "planes": 3, "clear": 1, "shift": 1, "last": 1}
+        )
+
+
+class SegmentTable(wiring.Component):
+    """Check segments one a cycle, keep up to 16, and hand them out in a ring.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    begin : ``In(1)``
+        Forget what was there.
+    write, descriptor, last : ``In``
+        Take a segment; ``last`` marks the table's last.
+    error : ``Out(8)``
+        The first bad segment's code, or 0; valid two cycles after the last ``write``.
+    low, high : ``In``
+        Tiles ``low <= t < high`` are being drained.
+    conflict : ``Out(1)``
+        Some segment touches them; valid as ``error``.
+    next : ``In(1)``
+        Step the ring: ``entry`` becomes the following one, back to the first after the last.
+        Two steps after :attr:`rewind`, ``entry`` is the first.
+    rewind : ``In(1)``
+        The ring's next entry is the first.
+    entry : ``Out(SegmentEntry)``
+        The current segment.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        tiles = range(config.acc_depth + 1)
+        super().__init__(
+            {
+                "begin": In(1),
+                "write": In(1),
+                "descriptor": In(Descriptor()),
+                "last": In(1),
+                "error": Out(8),
+                "low": In(tiles),
+                "high": In(tiles),
+                "conflict": Out(1),
+                "rewind": In(1),
+                "next": In(1),
+                "entry": Out(SegmentEntry(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        # Stage 1: the descriptor, as it came.
+        taken = Signal()
+        last = Signal()
+        seg = Signal(Descriptor())
+        m.d.sync += [taken.eq(self.write), last.eq(self.last), seg.eq(self.descriptor)]
+
+        # Stage 2: check and keep.
+        end = Signal(17)
+        code = Signal(8)
+        m.d.comb += end.eq(seg.tile + seg.tiles)
+        reserved = (seg.flags != 0) | (seg.reserved != 0)
+        if not cfg.shift:
+            reserved = reserved | seg.shift
+        with m.If(reserved):
+            m.d.comb += code.eq(ErrorCode.RESERVED)
+        with m.Elif((seg.tiles == 0) | (end > cfg.acc_depth)):
+            m.d.comb += code.eq(ErrorCode.TILES)
+        with m.Elif((seg.planes == 0) | (seg.planes > 8)):
+            m.d.comb += code.eq(ErrorCode.SEGMENTS)
+
+        m.submodules.memory = memory = Memory(shape=SegmentEntry(cfg), depth=MAX_SEGMENTS, init=[])
+        write = memory.write_port()
+        m.d.comb += [
+            write.en.eq(taken),
+            write.data.tile.eq(seg.tile),
+            write.data.more.eq(seg.tiles - 1),
+            write.data.planes.eq(seg.planes - 1),
+            write.data.clear.eq(seg.clear),
+            write.data.shift.eq(seg.shift),
+            write.data.last.eq(last),
+        ]
+        with m.If(taken):
+            m.d.sync += write.addr.eq(write.addr + 1)
+            with m.If(self.error == 0):
+                m.d.sync += self.error.eq(code)
+            with m.If((seg.tile < self.high) & (end > self.low)):
+                m.d.sync += self.conflict.eq(1)
+        with m.If(self.begin):
+            m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0)]
+
+        # The ring: a segment can last one cycle only, so the one after it is read ahead.
+        read = memory.read_port(domain="comb")
+        ahead = Signal(SegmentEntry(cfg))
+        with m.If(self.next):
+            m.d.sync += [
+                self.entry.eq(ahead),
+                ahead.eq(read.data),
+                read.addr.eq(Mux(read.data.last, 0, read.addr + 1)),
+            ]
+        with m.If(self.rewind):
+            m.d.sync += read.addr.eq(0)
+
+        return m

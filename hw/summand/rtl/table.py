@@ -1,0 +1,136 @@
+"""Look-up tables of subset sums, and the writer that fills them."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.token import Step
+
+__all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
+
+#: Steps that fill a table: every entry but entry 0, which is always 0.
+TABLE_STEPS = 15
+
+
+def gray_steps() -> list[dict[str, int]]:
+    """Return the fields ``first``, ``select``, ``negate`` and ``entry`` of each step.
+
+    Entry ``e`` holds the sum of the activations whose bit is set in ``e``. In Gray code order
+    each sum differs from the one before by one activation, so a step is one addition.
+    """
+    steps = []
+    for i in range(1, TABLE_STEPS + 1):
+        entry = i ^ (i >> 1)
+        select = (i & -i).bit_length() - 1
+        steps.append(
+            {"first": i == 1, "select": select, "negate": not entry >> select & 1, "entry": entry}
+        )
+    return steps
+
+
+class TableWriter(wiring.Component):
+    """Sum four activations in Gray code order. One step a cycle, :attr:`LATENCY` cycles.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    step : ``In(Step)``
+        What to do; see :func:`gray_steps`.
+    x : ``In(array of 4 signed act_bits)``
+        Activations, steady while steps come.
+    write : ``Out(1)``
+        Write ``value`` to entry ``entry`` of table ``share``.
+    """
+
+    #: Cycles from a step to its write.
+    LATENCY = 2
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        step = Step(config)
+        super().__init__(
+            {
+                "step": In(step),
+                "x": In(data.ArrayLayout(signed(config.act_bits), 4)),
+                "write": Out(1),
+                "share": Out(step["share"].shape),
+                "entry": Out(4),
+                "value": Out(signed(config.act_bits + 2)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Stage 1: choose and complement.
+        chosen = Signal(signed(self.config.act_bits), reset_less=True)
+        s1 = Signal(Step(self.config))
+        picked = self.x[self.step.select]
+        m.d.sync += [
+            chosen.eq(Mux(self.step.negate, ~picked, picked)),
+            s1.eq(self.step),
+        ]
+
+        # Stage 2: add. One more bit below the sum carries the 1 of the two's complement in.
+        base = Mux(s1.first, 0, self.value)
+        total = Signal(signed(self.config.act_bits + 3))
+        m.d.comb += total.eq(
+            Cat(Const(1, 1), base).as_signed() + Cat(s1.negate, chosen).as_signed()
+        )
+        m.d.sync += self.write.eq(s1.valid)
+        with m.If(s1.valid):
+            m.d.sync += [
+                self.value.eq(total >> 1),
+                self.entry.eq(s1.entry),
+                self.share.eq(s1.share),
+            ]
+
+        return m
+
+
+class LookupTable(wiring.Component):
+    """16 subset sums in LUT RAM: four bits of a plane are the address. Reads in the same cycle.
+
+    Members
+    -------
+    write : ``In(1)``
+        Write ``value`` to ``entry``; visible in the next cycle.
+    address : ``In(4)``
+        Plane bits.
+    sum : ``Out(signed(act_bits + 2))``
+        Sum of the activations whose bits are set.
+    """
+
+    def __init__(self, config: EngineConfig):
+        shape = signed(config.act_bits + 2)
+        super().__init__(
+            {
+                "write": In(1),
+                "entry": In(4),
+                "value": In(shape),
+                "address": In(4),
+                "sum": Out(shape),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.memory = memory = Memory(shape=self.value.shape(), depth=16, init=[])
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(self.write),
+            write.addr.eq(self.entry),
+            write.data.eq(self.value),
+            read.addr.eq(self.address),
+            self.sum.eq(read.data),
+        ]
+
+        return m

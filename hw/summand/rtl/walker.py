@@ -1,0 +1,111 @@
+"""Send a GEMM's plane words into the array, with their orders."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.segments import SegmentEntry
+from summand.rtl.token import Work
+
+__all__ = ["Walker"]
+
+
+class Walker(wiring.Component):
+    """Count slices, segments, tiles and planes as plane words go by. A word a cycle.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    start : ``In(1)``
+        Begin a walk of ``slices`` slices. The segment table must have been rewound before.
+    walking : ``Out(1)``
+        Words are taken when the tables are ready.
+    done : ``Out(1)``
+        The walk's last word goes in this cycle.
+    words : ``In(stream.Signature(plane_bits))``
+        Plane words.
+    ready : ``In(1)``
+        The tables hold the current slice.
+    release : ``Out(1)``
+        The slice's last word goes in this cycle.
+    entry, next : ``In(SegmentEntry)``, ``Out(1)``
+        The segment ring.
+    work : ``Out(Work)``
+        The word and its orders; only the members that speak of plane words are driven.
+    """
+
+    words: stream.Interface
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "slices": In(range(config.act_depth + 1)),
+                "walking": Out(1),
+                "done": Out(1),
+                "words": In(stream.Signature(config.plane_bits)),
+                "ready": In(1),
+                "release": Out(1),
+                "entry": In(SegmentEntry(config)),
+                "next": Out(1),
+                "work": Out(Work(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        slices = Signal(range(cfg.act_depth + 1))  # still to come, this one included
+        first_slice = Signal()
+        tile = Signal.like(self.entry.tile)  # offset into the segment
+        plane = Signal(3)
+        prime = Signal(2)
+
+        last_plane = plane == self.entry.planes
+        last_tile = tile == self.entry.more
+        go = Signal()
+        m.d.comb += [
+            self.words.ready.eq(self.walking & self.ready & ~prime[0]),
+            go.eq(self.words.valid & self.words.ready),
+            self.work.word.eq(self.words.payload),
+            self.work.valid.eq(go),
+            self.work.first.eq(plane == 0),
+            self.work.last.eq(last_plane),
+            self.work.clear.eq(self.entry.clear & first_slice),
+            self.work.shift.eq(self.entry.shift & first_slice),
+            self.work.tile.eq(self.entry.tile + tile),
+        ]
+
+        with m.If(go):
+            m.d.sync += plane.eq(plane + 1)
+            with m.If(last_plane):
+                m.d.sync += [plane.eq(0), tile.eq(tile + 1)]
+                with m.If(last_tile):
+                    m.d.sync += tile.eq(0)
+                    m.d.comb += [self.next.eq(1), self.release.eq(self.entry.last)]
+        with m.If(self.release):
+            m.d.sync += [slices.eq(slices - 1), first_slice.eq(0)]
+            with m.If(slices == 1):
+                m.d.comb += self.done.eq(1)
+                m.d.sync += self.walking.eq(0)
+
+        # Two steps bring the ring to its first segment.
+        m.d.sync += prime.eq(prime >> 1)
+        with m.If(prime[0]):
+            m.d.comb += self.next.eq(1)
+        with m.If(self.start):
+            m.d.sync += [
+                self.walking.eq(1),
+                slices.eq(self.slices),
+                first_slice.eq(1),
+                prime.eq(0b11),
+            ]
+
+        return m
