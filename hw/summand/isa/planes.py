@@ -49,7 +49,7 @@ def pack_planes(
     out = np.empty((slices, tiles, planes, config.plane_bits // 8), np.uint8)
     for p in range(planes):
         bits = np.packbits((split >> (planes - 1 - p)) & 1, axis=-1, bitorder="little")
-        out[:, :, p] = bits.transpose(2, 0, 1, 3).reshape(slices, tiles, -1)
+        out[:, :, p] = bits.transpose(2, 0, 1, 3).reshape(slices, tiles, out.shape[-1])
     return out
 
 

@@ -1,9 +1,33 @@
-"""Random integers that reach the corners of fixed-width arithmetic."""
+"""Random engines, and random integers that reach the corners of fixed-width arithmetic."""
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["plane_words", "signed_values"]
+from summand.isa import ConfigError, EngineConfig
+
+__all__ = ["plane_words", "random_config", "signed_values"]
+
+
+def random_config(rng: np.random.Generator) -> EngineConfig:
+    """Return a small engine: at most 4 rows, 8 columns, depth 64 and a 256-bit stream."""
+    while True:
+        fields = {
+            "rows": rng.integers(1, 5),
+            "cols": rng.choice([1, 2, 4, 8]),
+            "depth": rng.choice([8, 16, 32, 64]),
+            "stream_bits": rng.choice([32, 64, 128, 256]),
+            "act_bits": rng.integers(4, 11),
+            "acc_bits": rng.choice([16, 20, 24, 31, 32]),
+            "acc_depth": rng.choice([16, 32]),
+            "act_depth": rng.choice([2, 4, 8]),
+            "requant_depth": rng.choice([16, 32, 64]),
+            "table_share": rng.choice([1, 1, 2, 4]),
+            "shift": rng.choice([0, 0, 1, 4, 8]),
+        }
+        try:
+            return EngineConfig(**{name: int(value) for name, value in fields.items()})
+        except ConfigError:
+            continue  # some combinations do not exist; about one in three does
 
 
 def signed_values(rng: np.random.Generator, bits: int, count: int) -> npt.NDArray[np.int64]:

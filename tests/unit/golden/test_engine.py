@@ -1,0 +1,400 @@
+"""The golden engine against a naive one: Python's integers, one bit and one number at a time."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.golden import GoldenEngine, split_packets, without_counters
+from summand.golden.corruptions import corrupt, corruptions
+from summand.golden.programs import Program, random_program
+from summand.golden.stimulus import random_config
+from summand.isa import EngineConfig, ErrorCode, SummandError, ops
+from summand.isa.ops import Header, Op, Segment
+
+FIXED = settings(deadline=None, derandomize=True, max_examples=40)
+SEEDS = st.integers(0, 2**32 - 1)
+TINY = EngineConfig(
+    rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16
+)
+
+
+class Refused(Exception):
+    pass
+
+
+class Waiting(Exception):
+    """The stream ends before the command does."""
+
+
+class NaiveEngine:
+    """docs/stream.md, word for word and slowly; shares no code with the golden engine."""
+
+    def __init__(self, config: EngineConfig):
+        self.cfg = config
+        self.beat = config.stream_bits // 8
+        self.act = [[0] * (config.act_depth * config.depth) for _ in range(config.rows)]
+        self.acc = [[0] * (config.acc_depth * config.cols) for _ in range(config.rows)]
+        self.out = b""
+        self.error = 0
+        self.commands = 0
+
+    def run(self, data: bytes) -> bytes:
+        """Execute a stream from reset; returns the output."""
+        self.data = data
+        while not self.error:
+            try:
+                raw = self.take(max(16, self.beat))
+                self.commands += 1
+                self.command(raw[:16])
+            except Waiting:
+                break
+            except Refused as e:
+                self.error = e.args[0]
+                self.packet(2, 0, bytes(32))
+        return self.out
+
+    def take(self, nbytes: int) -> bytes:
+        if len(self.data) < nbytes:
+            raise Waiting
+        head, self.data = self.data[:nbytes], self.data[nbytes:]
+        return head
+
+    def command(self, raw: bytes) -> None:
+        fold = 0
+        for half in struct.unpack("<8H", raw):
+            fold ^= half
+        require(fold == 0x53D5, 1)
+        op, flags, _, length, a, b, c, d = struct.unpack("<BBHIHHHH", raw)
+        do = {1: self.load, 3: self.gemm, 4: self.requantise, 5: self.store, 6: self.fence}
+        require(op in do, 2)
+        require(flags == 0, 3)
+        do[op](length, a, b, c, d)
+
+    def load(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        width = 1 if cfg.act_bits <= 8 else 2
+        beats = c * b * cfg.depth * width // self.beat
+        require(d == 0, 3)
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.act_depth, 5)
+        require(length == beats, 9)
+        payload = self.take(length * self.beat)
+        for row in range(c):
+            for k in range(b * cfg.depth):
+                at = (row * b * cfg.depth + k) * width
+                value = int.from_bytes(payload[at : at + width], "little")
+                self.act[row][a * cfg.depth + k] = signed(value, cfg.act_bits)
+
+    def gemm(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        require(d == 0, 3)
+        require(b >= 1 and a + b <= cfg.act_depth, 5)
+        require(1 <= c <= 16, 7)
+        table_beats = -(-c * 8 // self.beat)
+        require(length >= table_beats, 9)
+        table = self.take(table_beats * self.beat)
+        segments = []
+        for n in range(c):
+            tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
+            require(flags < 4 and zero == 0 and not (flags & 2 and cfg.shift == 0), 3)
+            require(tiles >= 1 and tile + tiles <= cfg.acc_depth, 6)
+            require(1 <= planes <= 8, 7)
+            segments.append((tile, tiles, planes, flags & 1, flags & 2))
+        word_bytes = cfg.cols * cfg.depth // 8
+        need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
+        words = self.take(min(length - table_beats, need) * self.beat)
+        require(length == table_beats + need, 9)
+        for s in range(b):
+            for tile, tiles, planes, clear, shift in segments:
+                for t in range(tile, tile + tiles):
+                    taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
+                    self.tile(a + s, t, taken, planes, clear and s == 0, shift and s == 0)
+
+    def tile(self, s: int, t: int, words: bytes, planes: int, clear: bool, shift: bool) -> None:
+        cfg = self.cfg
+        size = len(words) // planes
+        plane = [int.from_bytes(words[p * size : (p + 1) * size], "little") for p in range(planes)]
+        for row in range(cfg.rows):
+            x = self.act[row][s * cfg.depth : (s + 1) * cfg.depth]
+            for c in range(cfg.cols):
+                total = 0
+                for d in range(cfg.depth):
+                    weight = 0
+                    for p in range(planes):
+                        weight = 2 * weight + (plane[p] >> (c * cfg.depth + d) & 1)
+                    total += x[d] * signed(weight, planes)
+                n = t * cfg.cols + c
+                base = 0 if clear else self.acc[row][n] * 2 ** (cfg.shift if shift else 0)
+                self.acc[row][n] = signed(base + total, cfg.acc_bits)
+
+    def requantise(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        features = b * cfg.cols
+        per_word = cfg.stream_bits // (8 if cfg.act_bits <= 8 else 16)
+        filled = -(-features // per_word) * per_word
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.acc_depth and features <= cfg.requant_depth, 6)
+        require(d * cfg.depth + filled <= cfg.act_depth * cfg.depth, 5)
+        require(length == -(-features * 4 // self.beat), 9)
+        payload = self.take(length * self.beat)
+        entries = [struct.unpack("<HBB", payload[4 * n : 4 * n + 4]) for n in range(features)]
+        require(all(1 <= shift <= 47 and zero == 0 for _, shift, zero in entries), 8)
+        top = 2 ** (cfg.act_bits - 1)
+        for row in range(c):
+            out = [0] * filled
+            for n, (mult, shift, _) in enumerate(entries):
+                value = self.acc[row][a * cfg.cols + n] * mult + 2 ** (shift - 1)
+                out[n] = max(-top, min(top - 1, value // 2**shift))
+            self.act[row][d * cfg.depth : d * cfg.depth + filled] = out
+
+    def store(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.acc_depth, 6)
+        require(length == 0, 9)
+        values = [v for row in range(c) for v in self.acc[row][a * cfg.cols : (a + b) * cfg.cols]]
+        self.packet(1, d, struct.pack(f"<{len(values)}i", *values))
+
+    def fence(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        require(b == c == d == 0, 3)
+        require(length == 0, 9)
+        self.packet(2, a, bytes(32))
+
+    def packet(self, kind: int, tag: int, payload: bytes) -> None:
+        payload += bytes(-len(payload) % self.beat)
+        fields = (kind, self.error, tag, len(payload) // self.beat, self.commands - 1, 0)
+        header = struct.pack("<BBHIII", *fields)
+        self.out += header + bytes(-16 % self.beat) + payload
+
+
+def require(condition: bool, code: int) -> None:
+    if not condition:
+        raise Refused(code)
+
+
+def signed(value: int, bits: int) -> int:
+    value %= 2**bits
+    return value - 2**bits if value >= 2 ** (bits - 1) else value
+
+
+def check(config: EngineConfig, data: bytes) -> NaiveEngine:
+    """Run both engines; everything that can be seen of them must be equal."""
+    golden, naive = GoldenEngine(config), NaiveEngine(config)
+    golden.write([data])
+    want = naive.run(data)
+    assert golden.read(golden.available) == want
+    assert golden.read_register("commands") == naive.commands
+    assert golden.read_register("status") >> 8 == naive.error
+    return naive
+
+
+def small_program(seed: int, **limits: int) -> tuple[np.random.Generator, Program]:
+    rng = np.random.default_rng(seed)
+    return rng, random_program(rng, random_config(rng), commands=12, **limits)
+
+
+@FIXED
+@given(SEEDS)
+def test_random_programs_match_the_naive_engine(seed):
+    _, program = small_program(seed, max_words=16)
+    naive = check(program.config, program.data)
+    assert naive.out == program.output
+    assert not naive.error
+
+
+@FIXED
+@given(SEEDS, SEEDS)
+def test_chunks_may_be_cut_anywhere(seed, cuts):
+    _, program = small_program(seed)
+    data, rng = program.data, np.random.default_rng(cuts)
+    engine, out = GoldenEngine(program.config), b""
+    at = 0
+    while at < len(data):
+        sizes = rng.choice([0, 1, 3, 16, 100, 10_000], 3)
+        ends = at + np.cumsum(sizes)
+        pieces = [data[at : ends[0]], memoryview(data)[ends[0] : ends[1]], data[ends[1] : ends[2]]]
+        engine.write(pieces)
+        at = int(ends[2])
+        out += engine.read(int(rng.integers(200)))
+    assert out + engine.read(1 << 30) == program.output
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bad_commands_are_refused_as_the_naive_engine_does(seed):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    program = random_program(rng, config, commands=3, max_words=4)
+    for bad in corruptions(config):
+        stream = corrupt(rng, program, bad)
+        naive = check(config, stream.data)
+        assert (bad.name, naive.error) == (bad.name, bad.code)
+        assert stream.output == naive.out
+
+
+@FIXED
+@given(SEEDS, st.data())
+def test_a_changed_stream_is_treated_as_the_naive_engine_does(seed, choices):
+    rng, program = small_program(seed, max_words=6)
+    data = bytearray(program.data)
+    for _ in range(choices.draw(st.integers(1, 4))):
+        at = choices.draw(st.integers(0, len(data) - 1))
+        data[at] ^= 1 << choices.draw(st.integers(0, 7))
+    check(program.config, bytes(data))
+
+
+INTERESTING = st.sampled_from([0, 1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 0x7FFF, 0x8000, 0xFFFF])
+
+
+@settings(FIXED, max_examples=400)
+@given(SEEDS, st.sampled_from([0, 1, 2, 3, 4, 5, 6]), st.lists(INTERESTING, min_size=5, max_size=5))
+def test_headers_of_any_fields_are_treated_as_the_naive_engine_does(seed, op, fields):
+    rng = np.random.default_rng(seed)
+    config = random_config(rng)
+    tail = rng.integers(0, 256, 4096, np.uint8)
+    tail[: 4 * 256] &= rng.choice(np.array([0, 1, 3, 15, 255], np.uint8), 4 * 256)
+    check(config, Header(op, *fields).encode(config) + tail.tobytes())
+
+
+@settings(FIXED, max_examples=200)
+@given(SEEDS, st.lists(st.binary(max_size=300), max_size=6))
+def test_garbage_never_crashes_and_is_never_believed(seed, pieces):
+    config = random_config(np.random.default_rng(seed))
+    engine = GoldenEngine(config)
+    engine.write(pieces)
+    sent = sum(map(len, pieces))
+    packets = split_packets(engine.read(1 << 20), config)
+    if sent >= config.header_beats * config.beat_bytes:
+        assert [p.header.status for p in packets] == [ErrorCode.CHECK]
+    else:
+        assert not packets
+
+
+def test_a_truncated_stream_yields_nothing_and_waits():
+    rng = np.random.default_rng(5)
+    program = random_program(rng, TINY, commands=4)
+    for end in range(0, len(program.data), 7):
+        engine = GoldenEngine(TINY)
+        engine.write([program.data[:end]])
+        head = engine.read(1 << 20)
+        assert program.output.startswith(head)
+        engine.write([program.data[end:]])
+        assert head + engine.read(1 << 20) == program.output
+
+
+def test_a_wrong_length_is_reported_when_the_lesser_of_both_has_been_taken():
+    table = (Segment(tile=0, tiles=2, planes=3),)
+    good = ops.gemm(TINY, from_slice=0, slices=2, segments=table)
+    needed = 2 + 2 * 6
+    for length in (2, needed - 1, needed + 1, 0xFFFFFFFF):
+        header = Header(Op.GEMM, length, 0, 2, 1).encode(TINY)
+        engine = GoldenEngine(TINY)
+        words = bytes((min(length, needed) - 2) * TINY.beat_bytes)
+        stream = header + good[len(header) :] + words
+        engine.write([stream[:-1]])
+        assert engine.available == 0
+        engine.write([stream[-1:]])
+        (packet,) = split_packets(engine.read(1 << 10), TINY)
+        assert packet.header.status == ErrorCode.LENGTH
+
+
+def test_after_an_error_everything_is_discarded_until_reset():
+    engine = GoldenEngine(TINY)
+    engine.write([ops.fence(TINY, tag=7), bytes(16), ops.fence(TINY)])
+    first, bad = split_packets(engine.read(1 << 10), TINY)
+    assert (first.header.tag, first.header.command) == (7, 0)
+    assert (bad.header.tag, bad.header.command) == (0, 1)
+    engine.write([ops.fence(TINY)])
+    assert engine.available == 0
+    assert engine.read_register("status") == ErrorCode.CHECK << 8
+    assert engine.read_register("commands") == 2
+
+    engine.write_register("reset", 0)
+    assert engine.read_register("status") == ErrorCode.CHECK << 8
+    engine.write_register("reset", 1)
+    assert engine.read_register("status") == 0
+    assert engine.read_register("commands") == 0
+    engine.write([ops.fence(TINY, tag=9)])
+    (packet,) = split_packets(engine.read(1 << 10), TINY)
+    assert (packet.header.tag, packet.header.command) == (9, 0)
+
+
+def test_reset_drops_a_command_in_progress_and_unread_output():
+    rng = np.random.default_rng(11)
+    program = random_program(rng, TINY)
+    engine = GoldenEngine(TINY)
+    engine.write([program.data, program.data[:20]])
+    assert engine.available
+    assert engine.read_register("status") == 1  # busy with a command that has not all come
+    engine.write_register("reset", 1)
+    assert engine.available == 0
+    assert engine.read_register("status") == 0
+    engine.write([program.data])  # means the same after a reset as after power-up
+    assert engine.read(1 << 20) == program.output
+
+
+def test_registers_identify_the_engine():
+    engine = GoldenEngine(TINY)
+    assert engine.read_register("identity").to_bytes(4, "little") == b"SMND"
+    assert engine.read_register("version") == 1
+    digest = engine.read_register("digest_hi") << 32 | engine.read_register("digest_lo")
+    assert f"{digest:016x}" == TINY.digest
+    assert engine.read_register("reset") == 0
+    assert engine.read_register("cycles") == 0
+
+
+def test_unknown_and_read_only_registers_are_named():
+    engine = GoldenEngine(TINY)
+    with pytest.raises(SummandError, match="no register 'speed'; it has identity, version"):
+        engine.read_register("speed")
+    with pytest.raises(SummandError, match="no register 'speed'"):
+        engine.write_register("speed", 1)
+    with pytest.raises(SummandError, match="register status is read only"):
+        engine.write_register("status", 0)
+
+
+def test_counters_are_zero_and_can_be_masked():
+    engine = GoldenEngine(TINY)
+    engine.write([ops.fence(TINY, tag=3)])
+    out = engine.read(1 << 10)
+    (packet,) = split_packets(out, TINY)
+    assert packet.payload == bytes(32)
+    counted = out[:16] + b"\x01" * 32
+    assert without_counters(counted, TINY) == out
+
+
+@pytest.mark.parametrize("cut", [3, 20])
+def test_output_cut_within_a_packet_is_not_split(cut):
+    engine = GoldenEngine(TINY)
+    engine.write([ops.fence(TINY)])
+    with pytest.raises(ValueError, match="cut short"):
+        split_packets(engine.read(cut), TINY)
+
+
+def test_accumulators_wrap():
+    config = EngineConfig(
+        cols=2, depth=16, stream_bits=32, acc_bits=20, acc_depth=16, act_depth=2, shift=8
+    )
+    load = ops.load(config, to_slice=0, slices=1, rows=1) + b"\x80" * 16
+    walk = b"\xff" * 4 + bytes(7 * 4)  # 8 planes of -128
+    first = ops.gemm(
+        config, from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, clear=True),)
+    )
+    again = ops.gemm(
+        config, from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, shift=True),)
+    )
+    check(config, load + first + walk + again + walk + ops.store(config, tile=0, tiles=1, rows=1))
+
+
+def test_clear_wins_over_shift():
+    config = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, shift=3)
+    segment = Segment(tile=0, tiles=1, planes=1, clear=True, shift=True)
+    load = ops.load(config, to_slice=0, slices=1, rows=1) + bytes(range(16))
+    walk = ops.gemm(config, from_slice=0, slices=1, segments=(segment,)) + b"\xff" * 4
+    engine = GoldenEngine(config)
+    engine.write([load, walk, walk, ops.store(config, tile=0, tiles=1, rows=1)])
+    (packet,) = split_packets(engine.read(1 << 10), config)
+    assert struct.unpack("<2i", packet.payload) == (-120, -120)
+    check(config, load + walk + walk + ops.store(config, tile=0, tiles=1, rows=1))
