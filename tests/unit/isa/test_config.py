@@ -1,0 +1,157 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.isa import ConfigError, EngineConfig, SummandError
+
+FIXED = settings(deadline=None, derandomize=True, max_examples=200)
+
+
+def powers(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([1 << n for n in range(16) if low <= 1 << n <= high])
+
+
+FIELDS = {
+    "rows": st.integers(1, 64),
+    "cols": powers(1, 64),
+    "depth": powers(8, 256),
+    "stream_bits": powers(32, 512),
+    "act_bits": st.integers(4, 10),
+    "acc_bits": st.integers(16, 32),
+    "acc_depth": powers(16, 16384),
+    "act_depth": powers(2, 4096),
+    "requant_depth": powers(16, 4096),
+    "table_share": powers(1, 16),
+    "shift": st.integers(0, 8),
+}
+
+
+def build(fields: dict[str, int]) -> EngineConfig | None:
+    try:
+        return EngineConfig(**fields)
+    except ConfigError:
+        return None
+
+
+CONFIGS = st.fixed_dictionaries(FIELDS).map(build).filter(lambda c: c is not None)
+
+
+@FIXED
+@given(CONFIGS)
+def test_derived_sizes_fit_together(config):
+    assert config.plane_beats * config.stream_bits == config.plane_bits
+    assert config.slice_words * config.beat_elems == config.depth
+    assert config.beat_elems * config.elem_bits == config.stream_bits
+    assert config.header_beats * config.beat_bytes >= 16
+    assert (config.header_beats - 1) * config.beat_bytes < 16
+    assert config.tables * 4 == config.depth
+    assert config.act_max - config.act_min + 1 == 1 << config.act_bits
+    assert config.depth * config.act_min * -128 < 1 << (config.slice_sum_bits - 1)
+    assert config.slice_sum_bits <= config.acc_bits
+
+
+@FIXED
+@given(CONFIGS)
+def test_json_round_trip(config):
+    assert EngineConfig.from_json(config.to_json()) == config
+    assert EngineConfig.from_dict(dataclasses.asdict(config)) == config
+    assert EngineConfig.from_json(config.to_json()).digest == config.digest
+
+
+@FIXED
+@given(CONFIGS, CONFIGS)
+def test_digests_differ_as_configurations_do(one, other):
+    assert (one.digest == other.digest) == (one == other)
+    assert len(one.digest) == 16
+    int(one.digest, 16)
+
+
+def test_the_digest_is_the_same_everywhere():
+    """A constant: models packed by one version must be recognised by the next."""
+    assert EngineConfig().digest == "4c100734298a3bfb"
+
+
+def test_missing_fields_take_their_defaults():
+    assert EngineConfig.from_json("{}") == EngineConfig()
+    assert EngineConfig.from_json('{"rows": 3}') == EngineConfig(rows=3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rows": 0}, "rows must be 1 to 64, not 0"),
+        ({"rows": 65}, "rows must be 1 to 64, not 65"),
+        ({"cols": 3}, "cols must be a power of two, not 3"),
+        ({"cols": 128}, "cols must be 1 to 64, not 128"),
+        ({"depth": 4}, "depth must be 8 to 256, not 4"),
+        ({"depth": 24}, "depth must be a power of two, not 24"),
+        ({"stream_bits": 1024}, "stream_bits must be 32 to 512, not 1024"),
+        ({"act_bits": 3}, "act_bits must be 4 to 10, not 3"),
+        ({"acc_bits": 33}, "acc_bits must be 16 to 32, not 33"),
+        ({"acc_depth": 8}, "acc_depth must be 16 to 16384, not 8"),
+        ({"act_depth": 1}, "act_depth must be 2 to 4096, not 1"),
+        ({"requant_depth": 100}, "requant_depth must be a power of two, not 100"),
+        ({"table_share": 0}, "table_share must be 1 to 16, not 0"),
+        ({"shift": 9}, "shift must be 0 to 8, not 9"),
+        ({"shift": -1}, "shift must be 0 to 8, not -1"),
+        ({"rows": 1.0}, "rows must be a whole number, not 1.0"),
+        ({"rows": True}, "rows must be a whole number, not True"),
+        ({"rows": "4"}, "rows must be a whole number, not '4'"),
+        ({"rows": None}, "rows must be a whole number, not None"),
+        ({"cols": 1}, r"cols \* depth \(64\) must be at least stream_bits \(256\); raise"),
+        (
+            {"cols": 64, "depth": 8, "stream_bits": 128},
+            r"depth \(8\) must be at least the 16 activations of one beat",
+        ),
+        ({"table_share": 4}, r"table_share \(4\) must be at most the 2 beats of a slice"),
+        ({"cols": 32, "requant_depth": 16}, r"requant_depth \(16\) must be at least cols \(32\)"),
+        ({"acc_bits": 20}, r"acc_bits \(20\) must hold one slice's 22-bit sum"),
+    ],
+)
+def test_impossible_configurations_name_field_value_and_limit(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        EngineConfig(**fields)
+    with pytest.raises(ConfigError, match=message):
+        EngineConfig.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[]", "a JSON object, not list"),
+        ("3", "a JSON object, not int"),
+        ("null", "a JSON object, not NoneType"),
+        ('{"Rows": 1, "speed": 2}', "has no Rows, speed; it has acc_bits, acc_depth"),
+    ],
+)
+def test_text_that_is_no_configuration_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        EngineConfig.from_json(text)
+
+
+def test_errors_in_files_name_the_file(tmp_path):
+    path = tmp_path / "engine.json"
+    with pytest.raises(ConfigError, match="cannot read .*engine.json"):
+        EngineConfig.load(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot read .*engine.json"):
+        EngineConfig.load(path)
+    path.write_text('{"rows": 99}')
+    with pytest.raises(ConfigError, match="engine.json: rows must be 1 to 64, not 99"):
+        EngineConfig.load(path)
+    path.write_text(EngineConfig(rows=2).to_json())
+    assert EngineConfig.load(path).rows == 2
+
+
+def test_configuration_errors_are_user_errors():
+    assert issubclass(ConfigError, SummandError)
+
+
+def test_configurations_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EngineConfig().rows = 2  # pyright: ignore[reportAttributeAccessIssue]
