@@ -59,6 +59,14 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{n: getattr(self, n) + getattr(other, n) for n in self.__dict__})
 
+    def since(self, earlier: "Usage") -> "Usage":
+        """Return what came after ``earlier``."""
+        names = [n for n in self.__dict__ if n != "counters"]
+        return Usage(
+            counters=self.counters.since(earlier.counters),
+            **{n: getattr(self, n) - getattr(earlier, n) for n in names},
+        )
+
     @property
     def work_share(self) -> float | None:
         """Share of the cycles in which a plane word entered the array; None if none counted."""

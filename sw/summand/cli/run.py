@@ -1,0 +1,208 @@
+"""``summand run``: writes text with a compressed model on a device."""
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.cli.verify import DeviceName
+from summand.isa import EngineConfig
+
+if TYPE_CHECKING:
+    from summand.isa.packets import Counters
+    from summand.model import SummandModel
+    from summand.runtime import Driver, Usage
+    from summand.runtime.load import LoadedModel
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("run")(_run)
+
+
+def _run(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Summand model.")],
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    device: Annotated[
+        DeviceName,
+        typer.Option(help="golden: NumPy; sim: the generated Verilog in the native simulator."),
+    ] = DeviceName.GOLDEN,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The engine's configuration, a JSON file; without it SmolLM2's."),
+    ] = None,
+    tokens: Annotated[int, typer.Option(help="The most tokens to write.", min=1)] = 32,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
+    ] = False,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token, more takes chances.", min=0)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the chances.", min=0)] = 0,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show what each kind of layer costs.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the text.")
+    ] = False,
+) -> None:
+    """Write text with every compressed layer computed by a device.
+
+    The text goes to standard output as it comes, figures follow on standard error.
+    """
+    import torch
+    from rich.console import Console
+
+    from summand.model import SummandModel
+    from summand.runtime import DEFAULT_CONFIG, Driver, open_device
+
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    errors = Console(stderr=True)
+    engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
+    source = SummandModel(folder)
+    with Driver(open_device(device, engine)) as driver:
+        loaded = _load(source, driver, errors)
+        report = _write(
+            loaded,
+            driver,
+            prompt,
+            tokens=tokens,
+            chat=chat,
+            temperature=temperature,
+            seed=seed,
+            quiet=as_json,
+        )
+        kinds = _kinds(driver.usage)
+    report |= {"device": str(device), "config": engine.digest}
+    if as_json:
+        report["profile"] = {name: _usage_dict(usage) for name, usage in kinds.items()}
+        typer.echo(json.dumps(report))
+        return
+    errors.print(_figures(report), highlight=False)
+    if profile:
+        errors.print(_profile_table(kinds))
+
+
+def _load(source: "SummandModel", driver: "Driver", console: Any) -> "LoadedModel":
+    from rich.progress import Progress
+
+    from summand.runtime.load import load_model
+
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task("Packing weights", total=len(source.groups))
+        return load_model(source, driver, progress=lambda _: bars.advance(task))
+
+
+def _write(
+    loaded: "LoadedModel",
+    driver: "Driver",
+    prompt: str,
+    *,
+    tokens: int,
+    chat: bool,
+    temperature: float,
+    seed: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Write the text; returns what it cost, the prompt apart from the tokens after the first."""
+    from summand.runtime import Usage
+    from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
+
+    model, tokenizer = loaded.model, loaded.tokenizer
+    ids = encode_prompt(model, tokenizer, prompt, tokens=tokens, chat=chat)
+    stop = stop_tokens(model, tokenizer)
+    stream, written = TextStream(tokenizer), []
+    start = time.perf_counter()
+    first, prefill = start, Usage()
+    for token in generate(model, ids, tokens=tokens, stop=stop, temperature=temperature, seed=seed):
+        if not written:
+            first, prefill = time.perf_counter(), driver.total
+        written.append(token)
+        _echo(stream.push(token), quiet)
+    end = time.perf_counter()
+    _echo(stream.finish() + "\n", quiet)
+    whole = driver.total
+    if not written:  # the prompt was the end of it
+        first, prefill = end, whole
+    steps = max(0, len(written) - (len(written) == tokens))  # later calls of the model
+    decode = whole.since(prefill)
+    per_token, count = (decode, steps) if steps else (prefill, len(ids))
+    return {
+        "text": stream.text,
+        "tokens": len(written),
+        "token_ids": written,
+        "prompt_tokens": len(ids),
+        "cycles_per_token": per_token.counters.cycles / count if whole.counters.cycles else None,
+        "stream_bits_per_token": per_token.stream_bits / count,
+        "seconds_per_token": round((end - first) / steps if steps else first - start, 4),
+        "work_share": whole.work_share,
+        "seconds": round(end - start, 3),
+        "prefill": _usage_dict(prefill) | {"seconds": round(first - start, 3)},
+        "decode": _usage_dict(decode) | {"seconds": round(end - first, 3), "steps": steps},
+    }
+
+
+def _echo(text: str, quiet: bool) -> None:
+    if text and not quiet:
+        typer.echo(text, nl=False)
+
+
+def _usage_dict(usage: "Usage") -> dict[str, Any]:
+    return dataclasses.asdict(usage) | {"work_share": usage.work_share}
+
+
+def _kinds(usage: "Mapping[str, Usage]") -> "dict[str, Usage]":
+    """Add up what differs only in numbers: the same layers of other blocks."""
+    kinds: dict[str, Usage] = {}
+    for name, spent in usage.items():
+        kind = re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+        kinds[kind] = kinds[kind] + spent if kind in kinds else spent
+    return kinds
+
+
+def _figures(report: Mapping[str, Any]) -> str:
+    cycles, share = report["cycles_per_token"], report["work_share"]
+    return (
+        f"{report['tokens']} tokens after {report['prompt_tokens']} of prompt in "
+        f"{report['seconds']:.1f} s; per token {report['seconds_per_token']:.2f} s, "
+        f"{report['stream_bits_per_token']:.0f} stream bits"
+        + (f", {cycles:.0f} cycles" if cycles else "")
+        + (f"; the array worked in {share:.1%} of them" if share is not None else "")
+    )
+
+
+def _profile_table(kinds: "Mapping[str, Usage]") -> Any:
+    from rich.table import Table
+
+    table = Table(title="Cost by layers; * stands for all blocks")
+    table.add_column("layers", overflow="fold")
+    for column in ("calls", "stream Mbit", "cycles", "working"):
+        table.add_column(column, justify="right")
+    table.add_column("waiting")
+    for name, usage in kinds.items():
+        share = usage.work_share
+        table.add_row(
+            name,
+            f"{usage.calls:,}",
+            f"{usage.stream_bits / 1e6:,.2f}",
+            f"{usage.counters.cycles:,}" if share is not None else "-",
+            f"{share:.1%}" if share is not None else "-",
+            _waits(usage.counters),
+        )
+    return table
+
+
+def _waits(counters: "Counters") -> str:
+    """Say what the cycles without work went to, what took most first."""
+    spent = dataclasses.asdict(counters)
+    cycles = spent.pop("cycles")
+    del spent["work"]
+    most = sorted(spent.items(), key=lambda cause: -cause[1])
+    return ", ".join(f"{name} {n / cycles:.1%}" for name, n in most if n > cycles / 1000)

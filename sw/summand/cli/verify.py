@@ -1,0 +1,214 @@
+"""``summand verify``: generated Verilog against the golden model."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.isa import EngineConfig, SummandError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from summand.model import Layer, SummandModel
+    from summand.runtime.verify import Comparison
+
+__all__ = ["DeviceName", "register"]
+
+
+class DeviceName(StrEnum):
+    """What computes."""
+
+    GOLDEN = "golden"
+    SIM = "sim"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("verify")(_verify)
+
+
+def _verify(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The engine's configuration, a JSON file; without it SmolLM2's."),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="M,K,N", help="Tokens, inputs and outputs of a random layer."),
+    ] = None,
+    bits: Annotated[
+        int, typer.Option(help="Bits of the random layer's dense summand, 1 to 8.")
+    ] = 4,
+    rank: Annotated[int, typer.Option(help="Rank of its low-rank summand; 0 for none.")] = 0,
+    rank_bits: Annotated[int, typer.Option(help="Bits of its low-rank factors, 1 to 8.")] = 4,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Verify layers of this Summand model instead."),
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|NAMES",
+            help="How many of the model's groups of layers, spread over it, or the names of "
+            "layers, with commas; those that share an input are verified together.",
+        ),
+    ] = "4",
+    tokens: Annotated[int, typer.Option(help="Random tokens for each of the model's layers.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0)] = 0,
+    stall: Annotated[
+        float, typer.Option(help="Probability of withholding a beat, on both sides.")
+    ] = 0.0,
+    device: Annotated[
+        DeviceName,
+        typer.Option(
+            help="sim: Verilog in the native simulator; golden: no RTL, for a quick look."
+        ),
+    ] = DeviceName.SIM,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compute a layer on the generated Verilog, and compare every bit with the golden model.
+
+    The layer is random (--shape) or a model's (--model). Leaves with status 0 only if everything
+    is equal, with 1 if it is not, with 2 if something stood in the way.
+    """
+    from summand.runtime import DEFAULT_CONFIG, Driver, open_device
+    from summand.runtime.verify import compare
+
+    if (shape is None) == (model is None):
+        raise SummandError("give either --shape M,K,N or --model DIR: what is to be verified?")
+    if not 0 <= stall < 1:
+        raise SummandError(f"--stall must be at least 0 and less than 1, not {stall}")
+    engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
+    if shape is not None:
+        jobs = _random_job(engine, shape, bits, rank, rank_bits, seed)
+    else:
+        assert model is not None
+        jobs = _model_jobs(engine, model, layers, tokens, seed)
+    results = []
+    start = time.perf_counter()
+    with Driver(open_device(device, engine, stall=stall, seed=seed)) as driver:
+        ready = time.perf_counter()
+        for group, xq in jobs:
+            results.append(compare(group, driver, xq))
+            if not as_json:
+                _show(results[-1])
+    report = _report(results, engine)
+    report |= {"device": str(device), "open_seconds": round(ready - start, 3)}
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        _summarise(report)
+    if not report["exact"]:
+        raise typer.Exit(1)
+
+
+_Jobs = Iterator[tuple["Sequence[Layer]", "npt.NDArray[np.integer]"]]
+
+
+def _random_job(
+    engine: EngineConfig, shape: str, bits: int, rank: int, rank_bits: int, seed: int
+) -> _Jobs:
+    import numpy as np
+
+    from summand.runtime.verify import Shape, random_layer
+
+    try:
+        m, k, n = (int(part) for part in shape.split(","))
+    except ValueError:
+        raise SummandError(
+            f"--shape must be three whole numbers M,K,N (tokens, inputs, outputs), not {shape!r}"
+        ) from None
+    sizes = Shape(
+        tokens=m, in_features=k, out_features=n, bits=bits, rank=rank, rank_bits=rank_bits
+    )
+    layer, xq = random_layer(np.random.default_rng(seed), engine, sizes)
+    return iter([([layer], xq)])
+
+
+def _model_jobs(engine: EngineConfig, folder: Path, which: str, tokens: int, seed: int) -> _Jobs:
+    import numpy as np
+
+    from summand.model import SummandModel
+    from summand.runtime.verify import random_tokens
+
+    if not 1 <= tokens <= 4096:
+        raise SummandError(f"--tokens must be 1 to 4096, not {tokens}")
+    model = SummandModel(folder)
+    groups = _choose(model, which)
+    rng = np.random.default_rng(seed)
+    for names in groups:
+        group = [model.layer(name) for name in names]
+        yield group, random_tokens(rng, engine, tokens, group[0].in_features)
+
+
+def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
+    """Return the groups that ``--layers`` means."""
+    groups = model.groups
+    if which.isdecimal():
+        count = min(int(which), len(groups))
+        if not count:
+            raise SummandError(f"--layers must be at least 1, or names of layers, not {which}")
+        spread = {i * (len(groups) - 1) // max(1, count - 1) for i in range(count)}
+        return [groups[i] for i in sorted(spread)]
+    names = [model.entry(name.strip()).name for name in which.split(",")]
+    return [group for group in groups if not set(group).isdisjoint(names)]
+
+
+def _report(results: "Sequence[Comparison]", engine: EngineConfig) -> dict[str, Any]:
+    from summand.runtime import Usage
+
+    total = sum((result.usage for result in results), Usage())
+    return {
+        "exact": all(result.exact for result in results),
+        "cycles": total.counters.cycles or None,  # the golden model counts none
+        "stream_beats": total.beats,
+        "plane_words": total.plane_words,
+        "macs": total.macs,
+        "seconds": round(sum(result.seconds for result in results), 3),
+        "config": engine.digest,
+        "counters": dataclasses.asdict(total.counters),
+        "groups": [
+            {
+                "name": result.name,
+                "exact": result.exact,
+                "wrong": list(result.wrong),
+                "tokens": result.usage.tokens,
+                "stream_beats": result.usage.beats,
+                "plane_words": result.usage.plane_words,
+                "macs": result.usage.macs,
+                "counters": dataclasses.asdict(result.usage.counters),
+                "seconds": round(result.seconds, 3),
+            }
+            for result in results
+        ],
+    }
+
+
+def _show(result: "Comparison") -> None:
+    usage = result.usage
+    cycles = f"{usage.counters.cycles} cycles for " if usage.counters.cycles else ""
+    verdict = "exact" if result.exact else "DIFFERENT"
+    typer.echo(
+        f"{verdict}  {result.name}: {usage.tokens} tokens, {cycles}{usage.beats} stream beats, "
+        f"{result.seconds:.1f} s"
+    )
+    for text in result.wrong:
+        typer.echo(f"    {text}")
+
+
+def _summarise(report: dict[str, Any]) -> None:
+    groups = report["groups"]
+    good = sum(group["exact"] for group in groups)
+    cycles = report["cycles"]
+    rate = f", {cycles} cycles, {cycles / report['seconds']:.0f} a second" if cycles else ""
+    typer.echo(
+        f"{good} of {len(groups)} groups exact on {report['device']} (engine {report['config']}): "
+        f"{report['macs']} MACs{rate}"
+    )

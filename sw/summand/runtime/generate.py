@@ -1,0 +1,133 @@
+"""Writes tokens with a model, one at a time."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from summand.isa import SummandError
+
+__all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
+
+
+@torch.no_grad()
+def generate(
+    model: nn.Module,
+    prompt: Sequence[int],
+    *,
+    tokens: int,
+    stop: Collection[int] = (),
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Iterator[int]:
+    """Yield up to ``tokens`` tokens that follow ``prompt``, each as soon as it is known.
+
+    The prompt goes through the model in one call, each later token in one of its own, over the
+    model's KV cache.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A Hugging Face causal language model.
+    prompt : sequence of int
+        Token numbers, at least one.
+    tokens : int
+        The most to yield.
+    stop : collection of int
+        Tokens that end the text; they are not yielded.
+    temperature : float
+        0 takes the likeliest token.
+    seed : int
+        Of the choice among tokens where ``temperature`` is above 0.
+    """
+    random = torch.Generator().manual_seed(seed)
+    ids = torch.tensor([list(prompt)])
+    cache = None
+    for _ in range(tokens):
+        out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = out.past_key_values
+        token = _choose(out.logits[0, -1].float(), temperature, random)
+        if token in stop:
+            return
+        yield token
+        ids = torch.tensor([[token]])
+
+
+def _choose(logits: torch.Tensor, temperature: float, random: torch.Generator) -> int:
+    if not temperature:
+        return int(logits.argmax())
+    shares = torch.softmax((logits - logits.max()) / temperature, dim=-1)
+    return int(torch.multinomial(shares, 1, generator=random))
+
+
+def encode_prompt(
+    model: nn.Module, tokenizer: Any, text: str, *, tokens: int, chat: bool
+) -> list[int]:
+    """Return a prompt's token numbers, within the tokenizer's chat template if ``chat``.
+
+    Raises
+    ------
+    SummandError
+        If there are none, they and ``tokens`` more exceed the model's context, or the tokenizer
+        has no template.
+    """
+    if chat:
+        if not tokenizer.chat_template:
+            raise SummandError("the model's tokenizer has no chat template; leave out --chat")
+        turns = [{"role": "user", "content": text}]
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, add_special_tokens=not chat)["input_ids"]
+    if not ids:
+        raise SummandError("the prompt gives no tokens; write at least a word")
+    config: Any = model.config
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit and len(ids) + tokens > limit:
+        raise SummandError(
+            f"the prompt's {len(ids)} tokens and {tokens} more exceed the model's context of "
+            f"{limit}; shorten the prompt or lower --tokens"
+        )
+    if max(ids) >= config.vocab_size:
+        raise SummandError(
+            f"the tokenizer gives token {max(ids)}, but the model knows {config.vocab_size}; "
+            f"the tokenizer belongs to another model"
+        )
+    return ids
+
+
+def stop_tokens(model: nn.Module, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end a text: the tokenizer's and the model's own."""
+    stop: set[int] = set()
+    configs: tuple[Any, ...] = (model.config, getattr(model, "generation_config", None), tokenizer)
+    for config in configs:
+        end = getattr(config, "eos_token_id", None)
+        stop.update(end if isinstance(end, list | tuple) else [] if end is None else [end])
+    return frozenset(stop)
+
+
+class TextStream:
+    """Turns tokens into text as they come, withholding characters that are not whole yet."""
+
+    def __init__(self, tokenizer: Any):
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._shown = 0
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self._tokenizer.decode(self._ids, clean_up_tokenization_spaces=False)
+
+    def push(self, token: int) -> str:
+        """Add a token; returns what can be shown now."""
+        self._ids.append(token)
+        whole = self.text
+        return "" if whole.endswith("\ufffd") else self._advance(whole)
+
+    def finish(self) -> str:
+        """Return what has been withheld."""
+        return self._advance(self.text)
+
+    def _advance(self, whole: str) -> str:
+        new, self._shown = whole[self._shown :], len(whole)
+        return new

@@ -1,0 +1,61 @@
+"""Puts a Summand model together again: the host's part as it was, linear layers on a device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from summand.model import ModelError, SummandModel
+from summand.model.host import load_host, load_tokenizer
+from summand.runtime.driver import Driver
+from summand.runtime.modules import LayerGroup, replace_linears
+
+__all__ = ["LoadedModel", "load_model"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A Hugging Face model whose compressed layers are computed by a device.
+
+    ``model`` has the usual ``forward``, KV cache included; ``tokenizer`` is the folder's.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    groups: tuple[LayerGroup, ...]
+
+
+def load_model(
+    source: SummandModel,
+    driver: Driver,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> LoadedModel:
+    """Build the model of a folder and put ``driver``'s device in the place of its layers.
+
+    Parameters
+    ----------
+    source : SummandModel
+        A compressed Hugging Face causal language model.
+    driver : Driver
+        Reaches the engine; must stay open as long as the model is used.
+    progress : callable, optional
+        Called with each group's name when it has been compiled.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no such model, or parts of one.
+    CompileError
+        If the model was compressed for another engine.
+    """
+    model: Any = load_host(source)
+    if not model.can_generate():
+        raise ModelError(
+            f"{source.path} holds a {type(model).__name__}, which cannot write text; "
+            f"only causal language models can be run"
+        )
+    layers = {layer.name: layer for layer in source.layers()}
+    groups = replace_linears(model, layers, source.groups, driver, progress=progress)
+    return LoadedModel(model, load_tokenizer(source), groups)
