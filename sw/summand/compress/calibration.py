@@ -1,0 +1,102 @@
+"""One pass over text that notes what each group of layers is fed with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from summand.compress.errors import CompressError
+from summand.compress.survey import Batch, call
+
+__all__ = ["InputStatistics", "collect"]
+
+
+@dataclass(frozen=True, eq=False)
+class InputStatistics:
+    """What one input looks like on the calibration text.
+
+    Parameters
+    ----------
+    tokens : int
+        Seen.
+    energy : float32 tensor, shape ``[K]``
+        Mean square of each feature.
+    moments : float32 tensor, shape ``[K, K]``, optional
+        Mean of ``x^T x``.
+    sample : float32 tensor, shape ``[S, K]``
+        Some of the tokens, evenly spread.
+    """
+
+    tokens: int
+    energy: torch.Tensor
+    moments: torch.Tensor | None
+    sample: torch.Tensor
+
+
+class _Collector:
+    """Adds up statistics of one layer's input; a forward pre-hook."""
+
+    def __init__(self, name: str, *, moments: bool, stride: int):
+        self._name = name
+        self._wants_moments = moments
+        self._stride = stride
+        self._tokens = 0
+        self._total: torch.Tensor | None = None
+        self._sample: list[torch.Tensor] = []
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        x = args[0].detach().reshape(-1, args[0].shape[-1]).to("cpu", torch.float32)
+        if not torch.isfinite(x).all():
+            raise CompressError(
+                f"layer {self._name!r} is fed with numbers that are not finite on the calibration "
+                f"text; the model or the text is broken"
+            )
+        total = x.T @ x if self._wants_moments else x.square().sum(dim=0)
+        self._total = total if self._total is None else self._total.add_(total)
+        self._sample.append(x[-self._tokens % self._stride :: self._stride].clone())
+        self._tokens += len(x)
+
+    def result(self) -> InputStatistics:
+        if self._total is None or not self._tokens:
+            raise CompressError(f"layer {self._name!r} was fed no token; give more text")
+        mean = self._total / self._tokens
+        moments = mean if self._wants_moments else None
+        energy = mean.diagonal() if self._wants_moments else mean
+        # A feature that never fires on this text may on another: it counts a little.
+        energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
+        return InputStatistics(self._tokens, energy, moments, torch.cat(self._sample))
+
+
+def collect(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    groups: Sequence[Sequence[str]],
+    *,
+    moments: bool,
+    stride: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+) -> Mapping[str, InputStatistics]:
+    """Run ``batches`` through a module; returns statistics by the first name of each group.
+
+    Memory is bounded by the statistics (``K * K`` floats a group with ``moments``) and by one
+    batch's activations. ``stride`` is the distance of sampled tokens; ``progress`` is called with
+    the batches done and their number.
+    """
+    collectors = {
+        group[0]: _Collector(group[0], moments=moments, stride=stride) for group in groups
+    }
+    handles = [
+        module.get_submodule(name).register_forward_pre_hook(collector)
+        for name, collector in collectors.items()
+    ]
+    try:
+        for i, batch in enumerate(batches):
+            call(module, batch)
+            if progress:
+                progress(i + 1, len(batches))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: collector.result() for name, collector in collectors.items()}

