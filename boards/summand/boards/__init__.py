@@ -1,0 +1,1 @@
+"""Boards as data, their gateware, and the link between board and host."""

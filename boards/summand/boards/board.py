@@ -1,0 +1,174 @@
+"""Boards as data: part, clock, memory, and the engine that goes on each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from summand.boards.parts import ECP5_85F, ECP5_85F_5G, Part
+from summand.isa import ConfigError, EngineConfig
+
+__all__ = ["BOARDS", "Board", "Memory", "Pins", "find_board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """A board's main memory, for projections.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, for people.
+    bytes : int
+        Its size.
+    peak_bytes_s : float
+        Bytes a second at its interface, nothing subtracted for refresh and row changes.
+    source : str
+        How the figure follows from the board's documents.
+    """
+
+    kind: str
+    bytes: int
+    peak_bytes_s: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pins:
+    """What the gateware uses of an Amaranth platform, by the platform's names.
+
+    Parameters
+    ----------
+    clock : str
+        The oscillator.
+    uart : str
+        The serial line, of direction-giving members ``rx`` and ``tx``.
+    reset : str or None
+        A button that resets everything, if there is one.
+    """
+
+    clock: str
+    uart: str = "uart"
+    reset: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board, and what Summand puts on it.
+
+    Parameters
+    ----------
+    name : str
+        As the command line knows it.
+    title : str
+        As people know it.
+    part : Part
+        The FPGA.
+    speed_grade : int
+        Of the part on this board.
+    oscillator_hz : int
+        What the board's clock pin carries.
+    clock_hz : int
+        What the gateware runs on; made from the oscillator by a PLL where they differ.
+    baud : int
+        Bits a second on the serial line.
+    memory : Memory
+        Main memory. No engine here uses it yet: weights come over the serial line.
+    engine : EngineConfig
+        An engine that fits, with room for a memory controller.
+    pins : Pins
+        What is wired to what.
+    platform : callable
+        Returns the Amaranth platform; imports amaranth-boards only then.
+    """
+
+    name: str
+    title: str
+    part: Part
+    speed_grade: int
+    oscillator_hz: int
+    clock_hz: int
+    baud: int
+    memory: Memory
+    engine: EngineConfig
+    pins: Pins
+    platform: Callable[[], Any]
+
+
+def _ulx3s_85f() -> Any:
+    from amaranth_boards.ulx3s import ULX3S_85F_Platform  # here: an extra that few need
+
+    return ULX3S_85F_Platform()
+
+
+def _ecpix5_85f() -> Any:
+    from amaranth_boards.ecpix5 import ECPIX585Platform  # here: an extra that few need
+
+    return ECPIX585Platform()
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="ulx3s-85f",
+            title="Radiona ULX3S with LFE5U-85F",
+            part=ECP5_85F,
+            speed_grade=6,
+            oscillator_hz=25_000_000,
+            clock_hz=25_000_000,
+            baud=3_000_000,
+            memory=Memory(
+                kind="32 MB SDR SDRAM",
+                bytes=32 << 20,
+                peak_bytes_s=16 / 8 * 166e6,
+                source="16 bits at 166 MHz, the fastest grade of the SDRAM that boards carry "
+                "(ULX3S schematics, IS42S16160G-6 or AS4C16M16)",
+            ),
+            engine=EngineConfig(
+                rows=4,
+                cols=4,
+                depth=64,
+                stream_bits=128,
+                act_depth=64,
+                acc_depth=1024,
+                shift=4,
+            ),
+            pins=Pins(clock="clk25"),
+            platform=_ulx3s_85f,
+        ),
+        Board(
+            name="ecpix5-85f",
+            title="LambdaConcept ECPIX-5 with LFE5UM5G-85F",
+            part=ECP5_85F_5G,
+            speed_grade=8,
+            oscillator_hz=100_000_000,
+            clock_hz=50_000_000,
+            baud=3_000_000,
+            memory=Memory(
+                kind="512 MB DDR3",
+                bytes=512 << 20,
+                peak_bytes_s=16 / 8 * 800e6,
+                source="16 bits at 800 MT/s, the fastest DDR3 of the ECP5 "
+                "(Lattice FPGA-DS-02012, DDR3 interface performance)",
+            ),
+            engine=EngineConfig(
+                rows=8,
+                cols=4,
+                depth=64,
+                stream_bits=128,
+                act_depth=64,
+                acc_depth=1024,
+                shift=4,
+            ),
+            pins=Pins(clock="clk100", reset="rst"),
+            platform=_ecpix5_85f,
+        ),
+    )
+}
+
+
+def find_board(name: str) -> Board:
+    """Return the board called ``name``; raises :class:`ConfigError` that lists those there are."""
+    if name not in BOARDS:
+        raise ConfigError(f"no board is called {name!r}; there are {', '.join(sorted(BOARDS))}")
+    return BOARDS[name]

@@ -1,0 +1,315 @@
+"""The host's end of the link, without a line and without a clock.
+
+Bytes and the time go in, bytes come out; so one implementation serves a serial port, a
+simulation and a test that damages what passes.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from summand.boards.link.protocol import (
+    CRC_BYTES,
+    HEADER_BYTES,
+    MASK,
+    PROTOCOL,
+    ROUNDS,
+    Deframer,
+    Frame,
+    FrameKind,
+    LinkError,
+)
+
+__all__ = ["HostLink", "LinkStatistics"]
+
+#: Bytes that a frame takes beyond its payload, escapes aside.
+_FRAME_COST = HEADER_BYTES + CRC_BYTES + 2
+
+
+@dataclass
+class LinkStatistics:
+    """What happened on a link so far."""
+
+    frames_sent: int = 0
+    frames_received: int = 0
+    #: Frames from the gateware with a wrong checksum.
+    damaged: int = 0
+    #: Times that bytes were sent again, and asked for again.
+    repeats_sent: int = 0
+    repeats_asked: int = 0
+
+
+class HostLink:
+    """Carry bytes to and from an engine; nothing is lost, doubled or out of order.
+
+    Times are seconds of any clock that does not go backwards.
+
+    Parameters
+    ----------
+    rate : int
+        Bits a second on the line; timeouts follow from it.
+    frame_bytes : int
+        Longest payload to send. Longer ones cost fewer bytes, shorter ones lose less to damage.
+    turnaround_s : float
+        How long operating system and USB may hold a frame back.
+    """
+
+    def __init__(self, *, rate: int, frame_bytes: int = 512, turnaround_s: float = 0.04):
+        self._byte_s = 10 / rate
+        self._turnaround_s = turnaround_s
+        self._frame_bytes = frame_bytes
+        self._session = 0
+        self._request_tag = 0
+        self.statistics = LinkStatistics()
+        self._begin(0)
+
+    def _begin(self, session: int) -> None:
+        self._session = session
+        self._deframer = Deframer()
+        self.is_open = False
+        # Towards the gateware; positions here are never taken modulo anything.
+        self._queue: deque[memoryview] = deque()
+        self._flight = bytearray()  # from `_acked` on: sent at least once
+        self._acked = self._sent = self._limit = 0
+        self._down_round = 0
+        # Towards the host.
+        self.received = bytearray()
+        self._expected = 0
+        self._window = 0  # bytes that the gateware sends ahead
+        self._owed = False  # an acknowledgement
+        self._up_round = self._up_echo = 0
+        # Register accesses.
+        self._request: Frame | None = None
+        self._request_due = False
+        self._answer: int | None = None
+        # Times.
+        self._progress = -math.inf  # last progress, or attempt at it
+        self._asked: float | None = None  # first frame since the last one heard
+
+    def open(self, session: int) -> None:
+        """Begin a session, 1 to 255, another than the last. Drops all that is queued."""
+        if not 1 <= session <= 255:
+            raise ValueError(f"session must be 1 to 255, not {session}")
+        self._begin(session)
+
+    def send(self, chunks: Iterable[bytes | memoryview]) -> None:
+        """Queue bytes; they are kept by reference."""
+        self._queue.extend(view for c in chunks if len(view := memoryview(c).cast("B")))
+
+    @property
+    def unsent(self) -> bool:
+        """Whether bytes are queued that have not been sent once."""
+        return bool(self._queue)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes sent that the gateware is not known to have."""
+        return len(self._flight)
+
+    def request(self, *, write: bool, offset: int, value: int = 0) -> None:
+        """Begin a register access; :meth:`answer` gives its result."""
+        self._request_tag = (self._request_tag + 1) % 256
+        kind = FrameKind.WRITE if write else FrameKind.READ
+        self._request = Frame.request(
+            kind, session=self._session, tag=self._request_tag, offset=offset, value=value
+        )
+        self._request_due = True
+        self._answer = None
+
+    def answer(self) -> int | None:
+        """Return the register access's result once it is there."""
+        return self._answer
+
+    @property
+    def wait_s(self) -> float:
+        """How long silence may last before something is sent again.
+
+        What is in flight both ways must pass the line first.
+        """
+        bytes_ahead = len(self._flight) + self._window + 4 * (self._frame_bytes + _FRAME_COST)
+        return self._turnaround_s + 1.5 * bytes_ahead * self._byte_s
+
+    @property
+    def silence_s(self) -> float:
+        """How long nothing at all may be heard before the link is given up."""
+        return 1 + 8 * self.wait_s
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take bytes off the line.
+
+        Raises
+        ------
+        LinkError
+            If the gateware is of another version, or was restarted.
+        """
+        for frame in self._deframer.feed(data):
+            if frame is None:
+                self.statistics.damaged += 1
+                if self.is_open:
+                    self._ask_again()
+            elif frame.session == self._session:
+                self._asked = None
+                self.statistics.frames_received += 1
+                self._take(frame, now)
+            elif self.is_open:
+                raise LinkError(
+                    "the board was restarted or opened by someone else; connect to it anew"
+                )
+
+    def _take(self, frame: Frame, now: float) -> None:
+        if frame.kind is FrameKind.HELLO and not self.is_open:
+            if frame.tag != PROTOCOL:
+                raise LinkError(
+                    f"the board speaks version {frame.tag} of the link, this program version "
+                    f"{PROTOCOL}; load a bitstream that was generated by this version"
+                )
+            self.is_open = True
+            self._limit, self._window = frame.limit, frame.accepted
+            self._progress = now
+        elif frame.kind is FrameKind.VALUE and self._request and frame.tag == self._request.tag:
+            self._answer = frame.value
+            self._request = None
+        elif frame.kind is FrameKind.DATA and self.is_open:
+            self._take_acknowledgement(frame, now)
+            self._take_payload(frame, now)
+
+    def _take_acknowledgement(self, frame: Frame, now: float) -> None:
+        news = (frame.accepted - self._acked) & MASK
+        if news > len(self._flight):
+            return
+        if news:
+            del self._flight[:news]
+            self._acked += news
+            self._sent = max(self._sent, self._acked)
+            self._progress = now
+        limit = self._acked + ((frame.limit - frame.accepted) & MASK)
+        if limit > self._limit:
+            self._limit, self._progress = limit, now
+        if frame.tag and frame.down_round == self._down_round and self._sent > self._acked:
+            self._repeat(now)
+
+    def _take_payload(self, frame: Frame, now: float) -> None:
+        self._up_echo = frame.up_round
+        self._owed |= bool(frame.payload)
+        ahead = (frame.position - self._expected) & MASK
+        if frame.payload and not ahead:
+            self.received += frame.payload
+            self._expected += len(frame.payload)
+            self._progress = now
+        elif 0 < ahead <= MASK // 2:
+            self._ask_again()
+
+    def _repeat(self, now: float) -> None:
+        """Send all again that is not acknowledged."""
+        self._sent = self._acked
+        self._down_round = (self._down_round + 1) % ROUNDS
+        self._progress = now
+        self.statistics.repeats_sent += 1
+
+    def _ask_again(self) -> None:
+        """Let the gateware send all again that is not here, unless it has just been asked to."""
+        if self._up_echo == self._up_round:
+            self._up_round = (self._up_round + 1) % ROUNDS
+            self._owed = True
+            self.statistics.repeats_asked += 1
+
+    def transmit(self, now: float, *, listening: bool = False, budget: int = 4096) -> bytes:
+        """Return bytes to put on the line now, about ``budget`` at most.
+
+        Parameters
+        ----------
+        now : float
+            The time.
+        listening : bool
+            The caller waits for bytes; if none come for a while, they are asked for again.
+        budget : int
+            No frame is begun beyond so many bytes.
+
+        Raises
+        ------
+        LinkError
+            If nothing has been heard for :attr:`silence_s`.
+        """
+        if self._asked is not None and now - self._asked > self.silence_s:
+            raise LinkError(
+                f"the board has not answered for {now - self._asked:.1f} s; check that it is "
+                f"powered, that its bitstream is loaded and that the baud rate is the bitstream's"
+            )
+        self._tick(now, listening)
+        out = bytearray()
+        if not self.is_open:
+            if self._request_due:
+                self._request_due = False
+                self._put(out, Frame(kind=FrameKind.OPEN, session=self._session, tag=PROTOCOL), now)
+            return bytes(out)
+        if self._request and self._request_due:
+            self._request_due = False
+            self._put(out, self._request, now)
+        while len(out) < budget and (payload := self._next_payload()):
+            frame = self._data(self._sent, payload)
+            self._sent += len(payload)
+            self._put(out, frame, now)
+        if self._owed:
+            self._put(out, self._data(self._sent, b""), now)
+        return bytes(out)
+
+    def _tick(self, now: float, listening: bool) -> None:
+        """Set right what has waited too long."""
+        if now - self._progress <= self.wait_s:
+            return
+        self._progress = now
+        if not self.is_open or self._request:
+            self._request_due = True
+        if not self.is_open:
+            return
+        if self._sent > self._acked:
+            self._repeat(now)
+        elif self._queue:
+            self._owed = True  # the answer tells the limit
+        if listening:
+            self._up_round = (self._up_round + 1) % ROUNDS
+            self._owed = True
+
+    def _next_payload(self) -> bytes:
+        """Return what a frame at ``_sent`` carries now; empty if nothing can be sent."""
+        again = self._acked + len(self._flight) - self._sent
+        room = self._limit - self._sent
+        if again > 0:
+            begin = self._sent - self._acked
+            return bytes(self._flight[begin : begin + min(again, room, self._frame_bytes)])
+        pending = sum(len(c) for c in self._queue) if len(self._queue) < 8 else self._frame_bytes
+        size = min(room, self._frame_bytes, pending)
+        # A short frame now would keep the next from being a full one.
+        if size < min(self._frame_bytes, pending) and self._flight:
+            return b""
+        parts = []
+        while size:
+            chunk = self._queue.popleft()
+            parts.append(chunk[:size])
+            if len(chunk) > size:
+                self._queue.appendleft(chunk[size:])
+            size -= len(parts[-1])
+        payload = b"".join(parts)
+        self._flight += payload
+        return payload
+
+    def _data(self, position: int, payload: bytes) -> Frame:
+        return Frame(
+            kind=FrameKind.DATA,
+            session=self._session,
+            down_round=self._down_round,
+            up_round=self._up_round,
+            position=position & MASK,
+            accepted=self._expected & MASK,
+            payload=payload,
+        )
+
+    def _put(self, out: bytearray, frame: Frame, now: float) -> None:
+        out += frame.encode()
+        self.statistics.frames_sent += 1
+        if frame.kind is FrameKind.DATA:
+            self._owed = False
+        if self._asked is None:
+            self._asked = now
+        self._progress = max(self._progress, now)

@@ -1,0 +1,196 @@
+"""Queues that forget nothing too early: one that commits, one that can repeat."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from summand.boards.link.protocol import CRC_BYTES
+
+__all__ = ["CommitQueue", "ReplayQueue"]
+
+
+class CommitQueue(wiring.Component):
+    """Hold received bytes back until their frame is known to be good.
+
+    Positions count all bytes since reset, modulo ``2**16``. Bytes that find no room are lost, and
+    ``fits`` falls until the frame is committed or dropped.
+
+    Parameters
+    ----------
+    depth : int
+        Bytes, a power of two up to ``2**15``.
+
+    Members
+    -------
+    i : ``In(stream.Signature(8, always_ready=True))``
+        Payload bytes and the four of the checksum.
+    commit : ``In(1)``
+        Keep what came since the last commit or drop, less the four; only while ``fits``.
+    drop : ``In(1)``
+        Forget it.
+    fits : ``Out(1)``
+        All of it found room.
+    accepted : ``Out(16)``
+        Position after the last byte kept.
+    limit : ``Out(16)``
+        Position up to which there is room.
+    o : ``Out(stream.Signature(8))``
+        The bytes kept.
+    """
+
+    i: stream.Interface
+    commit: Signal
+    drop: Signal
+    fits: Signal
+    accepted: Signal
+    limit: Signal
+    o: stream.Interface
+
+    def __init__(self, depth: int):
+        self.depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(8, always_ready=True)),
+                "commit": In(1),
+                "drop": In(1),
+                "fits": Out(1),
+                "accepted": Out(16),
+                "limit": Out(16),
+                "o": Out(stream.Signature(8)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
+        writer = memory.write_port()
+        reader = memory.read_port()
+        address_bits = len(writer.addr)
+
+        fetched = Signal(16)  # position after the last byte read
+        written = Signal(16)  # position after the last byte written, kept or not
+        lost = Signal()
+        used = Signal(16)
+        full = Signal()
+        m.d.comb += [
+            used.eq(written - fetched),
+            full.eq(used == self.depth),
+            self.fits.eq(~lost),
+            self.limit.eq(fetched + (self.depth - CRC_BYTES)),
+            writer.addr.eq(written[:address_bits]),
+            writer.data.eq(self.i.payload),
+            writer.en.eq(self.i.valid & ~full),
+        ]
+        with m.If(self.commit):
+            kept = Signal(16)
+            m.d.comb += kept.eq(written - CRC_BYTES)
+            m.d.sync += [self.accepted.eq(kept), written.eq(kept), lost.eq(0)]
+        with m.Elif(self.drop):
+            m.d.sync += [written.eq(self.accepted), lost.eq(0)]
+        with m.Elif(self.i.valid):
+            m.d.sync += [written.eq(written + ~full), lost.eq(lost | full)]
+
+        fetch = Signal()
+        m.d.comb += [
+            fetch.eq((fetched != self.accepted) & (~self.o.valid | self.o.ready)),
+            reader.en.eq(fetch),
+            reader.addr.eq(fetched[:address_bits]),
+            self.o.payload.eq(reader.data),
+        ]
+        m.d.sync += self.o.valid.eq(fetch | (self.o.valid & ~self.o.ready))
+        with m.If(fetch):
+            m.d.sync += fetched.eq(fetched + 1)
+
+        return m
+
+
+class ReplayQueue(wiring.Component):
+    """Keep sent bytes until the other side has them, and send them again on demand.
+
+    Positions count all bytes since reset, modulo ``2**16``. A byte leaves at most every second
+    cycle.
+
+    Parameters
+    ----------
+    depth : int
+        Bytes, a power of two up to ``2**15``: as many are sent ahead of what is acknowledged.
+
+    Members
+    -------
+    i : ``In(stream.Signature(8))``
+        Bytes to send.
+    o : ``Out(stream.Signature(8))``
+        Bytes from ``position`` on.
+    position : ``Out(16)``
+        Position of the next byte at ``o``.
+    available : ``Out(16)``
+        Bytes from there to the last that came in.
+    settle : ``In(1)``
+        Apply ``heard`` and ``rewind``; nothing moves at ``o`` in this cycle.
+    heard : ``In(16)``
+        Position up to which the other side has all bytes; ignored where it cannot be.
+    rewind : ``In(1)``
+        Go on from ``heard``.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    position: Signal
+    available: Signal
+    settle: Signal
+    heard: Signal
+    rewind: Signal
+
+    def __init__(self, depth: int):
+        self.depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "position": Out(16),
+                "available": Out(16),
+                "settle": In(1),
+                "heard": In(16),
+                "rewind": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
+        writer = memory.write_port()
+        reader = memory.read_port()
+        address_bits = len(writer.addr)
+
+        oldest = Signal(16)
+        written = Signal(16)
+        held, sent, news = Signal(16), Signal(16), Signal(16)
+        m.d.comb += [
+            held.eq(written - oldest),
+            sent.eq(self.position - oldest),
+            news.eq(self.heard - oldest),
+            self.available.eq(written - self.position),
+            self.i.ready.eq(held != self.depth),
+            writer.addr.eq(written[:address_bits]),
+            writer.data.eq(self.i.payload),
+            writer.en.eq(self.i.valid & self.i.ready),
+            reader.addr.eq(self.position[:address_bits]),
+            self.o.payload.eq(reader.data),
+        ]
+        with m.If(writer.en):
+            m.d.sync += written.eq(written + 1)
+
+        # The memory shows a byte one cycle after `position` has come to it and it was there.
+        moved = self.o.valid & self.o.ready
+        m.d.sync += self.o.valid.eq((self.available != 0) & ~moved & ~self.settle)
+        with m.If(moved):
+            m.d.sync += self.position.eq(self.position + 1)
+        with m.If(self.settle & (news <= held)):
+            m.d.sync += oldest.eq(self.heard)
+            with m.If(self.rewind | (sent < news)):
+                m.d.sync += self.position.eq(self.heard)
+
+        return m

@@ -1,0 +1,150 @@
+"""A line between a host and gateware in Amaranth's simulator, that loses and damages bytes."""
+
+import random
+from collections import deque
+from typing import Any
+
+import pytest
+from amaranth import *
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.sim import Simulator
+
+from summand.boards.link.host import HostLink
+from summand.boards.link.link import Link, LinkConfig
+
+#: Seconds of a simulated cycle.
+CYCLE_S = 1e-6
+
+
+class Noise:
+    """Damages bytes: each is dropped, doubled or has a bit flipped with its probability."""
+
+    def __init__(self, *, flip=0.0, drop=0.0, double=0.0, seed=0):
+        self._rng = random.Random(seed)
+        self._flip, self._drop, self._double = flip, drop, double
+        self.harmed = 0
+
+    def __call__(self, data):
+        out = bytearray()
+        for byte in data:
+            r = self._rng.random()
+            self.harmed += r < self._flip + self._drop + self._double
+            if r < self._drop:
+                continue
+            if r < self._drop + self._double:
+                out.append(byte)
+            elif r < self._drop + self._double + self._flip:
+                byte ^= 1 << self._rng.randrange(8)
+            out.append(byte)
+        return bytes(out)
+
+
+class EchoTop(Elaboratable):
+    """A link whose engine sends back what it gets, each byte plus one, through a small FIFO."""
+
+    def __init__(self, config):
+        self.link = Link(config)
+        self.pause = Signal()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.link = link = self.link
+        fifo = SyncFIFO(width=8, depth=16)
+        m.submodules.fifo = ResetInserter(link.reset)(fifo)
+        access = link.registers
+        m.d.comb += [
+            fifo.w_data.eq(link.down.payload + 1),
+            fifo.w_en.eq(link.down.valid & ~self.pause),
+            link.down.ready.eq(fifo.w_rdy & ~self.pause),
+            link.up.payload.eq(fifo.r_data),
+            link.up.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(link.up.ready),
+        ]
+        # One register that counts its writes in its upper half.
+        register = Signal(32)
+        m.d.comb += access.value.eq(register + access.offset)
+        m.d.sync += access.done.eq(access.strobe)
+        with m.If(access.strobe & access.write):
+            m.d.sync += [register[:16].eq(access.data[:16]), register[16:].eq(register[16:] + 1)]
+        return m
+
+
+class Bench:
+    """Runs ``scenario(bench)``, a coroutine, against an echoing link of ``pace`` cycles a byte."""
+
+    _ctx: Any
+
+    def __init__(self, config=None, *, pace=2, to_board=None, to_host=None, limit=400_000):
+        self.top = EchoTop(config or LinkConfig())
+        self.pace = pace
+        self.to_board = to_board or Noise()
+        self.to_host = to_host or Noise()
+        self.limit = limit
+        self.cycle = 0
+        self._line = deque()
+        self._heard = bytearray()
+        self.host = HostLink(rate=round(10 / (pace * CYCLE_S)), frame_bytes=64, turnaround_s=2e-4)
+
+    @property
+    def now(self):
+        return self.cycle * CYCLE_S
+
+    async def until(self, condition, *, listening=True, pump=True):
+        """Let the link work until ``condition()``."""
+        while not condition():
+            assert self.cycle < self.limit, "takes too long"
+            if pump:
+                self.host.receive(self.to_host(bytes(self._heard)), self.now)
+                self._heard.clear()
+                if len(self._line) < 128:
+                    sent = self.host.transmit(self.now, listening=listening, budget=64)
+                    self._line.extend(self.to_board(sent))
+            await self._byte()
+
+    async def cycles(self, count):
+        """Let time pass without the host."""
+        end = self.cycle + count
+        await self.until(lambda: self.cycle >= end, pump=False)
+
+    async def _byte(self):
+        ctx, link = self._ctx, self.top.link
+        if self._line:
+            ctx.set(link.i.payload, self._line.popleft())
+            ctx.set(link.i.valid, 1)
+        ctx.set(link.o.ready, 1)
+        for _ in range(self.pace):
+            _, _, valid, ready, byte = await ctx.tick().sample(
+                link.o.valid, link.o.ready, link.o.payload
+            )
+            if valid and ready:
+                self._heard.append(byte)
+            ctx.set(link.i.valid, 0)
+            ctx.set(link.o.ready, 0)
+            self.cycle += 1
+
+    def inject(self, data):
+        """Put bytes on the line to the board."""
+        self._line.extend(data)
+
+    def set(self, signal, value):
+        self._ctx.set(signal, value)
+
+    def run(self, scenario):
+        async def testbench(ctx):
+            self._ctx = ctx
+            await scenario(self)
+
+        sim = Simulator(self.top)
+        sim.add_clock(CYCLE_S)
+        sim.add_testbench(testbench)
+        sim.run()
+
+
+@pytest.fixture
+def noise():
+    return Noise
+
+
+@pytest.fixture
+def bench():
+    return Bench

@@ -1,0 +1,160 @@
+"""Host and gateware of the link against each other, over lines of every quality."""
+
+import random
+
+import pytest
+
+from summand.boards.link.host import HostLink
+from summand.boards.link.link import LinkConfig
+from summand.boards.link.protocol import LinkError
+from summand.isa import ConfigError
+
+SMALL = LinkConfig(receive_bytes=512, transmit_bytes=256, frame_bytes=64)
+
+
+def _transfer(bench, data, *, chunk=1000, seed=0):
+    """Echo ``data`` and check that each byte comes back once, in order."""
+
+    async def scenario(b):
+        b.host.open(1 + seed)
+        await b.until(lambda: b.host.is_open)
+        rng = random.Random(seed)
+        rest = memoryview(data)
+        while len(rest):
+            size = rng.randint(1, chunk)
+            b.host.send([rest[:size]])
+            rest = rest[size:]
+        await b.until(lambda: len(b.host.received) >= len(data))
+        await b.until(lambda: b.host.unacknowledged == 0)
+        await b.until(lambda end=b.cycle + 3000: b.cycle > end)
+        assert bytes(b.host.received) == bytes((x + 1) & 255 for x in data)
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("config", [SMALL, LinkConfig()])
+def test_clean_line_needs_no_repetition(bench, config):
+    data = random.Random(1).randbytes(5000)
+    b = bench(config, pace=2)
+    _transfer(b, data)
+    statistics = b.host.statistics
+    assert (statistics.repeats_sent, statistics.repeats_asked, statistics.damaged) == (0, 0, 0)
+    # 64-byte frames cost 16 bytes more, escapes, and 16 for each answer the other way.
+    assert b.cycle < 2 * 1.6 * len(data) + 4000
+
+
+@pytest.mark.parametrize(
+    ("down", "up"),
+    [
+        ({"flip": 0.003}, {}),
+        ({}, {"flip": 0.003}),
+        ({"drop": 0.003}, {"drop": 0.003}),
+        ({"flip": 0.002, "double": 0.002}, {"drop": 0.002, "double": 0.002}),
+        ({"flip": 0.01}, {"flip": 0.01}),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_lost_or_doubled_on_a_bad_line(bench, noise, down, up, seed):
+    data = random.Random(seed).randbytes(1200)
+    to_board, to_host = noise(seed=seed, **down), noise(seed=seed + 100, **up)
+    b = bench(SMALL, to_board=to_board, to_host=to_host)
+    _transfer(b, data, seed=seed)
+    assert to_board.harmed + to_host.harmed > 3
+
+
+def test_bytes_that_need_escapes(bench):
+    _transfer(bench(SMALL), bytes([0x7E, 0x7D, 0x7C, 0x5E, 0x5D]) * 100)
+
+
+def test_a_silent_host_stops_the_board_and_loses_nothing(bench):
+    """The board sends its window and waits; a stuck engine stops the host likewise."""
+    data = random.Random(3).randbytes(3000)
+
+    async def scenario(b):
+        b.host.open(7)
+        await b.until(lambda: b.host.is_open)
+        b.set(b.top.pause, 1)
+        b.host.send([data])
+        await b.until(lambda end=b.cycle + 5000: b.cycle > end)
+        assert b.host.unsent
+        b.set(b.top.pause, 0)
+        await b.cycles(5000)
+        await b.until(lambda: len(b.host.received) == len(data))
+        assert bytes(b.host.received) == bytes((x + 1) & 255 for x in data)
+
+    bench(SMALL).run(scenario)
+
+
+def test_registers(bench, noise):
+    """A write is carried out once, however often it is sent."""
+
+    async def scenario(b):
+        b.host.open(9)
+        await b.until(lambda: b.host.is_open)
+        for n in range(1, 20):
+            b.host.request(write=True, offset=0, value=n)
+            await b.until(lambda: b.host.answer() is not None)
+            b.host.request(write=False, offset=8)
+            await b.until(lambda: b.host.answer() is not None)
+            assert b.host.answer() == (n << 16) + n + 8
+
+    bench(SMALL, to_board=noise(flip=0.005, seed=1), to_host=noise(drop=0.005, seed=2)).run(
+        scenario
+    )
+
+
+def test_a_new_session_forgets_the_old(bench):
+    """In the middle of a transfer, both ways, with frames on the line."""
+    data = random.Random(4).randbytes(700)
+
+    async def scenario(b):
+        for session in range(1, 14):
+            b.host.open(session)
+            await b.until(lambda: b.host.is_open)
+            assert not b.host.received
+            b.host.send([data])
+            await b.until(lambda end=b.cycle + 97 * session: b.cycle > end)
+        await b.until(lambda: len(b.host.received) >= len(data))
+        assert bytes(b.host.received) == bytes((x + 1) & 255 for x in data)
+
+    bench(SMALL).run(scenario)
+
+
+def test_another_host_is_noticed(bench):
+    async def scenario(b):
+        b.host.open(1)
+        await b.until(lambda: b.host.is_open)
+        other = type(b.host)(rate=9600)
+        other.open(2)
+        b.inject(other.transmit(b.now))
+        b.host.send([bytes(10)])
+        with pytest.raises(LinkError, match="restarted or opened by someone else"):
+            await b.until(lambda: False)
+
+    bench(SMALL).run(scenario)
+
+
+def test_silence_is_an_error():
+    host = HostLink(rate=9600)
+    host.open(1)
+
+    def wait():
+        for tick in range(1000):
+            host.transmit(tick * 0.1)
+
+    with pytest.raises(LinkError, match="has not answered for .* check that it is powered"):
+        wait()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("receive_bytes", 100),
+        ("transmit_bytes", 1 << 16),
+        ("frame_bytes", 0),
+        ("frame_bytes", 5000),
+    ],
+)
+def test_bad_sizes_are_refused(field, value):
+    with pytest.raises(ConfigError, match=f"{field} must be .*, not {value}"):
+        LinkConfig(**{field: value})
