@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from summand.golden.engine import GoldenEngine
 from summand.isa import EngineConfig, ops
-from summand.isa.ops import Segment
+from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, Segment
 
 __all__ = ["Program", "ProgramBuilder"]
 
@@ -52,18 +52,31 @@ class ProgramBuilder:
     ----------
     config : :class:`~summand.isa.EngineConfig`
         The engine they are for.
+    padding : random generator, optional
+        Fills up beats with noise, which engines ignore, in place of zeros.
     """
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, *, padding: np.random.Generator | None = None):
         self.config = config
         #: Has executed what was added so far.
         self.engine = GoldenEngine(config, cache_bytes=1 << 28)
+        self._padding = padding
         self._chunks: list[bytes] = []
         self._plane_words = 0
 
     def _add(self, *chunks: bytes) -> None:
         self._chunks += chunks
         self.engine.write(chunks)
+
+    def _pad(self, raw: bytes, used: int) -> bytes:
+        """Return ``raw``, of which ``used`` bytes mean something, with its padding."""
+        whole = ops.pad(raw, self.config)
+        if self._padding is None:
+            return whole
+        return whole[:used] + self._padding.bytes(len(whole) - used)
+
+    def _header(self, raw: bytes) -> bytes:
+        return self._pad(raw, HEADER_BYTES)
 
     def load(self, to_slice: int, values: npt.NDArray[np.integer]) -> None:
         """Add a LOAD of integers of shape ``[rows, slices * depth]``.
@@ -75,14 +88,16 @@ class ProgramBuilder:
             self.config, to_slice=to_slice, slices=elems // self.config.depth, rows=rows
         )
         width = self.config.elem_bits // 8
-        self._add(header, values.astype(f"<i{width}").tobytes())
+        self._add(self._header(header), values.astype(f"<i{width}").tobytes())
 
     def gemm(self, from_slice: int, slices: int, segments: Sequence[Segment], words: bytes) -> None:
         """Add a GEMM; ``words`` are its plane words in the order of the walk."""
-        segments = tuple(segments)
-        self._add(
-            ops.gemm(self.config, from_slice=from_slice, slices=slices, segments=segments), words
+        command = ops.gemm(
+            self.config, from_slice=from_slice, slices=slices, segments=tuple(segments)
         )
+        split = self.config.header_beats * self.config.beat_bytes
+        table = self._pad(command[split:], len(segments) * SEGMENT_BYTES)
+        self._add(self._header(command[:split]) + table, words)
         self._plane_words += slices * sum(s.words for s in segments)
 
     def requantise(
@@ -103,15 +118,16 @@ class ProgramBuilder:
         )
         entries = np.zeros(len(mult), [("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
         entries["mult"], entries["shift"] = mult, shift
-        self._add(header, ops.pad(entries.tobytes(), self.config))
+        self._add(self._header(header), self._pad(entries.tobytes(), entries.nbytes))
 
     def store(self, tile: int, tiles: int, rows: int, tag: int = 0) -> None:
         """Add a STORE."""
-        self._add(ops.store(self.config, tile=tile, tiles=tiles, rows=rows, tag=tag))
+        header = ops.store(self.config, tile=tile, tiles=tiles, rows=rows, tag=tag)
+        self._add(self._header(header))
 
     def fence(self, tag: int = 0) -> None:
         """Add a FENCE."""
-        self._add(ops.fence(self.config, tag=tag))
+        self._add(self._header(ops.fence(self.config, tag=tag)))
 
     def raw(self, data: bytes) -> None:
         """Add bytes as they are."""

@@ -80,7 +80,7 @@ class GoldenEngine:
             "version": STREAM_VERSION,
             "digest_lo": digest & 0xFFFFFFFF,
             "digest_hi": digest >> 32,
-            "status": self._error << 8 | self._parser.inside,
+            "status": self._error << 8 | (self._parser.inside or len(self._input) > 0),
             "commands": (self._commands + self._parser.inside) & 0xFFFFFFFF,
         }
         return values.get(name, 0)  # pulses, and counters of cycles: there are none

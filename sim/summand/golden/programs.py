@@ -18,7 +18,7 @@ def random_program(
 
     It reads no memory that it has not written, so it means the same after power-up and after a
     reset, and no two segments of a GEMM share a tile. Weights and activations are heavy in
-    corners, requantisation hits its range as often as its ends.
+    corners, requantisation hits its range as often as its ends, and padding is noise.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class _RandomProgram:
         self._rng = rng
         self._config = config
         self._max_words = max_words
-        self._builder = ProgramBuilder(config)
+        self._builder = ProgramBuilder(config, padding=rng)
         # What has been written: activations, and accumulators by tile.
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
