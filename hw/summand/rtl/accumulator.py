@@ -2,10 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.ram import BlockRam
 from summand.rtl.token import Result, row_bits, tile_bits
 
 __all__ = ["AccOrder", "Accumulators"]
@@ -80,16 +80,16 @@ class Accumulators(wiring.Component):
         cfg = self.config
 
         layout = data.ArrayLayout(signed(cfg.acc_bits), cfg.cols)
-        m.submodules.memory = memory = Memory(shape=layout, depth=cfg.acc_depth, init=[])
-        read = memory.read_port()
-        write = memory.write_port()
+        m.submodules.memory = memory = BlockRam(width=Shape.cast(layout).width, depth=cfg.acc_depth)
 
         # Stage 1: block RAM. Stage 2: its output registered.
         s1 = Signal(AccOrder(cfg))
         s2 = Signal(AccOrder(cfg))
         held = Signal(layout, reset_less=True)
-        m.d.comb += [read.en.eq(1), read.addr.eq(self.order.tile)]
-        m.d.sync += [s1.eq(self.order), s2.eq(s1), held.eq(read.data)]
+        m.d.comb += [memory.read_en.eq(1), memory.read_addr.eq(self.order.tile)]
+        # Clearing is the register's own reset, which costs no logic.
+        m.d.sync += [s1.eq(self.order), s2.eq(s1)]
+        m.d.sync += held.eq(Mux(s1.clear & ~s1.drain, 0, memory.read_data))
 
         # Stage 3: add. Stage 4: written.
         s3_write = Signal()
@@ -100,11 +100,11 @@ class Accumulators(wiring.Component):
             kept = held[c]
             if cfg.shift:
                 kept = Mux(s2.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
-            m.d.sync += total[c].eq(Mux(s2.clear, 0, kept) + self.sum[c])
+            m.d.sync += total[c].eq(kept + self.sum[c])
         m.d.comb += [
-            write.en.eq(s3_write),
-            write.addr.eq(s3_tile),
-            write.data.eq(total),
+            memory.write_en.eq(s3_write),
+            memory.write_addr.eq(s3_tile),
+            memory.write_data.eq(total),
         ]
 
         here = s2.drain & (s2.drain_row == 0)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
+from summand.rtl.fold import emitted_once
 from summand.rtl.table import LookupTable
 
 __all__ = ["Column"]
@@ -28,8 +29,9 @@ class Column(wiring.Component):
         Write ``value[t]`` to ``entry`` of table ``t``.
     bits : ``In(depth)``
         One plane's bits of this column; looked up in this cycle.
-    first, step : ``In(1)``
-        For the plane looked up ``latency - 1`` cycles ago: start a weight, or continue one.
+    first, last, step : ``In(1)``
+        For the plane looked up ``latency - 1`` cycles ago: it starts a weight, ends one; there is
+        one.
     sum : ``Out(signed(slice_sum_bits))``
         The slice sum so far.
     """
@@ -49,11 +51,13 @@ class Column(wiring.Component):
                 "value": In(entry).array(config.tables // config.table_share),
                 "bits": In(config.depth),
                 "first": In(1),
+                "last": In(1),
                 "step": In(1),
                 "sum": Out(signed(config.slice_sum_bits)),
             }
         )
 
+    @emitted_once
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
@@ -82,10 +86,17 @@ class Column(wiring.Component):
                 above.append(total)
             level = above
 
+        # `base` is the sum again, reset where a weight ends: that costs no logic, where choosing
+        # between the sum and zero would.
         (tree,) = level
         base = Signal.like(self.sum)
-        m.d.comb += base.eq(Mux(self.first, 0, self.sum << 1))
+        total = Signal.like(self.sum)
+        # One more bit below carries the 1 of the two's complement in.
+        augend = Cat(Const(1, 1), base[:-1] << 1).as_signed()
+        inverted = tree.as_unsigned() ^ self.first.replicate(len(tree))
+        addend = Cat(self.first, inverted).as_signed()
+        m.d.comb += total.eq((augend + addend) >> 1)
         with m.If(self.step):
-            m.d.sync += self.sum.eq(Mux(self.first, base - tree, base + tree))
+            m.d.sync += [self.sum.eq(total), base.eq(Mux(self.last, 0, total))]
 
         return m

@@ -96,7 +96,6 @@ class Engine(wiring.Component):
         wiring.connect(m, inlet.o, front.i)
         wiring.connect(m, front.planes, gatherer.i)
         wiring.connect(m, gatherer.o, walker.words)
-        wiring.connect(m, front.params, requantiser.params)
         wiring.connect(m, packer.o, packets.results)
         wiring.connect(m, packets.o, outlet.i)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
@@ -131,6 +130,8 @@ class Engine(wiring.Component):
             front.reading.eq(drain.reading),
             requantiser.start.eq(front.requantise),
             requantiser.addr.eq(front.target),
+            requantiser.param.eq(front.param),
+            requantiser.param_valid.eq(front.param_valid),
             requantiser.i.p.data.eq(drain.o.p.acc),
             requantiser.i.p.last.eq(drain.o.p.row_ends),
             requantiser.final.eq(drain.o.p.final),
@@ -160,19 +161,19 @@ class Engine(wiring.Component):
         ]
         with m.If(drain.grant):
             m.d.comb += work.tile.eq(drain.tile)
-        with m.If(front.act_write):
+        # The gatherer passes the beat at hand on as a word's top, a LOAD's beat too.
+        with m.If(t.valid & t.ready):
             m.d.comb += [
-                work.word.eq(front.act_data),
-                work.act_write.eq(1),
-                work.act_row.eq(front.act_row),
-                work.act_addr.eq(front.act_addr),
-            ]
-        with m.Elif(t.valid & t.ready):
-            m.d.comb += [
-                work.word.eq(t.p.word),
+                work.word[-cfg.stream_bits :].eq(t.p.word),
                 work.act_write.eq(1),
                 work.act_row.eq(t.p.row),
                 work.act_addr.eq(t.p.addr),
+            ]
+        with m.Else():
+            m.d.comb += [
+                work.act_write.eq(front.act_write),
+                work.act_row.eq(front.act_row),
+                work.act_addr.eq(front.act_addr),
             ]
         for n in range(self.WORD_DELAY):
             later = Signal(Work(cfg), name=f"work_{n + 1}")

@@ -35,10 +35,10 @@ class Front(wiring.Component):
         The input stream.
     planes : ``Out(stream.Signature(stream_bits))``
         Beats of plane words.
-    params : ``Out(stream.Signature(stream_bits))``
-        Beats of requantise parameters.
-    act_write, act_row, act_addr, act_data : ``Out``
-        Activations of a LOAD.
+    param, param_valid : ``Out(Parameter)``, ``Out(1)``
+        Requantise parameters.
+    act_write, act_row, act_addr : ``Out``
+        The beat now at ``planes`` is a LOAD's: where its activations go.
     begin, segment, segment_valid, segment_last : ``Out``
         A GEMM is accepted: read its tables' activations from ``source`` on, take its segments.
     segment_error, conflict : ``In``
@@ -73,7 +73,6 @@ class Front(wiring.Component):
 
     i: stream.Interface
     planes: stream.Interface
-    params: stream.Interface
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -82,11 +81,11 @@ class Front(wiring.Component):
             {
                 "i": In(beats),
                 "planes": Out(beats),
-                "params": Out(stream.Signature(config.stream_bits, always_ready=True)),
+                "param": Out(Parameter()),
+                "param_valid": Out(1),
                 "act_write": Out(1),
                 "act_row": Out(row_bits(config)),
                 "act_addr": Out(act_addr_bits(config)),
-                "act_data": Out(config.stream_bits),
                 "begin": Out(1),
                 "segment": Out(Descriptor()),
                 "segment_valid": Out(1),
@@ -135,8 +134,6 @@ class Front(wiring.Component):
             self.drain_order.tiles.eq(header.b),
             self.drain_order.rows.eq(header.c),
             self.planes.payload.eq(self.i.payload),
-            self.params.payload.eq(self.i.payload),
-            self.act_data.eq(self.i.payload),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
@@ -203,8 +200,8 @@ class Front(wiring.Component):
 
             with m.State("LOAD"):
                 self._load(m, header, wait, take)
-            self._gemm(m, header, left, code, t_conflict, wait, take)
-            self._requantise(m, header, left, code, idle, t_low, t_high, wait, take)
+            self._gemm(m, header, left, code, t_conflict, wait)
+            self._requantise(m, header, code, idle, t_low, t_high, wait)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -265,7 +262,7 @@ class Front(wiring.Component):
                         m.d.sync += row.eq(0)
                         m.next = "HEADER"
 
-    def _gemm(self, m, header, left, code, t_conflict, wait, take) -> None:
+    def _gemm(self, m, header, left, code, t_conflict, wait) -> None:
         with m.State("GEMM"):
             with m.If(t_conflict):
                 wait()
@@ -345,10 +342,11 @@ class Front(wiring.Component):
         with m.If(valid & self.i.ready):
             m.d.sync += left.eq(left - 1)
 
-    def _requantise(self, m, header, left, code, idle, t_low, t_high, wait, take) -> None:
+    def _requantise(self, m, header, code, idle, t_low, t_high, wait) -> None:
         cfg = self.config
         per_beat = cfg.stream_bits // 32
-        features = Signal(range(cfg.requant_depth + per_beat + 1))  # to come
+        features = Signal(range(cfg.requant_depth + 1))  # to come
+        part = Signal(range(per_beat))
         bad = Signal()
         with m.State("REQUANTISE"):
             with m.If(idle):
@@ -364,19 +362,23 @@ class Front(wiring.Component):
             with m.Else():
                 wait()
         with m.State("PARAMETERS"):
-            with take("load"):
-                faults = []
-                for n in range(per_beat):
-                    entry = Parameter()(self.i.payload.word_select(n, 32))
-                    off = (entry.shift == 0) | (entry.shift > 47) | (entry.pad != 0)
-                    faults.append((features > n) & off)
-                m.d.comb += self.params.valid.eq(1)
+            final = features == 1
+            whole = final | (part == per_beat - 1)
+            m.d.comb += [
+                self.param.eq(self.i.payload.word_select(part, 32)),
+                self.param_valid.eq(self.i.valid),
+                self.i.ready.eq(whole),
+                self.activity.load.eq(self.i.valid),
+                self.activity.stream.eq(~self.i.valid),
+            ]
+            p = self.param
+            with m.If(self.i.valid):
                 m.d.sync += [
-                    left.eq(left - 1),
-                    features.eq(Mux(features > per_beat, features - per_beat, 0)),
-                    bad.eq(bad | Cat(faults).any()),
+                    part.eq(Mux(whole, 0, part + 1)),
+                    features.eq(features - 1),
+                    bad.eq(bad | (p.shift == 0) | (p.shift > 47) | (p.pad != 0)),
                 ]
-                with m.If(left == 1):
+                with m.If(final):
                     m.next = "PARAMETERS_END"
         with m.State("PARAMETERS_END"):
             m.d.comb += self.activity.header.eq(1)

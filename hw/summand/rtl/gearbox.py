@@ -61,7 +61,8 @@ class BeatGatherer(wiring.Component):
 class ResultPacker(wiring.Component):
     """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
 
-    The last beat of a packet is filled up with zeros. Adds no cycle.
+    The last beat of a packet is filled up with zeros. A tile a cycle, or a beat a cycle where a
+    tile is wider.
 
     Parameters
     ----------
@@ -117,18 +118,26 @@ class ResultPacker(wiring.Component):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
 
     def _gather(self, m: Module, piece: Signal, count: int) -> None:
-        width = len(piece)
-        held = Signal(width * count)  # zero where nothing has come yet
+        # Pieces shift in from the top, which takes no multiplexers; zeros follow a packet's last
+        # until the beat is whole.
+        held = Signal(self.config.stream_bits, reset_less=True)
         part = Signal(range(count))
-        whole = (part == count - 1) | self.i.payload.last
+        padding = Signal()
+        move = Signal()
+        step = Signal()
+        whole = part == count - 1
         m.d.comb += [
-            self.o.valid.eq(self.i.valid & whole),
-            self.o.payload.last.eq(self.i.payload.last),
-            self.i.ready.eq(~whole | self.o.ready),
+            move.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(move & ~padding),
+            step.eq(move & (padding | self.i.valid)),
+            self.o.payload.data.eq(held),
         ]
-        beat = self.o.payload.data
-        for n in range(count):
-            here = slice(n * width, (n + 1) * width)
-            m.d.comb += beat[here].eq(Mux(part == n, piece, held[here]))
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [part.eq(Mux(whole, 0, part + 1)), held.eq(Mux(whole, 0, beat))]
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(step & whole)
+        with m.If(step):
+            m.d.sync += [
+                held.eq(Cat(held[len(piece) :], Mux(padding, 0, piece))),
+                part.eq(Mux(whole, 0, part + 1)),
+                padding.eq((padding | self.i.payload.last) & ~whole),
+                self.o.payload.last.eq(padding | self.i.payload.last),
+            ]

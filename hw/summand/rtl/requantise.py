@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.rtl.stream import Beat
@@ -61,8 +60,8 @@ class Requantiser(wiring.Component):
     -------
     start : ``In(1)``
         Begin a command that writes from word ``addr`` on.
-    params : ``In(stream.Signature(stream_bits))``
-        Beats of :class:`Parameter`, from feature 0 on after ``start``; always taken.
+    param, param_valid : ``In(Parameter)``, ``In(1)``
+        Parameters, from feature 0 on after ``start``.
     i : ``In(stream.Signature(Beat(array of cols signed acc_bits)))``
         Tiles, row after row; ``last`` ends a row.
     final : ``In(1)``
@@ -71,9 +70,11 @@ class Requantiser(wiring.Component):
         Words of activations, filled up with zeros at a row's end.
     """
 
+    #: Registers between ``i`` and the word an accumulator's activation is shifted into.
+    STAGES = 9
+
     i: stream.Interface
     o: stream.Interface
-    params: stream.Interface
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -82,7 +83,8 @@ class Requantiser(wiring.Component):
             {
                 "start": In(1),
                 "addr": In(act_addr_bits(config)),
-                "params": In(stream.Signature(config.stream_bits, always_ready=True)),
+                "param": In(Parameter()),
+                "param_valid": In(1),
                 "i": In(stream.Signature(Beat(tile))),
                 "final": In(1),
                 "o": Out(stream.Signature(ActWrite(config))),
@@ -91,39 +93,46 @@ class Requantiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cfg = self.config
 
         advance = Signal()  # the whole pipeline moves
+        t, valid, ends, final = self._pipeline(m, advance)
+        self._gather(m, advance, t, valid, ends, final)
 
-        # Parameters, a beat a word.
-        per_beat = cfg.stream_bits // 32
-        m.submodules.memory = memory = Memory(
-            shape=cfg.stream_bits, depth=max(1, cfg.requant_depth // per_beat), init=[]
-        )
+        return m
+
+    def _pipeline(self, m: Module, advance: Signal):
+        """Return the last stage: activation, valid, row ends here, row is the command's last."""
+        cfg = self.config
+
+        kept = data.StructLayout({"mult": 16, "down": 6})
+        m.submodules.memory = memory = Memory(shape=kept, depth=cfg.requant_depth, init=[])
         write = memory.write_port()
-        m.d.comb += [write.en.eq(self.params.valid), write.data.eq(self.params.payload)]
-        with m.If(self.params.valid):
+        m.d.comb += [
+            write.en.eq(self.param_valid),
+            write.data.mult.eq(self.param.mult),
+            write.data.down.eq(self.param.shift - 1),
+        ]
+        with m.If(self.start):
+            m.d.sync += write.addr.eq(0)
+        with m.Elif(self.param_valid):
             m.d.sync += write.addr.eq(write.addr + 1)
 
         # Stage 0: one accumulator of the tile, and its parameter's place.
         col = Signal(range(cfg.cols))
-        feature = Signal(ceil_log2(cfg.requant_depth))
         last_col = col == cfg.cols - 1
         row_ends = self.i.payload.last & last_col
-        m.d.comb += self.i.ready.eq(advance & last_col)
+        read = memory.read_port()
+        m.d.comb += [self.i.ready.eq(advance & last_col), read.en.eq(advance)]
         with m.If(advance & self.i.valid):
             m.d.sync += [
                 col.eq(Mux(last_col, 0, col + 1)),
-                feature.eq(Mux(row_ends, 0, feature + 1)),
+                read.addr.eq(Mux(row_ends, 0, read.addr + 1)),
             ]
-        read = memory.read_port()
-        m.d.comb += [read.en.eq(advance), read.addr.eq(feature >> ceil_log2(per_beat))]
 
         # Marks travel beside the values: one bit a stage.
-        STAGES = 7
-        valid = Signal(STAGES)
-        ends = Signal(STAGES)
-        final = Signal(STAGES)
+        valid = Signal(self.STAGES)
+        ends = Signal(self.STAGES)
+        final = Signal(self.STAGES)
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(self.i.valid, valid)),
@@ -131,75 +140,69 @@ class Requantiser(wiring.Component):
                 final.eq(Cat(self.final, final)),
             ]
 
-        # Stage 1: registered, while the memory is read. Stage 2: parameter chosen.
-        acc1 = Signal(signed(cfg.acc_bits), reset_less=True)
-        acc2 = Signal.like(acc1)
-        part = Signal(range(per_beat))
-        param = Signal(Parameter())
-        # Stages 3 and 4: the product, with a register of its own for a DSP block to take in.
-        product = Signal(signed(cfg.acc_bits + 17), reset_less=True)
-        product4 = Signal.like(product)
-        down = Signal(6, reset_less=True)
-        down4 = Signal.like(down)
-        # Stages 5 and 6: shift in two steps. Stage 7: round and saturate.
-        coarse = Signal.like(product)
-        fine5 = Signal(3, reset_less=True)
-        shifted = Signal.like(product)
-        t = Signal(signed(cfg.act_bits), reset_less=True)
-        rounded = Signal(signed(len(product) + 1))
-        m.d.comb += rounded.eq((shifted + 1) >> 1)
-        with m.If(advance):
-            m.d.sync += [
-                acc1.eq(self.i.payload.data[col]),
-                part.eq(feature[: ceil_log2(per_beat)]),
-                acc2.eq(acc1),
-                param.eq(read.data.word_select(part, 32)),
-                product.eq(acc2 * param.mult),
-                down.eq(param.shift - 1),
-                product4.eq(product),
-                down4.eq(down),
-                coarse.eq(product4 >> Cat(Const(0, 3), down4[3:])),
-                fine5.eq(down4[:3]),
-                shifted.eq(coarse >> fine5),
-                t.eq(
-                    Mux(
-                        rounded > cfg.act_max,
-                        cfg.act_max,
-                        Mux(rounded < cfg.act_min, cfg.act_min, rounded),
-                    )
-                ),
-            ]
+        def stage(name, value):
+            later = Signal.like(value, name=name, reset_less=True)
+            with m.If(advance):
+                m.d.sync += later.eq(value)
+            return later
 
-        # Gather activations into words, row after row.
+        # 1: accumulator chosen, parameter read. 2: registered. 3: two half products, each one DSP
+        # block wide. 4: their sum. 5, 6: shifted in two steps. 7: rounded. 8, 9: saturated.
+        acc = stage("acc1", self.i.payload.data.as_value().word_select(col, cfg.acc_bits))
+        acc = stage("acc2", acc)
+        param = stage("param2", read.data)
+        half = cfg.acc_bits // 2
+        low = stage("low3", acc[:half] * param.mult)
+        high = stage("high3", acc[half:].as_signed() * param.mult)
+        down = stage("down3", param.down)
+        product = stage("product4", (low + (high << half))[: cfg.acc_bits + 16].as_signed())
+        down = stage("down4", down)
+        coarse = stage("coarse5", product >> Cat(Const(0, 3), down[3:]))
+        fine = stage("fine5", down[:3])
+        shifted = stage("shifted6", coarse >> fine)
+        rounded = stage("rounded7", (shifted + 1) >> 1)
+        over = stage("over8", rounded > cfg.act_max)
+        under = stage("under8", rounded < cfg.act_min)
+        plain = stage("plain8", rounded[: cfg.act_bits].as_signed())
+        t = stage("t9", Mux(over, cfg.act_max, Mux(under, cfg.act_min, plain)))
+        return t, valid[-1], ends[-1], final[-1]
+
+    def _gather(self, m: Module, advance: Signal, t, valid, ends, final) -> None:
+        """Shift activations into words from the top, then zeros until a row's last is whole."""
+        cfg = self.config
         place = Signal(range(cfg.beat_elems))
-        held = Signal(cfg.stream_bits)  # zero where nothing has come yet
-        word = Signal(cfg.stream_bits)
-        m.d.comb += word.eq(held)
-        for n in range(cfg.beat_elems):
-            with m.If(place == n):
-                m.d.comb += word[n * cfg.elem_bits : (n + 1) * cfg.elem_bits].eq(t)
+        padding = Signal()
+        final_word = Signal()
         row = Signal(row_bits(cfg))
         base = Signal(act_addr_bits(cfg))
         addr = Signal(act_addr_bits(cfg))
-        whole = (place == cfg.beat_elems - 1) | ends[-1]
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(valid[-1] & whole)
-            with m.If(valid[-1]):
-                m.d.sync += [
-                    self.o.p.word.eq(word),
-                    self.o.p.row.eq(row),
-                    self.o.p.addr.eq(addr),
-                    self.o.p.last.eq(ends[-1] & final[-1]),
-                    place.eq(Mux(whole, 0, place + 1)),
-                    held.eq(Mux(whole, 0, word)),
-                ]
-                with m.If(whole):
-                    m.d.sync += addr.eq(addr + 1)
-                with m.If(ends[-1]):
+        move = Signal()
+        step = Signal()
+        whole = place == cfg.beat_elems - 1
+        row_done = padding | ends
+        elem = Signal(cfg.elem_bits)
+        m.d.comb += [
+            move.eq(~self.o.valid | self.o.ready),
+            advance.eq(move & ~padding),
+            step.eq(move & (padding | valid)),
+            elem.eq(Mux(padding, 0, t)),
+        ]
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(step & whole)
+        with m.If(step):
+            m.d.sync += [
+                self.o.p.word.eq(Cat(self.o.p.word[cfg.elem_bits :], elem)),
+                self.o.p.row.eq(row),
+                self.o.p.addr.eq(addr),
+                self.o.p.last.eq(row_done & Mux(padding, final_word, final)),
+                place.eq(Mux(whole, 0, place + 1)),
+                padding.eq(row_done & ~whole),
+            ]
+            with m.If(~padding):
+                m.d.sync += final_word.eq(final)
+            with m.If(whole):
+                m.d.sync += addr.eq(addr + 1)
+                with m.If(row_done):
                     m.d.sync += [addr.eq(base), row.eq(row + 1)]
-
         with m.If(self.start):
-            m.d.sync += [write.addr.eq(0), row.eq(0), addr.eq(self.addr), base.eq(self.addr)]
-
-        return m
+            m.d.sync += [row.eq(0), addr.eq(self.addr), base.eq(self.addr)]

@@ -8,6 +8,7 @@ from summand.isa import EngineConfig
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.column import Column
+from summand.rtl.fold import emitted_once
 from summand.rtl.table import TableWriter
 from summand.rtl.token import Result, Token
 
@@ -47,6 +48,7 @@ class Row(wiring.Component):
             {"i": In(token), "o": Out(token), "behind": In(result), "result": Out(result)}
         )
 
+    @emitted_once
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
@@ -64,7 +66,7 @@ class Row(wiring.Component):
         m.d.comb += [
             activations.write.eq(work.act_write & (work.act_row == 0)),
             activations.addr.eq(work.act_addr),
-            activations.data.eq(work.word[: cfg.stream_bits]),
+            activations.data.eq(work.word[-cfg.stream_bits :]),
             activations.fill.eq(token.fill),
         ]
 
@@ -80,6 +82,7 @@ class Row(wiring.Component):
         # hear of a word early enough that its sums arrive when the memory has been read.
         delay = Column.latency(cfg) - 1
         first = _delayed(m, work.first, delay, "first")
+        last = _delayed(m, work.last, delay, "last")
         valid = _delayed(m, work.valid, delay, "valid")
         order = Signal(AccOrder(cfg))
         m.d.comb += [
@@ -101,6 +104,7 @@ class Row(wiring.Component):
                 column.entry.eq(writers[0].entry),
                 column.bits.eq(work.word[c * cfg.depth : (c + 1) * cfg.depth]),
                 column.first.eq(first),
+                column.last.eq(last),
                 column.step.eq(valid),
                 accumulators.sum[c].eq(column.sum),
             ]

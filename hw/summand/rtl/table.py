@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.fold import emitted_once
 from summand.rtl.token import Step
 
 __all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
@@ -65,6 +66,7 @@ class TableWriter(wiring.Component):
             }
         )
 
+    @emitted_once
     def elaborate(self, platform):
         m = Module()
 
@@ -119,6 +121,7 @@ class LookupTable(wiring.Component):
             }
         )
 
+    @emitted_once
     def elaborate(self, platform):
         m = Module()
 

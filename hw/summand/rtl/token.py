@@ -33,7 +33,7 @@ class Work(data.StructLayout):
     Members
     -------
     word : ``plane_bits``
-        Plane word, or activations in the low ``stream_bits``.
+        Plane word, or activations in the high ``stream_bits``.
     valid : 1
         ``word`` is a plane word.
     first, last : 1
