@@ -1,0 +1,158 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from summand.cli import main
+from summand.model import SummandModel
+from summand.model.host import load_host
+from summand.runtime import DEFAULT_CONFIG, Driver, GoldenDevice
+from summand.runtime.generate import generate
+from summand.runtime.load import load_model
+
+PROMPT = "Hello you"
+
+
+def reference_tokens(path: Path, count: int) -> list[int]:
+    """Write with every layer computed by its integer meaning, without any engine."""
+    source = SummandModel(path)
+    model = load_host(source)
+    for layer in source.layers():
+
+        def forward(x, layer=layer):
+            flat = x.reshape(-1, layer.in_features).numpy()
+            return torch.from_numpy(layer.forward(flat)).reshape(*x.shape[:-1], -1)
+
+        model.get_submodule(layer.name).forward = forward
+    alphabet = sorted("".join(json.loads((path / "tokenizer.json").read_text())["model"]["vocab"]))
+    prompt = [alphabet.index(c) for c in PROMPT.replace(" ", "\u0120")]
+    return list(generate(model, prompt, tokens=count))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs the command and gives status, output and errors."""
+
+    def call(*args: object):
+        status = main(["run", *map(str, args)])
+        out, err = capsys.readouterr()
+        return status, out, " ".join(err.split())
+
+    return call
+
+
+def test_tokens_are_those_of_the_integer_meaning(run, tiny_llama):
+    status, out, _ = run(tiny_llama, "--prompt", PROMPT, "--tokens", 10, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert report["token_ids"] == reference_tokens(tiny_llama, 10)
+    assert report["tokens"] == 10
+    assert report["prompt_tokens"] == len(PROMPT)
+
+
+def test_rows_and_tiling_do_not_change_the_tokens(run, tiny_llama, tmp_path):
+    small = dataclasses.replace(
+        DEFAULT_CONFIG, rows=4, depth=16, stream_bits=64, act_depth=2, acc_depth=16
+    )
+    config = tmp_path / "engine.json"
+    config.write_text(small.to_json())
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 6, "--json")
+    reports = [json.loads(run(*args, *more)[1]) for more in ((), ("--config", config))]
+    assert reports[0]["token_ids"] == reports[1]["token_ids"]
+    assert reports[1]["config"] == small.digest
+
+
+def test_figures_add_up(run, tiny_llama):
+    report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 5, "--json")[1])
+    prefill, decode = report["prefill"], report["decode"]
+    assert decode["steps"] == 4
+    assert prefill["calls"] == 9  # q+k+v, o, gate+up, down in each block, and the head
+    assert decode["calls"] == 4 * 9
+    assert prefill["tokens"] == 8 * len(PROMPT) + 1  # the head sees the last token only
+    assert report["stream_bits_per_token"] == decode["stream_bits"] / 4
+    assert report["cycles_per_token"] is None  # the golden model has no clock
+    whole = sum(kind["stream_bits"] for kind in report["profile"].values())
+    assert whole == prefill["stream_bits"] + decode["stream_bits"]
+    assert "model.layers.*.self_attn.q_proj+k_proj+v_proj" in report["profile"]
+    # All bits of the weights go through the stream, padding and headers on top.
+    weights = sum(entry.bits for entry in SummandModel(tiny_llama).manifest.layers)
+    assert report["stream_bits_per_token"] > weights
+
+
+def test_text_goes_to_output_and_figures_to_errors(run, tiny_llama):
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 5)
+    text = json.loads(run(*args, "--json")[1])["text"]
+    status, out, err = run(*args, "--profile")
+    assert status == 0
+    assert out == text + "\n"
+    assert "5 tokens after 9 of prompt" in err
+    assert "Cost by layers" in err
+
+
+def test_one_token_is_figured_from_the_prompt(run, tiny_llama):
+    report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 1, "--json")[1])
+    assert report["decode"]["steps"] == 0
+    assert report["stream_bits_per_token"] == report["prefill"]["stream_bits"] / len(PROMPT)
+
+
+def test_temperature_takes_chances_that_the_seed_fixes(run, tiny_llama):
+    def write(seed):
+        args = ("--temperature", 2, "--seed", seed, "--tokens", 8, "--json")
+        return json.loads(run(tiny_llama, "--prompt", PROMPT, *args)[1])["token_ids"]
+
+    assert write(1) == write(1)
+    assert write(1) != write(2)
+
+
+def test_model_packed_for_another_engine(run, tiny_llama, tmp_path):
+    config = tmp_path / "engine.json"
+    config.write_text(dataclasses.replace(DEFAULT_CONFIG, shift=2).to_json())
+    status, out, err = run(tiny_llama, "--prompt", PROMPT, "--config", config)
+    assert (status, out) == (2, "")
+    assert "acc_shift 4, but the engine's shift is 2; compress it again" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("--tokens", 200), "9 tokens and 200 more exceed the model's context of 64"),
+        (("--chat",), "tokenizer has no chat template"),
+        (("--config", "nowhere.json"), "cannot read nowhere.json"),
+        (("--device", "fpga"), "fpga"),
+        (("--tokens", 0), "should be greater than or equal to 1"),
+    ],
+)
+def test_bad_options(run, tiny_llama, args, text):
+    status, out, err = run(tiny_llama, "--prompt", PROMPT, *args)
+    assert (status, out) == (2, "")
+    assert text in err
+    assert "Traceback" not in err
+
+
+def test_folder_that_is_no_model(run, tmp_path):
+    status, _, err = run(tmp_path, "--prompt", PROMPT)
+    assert status == 2
+    assert "no Summand model" in err
+
+
+def test_damaged_weights(run, tiny_llama, tmp_path):
+    copy = shutil.copytree(tiny_llama, tmp_path / "copy")
+    raw = bytearray((copy / "layers.safetensors").read_bytes())
+    raw[-1] ^= 1
+    (copy / "layers.safetensors").write_bytes(raw)
+    status, _, err = run(copy, "--prompt", PROMPT)
+    assert status == 2
+    assert "layers.safetensors does not match its checksum" in err
+
+
+def test_cache_and_whole_text_agree(tiny_llama):
+    """Token by token over the KV cache gives what one call over the whole text gives."""
+    with Driver(GoldenDevice(DEFAULT_CONFIG)) as driver:
+        model = load_model(SummandModel(tiny_llama), driver).model
+        tokens = list(generate(model, [5, 6, 7], tokens=6))
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[5, 6, 7, *tokens[:-1]]])).logits[0]
+        assert logits.argmax(-1)[2:].tolist() == tokens

@@ -1,0 +1,91 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from summand.isa import SummandError
+from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
+
+
+class Counter(torch.nn.Module):
+    """Says the number after the last one; remembers how it was called."""
+
+    def __init__(self, size: int = 10):
+        super().__init__()
+        self.size = size
+        self.seen: list[list[int]] = []
+        self.config = SimpleNamespace(
+            vocab_size=size, max_position_embeddings=12, eos_token_id=[9, 8]
+        )
+
+    def forward(self, input_ids, past_key_values, use_cache, logits_to_keep):
+        self.seen.append(input_ids[0].tolist())
+        assert (past_key_values is None) == (len(self.seen) == 1)
+        logits = torch.zeros(1, 1, self.size)
+        logits[0, 0, (self.seen[-1][-1] + 1) % self.size] = 5.0
+        return SimpleNamespace(logits=logits, past_key_values=len(self.seen))
+
+
+class Bytes:
+    """A tokenizer whose tokens are bytes."""
+
+    chat_template = None
+    eos_token_id = 3
+
+    def __call__(self, text, add_special_tokens):
+        return {"input_ids": list(text.encode())}
+
+    def decode(self, ids, clean_up_tokenization_spaces):
+        return bytes(ids).decode(errors="replace")
+
+
+def test_prompt_goes_in_one_call_and_tokens_one_by_one():
+    model = Counter()
+    assert list(generate(model, [4, 1, 2], tokens=3)) == [3, 4, 5]
+    assert model.seen == [[4, 1, 2], [3], [4]]
+
+
+def test_a_stop_token_ends_the_text():
+    assert list(generate(Counter(), [5], tokens=9, stop={8})) == [6, 7]
+
+
+def test_temperature_takes_chances_repeatably():
+    def write(**how):
+        return list(generate(Counter(), [5], tokens=12, **how))
+
+    assert write(temperature=5.0, seed=1) == write(temperature=5.0, seed=1)
+    assert write(temperature=5.0, seed=1) != write(temperature=5.0, seed=2)
+    assert write(temperature=1e-4) == write()
+
+
+def test_no_gradients_are_kept():
+    model = Counter()
+    for _ in generate(model, [1], tokens=1):
+        pass
+    assert torch.is_grad_enabled()
+
+
+def test_stop_tokens_of_model_and_tokenizer():
+    assert stop_tokens(Counter(), Bytes()) == {9, 8, 3}
+
+
+def test_prompt_that_cannot_be_used():
+    model, tokenizer = Counter(256), Bytes()
+    assert encode_prompt(model, tokenizer, "ab", tokens=10, chat=False) == [97, 98]
+    with pytest.raises(SummandError, match="gives no tokens"):
+        encode_prompt(model, tokenizer, "", tokens=1, chat=False)
+    with pytest.raises(SummandError, match=r"3 tokens and 10 more exceed .* context of 12"):
+        encode_prompt(model, tokenizer, "abc", tokens=10, chat=False)
+    with pytest.raises(SummandError, match="has no chat template"):
+        encode_prompt(model, tokenizer, "abc", tokens=1, chat=True)
+    with pytest.raises(SummandError, match="gives token 97, but the model knows 10"):
+        encode_prompt(Counter(), tokenizer, "a", tokens=1, chat=False)
+
+
+def test_characters_are_shown_when_they_are_whole():
+    stream = TextStream(Bytes())
+    shown = [stream.push(byte) for byte in "aé€".encode()]
+    assert shown == ["a", "", "é", "", "", "€"]
+    assert stream.push(0xE2) == ""
+    assert stream.finish() == "\ufffd"
+    assert stream.text == "aé€\ufffd"
