@@ -13,7 +13,7 @@ __all__ = ["Library", "emitted_once"]
 
 _Elaborate = TypeVar("_Elaborate", bound=Callable[..., Any])
 
-_HEADER = re.compile(r"^module (\S+)\s*\((.*)\);$", re.MULTILINE)
+_HEADER = re.compile(r"^module (\S+)\s*\(([^;]*)\);$", re.MULTILINE)
 _BANNER = re.compile(r"\A/\*.*\*/\s*")
 
 
@@ -23,8 +23,9 @@ def emitted_once(elaborate: _Elaborate) -> _Elaborate:
     Under a :class:`Library` all copies with equal parameters become instances of one Verilog
     module, elaborated once. Elsewhere (simulation, a board's own build) nothing changes.
 
-    Two copies are equal if they are of the same class and all their attributes but the ports are
-    equal, so every attribute must be hashable; ``elaborate`` is a function of nothing else.
+    Two copies are equal if they are of the same class, their ports have equal names and widths,
+    and all their other attributes are equal. So every attribute must be hashable, and
+    ``elaborate`` a function of these alone.
     """
 
     @functools.wraps(elaborate)
@@ -75,16 +76,29 @@ class Library:
         text = self._rename(_BANNER.sub("", text), name)
         self._texts.append(text)
         ports = next(ports for module, ports in _HEADER.findall(text) if module == name)
-        return ports.split(", ")
+        return re.findall(r"[^,\s]+", ports)
 
     def instance(self, component: wiring.Component) -> Instance:
         """Return an instance of the module that ``component`` shares with its equals."""
-        key = type(component), frozenset(_parameters(component).items())
+        key = type(component), _parameters(component), _ports(component)
         if key not in self._modules:
             name = self._fresh(_snake(type(component).__name__))
             self._modules[key] = name, self.emit(component, name)
         name, ports = self._modules[key]
         return Instance(name, *_connections(component, ports))
+
+    def add(self, base: str, text: str) -> str:
+        """Add a module written by hand, once, and return its name.
+
+        ``text`` is its Verilog with ``{name}`` where the name goes.
+        """
+        key = base, text
+        if key not in self._modules:
+            name = self._fresh(base)
+            self._claim(name)
+            self._texts.append(text.format(name=name))
+            self._modules[key] = name, []
+        return self._modules[key][0]
 
     def _fresh(self, base: str) -> str:
         name, number = f"{self.prefix}_{base}", 1
@@ -108,13 +122,32 @@ class Library:
         return text
 
 
-def _parameters(component: wiring.Component) -> dict[str, Any]:
+def _parameters(component: wiring.Component) -> frozenset[tuple[str, Any]]:
     """Return the attributes that a component's own ``__init__`` set."""
     ports = component.signature.members.keys()
     amaranths = ("_MustUse__", "_Component__")
-    return {
-        k: v for k, v in vars(component).items() if k not in ports and not k.startswith(amaranths)
-    }
+    return frozenset(
+        (name, value)
+        for name, value in vars(component).items()
+        if name not in ports and not name.startswith(amaranths)
+    )
+
+
+def _ports(component: wiring.Component) -> tuple[tuple[str, str, int, bool], ...]:
+    """Return a hashable description of a component's ports."""
+    found = []
+    for name, direction, value in _flat(component):
+        shape = value.shape()
+        found.append((name, direction, shape.width, shape.signed))
+    return tuple(found)
+
+
+def _flat(component: wiring.Component) -> list[tuple[str, str, Value]]:
+    """Return Verilog name, ``i`` or ``o``, and value of each port."""
+    return [
+        ("__".join(map(str, path)), "i" if member.flow == wiring.In else "o", Value.cast(value))
+        for path, member, value in component.signature.flatten(component)
+    ]
 
 
 def _snake(name: str) -> str:
@@ -123,10 +156,9 @@ def _snake(name: str) -> str:
 
 def _connections(component: wiring.Component, ports: list[str]) -> list[tuple[str, str, Any]]:
     """Pair the Verilog ports with the component's members, and what is left with clock domains."""
-    made: list[tuple[str, str, Any]] = []
-    for path, member, value in component.signature.flatten(component):
-        name = "__".join(map(str, path))
-        made.append(("i" if member.flow == wiring.In else "o", name, Value.cast(value)))
+    made: list[tuple[str, str, Any]] = [
+        (direction, name, value) for name, direction, value in _flat(component)
+    ]
     for name in set(ports) - {name for _, name, _ in made}:
         domain, _, kind = name.rpartition("_")
         signal = {"clk": ClockSignal, "rst": ResetSignal}[kind]

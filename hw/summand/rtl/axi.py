@@ -1,0 +1,114 @@
+"""The engine as an IP block: AXI4-Stream in and out, registers on AXI4-Lite."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.engine import Engine
+from summand.rtl.registers import AxiLite, RegisterBank, identity
+
+__all__ = ["AxiEngine"]
+
+_LITE = "s_axil_"
+
+
+class AxiEngine(wiring.Component):
+    """An :class:`~summand.rtl.engine.Engine` behind ports that vendors' tools recognise.
+
+    Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine for one cycle
+    while the registers go on; in that cycle no input beat is taken, and beats accepted after the
+    write's response belong to the new stream. A packet that was leaving is cut off, and a beat
+    that was offered and not taken is withdrawn, which AXI4-Stream allows under reset only: empty
+    or reset what listens on ``m_axis`` too.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+
+    Members
+    -------
+    aclk, aresetn : ``In(1)``
+        Clock, and reset, active low and synchronous.
+    s_axis_tdata, s_axis_tvalid, s_axis_tready, s_axis_tlast
+        Commands, ``stream_bits`` wide. ``tlast`` is ignored: headers carry lengths.
+    m_axis_tdata, m_axis_tvalid, m_axis_tready, m_axis_tlast
+        Packets, ``stream_bits`` wide; ``tlast`` marks a packet's last beat.
+    s_axil_* : :class:`~summand.rtl.registers.AxiLite`
+        Registers, see :class:`~summand.rtl.registers.RegisterBank`.
+    """
+
+    aclk: Signal
+    aresetn: Signal
+    s_axis_tdata: Signal
+    s_axis_tvalid: Signal
+    s_axis_tready: Signal
+    s_axis_tlast: Signal
+    m_axis_tdata: Signal
+    m_axis_tvalid: Signal
+    m_axis_tready: Signal
+    m_axis_tlast: Signal
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        lite = AxiLite().flip().members
+        super().__init__(
+            {
+                "aclk": In(1),
+                "aresetn": In(1),
+                "s_axis_tdata": In(config.stream_bits),
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tlast": In(1),
+                "m_axis_tdata": Out(config.stream_bits),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+                **{_LITE + name: member for name, member in lite.items()},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Two domains on one clock, so that the registers outlive a soft reset.
+        for name in ("sync", "control"):
+            domain: Any = ClockDomain(name, local=True)
+            domain.clk = self.aclk
+            m.domains += domain
+        m.submodules.engine = engine = Engine(self.config)
+        bank = RegisterBank()
+        m.submodules.registers = DomainRenamer("control")(bank)
+        soft_reset = bank.pulse.reset
+        m.d.comb += [
+            ResetSignal("control").eq(~self.aresetn),
+            ResetSignal("sync").eq(~self.aresetn | soft_reset),
+        ]
+
+        m.d.comb += [
+            engine.i.payload.eq(self.s_axis_tdata),
+            engine.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(engine.i.ready & ~ResetSignal("sync")),
+            self.m_axis_tdata.eq(engine.o.p.data),
+            self.m_axis_tlast.eq(engine.o.p.last),
+            self.m_axis_tvalid.eq(engine.o.valid),
+            engine.o.ready.eq(self.m_axis_tready),
+        ]
+
+        self._connect_bus(m, bank)
+        for name, value in self._values(engine).items():
+            m.d.comb += getattr(bank.value, name).eq(value)
+        return m
+
+    def _connect_bus(self, m: Module, bank: RegisterBank) -> None:
+        for name, member in AxiLite().members.items():
+            outside, inside = getattr(self, _LITE + name), getattr(bank.bus, name)
+            m.d.comb += inside.eq(outside) if member.flow == Out else outside.eq(inside)
+
+    def _values(self, engine: Any) -> dict[str, Any]:
+        counters = {name: engine.counters[name] for name in engine.counters.shape().members}
+        status = Cat(engine.busy, C(0, 7), engine.error)
+        return {**identity(self.config), "status": status, "commands": engine.commands, **counters}

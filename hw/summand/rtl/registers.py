@@ -1,0 +1,178 @@
+"""Registers in gateware, in Markdown and in C, from :data:`summand.isa.registers.REGISTERS`."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, Register
+
+__all__ = ["ADDRESS_BITS", "AxiLite", "RegisterBank", "c_header", "identity", "markdown"]
+
+#: Width of a byte address on the register bus.
+ADDRESS_BITS = 8
+
+_OKAY, _SLVERR = 0, 2
+
+
+class AxiLite(wiring.Signature):
+    """An AXI4-Lite port with 32-bit data, as its initiator sees it; without protection bits."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "awaddr": Out(ADDRESS_BITS),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(32),
+                "wstrb": Out(4),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(ADDRESS_BITS),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(32),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class RegisterBank(wiring.Component):
+    """Serve the register map on AXI4-Lite.
+
+    Address and data of a write may come in either order. One read and one write are in progress
+    at a time; a read is answered in the cycle after its address, a write two cycles after the
+    later of address and data. The two lowest address bits are ignored. An unknown offset, a write
+    to a read-only register and a read of nothing get ``SLVERR``, change nothing and read 0.
+
+    Members
+    -------
+    bus : ``In(AxiLite())``
+        The bus.
+    value : one ``In(32)`` for each read-only register, by name
+        What it reads.
+    pulse : one ``Out(1)`` for each action register, by name
+        High for one cycle after a 1 was written to bit 0, in the first cycle of ``bvalid``.
+    """
+
+    bus: Any
+    value: Any
+    pulse: Any
+
+    def __init__(self):
+        readable = {r.name: In(32) for r in REGISTERS if r.access is Access.RO}
+        actions = {r.name: Out(1) for r in REGISTERS if r.access is Access.PULSE}
+        super().__init__(
+            {
+                "bus": In(AxiLite()),
+                "value": In(wiring.Signature({k: Out(v.shape) for k, v in readable.items()})),
+                "pulse": Out(wiring.Signature(actions)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._elaborate_read(m)
+        self._elaborate_write(m)
+        return m
+
+    def _elaborate_read(self, m: Module) -> None:
+        bus = self.bus
+        m.d.comb += bus.arready.eq(~bus.rvalid)
+        with m.If(bus.rvalid):
+            m.d.sync += bus.rvalid.eq(~bus.rready)
+        with m.Elif(bus.arvalid):
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(0), bus.rresp.eq(_OKAY)]
+            with m.Switch(bus.araddr[2:]):
+                for register in REGISTERS:
+                    with m.Case(register.offset // 4):
+                        if register.access is Access.RO:
+                            m.d.sync += bus.rdata.eq(getattr(self.value, register.name))
+                with m.Default():
+                    m.d.sync += bus.rresp.eq(_SLVERR)
+
+    def _elaborate_write(self, m: Module) -> None:
+        bus = self.bus
+        # Address and data wait here for each other, and for the answer before to be taken.
+        has_address, has_data = Signal(), Signal()
+        address = Signal(ADDRESS_BITS - 2)
+        act = Signal()
+        m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data)]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [has_address.eq(1), address.eq(bus.awaddr[2:])]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [has_data.eq(1), act.eq(bus.wdata[0] & bus.wstrb[0])]
+
+        for register in REGISTERS:
+            if register.access is Access.PULSE:
+                m.d.sync += getattr(self.pulse, register.name).eq(0)
+        with m.If(bus.bvalid):
+            m.d.sync += bus.bvalid.eq(~bus.bready)
+        with m.Elif(has_address & has_data):
+            m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1)]
+            m.d.sync += bus.bresp.eq(_SLVERR)
+            with m.Switch(address):
+                for register in REGISTERS:
+                    if register.access is Access.PULSE:
+                        with m.Case(register.offset // 4):
+                            m.d.sync += bus.bresp.eq(_OKAY)
+                            m.d.sync += getattr(self.pulse, register.name).eq(act)
+
+
+def identity(config: EngineConfig) -> dict[str, int]:
+    """Return the registers that an engine of ``config`` is known by, and what they read."""
+    digest = int(config.digest, 16)
+    return {
+        "identity": IDENTITY,
+        "version": STREAM_VERSION,
+        "digest_lo": digest & 0xFFFFFFFF,
+        "digest_hi": digest >> 32,
+    }
+
+
+def markdown(config: EngineConfig) -> str:
+    """Return the register map of ``config``'s engine as Markdown."""
+    constants = identity(config)
+    rows = "\n".join(
+        f"| `{r.offset:#04x}` | `{r.name}` | {r.access.value} | {_value(r, constants)} | {r.doc} |"
+        for r in REGISTERS
+    )
+    return (
+        f"# Registers of the engine `{config.digest}`\n\n"
+        "AXI4-Lite, 32 bits each, at byte offsets. Other offsets, and writes to what is read only, "
+        "are answered with SLVERR.\n\n"
+        "| offset | name | access | value | meaning |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        f"{rows}\n"
+    )
+
+
+def _value(register: Register, constants: dict[str, int]) -> str:
+    return f"`{constants[register.name]:#010x}`" if register.name in constants else ""
+
+
+def c_header(config: EngineConfig) -> str:
+    """Return a C header with the register offsets, and what ``config``'s engine reads there."""
+    lines = [
+        f"/* Registers of the Summand engine {config.digest}; generated, do not edit. */",
+        "#ifndef SUMMAND_REGISTERS_H",
+        "#define SUMMAND_REGISTERS_H",
+        "",
+    ]
+    for register in REGISTERS:
+        lines += [
+            f"/* {register.access.value}: {register.doc} */",
+            f"#define SUMMAND_{register.name.upper()}_OFFSET {register.offset:#04x}u",
+        ]
+    lines += ["", "/* What this engine's registers read. */"]
+    for name, value in identity(config).items():
+        lines.append(f"#define SUMMAND_{name.upper()} {value:#010x}u")
+    lines += ["", "#endif", ""]
+    return "\n".join(lines)
