@@ -2,11 +2,11 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
+from summand.rtl.ram import BlockRam
 from summand.rtl.token import Fill, act_addr_bits
 
 __all__ = ["Activations"]
@@ -55,28 +55,26 @@ class Activations(wiring.Component):
 
         elem = cfg.elem_bits
         words = cfg.slice_words // cfg.table_share
-        m.submodules.memory = memory = Memory(
-            shape=cfg.beat_elems * cfg.act_bits, depth=cfg.act_depth * cfg.slice_words, init=[]
+        m.submodules.memory = memory = BlockRam(
+            width=cfg.beat_elems * cfg.act_bits, depth=cfg.act_depth * cfg.slice_words
         )
-        write = memory.write_port()
-        read = memory.read_port()
         m.d.comb += [
-            write.en.eq(self.write),
-            write.addr.eq(self.addr),
-            write.data.eq(
+            memory.write_en.eq(self.write),
+            memory.write_addr.eq(self.addr),
+            memory.write_data.eq(
                 Cat(self.data[i * elem : i * elem + cfg.act_bits] for i in range(cfg.beat_elems))
             ),
-            read.en.eq(self.fill.valid),
-            read.addr.eq(self.fill.addr),
+            memory.read_en.eq(self.fill.valid),
+            memory.read_addr.eq(self.fill.addr),
         ]
 
         came = Signal()
         part = Signal(range(words))
         m.d.sync += [came.eq(self.fill.valid), part.eq(self.fill.addr[: ceil_log2(words)])]
         bits = self.x.as_value()
-        width = len(read.data)
+        width = len(memory.read_data)
         for w in range(words):
             with m.If(came & (part == w)):
-                m.d.sync += bits[w * width : (w + 1) * width].eq(read.data)
+                m.d.sync += bits[w * width : (w + 1) * width].eq(memory.read_data)
 
         return m
