@@ -67,7 +67,9 @@ def _run(
     errors = Console(stderr=True)
     engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
     source = SummandModel(folder)
-    with Driver(open_device(device, engine)) as driver:
+    with errors.status(f"Opening the {device} device"):
+        driver = Driver(open_device(device, engine))
+    with driver:
         loaded = _load(source, driver, errors)
         report = _write(
             loaded,

@@ -78,6 +78,8 @@ def _verify(
     The layer is random (--shape) or a model's (--model). Leaves with status 0 only if everything
     is equal, with 1 if it is not, with 2 if something stood in the way.
     """
+    from rich.console import Console
+
     from summand.runtime import DEFAULT_CONFIG, Driver, open_device
     from summand.runtime.verify import compare
 
@@ -93,8 +95,10 @@ def _verify(
         jobs = _model_jobs(engine, model, layers, tokens, seed)
     results = []
     start = time.perf_counter()
-    with Driver(open_device(device, engine, stall=stall, seed=seed)) as driver:
-        ready = time.perf_counter()
+    with Console(stderr=True).status(f"Opening the {device} device"):
+        driver = Driver(open_device(device, engine, stall=stall, seed=seed))
+    ready = time.perf_counter()
+    with driver:
         for group, xq in jobs:
             results.append(compare(group, driver, xq))
             if not as_json:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 #: Beats that even a slow simulator or link takes in a second: 32 bytes each make 320 kB/s.
 _SLOW_BEATS_PER_S = 10_000
+
+#: Beats after which a fence reads the counters, long before they wrap at 2**32 cycles.
+_FENCE_BEATS = 1 << 28
 
 #: Attempts to bring a device back.
 _RESETS = 3
@@ -45,7 +48,8 @@ class Usage:
     macs : int
         Multiplications that the layers stand for, padding left out.
     counters : Counters
-        The engine's cycles by cause; all zero from a device that does not count.
+        The engine's cycles by cause, summed up without wrapping; all zero from a device that does
+        not count.
     """
 
     calls: int = 0
@@ -61,9 +65,10 @@ class Usage:
 
     def since(self, earlier: "Usage") -> "Usage":
         """Return what came after ``earlier``."""
+        mine, theirs = asdict(self.counters), asdict(earlier.counters)
         names = [n for n in self.__dict__ if n != "counters"]
         return Usage(
-            counters=self.counters.since(earlier.counters),
+            counters=Counters(**{n: mine[n] - theirs[n] for n in mine}),
             **{n: getattr(self, n) - getattr(earlier, n) for n in names},
         )
 
@@ -205,11 +210,16 @@ class Driver:
 
     def _run(self, program: Program, xq: npt.NDArray[np.integer]) -> Result:
         outputs = tuple(np.empty((len(xq), o.features), np.int32) for o in program.outputs)
-        beats = 0
+        beats, since_fence = 0, 0
+        counters = Counters()
         for start, rows in self._batches(program, len(xq)):
             batch = slice(start, start + rows)
             chunks = program.chunks(xq[batch], self._commands)
             sent = sum(map(len, chunks)) // self.config.beat_bytes
+            if since_fence and since_fence + sent > _FENCE_BEATS:
+                counters += self._fence()
+                beats, since_fence = beats + self.config.header_beats, 0
+                chunks = program.chunks(xq[batch], self._commands)  # tags count commands
             self._device.write(chunks)
             for index, store in program.stores:
                 payload = self._packet(
@@ -220,13 +230,14 @@ class Driver:
                 )
                 program.place(store, payload, [o[batch] for o in outputs])
             self._commands += len(program.steps)
-            beats += sent
-        counters, fence_beats = self._fence()
+            beats, since_fence = beats + sent, since_fence + sent
+        counters += self._fence()
+        beats += self.config.header_beats
         usage = Usage(
             calls=1,
             tokens=len(xq),
-            beats=beats + fence_beats,
-            stream_bits=(beats + fence_beats) * self.config.stream_bits,
+            beats=beats,
+            stream_bits=beats * self.config.stream_bits,
             plane_words=program.plane_words * len(program.batches(len(xq))),
             macs=program.macs * len(xq),
             counters=counters,
@@ -240,10 +251,9 @@ class Driver:
             yield start, rows
             start += rows
 
-    def _fence(self) -> tuple[Counters, int]:
-        """Wait for everything; returns what was counted since the last fence, and beats sent."""
-        command = fence(self.config, tag=self._commands & 0xFFFF)
-        self._device.write([command])
+    def _fence(self) -> Counters:
+        """Wait for everything; returns what was counted since the last fence."""
+        self._device.write([fence(self.config, tag=self._commands & 0xFFFF)])
         payload = self._packet(
             kind=Kind.STATUS,
             command=self._commands,
@@ -253,7 +263,7 @@ class Driver:
         self._commands += 1
         now = Counters.decode(payload)
         spent, self._counters = now.since(self._counters), now
-        return spent, len(command) // self.config.beat_bytes
+        return spent
 
     def _packet(self, *, kind: Kind, command: int, nbytes: int, sent: int) -> bytes:
         """Read the packet that answers a command; returns its payload."""

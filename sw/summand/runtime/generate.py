@@ -1,5 +1,6 @@
 """Writes tokens with a model, one at a time."""
 
+import inspect
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -40,13 +41,23 @@ def generate(
         0 takes the likeliest token.
     seed : int
         Of the choice among tokens where ``temperature`` is above 0.
+
+    Raises
+    ------
+    SummandError
+        If the model keeps no cache.
     """
     random = torch.Generator().manual_seed(seed)
     ids = torch.tensor([list(prompt)])
     cache = None
+    spare = {}  # the head of the last token only, where the model can leave out the others
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        spare["logits_to_keep"] = 1
     for _ in range(tokens):
-        out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = out.past_key_values
+        out = model(input_ids=ids, past_key_values=cache, use_cache=True, **spare)
+        cache = getattr(out, "past_key_values", None)
+        if cache is None:
+            raise SummandError(f"a {type(model).__name__} has no KV cache and cannot be run")
         token = _choose(out.logits[0, -1].float(), temperature, random)
         if token in stop:
             return

@@ -12,6 +12,7 @@ from summand.runtime import (
     DeviceTimeout,
     Driver,
     GoldenDevice,
+    Usage,
     WrongEngineError,
     compile_layers,
     open_device,
@@ -202,6 +203,35 @@ def test_counters_of_a_call_are_its_own(device, check, config):
     assert usage.counters == Counters(cycles=2000, work=2000)
     assert usage.work_share == 1
     assert driver.total == usage
+
+
+def test_long_calls_read_the_counters_in_between(device, check, monkeypatch):
+    monkeypatch.setattr("summand.runtime.driver._FENCE_BEATS", 100)
+    driver = Driver(device)
+    check(driver)
+    assert driver.total.beats == _beats_of(device, check, driver)
+    # The reset's fence, then calls of two batches of five commands, a fence after each batch.
+    assert driver._commands == 1 + 2 * (2 * 5 + 2)
+
+
+def _beats_of(device: Meddler, check, driver: Driver) -> int:
+    """Return the beats of one more call."""
+    written = 0
+
+    def count(raw: bytes) -> bytes:
+        nonlocal written
+        written += len(raw)
+        return raw
+
+    device.on_write = count
+    check(driver)
+    return written // driver.config.beat_bytes
+
+
+def test_usage_does_not_wrap():
+    early = Usage(beats=1, counters=Counters(cycles=1))
+    late = Usage(beats=5, counters=Counters(cycles=1 << 40))
+    assert late.since(early) == Usage(beats=4, counters=Counters(cycles=(1 << 40) - 1))
 
 
 def test_work_share_of_an_untimed_device_is_unknown(device, check):

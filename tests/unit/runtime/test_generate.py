@@ -18,7 +18,7 @@ class Counter(torch.nn.Module):
             vocab_size=size, max_position_embeddings=12, eos_token_id=[9, 8]
         )
 
-    def forward(self, input_ids, past_key_values, use_cache, logits_to_keep):
+    def forward(self, input_ids, past_key_values, use_cache, logits_to_keep=0):
         self.seen.append(input_ids[0].tolist())
         assert (past_key_values is None) == (len(self.seen) == 1)
         logits = torch.zeros(1, 1, self.size)
@@ -63,6 +63,27 @@ def test_no_gradients_are_kept():
     for _ in generate(model, [1], tokens=1):
         pass
     assert torch.is_grad_enabled()
+
+
+def test_model_without_options():
+    class Plain(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Counter()
+
+        def forward(self, input_ids, past_key_values, use_cache):
+            return self.inner(input_ids, past_key_values, use_cache)
+
+    assert list(generate(Plain(), [1], tokens=2)) == [2, 3]
+
+
+def test_model_without_a_cache_is_refused():
+    class Forgetful(Counter):
+        def forward(self, *args, **options):
+            return SimpleNamespace(logits=torch.zeros(1, 1, 10))
+
+    with pytest.raises(SummandError, match="Forgetful has no KV cache"):
+        list(generate(Forgetful(), [1], tokens=1))
 
 
 def test_stop_tokens_of_model_and_tokenizer():
