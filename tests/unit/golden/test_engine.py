@@ -222,10 +222,15 @@ def test_chunks_may_be_cut_anywhere(seed, cuts):
     assert out + engine.read(1 << 30) == program.output
 
 
+#: Each limit can be exceeded by one: one column, and more accumulators than REQUANTISE may name.
+SINGLE = EngineConfig(cols=1, depth=32, stream_bits=32, acc_depth=32, act_depth=4, requant_depth=16)
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_bad_commands_are_refused_as_the_naive_engine_does(seed):
+@pytest.mark.parametrize("config", [None, SINGLE], ids=["random", "single"])
+def test_bad_commands_are_refused_as_the_naive_engine_does(seed, config):
     rng = np.random.default_rng(seed)
-    config = random_config(rng)
+    config = config or random_config(rng)
     program = random_program(rng, config, commands=3, max_words=4)
     for bad in corruptions(config):
         stream = corrupt(rng, program, bad)
