@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from summand.compress.errors import CompressError
-from summand.compress.pipeline import Options, compress_layers
+from summand.compress.pipeline import Choice, Options, compress_layers
 from summand.compress.sources import Source, head_name, write_side_files
 from summand.compress.survey import Survey, survey
 from summand.compress.text import Text, windows
@@ -43,6 +43,15 @@ class Job:
     batches: list[torch.Tensor]
     survey: Survey
 
+    @property
+    def head(self) -> str | None:
+        """Name of the output head."""
+        return head_name(self.source.module)
+
+    def choice(self, name: str) -> Choice:
+        """Return what a layer gets."""
+        return Choice.of(self.options, head=name == self.head)
+
     def run(
         self, destination: Path, *, progress: Callable[[str, int, int], None] | None = None
     ) -> Manifest:
@@ -54,7 +63,7 @@ class Job:
                 [{"input_ids": ids} for ids in self.batches],
                 found,
                 self.options,
-                head=head_name(module),
+                head=self.head,
                 progress=progress,
             )
             for layer, error in layers:

@@ -16,7 +16,7 @@ from summand.model import is_model
 from summand.model.folder import sha256
 from summand.model.host import quiet
 
-__all__ = ["Source", "head_name", "open_source", "reopen", "write_side_files"]
+__all__ = ["Source", "head_name", "open_source", "reopen", "window_of", "write_side_files"]
 
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -41,9 +41,14 @@ class Source:
 
     @property
     def window(self) -> int:
-        """Tokens it is shown at a time: 512, or fewer if it takes no more."""
-        config = getattr(self.module, "config", None)
-        return min(512, getattr(config, "max_position_embeddings", None) or 512)
+        """Tokens it is shown at a time."""
+        return window_of(self.module)
+
+
+def window_of(module: nn.Module) -> int:
+    """Return how many tokens a model is shown at a time: 512, or fewer if it takes no more."""
+    config = getattr(module, "config", None)
+    return min(512, getattr(config, "max_position_embeddings", None) or 512)
 
 
 def open_source(model: str) -> Source:

@@ -1,0 +1,185 @@
+"""``summand compress``: a language model in, a Summand model out."""
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from summand.compress.compressor import Job
+    from summand.model import LayerEntry, Manifest
+
+__all__ = ["register"]
+
+_T = TypeVar("_T")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("compress")(_compress)
+
+
+def _compress(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="smollm2, a .gguf file, or a folder with a Hugging Face model."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Where the Summand model goes; one that is there already is replaced.",
+        ),
+    ],
+    bits: Annotated[int, typer.Option(help="Bits of a weight, 1 to 8.")] = 4,
+    rank: Annotated[
+        int, typer.Option(help="Rank of the low-rank summand beside each layer; 0 for none.")
+    ] = 0,
+    rank_bits: Annotated[int, typer.Option(help="Bits of its factors, 1 to 8.")] = 4,
+    head_bits: Annotated[
+        int, typer.Option(help="Bits of the output head's weights, 1 to 8; it gets no rank.")
+    ] = 8,
+    act_bits: Annotated[int, typer.Option(help="Bits of an activation, 4 to 10.")] = 8,
+    acc_shift: Annotated[
+        int,
+        typer.Option(help="The engine's shift: extra accumulator bits for the low-rank summand."),
+    ] = 4,
+    acc_bits: Annotated[
+        int, typer.Option(help="The engine's accumulator width, which nothing may overflow.")
+    ] = 32,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Text to calibrate on; without it, text that comes with Python."
+        ),
+    ] = None,
+    calibration_tokens: Annotated[
+        int, typer.Option(help="Tokens of it to read, at most.", min=2)
+    ] = 8192,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
+) -> None:
+    """Compress the linear layers of a language model."""
+    from rich.console import Console
+
+    from summand.compress import Options, calibration_text, open_source, plan, read_text
+    from summand.model import check_destination
+
+    start = time.perf_counter()
+    options = Options(
+        bits=bits,
+        rank=rank,
+        rank_bits=rank_bits,
+        head_bits=head_bits,
+        act_bits=act_bits,
+        acc_shift=acc_shift,
+        acc_bits=acc_bits,
+    )
+    check_destination(output)
+    text = read_text(calibration) if calibration else calibration_text()
+    console, progress = Console(), Console(stderr=True)
+    with progress.status(f"Loading {model}"):
+        source = open_source(model)
+        job = plan(source, options, text, tokens=calibration_tokens)
+    if not as_json:
+        console.print(_support(job))
+    manifest = _run(job, output, progress)
+    seconds = time.perf_counter() - start
+    if as_json:
+        typer.echo(json.dumps(_report(manifest, output, seconds)))
+        return
+    console.print(_results(manifest.layers))
+    console.print(f"{output} written in {seconds:.0f} s", highlight=False)
+
+
+def _run(job: "Job", output: Path, console: Any) -> "Manifest":
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
+        tasks = {what: bars.add_task(what.capitalize()) for what in ("calibrating", "compressing")}
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(tasks[what], completed=done, total=total)
+
+        return job.run(output, progress=show)
+
+
+def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
+    """Collect items whose names differ in numbers only, under the name with stars for these."""
+    kinds: dict[str, list[_T]] = {}
+    for item in items:
+        kinds.setdefault(re.sub(r"(?<![^.])\d+(?![^.])", "*", name(item)), []).append(item)
+    return kinds
+
+
+def _support(job: "Job") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="What is compressed", title_justify="left")
+    for title, justify in (("module", "left"), ("count", "right"), ("shape", "left")):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    table.add_column("what happens to it")
+    for kind, names in _by_kind(job.survey.layers, str).items():
+        linear = job.source.module.get_submodule(names[0])
+        choice = job.choice(names[0])
+        what = f"compressed to {choice.bits} bits"
+        if choice.rank:
+            what += f" + rank {choice.rank} of {choice.rank_bits} bits"
+        table.add_row(kind, str(len(names)), f"{linear.in_features} x {linear.out_features}", what)
+    for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
+        what = f"stays on the host: {entries[0].reason}"
+        table.add_row(kind, str(len(entries)), entries[0].kind, what)
+    return table
+
+
+def _results(layers: "tuple[LayerEntry, ...]") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Compressed", title_justify="left", show_footer=True)
+    total, bits = sum(e.weights for e in layers), sum(e.bits for e in layers)
+    table.add_column("layers", "all")
+    table.add_column("count", str(len(layers)), justify="right")
+    table.add_column("weights", f"{total:,}", justify="right")
+    table.add_column("bits/weight", f"{bits / total:.3f}", justify="right")
+    table.add_column("streamed MB", f"{bits / 8e6:.2f}", justify="right")
+    table.add_column("output error", justify="right")
+    for kind, entries in _by_kind(layers, lambda e: e.name).items():
+        weights, bits = sum(e.weights for e in entries), sum(e.bits for e in entries)
+        row = [f"{weights:,}", f"{bits / weights:.3f}", f"{bits / 8e6:.2f}", _error(entries)]
+        table.add_row(kind, str(len(entries)), *row)
+    return table
+
+
+def _error(entries: "list[LayerEntry]") -> str:
+    known = [e.error for e in entries if e.error is not None]
+    return f"{100 * (sum(e * e for e in known) / len(known)) ** 0.5:.2f} %" if known else ""
+
+
+def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any]:
+    layers = manifest.layers
+    weights, bits = sum(e.weights for e in layers), sum(e.bits for e in layers)
+    return {
+        "output": str(output),
+        "options": dict(manifest.options),
+        "weights": weights,
+        "streamed_bits": bits,
+        "bits_per_weight": bits / weights,
+        "acc_bits": max(e.acc_bits for e in layers),
+        "layers": [dataclasses.asdict(e) for e in layers],
+        "groups": [list(group) for group in manifest.groups],
+        "host": [dataclasses.asdict(e) for e in manifest.host],
+        "seconds": round(seconds, 2),
+    }

@@ -1,0 +1,38 @@
+"""Compression of torch models: survey, calibration, solvers, evaluation."""
+
+from summand.compress.compressor import Job, plan
+from summand.compress.errors import CompressError
+from summand.compress.evaluate import Evaluation, evaluate, load_integer
+from summand.compress.integer import IntegerLinear
+from summand.compress.pipeline import Options, compress_layer, compress_layers
+from summand.compress.rtn import RoundToNearest
+from summand.compress.sources import Source, open_source, reopen, window_of
+from summand.compress.survey import Survey, survey
+from summand.compress.svd import WhitenedSvd
+from summand.compress.text import Text, calibration_text, evaluation_text, read_text, windows
+
+__all__ = [
+    "CompressError",
+    "Evaluation",
+    "IntegerLinear",
+    "Job",
+    "Options",
+    "RoundToNearest",
+    "Source",
+    "Survey",
+    "Text",
+    "WhitenedSvd",
+    "calibration_text",
+    "compress_layer",
+    "compress_layers",
+    "evaluate",
+    "evaluation_text",
+    "load_integer",
+    "open_source",
+    "plan",
+    "read_text",
+    "reopen",
+    "survey",
+    "window_of",
+    "windows",
+]
