@@ -30,8 +30,11 @@ module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_da
   always @(posedge clk) begin
     if (write_en)
       memory[write_addr] <= write_data;
-    if (read_en)
+    if (read_en) begin
       read_data <= memory[read_addr];
+      if (write_en && write_addr == read_addr)
+        read_data <= {width}'bx;
+    end
   end
 endmodule
 """
@@ -40,7 +43,10 @@ endmodule
 class BlockRam(wiring.Component):
     """Hold ``depth`` words, zero at power-up. One write and one read a cycle.
 
-    A word that is read in the cycle in which it is written reads as it was before.
+    A word that is read in the cycle in which it is written reads as anything: no user of this
+    component may look at it. Block RAMs differ in what they return then, and a promise would cost
+    a bypass register and a multiplexer for every bit. The Verilog says so with an ``x``, from
+    which synthesis learns that it need not care, and which simulation can make random.
 
     Parameters
     ----------
@@ -102,6 +108,7 @@ class BlockRam(wiring.Component):
             name="{name}",
             addr_top=ceil_log2(self.depth) - 1,
             data_top=self.width - 1,
+            width=self.width,
             last=self.depth - 1,
         )
         name = library.add(f"ram_{self.depth}x{self.width}", text)

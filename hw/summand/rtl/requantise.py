@@ -2,10 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.ram import BlockRam
 from summand.rtl.stream import Beat
 from summand.rtl.token import act_addr_bits, row_bits
 
@@ -105,28 +105,27 @@ class Requantiser(wiring.Component):
         cfg = self.config
 
         kept = data.StructLayout({"mult": 16, "down": 6})
-        m.submodules.memory = memory = Memory(shape=kept, depth=cfg.requant_depth, init=[])
-        write = memory.write_port()
+        m.submodules.memory = memory = BlockRam(width=kept.size, depth=cfg.requant_depth)
+        down = Signal(6)
         m.d.comb += [
-            write.en.eq(self.param_valid),
-            write.data.mult.eq(self.param.mult),
-            write.data.down.eq(self.param.shift - 1),
+            down.eq(self.param.shift - 1),
+            memory.write_en.eq(self.param_valid),
+            memory.write_data.eq(Cat(self.param.mult, down)),
         ]
         with m.If(self.start):
-            m.d.sync += write.addr.eq(0)
+            m.d.sync += memory.write_addr.eq(0)
         with m.Elif(self.param_valid):
-            m.d.sync += write.addr.eq(write.addr + 1)
+            m.d.sync += memory.write_addr.eq(memory.write_addr + 1)
 
         # Stage 0: one accumulator of the tile, and its parameter's place.
         col = Signal(range(cfg.cols))
         last_col = col == cfg.cols - 1
         row_ends = self.i.payload.last & last_col
-        read = memory.read_port()
-        m.d.comb += [self.i.ready.eq(advance & last_col), read.en.eq(advance)]
+        m.d.comb += [self.i.ready.eq(advance & last_col), memory.read_en.eq(advance)]
         with m.If(advance & self.i.valid):
             m.d.sync += [
                 col.eq(Mux(last_col, 0, col + 1)),
-                read.addr.eq(Mux(row_ends, 0, read.addr + 1)),
+                memory.read_addr.eq(Mux(row_ends, 0, memory.read_addr + 1)),
             ]
 
         # Marks travel beside the values: one bit a stage.
@@ -150,7 +149,7 @@ class Requantiser(wiring.Component):
         # block wide. 4: their sum. 5, 6: shifted in two steps. 7: rounded. 8, 9: saturated.
         acc = stage("acc1", self.i.payload.data.as_value().word_select(col, cfg.acc_bits))
         acc = stage("acc2", acc)
-        param = stage("param2", read.data)
+        param = kept(stage("param2", memory.read_data))
         half = cfg.acc_bits // 2
         low = stage("low3", acc[:half] * param.mult)
         high = stage("high3", acc[half:].as_signed() * param.mult)
