@@ -65,7 +65,7 @@ class UartTop(wiring.Component):
         link, bridge, bank = Link(self.link), RegisterBridge(), RegisterBank()
         # Two domains on one clock, so that the link outlives a reset of the engine.
         for name in ("sync", "link"):
-            domain = ClockDomain(name, local=True)
+            domain: Any = ClockDomain(name, local=True)
             domain.clk = self.clk
             m.domains += domain
         m.submodules.receiver = DomainRenamer("link")(receiver)
@@ -85,7 +85,11 @@ class UartTop(wiring.Component):
             self.tx.eq(transmitter.tx),
         ]
         connect(m, receiver.o, link.i)
-        connect(m, link.down, gather.i)
+        m.d.comb += [
+            gather.i.payload.eq(link.down.payload),
+            gather.i.valid.eq(link.down.valid),
+            link.down.ready.eq(gather.i.ready & ~ResetSignal("sync")),
+        ]
         connect(m, gather.o, engine.i)
         connect(m, engine.o, scatter.i)
         connect(m, scatter.o, link.up)

@@ -1,0 +1,86 @@
+"""What a board's tools are given: Verilog and pin constraints."""
+
+from collections.abc import Mapping
+
+from amaranth import *
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+
+from summand.boards.board import Board
+from summand.boards.clock import Ecp5Pll, PllSettings
+from summand.boards.link.link import LinkConfig
+from summand.boards.link.uart import Baud
+from summand.boards.uart_top import UartTop
+from summand.isa import EngineConfig
+from summand.rtl.emit import emit_verilog
+
+__all__ = ["BOARD_MODULE", "TOP_MODULE", "board_files"]
+
+#: The portable part: pins ``clk``, ``rst``, ``rx``, ``tx``. What is simulated.
+BOARD_MODULE = "summand_board"
+#: The board's part: buffers, PLL, reset. Names in the constraints are its ports.
+TOP_MODULE = "summand_top"
+
+
+class _Pins(Elaboratable):
+    """The board's pins around an instance of :data:`BOARD_MODULE`."""
+
+    def __init__(self, board: Board):
+        self.board = board
+
+    def elaborate(self, platform):
+        m = Module()
+        board, pins = self.board, self.board.pins
+
+        clock_pin = platform.request(pins.clock, dir="-")
+        m.submodules.clock = clock = io.Buffer(io.Direction.Input, clock_pin)
+        reset = Signal()
+        if pins.reset:
+            m.submodules.button = button = io.Buffer(
+                io.Direction.Input, platform.request(pins.reset, dir="-")
+            )
+            m.d.comb += reset.eq(button.i)
+        m.domains.sync = ClockDomain("sync")
+        if board.clock_hz == board.oscillator_hz:
+            m.d.comb += ClockSignal().eq(clock.i)
+            unready = reset
+        else:
+            settings = PllSettings.find(input_hz=board.oscillator_hz, output_hz=board.clock_hz)
+            m.submodules.pll = pll = Ecp5Pll(settings)
+            m.d.comb += [pll.i.eq(clock.i), ClockSignal().eq(pll.o)]
+            unready = reset | ~pll.locked
+        # Also without a button: it holds reset for the first cycles after configuration.
+        m.submodules.reset = ResetSynchronizer(unready)
+
+        uart = platform.request(pins.uart, dir="-")
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        m.submodules.board = Instance(
+            BOARD_MODULE,
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            i_rx=rx.i,
+            o_tx=tx.o,
+        )
+
+        return m
+
+
+def board_files(board: Board, config: EngineConfig) -> Mapping[str, str]:
+    """Return the files of ``board`` with an engine of ``config``: names and texts.
+
+    ``summand_board.v`` is portable and complete in itself; ``summand_top.v`` instantiates it and
+    is the top for synthesis; ``summand_top.lpf`` constrains pins and clock.
+    """
+    baud = Baud(clock_hz=board.clock_hz, rate=board.baud)
+    core = emit_verilog(
+        UartTop(config, baud=baud, link=LinkConfig()), name=BOARD_MODULE, config=config
+    )
+    plan = board.platform().prepare(
+        _Pins(board), name=TOP_MODULE, emit_src=False, debug_verilog=True
+    )
+    return {
+        f"{BOARD_MODULE}.v": core,
+        f"{TOP_MODULE}.v": plan.files[f"{TOP_MODULE}.debug.v"],
+        f"{TOP_MODULE}.lpf": plan.files[f"{TOP_MODULE}.lpf"],
+    }

@@ -1,0 +1,140 @@
+"""``summand generate``, as a user runs it."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from summand.cli import main
+from summand.isa import EngineConfig
+
+SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16)
+
+ENGINE_FILES = {"config.json", "manifest.json", "registers.md", "summand.v", "summand_registers.h"}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "engine.json"
+    path.write_text(SMALL.to_json())
+    return path
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_engine_files(small, tmp_path, capsys):
+    out = tmp_path / "a" / "b"
+    assert main(["generate", "--config", str(small), "-o", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    files = _contents(out)
+    assert files.keys() == ENGINE_FILES
+    manifest = json.loads(files["manifest.json"])
+    assert shown["out"] == str(out)
+    assert {k: shown[k] for k in manifest} == manifest
+    assert manifest["digest"] == SMALL.digest
+    assert EngineConfig.from_json(files["config.json"].decode()) == SMALL
+    for name, entry in manifest["files"].items():
+        assert hashlib.sha256(files[name]).hexdigest() == entry["sha256"]
+        assert len(files[name]) == entry["bytes"]
+    verilog = files["summand.v"].decode()
+    assert f"config {SMALL.digest}" in verilog.splitlines()[0]
+    assert len(re.findall(r"^module summand_engine\(", verilog, re.MULTILINE)) == 1
+    assert str(tmp_path) not in verilog
+
+
+def test_equal_configurations_give_equal_bytes(small, tmp_path):
+    """In another process, with other hashes of strings."""
+    assert main(["generate", "--config", str(small), "-o", str(tmp_path / "a")]) == 0
+    call = "from summand.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
+    arguments = ["generate", "--config", str(small), "-o", str(tmp_path / "b")]
+    subprocess.run(
+        [sys.executable, "-c", call, *arguments], env={"PYTHONHASHSEED": "7"}, check=True
+    )
+    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+
+
+def test_board_files(tmp_path):
+    """A board's files, then a bare engine into the same folder: no file stays behind."""
+    assert main(["generate", "--board", "ulx3s-85f", "-o", str(tmp_path / "out")]) == 0
+    files = _contents(tmp_path / "out")
+    board = {"summand_board.v", "summand_top.v", "summand_top.lpf"}
+    assert files.keys() == ENGINE_FILES | board
+    assert json.loads(files["manifest.json"])["board"] == "ulx3s-85f"
+    ports = re.search(rb"^module summand_board\(([^)]*)\)", files["summand_board.v"], re.MULTILINE)
+    assert ports
+    assert {p.strip() for p in ports[1].split(b",")} == {b"clk", b"rst", b"rx", b"tx"}
+    assert b"summand_board board (" in files["summand_top.v"]
+    assert b'LOCATE COMP "uart_0__rx__io" SITE "M1"' in files["summand_top.lpf"]
+    assert b'FREQUENCY PORT "clk25_0__io" 25000000.0 HZ' in files["summand_top.lpf"]
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "engine.json").write_text(SMALL.to_json())
+    arguments = ["--config", str(tmp_path / "engine.json"), "-o", str(tmp_path / "out")]
+    assert main(["generate", *arguments]) == 0
+    assert _contents(tmp_path / "out").keys() == ENGINE_FILES | {"notes.txt"}
+
+
+def test_a_large_engine_takes_under_ten_seconds(tmp_path):
+    large = EngineConfig(rows=8, cols=8, depth=64, stream_bits=512, shift=4)
+    (tmp_path / "large.json").write_text(large.to_json())
+    start = time.process_time(), time.perf_counter()
+    out = str(tmp_path / "out")
+    assert main(["generate", "--config", str(tmp_path / "large.json"), "-o", out]) == 0
+    # Wall time where the machine is idle; this process's own where it is shared.
+    assert min(time.process_time() - start[0], time.perf_counter() - start[1]) < 10
+
+
+def test_torch_is_not_imported(small, tmp_path):
+    call = (
+        "import sys; from summand.cli import main; status = main(sys.argv[1:]); "
+        "sys.exit(status or 'torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    for n, what in enumerate((["--config", str(small)], ["--board", "ulx3s-85f"])):
+        arguments = ["generate", *what, "-o", str(tmp_path / f"{n}")]
+        subprocess.run([sys.executable, "-c", call, *arguments], check=True)
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main(["generate", *map(str, arguments)]) == 2
+    return capsys.readouterr().err
+
+
+def test_what_is_refused(small, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "no board is called 'de10'; there are ecpix5-85f, ulx3s-85f" in _refused(
+        capsys, "--board", "de10", "-o", out
+    )
+    assert "give --config FILE or --board NAME" in _refused(capsys, "-o", out)
+    missing = tmp_path / "nothing.json"
+    assert f"cannot read {missing}" in _refused(capsys, "--config", missing, "-o", out)
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"rows": 0}')
+    assert "bad.json: rows must be 1 to 64, not 0" in _refused(capsys, "--config", bad, "-o", out)
+    assert not out.exists()
+    assert f"{small} is a file; -o names a folder" in _refused(
+        capsys, "--config", small, "-o", small
+    )
+
+
+def test_files_in_the_way_are_kept(small, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(SMALL.to_json())
+    assert "config.json is in the way" in _refused(capsys, "--config", config, "-o", tmp_path)
+    assert _contents(tmp_path).keys() == {"config.json", "engine.json"}
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.json").write_text("{}")
+    assert "was not written by summand generate" in _refused(capsys, "--config", small, "-o", other)
+    assert (other / "manifest.json").read_text() == "{}"
+
+
+def test_an_unwritable_folder(small, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    assert "cannot write" in _refused(capsys, "--config", small, "-o", out)
