@@ -104,6 +104,11 @@ class EngineConfig:
                 f"table_share ({self.table_share}) must be at most the {self.slice_words} beats "
                 f"of a slice; lower it, raise depth or narrow the stream"
             )
+        if self.table_share > self.tables:
+            raise ConfigError(
+                f"table_share ({self.table_share}) must be at most the {self.tables} tables of a "
+                f"column; lower it or raise depth"
+            )
         if self.requant_depth < self.cols:
             raise ConfigError(
                 f"requant_depth ({self.requant_depth}) must be at least cols ({self.cols})"

@@ -107,6 +107,10 @@ def test_missing_fields_take_their_defaults():
             r"depth \(8\) must be at least the 16 activations of one beat",
         ),
         ({"table_share": 4}, r"table_share \(4\) must be at most the 2 beats of a slice"),
+        (
+            {"depth": 8, "stream_bits": 32, "act_bits": 10, "table_share": 4},
+            r"table_share \(4\) must be at most the 2 tables of a column",
+        ),
         ({"cols": 32, "requant_depth": 16}, r"requant_depth \(16\) must be at least cols \(32\)"),
         ({"acc_bits": 20}, r"acc_bits \(20\) must hold one slice's 22-bit sum"),
     ],
