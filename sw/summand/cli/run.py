@@ -67,8 +67,8 @@ def _run(
     errors = Console(stderr=True)
     engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
     source = SummandModel(folder)
-    with errors.status(f"Opening the {device} device"):
-        driver = Driver(open_device(device, engine))
+    with errors.status(f"Opening the {device} device") as status:
+        driver = Driver(open_device(device, engine, progress=status.update))
     with driver:
         loaded = _load(source, driver, errors)
         report = _write(

@@ -95,8 +95,8 @@ def _verify(
         jobs = _model_jobs(engine, model, layers, tokens, seed)
     results = []
     start = time.perf_counter()
-    with Console(stderr=True).status(f"Opening the {device} device"):
-        driver = Driver(open_device(device, engine, stall=stall, seed=seed))
+    with Console(stderr=True).status(f"Opening the {device} device") as status:
+        driver = Driver(open_device(device, engine, stall=stall, seed=seed, progress=status.update))
     ready = time.perf_counter()
     with driver:
         for group, xq in jobs:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from threadpoolctl import ThreadpoolController
+
 from summand.golden import GoldenEngine
 from summand.isa import EngineConfig, SummandError
 from summand.runtime.errors import DeviceTimeout
@@ -60,6 +62,7 @@ class GoldenDevice:
     def __init__(self, config: EngineConfig):
         self._engine = GoldenEngine(config)
         self._config = config
+        self._threads = ThreadpoolController()
 
     @property
     def config(self) -> EngineConfig:
@@ -67,8 +70,13 @@ class GoldenDevice:
         return self._config
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
-        """Execute bytes; nothing is left queued but an unfinished command."""
-        self._engine.write(chunks)
+        """Execute bytes; nothing is left queued but an unfinished command.
+
+        On one thread: a few rows times a large matrix wait for memory, and a second thread makes
+        them up to eight times slower where torch has threads of its own.
+        """
+        with self._threads.limit(limits=1, user_api="blas"):
+            self._engine.write(chunks)
 
     def read(self, nbytes: int, timeout_s: float) -> bytes:
         """Return ``nbytes``; what is not there yet never comes, so nothing is waited for."""
@@ -91,13 +99,18 @@ class GoldenDevice:
         """Do nothing; there is nothing to give back."""
 
 
-def _simulator(config: EngineConfig, *, stall: float, seed: int) -> Device:
+_Progress = Callable[[str], None]
+
+
+def _simulator(
+    config: EngineConfig, *, stall: float, seed: int, progress: _Progress | None
+) -> Device:
     from summand.verilated import SimDevice  # here: needs Verilator, which golden users may lack
 
-    return SimDevice(config, stall=stall, seed=seed)
+    return SimDevice(config, stall=stall, seed=seed, progress=progress)
 
 
-def _golden(config: EngineConfig, *, stall: float, seed: int) -> Device:
+def _golden(config: EngineConfig, *, stall: float, seed: int, progress: _Progress | None) -> Device:
     return GoldenDevice(config)
 
 
@@ -105,7 +118,14 @@ def _golden(config: EngineConfig, *, stall: float, seed: int) -> Device:
 DEVICES: Mapping[str, Callable[..., Device]] = {"golden": _golden, "sim": _simulator}
 
 
-def open_device(name: str, config: EngineConfig, *, stall: float = 0.0, seed: int = 0) -> Device:
+def open_device(
+    name: str,
+    config: EngineConfig,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Device:
     """Return the device called ``name``.
 
     Parameters
@@ -118,7 +138,9 @@ def open_device(name: str, config: EngineConfig, *, stall: float = 0.0, seed: in
         Probability that the simulator withholds a beat, on both sides.
     seed : int
         Seed of the stalls.
+    progress : callable, optional
+        Called with a line of text when something starts that takes seconds.
     """
     if name not in DEVICES:
         raise SummandError(f"no device is called {name!r}; there are {', '.join(sorted(DEVICES))}")
-    return DEVICES[name](config, stall=stall, seed=seed)
+    return DEVICES[name](config, stall=stall, seed=seed, progress=progress)
