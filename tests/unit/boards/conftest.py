@@ -11,6 +11,8 @@ from amaranth.sim import Simulator
 
 from summand.boards.link.host import HostLink
 from summand.boards.link.link import Link, LinkConfig
+from summand.boards.link.protocol import PROTOCOL, Deframer, Frame, FrameKind
+from summand.isa.registers import REGISTERS
 
 #: Seconds of a simulated cycle.
 CYCLE_S = 1e-6
@@ -138,6 +140,116 @@ class Bench:
         sim.add_clock(CYCLE_S)
         sim.add_testbench(testbench)
         sim.run()
+
+
+class ModelBoard:
+    """What a board with ``engine`` answers on its serial line, without gateware: bytes to bytes.
+
+    Written from docs/link.md, to test the host with more bytes than a simulation carries.
+    """
+
+    ROOM, WINDOW, LONGEST = 8188, 4096, 512
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.power_up()
+
+    def power_up(self):
+        self._deframer = Deframer()
+        self._session = self._tag = 0
+        self._clear()
+
+    def _clear(self):
+        self._accepted = self._heard = self._next = 0
+        self._down_round = self._up_round = 0
+        self._gap = False
+        self._out = bytearray()  # from `_heard` on
+
+    def __call__(self, data):
+        """Take bytes off the line, return bytes for the line."""
+        out = b""
+        for frame in self._deframer.feed(data):
+            answer = self._answer(frame)
+            if answer:
+                out += answer.encode()
+        while self._session and (payload := self._payload()):
+            out += self._data(payload).encode()
+        return out
+
+    def _answer(self, frame):
+        if frame is None:
+            self._gap = True
+            return self._data(b"") if self._session else None
+        if frame.kind is FrameKind.OPEN:
+            self._clear()
+            self.engine.write_register("reset", 1)
+            self._session, self._tag = frame.session, None
+            return Frame(
+                kind=FrameKind.HELLO,
+                session=self._session,
+                tag=PROTOCOL,
+                position=self.LONGEST,
+                accepted=self.WINDOW,
+                limit=self.ROOM,
+            )
+        if frame.session != self._session:
+            return self._data(b"")
+        if frame.kind is FrameKind.READ:
+            names = {r.offset: r.name for r in REGISTERS}
+            value = self.engine.read_register(names[frame.limit])
+            return Frame.request(
+                FrameKind.VALUE,
+                session=self._session,
+                tag=frame.tag,
+                offset=frame.limit,
+                value=value,
+            )
+        self._take(frame)
+        return self._data(b"")
+
+    def _take(self, frame):
+        news = (frame.accepted - self._heard) & 0xFFFF
+        assert news <= len(self._out)
+        del self._out[:news]
+        self._heard += news
+        if frame.up_round != self._up_round or self._next < self._heard:
+            self._next = self._heard
+        if frame.down_round != self._down_round:
+            self._gap = False
+        self._up_round, self._down_round = frame.up_round, frame.down_round
+        ahead = (frame.position - self._accepted) & 0xFFFF
+        if not ahead:
+            self._accepted += len(frame.payload)
+            self._gap = False
+            self.engine.write([frame.payload])
+        elif ahead < 0x8000:
+            self._gap = True
+
+    def _payload(self):
+        room = self._heard + self.WINDOW - self._next
+        self._out += self.engine.read(self.WINDOW - len(self._out))
+        begin = self._next - self._heard
+        return bytes(self._out[begin : begin + min(room, self.LONGEST)])
+
+    def _data(self, payload):
+        position = self._next
+        self._next += len(payload)
+        return Frame(
+            kind=FrameKind.DATA,
+            session=self._session,
+            down_round=self._down_round,
+            up_round=self._up_round,
+            tag=self._gap,
+            position=position & 0xFFFF,
+            accepted=self._accepted & 0xFFFF,
+            limit=(self._accepted + self.ROOM) & 0xFFFF,
+            payload=payload,
+        )
+
+
+@pytest.fixture
+def model_board():
+    return ModelBoard
 
 
 @pytest.fixture

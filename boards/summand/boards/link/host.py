@@ -70,6 +70,7 @@ class HostLink:
         self.is_open = False
         # Towards the gateware; positions here are never taken modulo anything.
         self._queue: deque[memoryview] = deque()
+        self._queued = 0  # bytes there
         self._flight = bytearray()  # from `_acked` on: sent at least once
         self._acked = self._sent = self._limit = 0
         self._down_round = 0
@@ -95,12 +96,21 @@ class HostLink:
 
     def send(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Queue bytes; they are kept by reference."""
-        self._queue.extend(view for c in chunks if len(view := memoryview(c).cast("B")))
+        for chunk in chunks:
+            view = memoryview(chunk).cast("B")
+            if len(view):
+                self._queue.append(view)
+                self._queued += len(view)
 
     @property
     def unsent(self) -> bool:
         """Whether bytes are queued that have not been sent once."""
-        return bool(self._queue)
+        return self._queued > 0
+
+    @property
+    def acknowledged(self) -> int:
+        """Bytes that the gateware has, of those sent in this session."""
+        return self._acked
 
     @property
     def unacknowledged(self) -> int:
@@ -278,11 +288,12 @@ class HostLink:
         if again > 0:
             begin = self._sent - self._acked
             return bytes(self._flight[begin : begin + min(again, room, self._frame_bytes)])
-        pending = sum(len(c) for c in self._queue) if len(self._queue) < 8 else self._frame_bytes
-        size = min(room, self._frame_bytes, pending)
+        wanted = min(self._frame_bytes, self._queued)
+        size = min(room, wanted)
         # A short frame now would keep the next from being a full one.
-        if size < min(self._frame_bytes, pending) and self._flight:
+        if size < wanted and self._flight:
             return b""
+        self._queued -= size
         parts = []
         while size:
             chunk = self._queue.popleft()

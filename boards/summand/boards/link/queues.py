@@ -2,10 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.boards.link.protocol import CRC_BYTES
+from summand.rtl.ram import BlockRam
 
 __all__ = ["CommitQueue", "ReplayQueue"]
 
@@ -64,10 +64,8 @@ class CommitQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
-        writer = memory.write_port()
-        reader = memory.read_port()
-        address_bits = len(writer.addr)
+        m.submodules.memory = memory = BlockRam(width=8, depth=self.depth)
+        address_bits = len(memory.write_addr)
 
         fetched = Signal(16)  # position after the last byte read
         written = Signal(16)  # position after the last byte written, kept or not
@@ -79,9 +77,9 @@ class CommitQueue(wiring.Component):
             full.eq(used == self.depth),
             self.fits.eq(~lost),
             self.limit.eq(fetched + (self.depth - CRC_BYTES)),
-            writer.addr.eq(written[:address_bits]),
-            writer.data.eq(self.i.payload),
-            writer.en.eq(self.i.valid & ~full),
+            memory.write_addr.eq(written[:address_bits]),
+            memory.write_data.eq(self.i.payload),
+            memory.write_en.eq(self.i.valid & ~full),
         ]
         with m.If(self.commit):
             kept = Signal(16)
@@ -95,9 +93,9 @@ class CommitQueue(wiring.Component):
         fetch = Signal()
         m.d.comb += [
             fetch.eq((fetched != self.accepted) & (~self.o.valid | self.o.ready)),
-            reader.en.eq(fetch),
-            reader.addr.eq(fetched[:address_bits]),
-            self.o.payload.eq(reader.data),
+            memory.read_en.eq(fetch),
+            memory.read_addr.eq(fetched[:address_bits]),
+            self.o.payload.eq(memory.read_data),
         ]
         m.d.sync += self.o.valid.eq(fetch | (self.o.valid & ~self.o.ready))
         with m.If(fetch):
@@ -160,10 +158,8 @@ class ReplayQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
-        writer = memory.write_port()
-        reader = memory.read_port()
-        address_bits = len(writer.addr)
+        m.submodules.memory = memory = BlockRam(width=8, depth=self.depth)
+        address_bits = len(memory.write_addr)
 
         oldest = Signal(16)
         written = Signal(16)
@@ -174,13 +170,14 @@ class ReplayQueue(wiring.Component):
             news.eq(self.heard - oldest),
             self.available.eq(written - self.position),
             self.i.ready.eq(held != self.depth),
-            writer.addr.eq(written[:address_bits]),
-            writer.data.eq(self.i.payload),
-            writer.en.eq(self.i.valid & self.i.ready),
-            reader.addr.eq(self.position[:address_bits]),
-            self.o.payload.eq(reader.data),
+            memory.write_addr.eq(written[:address_bits]),
+            memory.write_data.eq(self.i.payload),
+            memory.write_en.eq(self.i.valid & self.i.ready),
+            memory.read_addr.eq(self.position[:address_bits]),
+            memory.read_en.eq(1),
+            self.o.payload.eq(memory.read_data),
         ]
-        with m.If(writer.en):
+        with m.If(memory.write_en):
             m.d.sync += written.eq(written + 1)
 
         # The memory shows a byte one cycle after `position` has come to it and it was there.

@@ -1,0 +1,252 @@
+"""An engine at the other end of a serial port."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from summand.boards.link.host import HostLink, LinkStatistics
+from summand.boards.link.protocol import LinkError
+from summand.isa import EngineConfig
+from summand.isa.registers import register
+from summand.runtime.errors import DeviceError, DeviceTimeout
+
+__all__ = ["Line", "SerialDevice", "SerialLine"]
+
+#: How long to wait for bytes at a time; time enough for the line to bring some.
+_NAP_S = 0.002
+
+#: Bytes of frames given to the line at a time.
+_WRITE_BYTES = 4096
+
+#: How long an engine may take no bytes before a write is given up. No command takes so long.
+_STUCK_S = 60
+
+
+class Line(Protocol):
+    """Something that carries bytes both ways, and may lose or damage some."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; returns when they are sent or queued."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has arrived, waiting up to ``timeout_s`` for the first byte."""
+        ...
+
+    def close(self) -> None:
+        """Give the line back."""
+        ...
+
+
+class SerialLine:
+    """A serial port.
+
+    Parameters
+    ----------
+    port : str
+        Its name, such as ``/dev/ttyUSB0`` or ``COM3``, or any URL that pyserial knows.
+    baud : int
+        Bits a second.
+
+    Raises
+    ------
+    DeviceError
+        Here, if the port is absent, busy or refuses; in all methods, if it has gone.
+    """
+
+    def __init__(self, port: str, baud: int):
+        import serial  # here: an extra that users of other devices need not have
+
+        self._port = port
+        self._errors = (serial.SerialException, OSError, TypeError)
+        try:
+            self._serial = serial.serial_for_url(
+                port,
+                baudrate=baud,
+                timeout=0,
+                write_timeout=2 + _WRITE_BYTES * 20 / baud,
+                exclusive=True,
+            )
+        except (serial.SerialException, OSError, ValueError) as e:
+            raise DeviceError(_refusal(port, baud, e)) from None
+        # USB adapters gather bytes for 16 ms by default; where this is not supported it stays.
+        try:
+            self._serial.set_low_latency_mode(True)
+        except (AttributeError, NotImplementedError, OSError, ValueError):
+            return
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; returns when the operating system has them."""
+        try:
+            self._serial.write(data)
+        except self._errors as e:
+            raise self._gone(e) from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has arrived."""
+        try:
+            data = self._serial.read(max(1, self._serial.in_waiting))
+            if not data and timeout_s:
+                self._serial.timeout = timeout_s
+                data = self._serial.read(1)
+                self._serial.timeout = 0
+        except self._errors as e:
+            raise self._gone(e) from None
+        return data
+
+    def close(self) -> None:
+        """Close the port."""
+        self._serial.close()
+
+    def _gone(self, error: Exception) -> DeviceError:
+        return DeviceError(
+            f"the serial port {self._port} has gone ({error}); plug the board in, and start again"
+        )
+
+
+def _refusal(port: str, baud: int, error: Exception) -> str:
+    """Say why a port could not be opened, and what to do."""
+    text, number = str(error).lower(), getattr(error, "errno", None)
+    if number == 2 or "could not find" in text or "filenotfound" in text:
+        from serial.tools import list_ports
+
+        others = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"
+        return f"there is no serial port {port}; there are: {others}"
+    if number in (11, 16) or "lock" in text or "busy" in text:
+        return f"the serial port {port} is busy; close the program that uses it"
+    if number == 13 or "permission" in text or "access is denied" in text:
+        return (
+            f"the serial port {port} is not yours to open, or busy; give your user the right to it "
+            f"(on Linux: the group dialout), or close the program that uses it"
+        )
+    return f"the serial port {port} cannot be opened at {baud} baud: {error}"
+
+
+class SerialDevice:
+    """An engine behind a :class:`~summand.boards.uart_top.UartTop`; a
+    :class:`~summand.runtime.device.Device`.
+
+    Bytes lost or damaged on the line are sent again, both ways, without the caller's knowing.
+    Opening resets the engine.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine's, as far as known; whoever drives it compares its digest with the registers.
+    line : Line
+        A way to the board; closed with the device.
+    baud : int
+        Bits a second on the line; timeouts follow from it.
+    clock : callable
+        The time in seconds.
+
+    Raises
+    ------
+    DeviceError
+        Here and in all methods, if the board does not answer, was restarted or has gone.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        line: Line,
+        *,
+        baud: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._config = config
+        self._line = line
+        self._clock = clock
+        self._link = HostLink(rate=baud)
+        # Another start: a board that is still in a session must notice the new one.
+        self._session = random.SystemRandom().randint(1, 255)
+        try:
+            self._open()
+        except DeviceError:
+            line.close()
+            raise
+
+    @classmethod
+    def open(cls, port: str, config: EngineConfig, *, baud: int = 3_000_000) -> "SerialDevice":
+        """Open a serial port and connect to the board there."""
+        return cls(config, SerialLine(port, baud), baud=baud)
+
+    @property
+    def config(self) -> EngineConfig:
+        """The configuration that this engine is believed to have."""
+        return self._config
+
+    @property
+    def statistics(self) -> LinkStatistics:
+        """What happened on the link so far."""
+        return self._link.statistics
+
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Send bytes; returns when all have been sent once. What is lost goes again later."""
+        self._link.send(chunks)
+        taken, since = self._link.acknowledged, self._clock()
+        while self._link.unsent:
+            self._pump(listening=False)
+            if self._link.acknowledged != taken:
+                taken, since = self._link.acknowledged, self._clock()
+            elif self._clock() - since > _STUCK_S:
+                raise DeviceTimeout(
+                    f"the engine has taken no byte for {_STUCK_S} s; reset it and start again"
+                )
+
+    def read(self, nbytes: int, timeout_s: float) -> bytes:
+        """Return exactly ``nbytes`` of the output stream."""
+        received = self._link.received
+        deadline = self._clock() + timeout_s
+        while len(received) < nbytes:
+            if self._clock() > deadline:
+                raise DeviceTimeout(
+                    f"the board gave {len(received)} of {nbytes} bytes within {timeout_s:g} s; "
+                    f"it waits for more input, or an error stopped it"
+                )
+            self._pump(listening=True)
+        data = bytes(received[:nbytes])
+        del received[:nbytes]
+        return data
+
+    def read_register(self, name: str) -> int:
+        """Return a register's value."""
+        return self._access(write=False, name=name, value=0)
+
+    def write_register(self, name: str, value: int) -> None:
+        """Write a register. ``reset`` begins a new session, which empties both directions too."""
+        if name == "reset":
+            if value & 1:
+                self._open()
+        else:
+            self._access(write=True, name=name, value=value)
+
+    def close(self) -> None:
+        """Close the line."""
+        self._line.close()
+
+    def _open(self) -> None:
+        self._session = self._session % 255 + 1
+        self._link.open(self._session)
+        while not self._link.is_open:
+            self._pump(listening=False)
+
+    def _access(self, *, write: bool, name: str, value: int) -> int:
+        self._link.request(write=write, offset=register(name).offset, value=value)
+        while (answer := self._link.answer()) is None:
+            self._pump(listening=False)
+        return answer
+
+    def _pump(self, *, listening: bool) -> None:
+        """Let the link work for a moment."""
+        try:
+            # What has arrived counts before the time that has passed.
+            self._link.receive(self._line.read(0), self._clock())
+            data = self._link.transmit(self._clock(), listening=listening, budget=_WRITE_BYTES)
+            if data:
+                self._line.write(data)
+            else:
+                self._link.receive(self._line.read(_NAP_S), self._clock())
+        except LinkError as e:
+            raise DeviceError(str(e)) from None
