@@ -35,7 +35,7 @@ class CycleCounters(wiring.Component):
     activity : ``In(Activity)``
         This cycle's.
     count : ``Out(CountersLayout)``
-        Cycles since reset; the parts add up to ``cycles``.
+        Cycles from reset to the one before; the parts add up to ``cycles``.
     """
 
     def __init__(self):
@@ -44,9 +44,12 @@ class CycleCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.d.sync += self.count.cycles.eq(self.count.cycles + 1)
+        # Counted a cycle late, all alike: what the front does is known late in its cycle.
+        seen = Signal(Activity())
+        started = Signal()
+        m.d.sync += [seen.eq(self.activity), started.eq(1)]
+        m.d.sync += self.count.cycles.eq(self.count.cycles + started)
         for name in _NAMES[1:]:
-            with m.If(self.activity[name]):
-                m.d.sync += self.count[name].eq(self.count[name] + 1)
+            m.d.sync += self.count[name].eq(self.count[name] + seen[name])
 
         return m

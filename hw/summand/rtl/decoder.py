@@ -38,7 +38,7 @@ class Decoder(wiring.Component):
     """
 
     #: Cycles from a header to its error code.
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -88,22 +88,23 @@ class Decoder(wiring.Component):
             seg_beats = h.c[:5] * (SEGMENT_BYTES // cfg.beat_bytes)
         area = h.c[: self.row_bits] * h.b[: self.span_bits]
         m.d.sync += self.area.eq(area)
-        need = Signal(32)
+        fixed = Signal(32)
         with m.Switch(h.op):
-            with m.Case(Op.LOAD):
-                m.d.sync += need.eq(area * cfg.slice_words)
             with m.Case(Op.GEMM):
-                m.d.sync += need.eq(seg_beats)
+                m.d.sync += fixed.eq(seg_beats)
             with m.Case(Op.REQUANTISE):
-                m.d.sync += need.eq(ceil_div(features * 4, cfg.beat_bytes))
+                m.d.sync += fixed.eq(ceil_div(features * 4, cfg.beat_bytes))
             with m.Default():
-                m.d.sync += need.eq(0)
+                m.d.sync += fixed.eq(0)
 
-        # Stage 2: the first that fails.
-        acts = none | (reach > cfg.act_depth)
-        tiles = none | (reach > cfg.acc_depth)
-        t_acts = t_end > cfg.act_depth * cfg.slice_words
-        length = Mux(is_op[Op.GEMM], h.length < need, h.length != need)
+        # Stage 2: compare.
+        need = Mux(is_op[Op.LOAD], self.area * cfg.slice_words, fixed)
+        acts = registered("acts", none | (reach > cfg.act_depth))
+        tiles = registered("tiles", none | (reach > cfg.acc_depth))
+        t_acts = registered("t_acts", t_end > cfg.act_depth * cfg.slice_words)
+        length = registered("length", Mux(is_op[Op.GEMM], h.length < fixed, h.length != need))
+
+        # Stage 3: the first that fails.
         has_rows = is_op[Op.LOAD] | is_op[Op.REQUANTISE] | is_op[Op.STORE]
         has_acts = is_op[Op.LOAD] | is_op[Op.GEMM]
         has_tiles = is_op[Op.REQUANTISE] | is_op[Op.STORE]

@@ -18,6 +18,46 @@ from summand.rtl.token import act_addr_bits, row_bits
 __all__ = ["Front"]
 
 
+class _CountDown(wiring.Component):
+    """Count down to 0. Whether the count is 0 or 1 is known from a register.
+
+    Members
+    -------
+    start, value : ``In``
+        Begin at ``value``.
+    step : ``In(1)``
+        Count; not at 0.
+    none, one : ``Out(1)``
+        The count is 0, or 1.
+    """
+
+    start: Signal
+    value: Signal
+    step: Signal
+    none: Signal
+    one: Signal
+
+    def __init__(self, width: int):
+        super().__init__(
+            {"start": In(1), "value": In(width), "step": In(1), "none": Out(1), "one": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        count = Signal.like(self.value)
+        with m.If(self.start):
+            m.d.sync += [
+                count.eq(self.value),
+                self.none.eq(self.value == 0),
+                self.one.eq(self.value == 1),
+            ]
+        with m.Elif(self.step):
+            m.d.sync += [count.eq(count - 1), self.none.eq(self.one), self.one.eq(count == 2)]
+
+        return m
+
+
 class Front(wiring.Component):
     """Take a command's header, check it, and take or pass on its payload.
 
@@ -123,7 +163,8 @@ class Front(wiring.Component):
         m.submodules.decoder = decoder = Decoder(cfg)
         header = Signal(HeaderLayout())
         m.d.comb += decoder.header.eq(header)
-        left = Signal(32)  # beats of payload to come
+        left = _CountDown(32)  # beats of payload to come
+        m.submodules.left = left
         code = Signal(8)  # why the engine will stop
 
         m.d.comb += [
@@ -152,7 +193,10 @@ class Front(wiring.Component):
         m.d.sync += landing.eq(Cat(self.written, landing))
         with m.If(landing[-1]):
             m.d.sync += self.to_acts.eq(0)
-        t_conflict = self.to_acts & (header.a < t_high) & (header.a + header.b > t_low)
+        t_conflict = Signal()  # a cycle late: a REQUANTISE cannot begin just before a GEMM
+        m.d.sync += t_conflict.eq(
+            self.to_acts & (header.a < t_high) & (header.a + header.b > t_low)
+        )
         idle = ~self.to_acts & ~self.packet_busy & ~self.reading
 
         def wait():
@@ -169,6 +213,11 @@ class Front(wiring.Component):
                 self.activity.stream.eq(~self.i.valid),
             ]
             return m.If(self.i.valid)
+
+        # The header has stood still for some cycles when these are looked at.
+        last_c = Signal(16)
+        last_word = Signal(act_addr_bits(cfg))
+        m.d.sync += [last_c.eq(header.c - 1), last_word.eq(header.b * cfg.slice_words - 1)]
 
         with m.FSM():
             part = Signal(range(cfg.header_beats))
@@ -190,7 +239,8 @@ class Front(wiring.Component):
                     m.next = f"DECODE_{n + 1}"
             with m.State(f"DECODE_{Decoder.LATENCY}"):
                 m.d.comb += self.activity.header.eq(1)
-                m.d.sync += [left.eq(header.length), code.eq(decoder.error)]
+                m.d.comb += [left.start.eq(1), left.value.eq(header.length)]
+                m.d.sync += code.eq(decoder.error)
                 with m.Switch(header.op):
                     for op in Op:
                         with m.Case(op):
@@ -199,8 +249,8 @@ class Front(wiring.Component):
                     m.next = "FAIL"
 
             with m.State("LOAD"):
-                self._load(m, header, wait, take)
-            self._gemm(m, header, left, code, t_conflict, wait)
+                self._load(m, last_word, last_c, wait, take)
+            self._gemm(m, last_c, left, code, t_conflict, wait)
             self._requantise(m, header, code, idle, t_low, t_high, wait)
 
             with m.State("STORE"):
@@ -244,11 +294,10 @@ class Front(wiring.Component):
         with m.Else():
             wait()
 
-    def _load(self, m, header, wait, take) -> None:
+    def _load(self, m, last_word, last_c, wait, take) -> None:
         cfg = self.config
         word = Signal(range(cfg.act_depth * cfg.slice_words))
         row = Signal(row_bits(cfg))
-        words = header.b * cfg.slice_words
         m.d.comb += [self.act_row.eq(row), self.act_addr.eq(self.source + word)]
         with m.If(self.to_acts):
             wait()
@@ -256,13 +305,13 @@ class Front(wiring.Component):
             with take("load"):
                 m.d.comb += self.act_write.eq(1)
                 m.d.sync += word.eq(word + 1)
-                with m.If(word == words - 1):
+                with m.If(word == last_word):
                     m.d.sync += [word.eq(0), row.eq(row + 1)]
-                    with m.If(row == header.c - 1):
+                    with m.If(row == last_c[: len(row)]):
                         m.d.sync += row.eq(0)
                         m.next = "HEADER"
 
-    def _gemm(self, m, header, left, code, t_conflict, wait) -> None:
+    def _gemm(self, m, last_c, left, code, t_conflict, wait) -> None:
         with m.State("GEMM"):
             with m.If(t_conflict):
                 wait()
@@ -272,7 +321,7 @@ class Front(wiring.Component):
 
         index = Signal(5)
         with m.State("SEGMENTS"):
-            m.d.comb += self.segment_last.eq(index == header.c - 1)
+            m.d.comb += self.segment_last.eq(index == last_c[:5])
             self._take_segment(m, index, left)
             with m.If(self.segment_valid):
                 m.d.sync += index.eq(index + 1)
@@ -296,7 +345,7 @@ class Front(wiring.Component):
                 m.next = "WALK"
 
         with m.State("WALK"):
-            with m.If(left == 0):
+            with m.If(left.none):
                 m.d.comb += self.activity.header.eq(1)
                 m.d.sync += code.eq(ErrorCode.LENGTH)
                 m.next = "FAIL"
@@ -309,10 +358,10 @@ class Front(wiring.Component):
                     self.activity.stream.eq(~self.i.valid),
                 ]
                 with m.If(self.activity.work):
-                    m.d.sync += left.eq(left - 1)
+                    m.d.comb += left.step.eq(1)
                 with m.If(self.done):
                     m.next = "HEADER"
-                    with m.If(left != 1):
+                    with m.If(~left.one):
                         m.d.sync += code.eq(ErrorCode.LENGTH)
                         m.next = "FAIL"
 
@@ -340,7 +389,7 @@ class Front(wiring.Component):
             with m.If(valid):
                 m.d.sync += [low.eq(self.i.payload), second.eq(~second)]
         with m.If(valid & self.i.ready):
-            m.d.sync += left.eq(left - 1)
+            m.d.comb += left.step.eq(1)
 
     def _requantise(self, m, header, code, idle, t_low, t_high, wait) -> None:
         cfg = self.config

@@ -160,8 +160,10 @@ class Requantiser(wiring.Component):
         fine = stage("fine5", down[:3])
         shifted = stage("shifted6", coarse >> fine)
         rounded = stage("rounded7", (shifted + 1) >> 1)
-        over = stage("over8", rounded > cfg.act_max)
-        under = stage("under8", rounded < cfg.act_min)
+        negative = rounded[-1]
+        high = rounded[cfg.act_bits - 1 :]  # all equal where the value fits
+        over = stage("over8", ~negative & high.any())
+        under = stage("under8", negative & ~high.all())
         plain = stage("plain8", rounded[: cfg.act_bits].as_signed())
         t = stage("t9", Mux(over, cfg.act_max, Mux(under, cfg.act_min, plain)))
         return t, valid[-1], ends[-1], final[-1]
