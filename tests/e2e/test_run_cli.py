@@ -65,6 +65,20 @@ def test_rows_and_tiling_do_not_change_the_tokens(run, tiny_llama, tmp_path):
     assert reports[1]["config"] == small.digest
 
 
+@pytest.mark.sim
+def test_simulated_verilog_writes_the_same_tokens(run, tiny_llama):
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 6, "--json")
+    golden, sim = (json.loads(run(*args, "--device", d)[1]) for d in ("golden", "sim"))
+    assert sim["token_ids"] == golden["token_ids"]
+    assert sim["stream_bits_per_token"] == golden["stream_bits_per_token"]
+    # Every beat takes a cycle, and causes add up to cycles.
+    assert sim["cycles_per_token"] > sim["decode"]["beats"] / sim["decode"]["steps"]
+    counters = sim["decode"]["counters"]
+    assert counters["work"] == sim["decode"]["plane_words"]
+    assert 2 * counters["cycles"] == sum(counters.values())
+    assert 0 < sim["work_share"] < 1
+
+
 def test_figures_add_up(run, tiny_llama):
     report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 5, "--json")[1])
     prefill, decode = report["prefill"], report["decode"]

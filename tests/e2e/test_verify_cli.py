@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from summand.cli import main
+from summand.isa import EngineConfig
 from summand.runtime import DEFAULT_CONFIG
 
 
@@ -32,6 +34,40 @@ def test_random_layer(verify):
     assert report["plane_words"] == 3 * (2 * (18 * 3 + 3 * 4) + 18 * 4)
     assert report["stream_beats"] > report["plane_words"]
     assert report["seconds"] > 0
+
+
+@pytest.fixture
+def small_engine(tmp_path) -> Path:
+    """Two rows and memories that a small layer does not fit."""
+    config = EngineConfig(
+        rows=2, cols=4, depth=16, stream_bits=64, acc_depth=16, act_depth=4, shift=3
+    )
+    path = tmp_path / "engine.json"
+    path.write_text(config.to_json())
+    return path
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("stall", [0, 0.4])
+@pytest.mark.parametrize(
+    ("shape", "rank", "bits"), [("5,40,40", 0, 8), ("3,150,90", 20, 3), ("1,16,7", 3, 1)]
+)
+def test_simulated_verilog_is_exact(verify, small_engine, shape, rank, bits, stall):
+    args = ("--shape", shape, "--rank", rank, "--bits", bits, "--stall", stall, "--seed", 3)
+    status, out, _ = verify("--config", small_engine, *args, "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert report["exact"] is True
+    assert report["device"] == "sim"
+    assert report["cycles"] > report["stream_beats"]
+    assert report["counters"]["work"] == report["plane_words"]
+
+
+@pytest.mark.sim
+def test_model_on_simulated_verilog(verify, tiny_llama):
+    status, out, _ = verify("--model", tiny_llama, "--layers", 2)
+    assert status == 0
+    assert "2 of 2 groups exact on sim" in out
 
 
 def test_seed_changes_the_data_and_not_the_work(verify):
