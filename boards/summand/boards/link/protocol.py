@@ -4,6 +4,7 @@
 """
 
 import enum
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -148,6 +149,9 @@ class Frame:
         )
 
 
+#: An escape and what follows it, if anything.
+_ESCAPES = re.compile(b"%c(.?)" % ESCAPE, re.DOTALL)
+
 #: More than any frame takes on the line: what is longer without a flag is noise.
 _LONGEST = 1 << 17
 
@@ -162,14 +166,8 @@ class Deframer:
         """Take bytes; return the frames that they complete, None for each damaged one."""
         *whole, rest = (self._rest + data).split(bytes([FLAG]))
         self._rest = rest[-_LONGEST:]
-        return [_unescaped(part) for part in whole if part]
+        return [Frame.decode(raw) for part in whole if (raw := _unescaped(part))]
 
 
-def _unescaped(part: bytes) -> Frame | None:
-    if part[-1] == ESCAPE:
-        return None
-    head, *tail = part.split(bytes([ESCAPE]))
-    if any(not t for t in tail):
-        return None
-    raw = head + b"".join(bytes([t[0] ^ ESCAPED]) + t[1:] for t in tail)
-    return Frame.decode(raw)
+def _unescaped(part: bytes) -> bytes:
+    return _ESCAPES.sub(lambda m: bytes(b ^ ESCAPED for b in m[1]), part)

@@ -1,0 +1,70 @@
+"""Boards as data, and the files that their tools get."""
+
+import subprocess
+import sys
+
+import pytest
+
+from summand.boards.board import BOARDS, Board, find_board
+from summand.boards.build import board_files
+from summand.boards.link.uart import Baud
+from summand.boards.parts import PARTS
+from summand.isa import ConfigError, EngineConfig
+
+boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS.keys())
+
+SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16)
+
+
+@boards
+def test_a_board_is_consistent(board: Board):
+    assert find_board(board.name) is board
+    assert PARTS[board.part.name] is board.part
+    assert board.engine.shift == 4
+    Baud(clock_hz=board.clock_hz, rate=board.baud)
+
+
+@boards
+def test_a_board_agrees_with_its_platform(board: Board):
+    pytest.importorskip("amaranth_boards")
+    platform = board.platform()
+    assert platform.device == board.part.name
+    assert int(platform.speed) == board.speed_grade
+    assert platform.default_clk == board.pins.clock
+    assert platform.default_clk_frequency == board.oscillator_hz
+    assert platform.default_rst == board.pins.reset
+
+
+@boards
+def test_files_for_any_engine_and_no_tools(board: Board):
+    """Twice the same bytes, with the engine that was asked for."""
+    pytest.importorskip("amaranth_boards")
+    files = board_files(board, SMALL)
+    assert files == board_files(board, SMALL)
+    assert files.keys() == {"summand_board.v", "summand_top.v", "summand_top.lpf"}
+    assert f"config {SMALL.digest}" in files["summand_board.v"].splitlines()[0]
+    assert ("EHXPLLL" in files["summand_top.v"]) == (board.clock_hz != board.oscillator_hz)
+    pins = files["summand_top.lpf"]
+    assert pins.count("LOCATE") == pins.count("IOBUF") == 3 + bool(board.pins.reset)
+
+
+def test_the_engines_memories_fit():
+    """With half the block RAM left for what is to come."""
+    for board in BOARDS.values():
+        engine, half = board.engine, board.part.block_rams * board.part.block_ram_bits / 2
+        accumulators = engine.rows * engine.cols * engine.acc_depth * engine.acc_bits
+        activations = engine.rows * engine.act_depth * engine.depth * engine.elem_bits
+        assert accumulators + activations < half
+
+
+def test_an_unknown_board_is_refused():
+    with pytest.raises(ConfigError, match="'de10'; there are ecpix5-85f, ulx3s-85f"):
+        find_board("de10")
+
+
+def test_boards_are_read_without_heavy_imports():
+    check = (
+        "import summand.boards.board, summand.boards.link.host, sys; "
+        "sys.exit(any(m in sys.modules for m in ('amaranth', 'amaranth_boards', 'torch')))"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)
