@@ -78,14 +78,23 @@ def test_seed_changes_the_data_and_not_the_work(verify):
     assert work(1) == work(2)
 
 
-def test_layers_of_a_model(verify, tiny_llama):
-    status, out, _ = verify("--model", tiny_llama, "--layers", 3, "--device", "golden")
+def test_layers_of_a_model_are_of_every_kind(verify, tiny_llama):
+    status, out, _ = verify("--model", tiny_llama, "--layers", 5, "--device", "golden")
     assert status == 0
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines] == ["exact"] * 3 + ["3"]
-    assert "lm_head" in lines[0]
-    assert "model.layers.1.mlp.down_proj" in lines[2]
-    assert "3 of 3 groups exact on golden" in lines[3]
+    assert [line.split()[0] for line in lines] == ["exact"] * 5 + ["5"]
+    kinds = ("lm_head", "q_proj+k_proj+v_proj", "o_proj", "gate_proj+up_proj", "down_proj")
+    assert all(any(f"{kind}:" in line for line in lines) for kind in kinds)
+    assert any("layers.0" in line for line in lines)
+    assert any("layers.1" in line for line in lines)
+    assert "5 of 5 groups exact on golden" in lines[5]
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 100])
+def test_any_number_of_layers(verify, tiny_llama, count):
+    out = verify("--model", tiny_llama, "--layers", count, "--device", "golden", "--json")[1]
+    names = [group["name"] for group in json.loads(out)["groups"]]
+    assert len(set(names)) == min(count, 9)
 
 
 def test_named_layers_bring_those_that_share_their_input(verify, tiny_llama):

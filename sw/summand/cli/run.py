@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,13 +56,11 @@ def _run(
 
     The text goes to standard output as it comes, figures follow on standard error.
     """
-    import torch
     from rich.console import Console
 
     from summand.model import SummandModel
     from summand.runtime import DEFAULT_CONFIG, Driver, open_device
 
-    torch.set_num_threads(min(2, torch.get_num_threads()))
     errors = Console(stderr=True)
     engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
     source = SummandModel(folder)
@@ -161,10 +158,12 @@ def _usage_dict(usage: "Usage") -> dict[str, Any]:
 
 
 def _kinds(usage: "Mapping[str, Usage]") -> "dict[str, Usage]":
-    """Add up what differs only in numbers: the same layers of other blocks."""
+    """Add up the same layers of all blocks."""
+    from summand.runtime.program import kind_of
+
     kinds: dict[str, Usage] = {}
     for name, spent in usage.items():
-        kind = re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+        kind = kind_of(name)
         kinds[kind] = kinds[kind] + spent if kind in kinds else spent
     return kinds
 

@@ -159,10 +159,24 @@ def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
         count = min(int(which), len(groups))
         if not count:
             raise SummandError(f"--layers must be at least 1, or names of layers, not {which}")
-        spread = {i * (len(groups) - 1) // max(1, count - 1) for i in range(count)}
-        return [groups[i] for i in sorted(spread)]
+        return _spread(groups, count)
     names = [model.entry(name.strip()).name for name in which.split(",")]
     return [group for group in groups if not set(group).isdisjoint(names)]
+
+
+def _spread(groups: Sequence[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
+    """Return ``count`` groups: of every kind in turn, each time from a later block."""
+    from summand.runtime.program import kind_of
+
+    kinds: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        kinds.setdefault(kind_of(group[0]), []).append(i)
+    chosen: list[int] = []
+    for turn in range(count):
+        left = [ids for ids in kinds.values() if ids]
+        ids = left[turn % len(left)]
+        chosen.append(ids.pop(turn * len(ids) // count))
+    return [groups[i] for i in sorted(chosen)]
 
 
 def _report(results: "Sequence[Comparison]", engine: EngineConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A compiled group of layers: the commands that compute it, but for the activations."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from summand.isa.ops import Segment, gemm, load, requantise, store
 from summand.isa.packets import data_packet_bytes
 from summand.runtime.tiling import Run
 
-__all__ = ["Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store"]
+__all__ = ["Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store", "kind_of"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Output:
 
     name: str
     features: int
+
+
+def kind_of(name: str) -> str:
+    """Return a layer's or program's name with block numbers made stars: equal in all blocks."""
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 
 
 @dataclass(frozen=True, eq=False)
