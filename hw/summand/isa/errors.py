@@ -30,7 +30,7 @@ class ErrorCode(enum.IntEnum):
     ROWS = 4
     #: Activation slices are none or reach beyond the activation memory.
     ACTIVATIONS = 5
-    #: Output tiles are none or reach beyond the accumulators.
+    #: Output tiles are none, reach beyond the accumulators, or come before a segment's end.
     TILES = 6
     #: Segments are none or too many, or a segment has planes outside 1 to 8.
     SEGMENTS = 7
@@ -52,7 +52,7 @@ _CAUSES = {
     ErrorCode.RESERVED: "a command sets a reserved field or uses a feature this engine lacks",
     ErrorCode.ROWS: "a command addresses more token rows than the engine has, or none",
     ErrorCode.ACTIVATIONS: "a command reaches beyond the activation memory, or names no slice",
-    ErrorCode.TILES: "a command reaches beyond the accumulators, or names no tile",
+    ErrorCode.TILES: "a command reaches beyond the accumulators, names no tile, or a tile twice",
     ErrorCode.SEGMENTS: "a GEMM has no segment, too many, or one with planes outside 1 to 8",
     ErrorCode.REQUANTISE: "a requantise parameter is out of range",
     ErrorCode.LENGTH: "a header's length is not what its command needs",

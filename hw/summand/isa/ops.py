@@ -16,6 +16,7 @@ __all__ = [
     "Header",
     "Op",
     "Segment",
+    "decode_segments",
     "fence",
     "gemm",
     "load",
@@ -178,7 +179,7 @@ class Segment:
     Parameters
     ----------
     tile : int
-        First accumulator tile.
+        First accumulator tile; not before the end of the segment before.
     tiles : int
         Tiles of ``cols`` output features.
     planes : int
@@ -204,18 +205,27 @@ class Segment:
         )
 
     @classmethod
-    def decode(cls, raw: bytes, config: EngineConfig) -> "Segment":
-        """Read and check a descriptor; raises :class:`CommandError`."""
+    def decode(cls, raw: bytes, config: EngineConfig, *, after: int = 0) -> "Segment":
+        """Read and check a descriptor; raises :class:`CommandError`.
+
+        ``after`` is the end of the segment before: tiles ascend and never come twice, because an
+        accumulator cannot be added to again before its last addition has been written.
+        """
         tile, tiles, planes, flags, reserved = cls._FORMAT.unpack(raw)
         if flags >> 2 or reserved or (flags & 2 and not config.shift):
             raise CommandError(ErrorCode.RESERVED)
-        if tiles < 1 or tile + tiles > config.acc_depth:
+        if tiles < 1 or tile < after or tile + tiles > config.acc_depth:
             raise CommandError(ErrorCode.TILES)
         if not 1 <= planes <= 8:
             raise CommandError(ErrorCode.SEGMENTS)
         return cls(
             tile=tile, tiles=tiles, planes=planes, clear=bool(flags & 1), shift=bool(flags & 2)
         )
+
+    @property
+    def end(self) -> int:
+        """The tile after the last."""
+        return self.tile + self.tiles
 
     @property
     def words(self) -> int:
@@ -238,6 +248,15 @@ def pad(raw: bytes, config: EngineConfig) -> bytes:
 def segment_beats(count: int, config: EngineConfig) -> int:
     """Return the beats of a table of ``count`` segments."""
     return -(-count * SEGMENT_BYTES // config.beat_bytes)
+
+
+def decode_segments(raw: bytes, count: int, config: EngineConfig) -> tuple[Segment, ...]:
+    """Read and check a table of ``count`` segments; raises :class:`CommandError`."""
+    segments: list[Segment] = []
+    for i in range(0, count * SEGMENT_BYTES, SEGMENT_BYTES):
+        after = segments[-1].end if segments else 0
+        segments.append(Segment.decode(raw[i : i + SEGMENT_BYTES], config, after=after))
+    return tuple(segments)
 
 
 def load(config: EngineConfig, *, to_slice: int, slices: int, rows: int) -> bytes:

@@ -113,6 +113,7 @@ class SegmentTable(wiring.Component):
 
         # Stage 2: check and keep.
         end = Signal(17)
+        after = Signal(17)  # end of the segment before
         code = Signal(8)
         m.d.comb += end.eq(seg.tile + seg.tiles)
         reserved = (seg.flags != 0) | (seg.reserved != 0)
@@ -120,7 +121,7 @@ class SegmentTable(wiring.Component):
             reserved = reserved | seg.shift
         with m.If(reserved):
             m.d.comb += code.eq(ErrorCode.RESERVED)
-        with m.Elif((seg.tiles == 0) | (end > cfg.acc_depth)):
+        with m.Elif((seg.tiles == 0) | (seg.tile < after) | (end > cfg.acc_depth)):
             m.d.comb += code.eq(ErrorCode.TILES)
         with m.Elif((seg.planes == 0) | (seg.planes > 8)):
             m.d.comb += code.eq(ErrorCode.SEGMENTS)
@@ -137,13 +138,13 @@ class SegmentTable(wiring.Component):
             write.data.last.eq(last),
         ]
         with m.If(taken):
-            m.d.sync += write.addr.eq(write.addr + 1)
+            m.d.sync += [write.addr.eq(write.addr + 1), after.eq(end)]
             with m.If(self.error == 0):
                 m.d.sync += self.error.eq(code)
             with m.If((seg.tile < self.high) & (end > self.low)):
                 m.d.sync += self.conflict.eq(1)
         with m.If(self.begin):
-            m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0)]
+            m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]
 
         # The ring: a segment can last one cycle only, so the one after it is read ahead.
         read = memory.read_port(domain="comb")

@@ -117,7 +117,7 @@ def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
 
 
 def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
-    good = Segment(tile=0, tiles=1, planes=1).encode()
+    good = [Segment(tile=n, tiles=1, planes=1).encode() for n in (0, 1, 3)]
     entry = struct.Struct("<HHBBH").pack
     cases = [
         ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)),
@@ -128,21 +128,29 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         ("tiles", ErrorCode.TILES, entry(1, cfg.acc_depth, 1, 1, 0)),
         ("tiles-wrap", ErrorCode.TILES, entry(0xFFFF, 1, 1, 1, 0)),
         ("tiles-before-planes", ErrorCode.TILES, entry(cfg.acc_depth, 1, 9, 1, 0)),
-        ("no-planes", ErrorCode.SEGMENTS, entry(0, 1, 0, 0, 0)),
-        ("planes", ErrorCode.SEGMENTS, entry(0, 1, 9, 0, 0)),
-        ("planes-wrap", ErrorCode.SEGMENTS, entry(0, 1, 0x81, 0, 0)),
+        ("no-planes", ErrorCode.SEGMENTS, entry(2, 1, 0, 0, 0)),
+        ("planes", ErrorCode.SEGMENTS, entry(2, 1, 9, 0, 0)),
+        ("planes-wrap", ErrorCode.SEGMENTS, entry(2, 1, 0x81, 0, 0)),
     ]
     if not cfg.shift:
         cases.append(("shift", ErrorCode.RESERVED, entry(0, 1, 1, 2, 0)))
     for name, code, bad in cases:
         # Among good ones, and before another that is bad differently: the first counts.
-        other = entry(0, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(0, 0, 1, 0, 0)
-        for where, table in (("alone", [bad]), ("third", [good, good, bad, other, good])):
-            beats = ops.segment_beats(len(table), cfg)
-            length = beats + len(table) * cfg.plane_beats
-            header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
-            data = header + ops.pad(b"".join(table), cfg)
-            yield Corruption(f"segment-{name}-{where}", code, data)
+        other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)
+        tables = {"alone": [bad], "third": [good[0], good[1], bad, other, good[2]]}
+        for where, table in tables.items():
+            yield _bad_table(f"segment-{name}-{where}", code, cfg, table)
+    yield _bad_table("segment-twice", ErrorCode.TILES, cfg, [good[0], good[0]])
+    yield _bad_table("segment-descends", ErrorCode.TILES, cfg, [good[1], good[0], good[2]])
+    overlap = [entry(0, 3, 1, 0, 0), entry(2, 3, 9, 0, 0)]
+    yield _bad_table("segment-overlaps-before-planes", ErrorCode.TILES, cfg, overlap)
+
+
+def _bad_table(name: str, code: ErrorCode, cfg: EngineConfig, table: list[bytes]) -> Corruption:
+    beats = ops.segment_beats(len(table), cfg)
+    length = beats + len(table) * cfg.plane_beats
+    header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
+    return Corruption(name, code, header + ops.pad(b"".join(table), cfg))
 
 
 def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:

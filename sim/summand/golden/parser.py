@@ -9,7 +9,7 @@ import numpy.typing as npt
 from summand.golden.arithmetic import wrap
 from summand.golden.queue import ByteQueue
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import SEGMENT_BYTES, CommandError, Header, Op, Segment, segment_beats
+from summand.isa.ops import CommandError, Header, Op, Segment, decode_segments, segment_beats
 
 __all__ = ["Command", "Fence", "Gemm", "Load", "Parser", "Requantise", "Store"]
 
@@ -135,10 +135,7 @@ def _read_command(config: EngineConfig) -> _Reader:
 def _read_gemm(header: Header, config: EngineConfig) -> _Reader:
     table_beats = segment_beats(header.c, config)
     table = yield table_beats * config.beat_bytes
-    segments = tuple(
-        Segment.decode(table[i : i + SEGMENT_BYTES], config)
-        for i in range(0, header.c * SEGMENT_BYTES, SEGMENT_BYTES)
-    )
+    segments = decode_segments(table, header.c, config)
     word_beats = header.b * sum(s.words for s in segments) * config.plane_beats
     words = yield min(header.length - table_beats, word_beats) * config.beat_bytes
     if header.length != table_beats + word_beats:

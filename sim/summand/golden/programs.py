@@ -98,7 +98,7 @@ class _RandomProgram:
         return first, int(self._rng.integers(1, min(longest, 5) + 1))
 
     def _segments(self, slices: int) -> tuple[Segment, ...]:
-        """Return disjoint segments in random order within the limit on plane words."""
+        """Return ascending segments within the limit on plane words."""
         cfg, rng = self._config, self._rng
         words = max(1, self._max_words // slices)
         count = int(rng.choice([1, 1, 2, 3, MAX_SEGMENTS]))
@@ -119,7 +119,7 @@ class _RandomProgram:
             )
             words -= tiles * planes
             tile += tiles + int(rng.choice([0, 0, 1]))
-        return tuple(segments[i] for i in rng.permutation(len(segments)))
+        return tuple(segments)
 
     def _defined_tiles(self, longest: int) -> tuple[int, int, int] | None:
         """Return a random ``(tile, tiles, rows)`` whose accumulators are defined, if any are."""

@@ -100,7 +100,8 @@ class NaiveEngine:
         for n in range(c):
             tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
             require(flags < 4 and zero == 0 and not (flags & 2 and cfg.shift == 0), 3)
-            require(tiles >= 1 and tile + tiles <= cfg.acc_depth, 6)
+            after = segments[-1][0] + segments[-1][1] if segments else 0
+            require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
             segments.append((tile, tiles, planes, flags & 1, flags & 2))
         word_bytes = cfg.cols * cfg.depth // 8
