@@ -129,8 +129,9 @@ def _support(job: "Job") -> "Table":
     from rich.table import Table
 
     table = Table(title="What is compressed", title_justify="left")
-    for title, justify in (("module", "left"), ("count", "right"), ("shape", "left")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    table.add_column("module", no_wrap=True)
+    table.add_column("count", justify="right")
+    table.add_column("shape", no_wrap=True)
     table.add_column("what happens to it")
     for kind, names in _by_kind(job.survey.layers, str).items():
         linear = job.source.module.get_submodule(names[0])
@@ -148,24 +149,33 @@ def _support(job: "Job") -> "Table":
 def _results(layers: "tuple[LayerEntry, ...]") -> "Table":
     from rich.table import Table
 
-    table = Table(title="Compressed", title_justify="left", show_footer=True)
+    table = Table(
+        title="Compressed: bits per weight, size streamed for a token, output error",
+        title_justify="left",
+        show_footer=True,
+    )
     total, bits = sum(e.weights for e in layers), sum(e.bits for e in layers)
-    table.add_column("layers", "all")
+    table.add_column("layers", "all", no_wrap=True)
     table.add_column("count", str(len(layers)), justify="right")
-    table.add_column("weights", f"{total:,}", justify="right")
-    table.add_column("bits/weight", f"{bits / total:.3f}", justify="right")
-    table.add_column("streamed MB", f"{bits / 8e6:.2f}", justify="right")
-    table.add_column("output error", justify="right")
+    table.add_column("weights", f"{total / 1e6:.2f} M", justify="right")
+    table.add_column("bits", f"{bits / total:.3f}", justify="right")
+    table.add_column("MB", f"{bits / 8e6:.2f}", justify="right")
+    table.add_column("error", justify="right")
     for kind, entries in _by_kind(layers, lambda e: e.name).items():
         weights, bits = sum(e.weights for e in entries), sum(e.bits for e in entries)
-        row = [f"{weights:,}", f"{bits / weights:.3f}", f"{bits / 8e6:.2f}", _error(entries)]
+        row = [
+            f"{weights / 1e6:.2f} M",
+            f"{bits / weights:.3f}",
+            f"{bits / 8e6:.2f}",
+            _error(entries),
+        ]
         table.add_row(kind, str(len(entries)), *row)
     return table
 
 
 def _error(entries: "list[LayerEntry]") -> str:
     known = [e.error for e in entries if e.error is not None]
-    return f"{100 * (sum(e * e for e in known) / len(known)) ** 0.5:.2f} %" if known else ""
+    return f"{100 * (sum(e * e for e in known) / len(known)) ** 0.5:.2f}%" if known else ""
 
 
 def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any]:

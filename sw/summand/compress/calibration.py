@@ -1,6 +1,7 @@
 """One pass over text that notes what each group of layers is fed with."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ class InputStatistics:
 
 
 class _Collector:
-    """Adds up statistics of one layer's input; a forward pre-hook."""
+    """Adds up statistics of one layer's input."""
 
     def __init__(self, name: str, *, moments: bool, stride: int):
         self._name = name
@@ -46,14 +47,14 @@ class _Collector:
         self._total: torch.Tensor | None = None
         self._sample: list[torch.Tensor] = []
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        x = args[0].detach().reshape(-1, args[0].shape[-1]).to("cpu", torch.float32)
-        if not torch.isfinite(x).all():
+    def add(self, x: torch.Tensor) -> None:
+        """Take float32 ``[M, K]``."""
+        total = x.T @ x if self._wants_moments else x.square().sum(dim=0)
+        if not torch.isfinite(total.sum()):
             raise CompressError(
                 f"layer {self._name!r} is fed with numbers that are not finite on the calibration "
                 f"text; the model or the text is broken"
             )
-        total = x.T @ x if self._wants_moments else x.square().sum(dim=0)
         self._total = total if self._total is None else self._total.add_(total)
         self._sample.append(x[-self._tokens % self._stride :: self._stride].clone())
         self._tokens += len(x)
@@ -87,16 +88,56 @@ def collect(
     collectors = {
         group[0]: _Collector(group[0], moments=moments, stride=stride) for group in groups
     }
-    handles = [
-        module.get_submodule(name).register_forward_pre_hook(collector)
-        for name, collector in collectors.items()
-    ]
-    try:
-        for i, batch in enumerate(batches):
-            call(module, batch)
-            if progress:
-                progress(i + 1, len(batches))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _Aside() as aside:
+
+        def hook(collector: _Collector) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+            def note(_: nn.Module, args: tuple[Any, ...]) -> None:
+                # Copied, because the model may change it before its turn comes.
+                x = args[0].detach().reshape(-1, args[0].shape[-1])
+                aside.do(collector.add, x.to("cpu", torch.float32, copy=True))
+
+            return note
+
+        handles = [
+            module.get_submodule(name).register_forward_pre_hook(hook(collector))
+            for name, collector in collectors.items()
+        ]
+        try:
+            for i, batch in enumerate(batches):
+                call(module, batch)
+                aside.wait()
+                if progress:
+                    progress(i + 1, len(batches))
+        finally:
+            for handle in handles:
+                handle.remove()
     return {name: collector.result() for name, collector in collectors.items()}
+
+
+class _Aside:
+    """Does sums on a core of their own while the model runs on the others.
+
+    One thread, first come first served: sums are added in the same order every time.
+    """
+
+    def __enter__(self) -> "_Aside":
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        self._waiting: list[Future[None]] = []
+        self._pool.submit(int).result()  # its number of threads is set before ours
+        torch.set_num_threads(max(1, self._threads - 1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)
+
+    def do(self, work: Callable[[torch.Tensor], None], x: torch.Tensor) -> None:
+        """Put ``work(x)`` in the queue."""
+        self._waiting.append(self._pool.submit(work, x))
+
+    def wait(self) -> None:
+        """Wait for everything in the queue; raises what it raised."""
+        for job in self._waiting:
+            job.result()
+        self._waiting.clear()

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from summand.compress.errors import CompressError
 from summand.compress.integer import replace
+from summand.compress.parallel import in_parallel
 from summand.compress.survey import call
 from summand.model import SummandModel
 from summand.model.host import load_host
@@ -57,6 +58,9 @@ class _Sums:
     divergence: float = 0.0
     agreed: int = 0
 
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
 
 def evaluate(
     module: nn.Module,
@@ -79,13 +83,19 @@ def evaluate(
         Called with the rows done and their number.
     """
     start = time.perf_counter()
-    sums = _Sums()
-    for i, ids in enumerate(rows):
+
+    def read(ids: torch.Tensor) -> _Sums:
+        sums = _Sums()
         logits = _logits(module, ids)
         other = None if reference is None else _logits(reference, ids)
         for first in range(0, len(logits), _POSITIONS):
             part = slice(first, first + _POSITIONS)
             _add(sums, logits[part], None if other is None else other[part], ids[0, 1:][part])
+        return sums
+
+    sums = _Sums()
+    for i, each in enumerate(in_parallel(read, rows)):
+        sums = sums + each
         if progress:
             progress(i + 1, len(rows))
     n, compared = sums.tokens, reference is not None

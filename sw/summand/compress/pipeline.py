@@ -9,6 +9,7 @@ from torch import nn
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.errors import CompressError
 from summand.compress.integer import IntegerLinear, quantise_tokens
+from summand.compress.parallel import in_parallel
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
     DenseProblem,
@@ -21,7 +22,14 @@ from summand.compress.survey import Batch, Survey
 from summand.compress.svd import WhitenedSvd
 from summand.model import Dense, Layer, LowRank
 
-__all__ = ["Choice", "Options", "check_weights", "compress_layer", "compress_layers"]
+__all__ = [
+    "Choice",
+    "Options",
+    "check_weights",
+    "compress_layer",
+    "compress_layers",
+    "output_error",
+]
 
 _LIMITS = {
     "bits": (1, 8),
@@ -255,20 +263,26 @@ def compress_layers(
     )
     total = sum(linear.weight.numel() for linear in linears.values())
     done = 0
-    for group in found.groups:
-        for name in group:
-            layer = compress_layer(
-                name,
-                linears[name],
-                statistics[group[0]],
-                choices[name],
-                dense_solver=dense_solver,
-                low_rank_solver=low_rank_solver,
-            )
-            yield layer, output_error(linears[name], layer, statistics[group[0]].sample[:256])
-            done += linears[name].weight.numel()
-            if progress:
-                progress("compressing", done, total)
+
+    def work(job: tuple[str, InputStatistics]) -> tuple[Layer, float]:
+        name, seen = job
+        linear = linears[name]
+        layer = compress_layer(
+            name,
+            linear,
+            seen,
+            choices[name],
+            dense_solver=dense_solver,
+            low_rank_solver=low_rank_solver,
+        )
+        return layer, output_error(linear, layer, seen.sample[:256])
+
+    jobs = [(name, statistics[group[0]]) for group in found.groups for name in group]
+    for layer, error in in_parallel(work, jobs):
+        yield layer, error
+        done += layer.in_features * layer.out_features
+        if progress:
+            progress("compressing", done, total)
 
 
 def _linear(module: nn.Module, name: str) -> nn.Linear:
