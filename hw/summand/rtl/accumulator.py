@@ -1,5 +1,7 @@
 """A row's accumulators in block RAM: one read-modify-write a cycle, drained by the same port."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -64,6 +66,10 @@ class Accumulators(wiring.Component):
     RESULT_DELAY = 2
     #: Cycles between two orders for the same tile.
     DISTANCE = 4
+
+    order: Any
+    sum: Any
+    result: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -1,5 +1,7 @@
 """A row's activation memory and the staging registers its table writers read."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -34,6 +36,12 @@ class Activations(wiring.Component):
 
     #: Cycles from ``fill`` to ``x``: the memory, and a register behind it.
     LATENCY = 2
+
+    write: Signal
+    addr: Signal
+    data: Signal
+    fill: Any
+    x: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

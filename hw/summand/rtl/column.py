@@ -1,5 +1,7 @@
 """One output feature's share of a plane word: look-ups, adder tree, planes combined."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -35,6 +37,15 @@ class Column(wiring.Component):
     sum : ``Out(signed(slice_sum_bits))``
         The slice sum so far.
     """
+
+    write: Signal
+    entry: Signal
+    value: Any
+    bits: Signal
+    first: Signal
+    last: Signal
+    step: Signal
+    sum: Signal
 
     @staticmethod
     def latency(config: EngineConfig) -> int:

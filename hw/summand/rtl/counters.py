@@ -1,6 +1,7 @@
 """Where the cycles go."""
 
 import dataclasses
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -37,6 +38,9 @@ class CycleCounters(wiring.Component):
     count : ``Out(CountersLayout)``
         Cycles from reset to the one before; the parts add up to ``cycles``.
     """
+
+    activity: Any
+    count: Any
 
     def __init__(self):
         super().__init__({"activity": In(Activity()), "count": Out(CountersLayout())})

@@ -1,5 +1,7 @@
 """A command header: its fields, and whether this engine can do what it says."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -39,6 +41,10 @@ class Decoder(wiring.Component):
 
     #: Cycles from a header to its error code.
     LATENCY = 3
+
+    header: Any
+    error: Signal
+    area: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config

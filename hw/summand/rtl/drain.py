@@ -1,5 +1,7 @@
 """Read accumulators through free slots of the array, and bring them back in order."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -51,6 +53,14 @@ class DrainedTile(data.StructLayout):
 
 class _Place(wiring.Component):
     """Count tiles within rows of an order."""
+
+    start: Signal
+    order: Any
+    step: Signal
+    tile: Signal
+    row: Signal
+    row_ends: Signal
+    final: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -121,6 +131,15 @@ class Drain(wiring.Component):
     """
 
     o: stream.Interface
+
+    start: Signal
+    order: Any
+    reading: Signal
+    request: Signal
+    tile: Signal
+    row: Signal
+    grant: Signal
+    result: Any
 
     @staticmethod
     def room(config: EngineConfig) -> int:

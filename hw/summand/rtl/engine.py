@@ -1,5 +1,7 @@
 """The engine: one input stream of commands, activations and weights; one output of results."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -61,6 +63,11 @@ class Engine(wiring.Component):
     #: Cycles by which words are held back behind orders to the tables: a table step reaches its
     #: memory that much later than a word reaches its look-up.
     WORD_DELAY = 2
+
+    busy: Signal
+    error: Signal
+    commands: Signal
+    counters: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

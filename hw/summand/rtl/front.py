@@ -1,5 +1,7 @@
 """The engine's front: takes commands one after another and sets the rest to work."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -113,6 +115,39 @@ class Front(wiring.Component):
 
     i: stream.Interface
     planes: stream.Interface
+
+    param: Any
+    param_valid: Signal
+    act_write: Signal
+    act_row: Signal
+    act_addr: Signal
+    begin: Signal
+    segment: Any
+    segment_valid: Signal
+    segment_last: Signal
+    segment_error: Signal
+    conflict: Signal
+    source: Signal
+    slices: Signal
+    walk: Signal
+    done: Signal
+    requantise: Signal
+    target: Signal
+    drain: Signal
+    drain_order: Any
+    drain_low: Signal
+    drain_high: Signal
+    to_acts: Signal
+    reading: Signal
+    written: Signal
+    packet: Signal
+    packet_order: Any
+    packet_busy: Signal
+    blocked: Signal
+    activity: Any
+    busy: Signal
+    error: Signal
+    commands: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config

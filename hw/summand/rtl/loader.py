@@ -1,5 +1,7 @@
 """Fill the look-up tables for each slice of a walk."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -35,6 +37,14 @@ class TableLoader(wiring.Component):
     fill, step : ``Out(Fill)``, ``Out(Step)``
         Orders to the rows.
     """
+
+    start: Signal
+    addr: Signal
+    slices: Signal
+    ready: Signal
+    release: Signal
+    fill: Any
+    step: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

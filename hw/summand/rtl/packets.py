@@ -1,5 +1,7 @@
 """The output stream: headers, results and completions."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -42,6 +44,11 @@ class PacketWriter(wiring.Component):
 
     results: stream.Interface
     o: stream.Interface
+
+    start: Signal
+    order: Any
+    counters: Any
+    busy: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -1,5 +1,7 @@
 """Accumulators to activations: the low-rank intermediate T, which never leaves the chip."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -75,6 +77,12 @@ class Requantiser(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+
+    start: Signal
+    addr: Signal
+    param: Any
+    param_valid: Signal
+    final: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -1,5 +1,7 @@
 """One token of the array: activations, tables, columns and accumulators."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -39,6 +41,11 @@ class Row(wiring.Component):
     behind, result : ``In(Result)``, ``Out(Result)``
         Results from the row behind, and to the row before.
     """
+
+    i: Any
+    o: Any
+    behind: Any
+    result: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -1,5 +1,7 @@
 """A GEMM's segment table: received, checked, kept, and walked in a ring."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -81,6 +83,18 @@ class SegmentTable(wiring.Component):
     entry : ``Out(SegmentEntry)``
         The current segment.
     """
+
+    begin: Signal
+    write: Signal
+    descriptor: Any
+    last: Signal
+    error: Signal
+    low: Signal
+    high: Signal
+    conflict: Signal
+    rewind: Signal
+    next: Signal
+    entry: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -1,5 +1,7 @@
 """Look-up tables of subset sums, and the writer that fills them."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -51,6 +53,13 @@ class TableWriter(wiring.Component):
 
     #: Cycles from a step to its write.
     LATENCY = 2
+
+    step: Any
+    x: Any
+    write: Signal
+    share: Any
+    entry: Signal
+    value: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -108,6 +117,12 @@ class LookupTable(wiring.Component):
     sum : ``Out(signed(act_bits + 2))``
         Sum of the activations whose bits are set.
     """
+
+    write: Signal
+    entry: Signal
+    value: Signal
+    address: Signal
+    sum: Signal
 
     def __init__(self, config: EngineConfig):
         shape = signed(config.act_bits + 2)

@@ -1,5 +1,7 @@
 """Send a GEMM's plane words into the array, with their orders."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -40,6 +42,16 @@ class Walker(wiring.Component):
     """
 
     words: stream.Interface
+
+    start: Signal
+    slices: Signal
+    walking: Signal
+    done: Signal
+    ready: Signal
+    release: Signal
+    entry: Any
+    next: Signal
+    work: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
