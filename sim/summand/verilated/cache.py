@@ -1,0 +1,82 @@
+"""What simulators are built into, kept by content."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from summand.verilated.tools import ToolError
+
+__all__ = ["cached", "default_cache"]
+
+#: Files kept; the least recently used go first.
+_KEEP = 64
+
+
+def default_cache() -> Path:
+    """Return the folder for built simulators, under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "summand" / "simulators"
+
+
+def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool = False) -> Path:
+    """Return the file ``name`` in ``folder``, building it if it is not there.
+
+    Any number of processes may ask at once; one builds and the others wait. A build that fails or
+    is killed leaves nothing that would be taken for a result.
+
+    Parameters
+    ----------
+    folder : Path
+        The cache; made if need be.
+    name : str
+        Names what is built by its content.
+    build : callable
+        Called with an empty folder to work in; returns the file it has made there.
+    anew : bool
+        Build even if it is there, because what is there cannot be used.
+
+    Raises
+    ------
+    ToolError
+        If the folder cannot be written, or from ``build``.
+    """
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / f"{name}.lock"):
+            if anew or not path.exists():
+                # In the same file system as its place, so that moving it there is one step.
+                with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
+                    made = build(Path(work))
+                    with made.open("rb") as file:
+                        os.fsync(file.fileno())  # else a power cut could leave its name alone
+                    made.replace(path)
+                with contextlib.suppress(FileNotFoundError):  # another process prunes too
+                    _prune(folder)
+            os.utime(path)
+    except OSError as e:
+        raise ToolError(
+            f"cannot keep a simulator in {folder}: {e.strerror or e}; make room there, or set "
+            "XDG_CACHE_HOME to a folder that can be written"
+        ) from None
+    return path
+
+
+def _prune(folder: Path) -> None:
+    locks = {path: path.with_name(f"{path.name}.lock") for path in folder.iterdir()}
+    kept = [path for path, lock in locks.items() if lock.exists()]
+    kept.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in kept[_KEEP:]:
+        path.unlink(missing_ok=True)
+        locks[path].unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, however it ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
