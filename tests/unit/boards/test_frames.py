@@ -1,6 +1,8 @@
 """Frames: the host's and the gateware's, against each other."""
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 from amaranth import *
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from summand.boards.link import frames, framing
-from summand.boards.link.protocol import Deframer, Frame, FrameKind
+from summand.boards.link.protocol import PROTOCOL, Deframer, Frame, FrameKind
 
 u16 = st.integers(0, 0xFFFF)
 u8 = st.integers(0, 0xFF)
@@ -45,6 +47,13 @@ def _example_frames():
         )
         for size in sizes
     ]
+
+
+def test_the_document_shows_a_true_frame():
+    text = (Path(__file__).parents[3] / "docs" / "link.md").read_text()
+    (example,) = re.findall(r"^    (7E .* 7E)$", text, re.MULTILINE)
+    frame = Frame(kind=FrameKind.OPEN, session=1, tag=PROTOCOL)
+    assert bytes.fromhex(example) == frame.encode()
 
 
 @given(st.lists(any_frame, max_size=5), st.integers(1, 50))
