@@ -7,7 +7,6 @@ user can put right; it leaves with ``typer.Exit(1)`` where it ran and the answer
 
 import importlib
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -59,8 +58,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_root)
     for name in _COMMANDS:
-        if importlib.util.find_spec(f"summand.cli.{name}"):
-            importlib.import_module(f"summand.cli.{name}").register(app)
+        importlib.import_module(f"summand.cli.{name}").register(app)
     return app
 
 

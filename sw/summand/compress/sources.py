@@ -121,12 +121,15 @@ def _load(kind: str, path: Path) -> Source:
         folder, extra = path.parent, {"gguf_file": path.name}
     from transformers import AutoTokenizer
 
-    torch.manual_seed(0)  # whatever a checkpoint lacks is at least the same every time
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            module = _model_class(folder, kind).from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, **extra
+            module, info = _model_class(folder, kind).from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **extra,
             )
         except ModuleNotFoundError:
             raise
@@ -136,6 +139,11 @@ def _load(kind: str, path: Path) -> Source:
                 f"{path} cannot be loaded ({type(e).__name__}: {why}); check that it is whole and "
                 f"that transformers supports this model"
             ) from None
+    if missing := sorted(info["missing_keys"]):
+        raise CompressError(
+            f"{path} lacks {len(missing)} tensors that {type(module).__name__} needs, the first "
+            f"of them {missing[0]}; it is not whole, or its config.json is of another model"
+        )
     module.eval()
     record = {"kind": kind, "sha256": _digest(path)}
     if kind != "smollm2":
