@@ -181,12 +181,25 @@ def trace(
         set_before: set[str] = set()
         for values in inputs:
             for name in set_before - values.keys():
-                ctx.set(Value.cast(getattr(dut, name)), 0)
+                _clear(ctx, getattr(dut, name))
             for name, value in values.items():
-                ctx.set(getattr(dut, name), value)
+                _set(ctx, getattr(dut, name), value)
             set_before = set(values)
             _, _, *sampled = await ctx.tick().sample(*watched)
             rows.append(tuple(sampled))
 
     simulate(dut, bench)
     return rows
+
+
+def _set(ctx: Any, member: Any, value: Any) -> None:
+    if isinstance(member, list):  # a member with dimensions
+        for one, its in zip(member, value, strict=True):
+            _set(ctx, one, its)
+    else:
+        ctx.set(member, value)
+
+
+def _clear(ctx: Any, member: Any) -> None:
+    for one in member if isinstance(member, list) else [member]:
+        ctx.set(Value.cast(one), 0)
