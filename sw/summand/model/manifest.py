@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from summand.model.errors import ModelError
 
-__all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest"]
+__all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest", "seal"]
 
 FORMAT = "summand-model"
 
@@ -99,7 +99,7 @@ class Manifest:
     def to_json(self) -> str:
         """Return the text of ``manifest.json``, sealed with a checksum of itself."""
         raw = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        return json.dumps({**raw, "checksum": _seal(raw)}, indent=1) + "\n"
+        return json.dumps({**raw, "checksum": seal(raw)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -119,7 +119,7 @@ class Manifest:
                 f"{VERSION}: upgrade it, or compress the model again"
             )
         checksum = raw.pop("checksum", None)
-        if checksum != _seal(raw):
+        if checksum != seal(raw):
             raise ModelError(
                 "checksum does not match: the file was changed or damaged after it was written; "
                 "copy or compress the model again"
@@ -136,7 +136,8 @@ class Manifest:
             raise ModelError("groups must hold each layer exactly once; compress the model again")
 
 
-def _seal(raw: Mapping[str, Any]) -> str:
+def seal(raw: Mapping[str, Any]) -> str:
+    """Return the checksum of a manifest without one."""
     text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

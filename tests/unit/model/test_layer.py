@@ -11,47 +11,6 @@ from summand.model import Dense, Layer, LayerError, LowRank, quantise, requantis
 from summand.model.layer import act_limit
 
 
-def signed(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape).astype(np.int8)
-
-
-def random_layer(
-    seed: int,
-    *,
-    k: int = 7,
-    n: int = 5,
-    bits: int | None = 4,
-    rank: int = 2,
-    a_bits: int = 5,
-    b_bits: int = 6,
-    act_bits: int = 8,
-    acc_shift: int = 4,
-    bias: bool = True,
-) -> Layer:
-    rng = np.random.default_rng(seed)
-    low_rank = None
-    if rank:
-        low_rank = LowRank(
-            a=signed(rng, a_bits, (k, rank)),
-            a_bits=a_bits,
-            b=signed(rng, b_bits, (rank, n)),
-            b_bits=b_bits,
-            mult=rng.integers(0, 1 << 16, rank).astype(np.uint16),
-            shift=rng.integers(12, 24, rank).astype(np.uint8),
-        )
-    return Layer(
-        name="block.linear",
-        in_features=k,
-        out_features=n,
-        act_bits=act_bits,
-        dense=None if bits is None else Dense(signed(rng, bits, (k, n)), bits),
-        low_rank=low_rank,
-        acc_shift=acc_shift if rank and bits else 0,
-        scale=rng.normal(size=n).astype(np.float32),
-        bias=rng.normal(size=n).astype(np.float32) if bias else None,
-    )
-
-
 def by_hand(layer: Layer, x: list[int]) -> list[int]:
     """One token through the contract, a number at a time."""
     top = 1 << (layer.act_bits - 1)
@@ -81,10 +40,10 @@ def by_hand(layer: Layer, x: list[int]) -> list[int]:
     st.sampled_from([0, 1, 3]),
     st.integers(4, 10),
 )
-def test_accumulate_is_the_contract(seed, bits, rank, act_bits):
+def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits):
     if bits is None and not rank:
         return
-    layer = random_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
+    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
     rng = np.random.default_rng(seed)
     x = rng.integers(-(1 << (act_bits - 1)), 1 << (act_bits - 1), (3, layer.in_features))
     got = layer.accumulate(x.astype(np.int16))
@@ -92,8 +51,8 @@ def test_accumulate_is_the_contract(seed, bits, rank, act_bits):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 3), st.integers(4, 10))
-def test_acc_bits_hold_the_worst_activations(seed, bits, rank, act_bits):
-    layer = random_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
+def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_bits):
+    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
     assert layer.dense is not None
     low, high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
     limit = 1 << (layer.acc_bits - 1)
@@ -104,8 +63,8 @@ def test_acc_bits_hold_the_worst_activations(seed, bits, rank, act_bits):
 
 
 @given(st.integers(0, 10**6), st.integers(2, 8))
-def test_acc_bits_are_not_wasted(seed, bits):
-    layer = random_layer(seed, bits=bits, rank=0)
+def test_acc_bits_are_not_wasted(make_layer, seed, bits):
+    layer = make_layer(seed, bits=bits, rank=0)
     assert layer.dense is not None
     column = np.abs(layer.dense.weights.astype(int)).sum(axis=0).max()
     assert column * 128 >= 1 << (layer.acc_bits - 2)
@@ -143,23 +102,23 @@ def test_activations_of_zero_stay_zero():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_activations_must_be_finite(bad):
-    layer = random_layer(1)
+def test_activations_must_be_finite(make_layer, bad):
+    layer = make_layer(1)
     x = np.zeros((2, layer.in_features), np.float32)
     x[1, 2] = bad
     with pytest.raises(LayerError, match=r"'block\.linear'.*finite"):
         layer.forward(x)
 
 
-def test_forward_is_near_the_matrix():
-    layer = random_layer(3, k=64, n=16, rank=0, bits=8, bias=False)
+def test_forward_is_near_the_matrix(make_layer):
+    layer = make_layer(3, k=64, n=16, rank=0, bits=8, bias=False)
     x = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
     want = x @ layer.matrix()
     assert np.abs(layer.forward(x) - want).max() < 0.02 * np.abs(want).max()
 
 
-def test_matrix_includes_the_low_rank_summand():
-    layer = random_layer(3, k=64, n=16, rank=3, a_bits=8, b_bits=8, acc_shift=2, bias=False)
+def test_matrix_includes_the_low_rank_summand(make_layer):
+    layer = make_layer(3, k=64, n=16, rank=3, a_bits=8, b_bits=8, acc_shift=2, bias=False)
     assert layer.dense is not None
     assert layer.low_rank is not None
     factor = layer.low_rank.mult / 2.0 ** layer.low_rank.shift.astype(float)
@@ -167,13 +126,8 @@ def test_matrix_includes_the_low_rank_summand():
     np.testing.assert_allclose(layer.matrix(), want * layer.scale, rtol=1e-12)
 
 
-def test_bits_count_every_summand():
-    assert random_layer(0, k=7, n=5, bits=4, rank=2, a_bits=5, b_bits=6).bits == 140 + 70 + 60
-
-
-def change(**fields):
-    base = random_layer(0)
-    return lambda: Layer(**{**vars(base), **fields})
+def test_bits_count_every_summand(make_layer):
+    assert make_layer(0, k=7, n=5, bits=4, rank=2, a_bits=5, b_bits=6).bits == 140 + 70 + 60
 
 
 def zeros(*shape):
@@ -181,26 +135,40 @@ def zeros(*shape):
 
 
 @pytest.mark.parametrize(
-    ("build", "match"),
+    ("weights", "bits", "match"),
     [
-        (lambda: Dense(zeros(2, 2) + np.int8(8), 4), "-8 to 7 to fit bits 4, not 8 to 8"),
-        (lambda: Dense(zeros(2, 2), 9), "1 to 8, not 9"),
-        (lambda: Dense(zeros(2), 4), "two-dimensional int8"),
-        (lambda: Dense(np.zeros((2, 2)), 4), "int8"),  # type: ignore[arg-type]
-        (change(dense=None, low_rank=None, acc_shift=0), "needs a dense or a low-rank"),
-        (change(low_rank=None), "acc_shift must be 0 without both"),
-        (change(acc_shift=9), "0 to 8, not 9"),
-        (change(act_bits=3), "4 to 10, not 3"),
-        (change(in_features=8), r"dense weights must be of shape \(8, 5\), not \(7, 5\)"),
-        (change(dense=None, acc_shift=0, out_features=6), r"low-rank factors.*\(7, 6\)"),
-        (change(scale=np.zeros(4, np.float32)), r"scale must be float32 of shape \(5,\)"),
-        (change(scale=np.full(5, np.nan, np.float32)), "scale must be finite"),
-        (change(bias=np.zeros(5)), "bias must be float32"),
+        (zeros(2, 2) + np.int8(8), 4, "-8 to 7 to fit bits 4, not 8 to 8"),
+        (zeros(2, 2), 9, "1 to 8, not 9"),
+        (zeros(2), 4, "two-dimensional int8"),
+        (np.zeros((2, 2)), 4, "int8"),
     ],
 )
-def test_impossible_layers_are_refused(build, match):
+def test_impossible_dense_summands_are_refused(weights, bits, match):
     with pytest.raises(LayerError, match=match):
-        build()
+        Dense(weights, bits)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"dense": None, "low_rank": None, "acc_shift": 0}, "needs a dense or a low-rank"),
+        ({"low_rank": None}, "acc_shift must be 0 without both"),
+        ({"acc_shift": 9}, "0 to 8, not 9"),
+        ({"act_bits": 3}, "4 to 10, not 3"),
+        ({"in_features": 0}, "at least 1, not 0 and 5"),
+        ({"in_features": 8}, r"dense weights must be of shape \(8, 5\), not \(7, 5\)"),
+        (
+            {"dense": None, "acc_shift": 0, "out_features": 6},
+            r"low-rank factors.*\(7, 6\)",
+        ),
+        ({"scale": np.zeros(4, np.float32)}, r"scale must be float32 of shape \(5,\)"),
+        ({"scale": np.full(5, np.nan, np.float32)}, "scale must be finite"),
+        ({"bias": np.zeros(5)}, "bias must be float32"),
+    ],
+)
+def test_impossible_layers_are_refused(make_layer, fields, match):
+    with pytest.raises(LayerError, match=match):
+        Layer(**{**vars(make_layer(0)), **fields})
 
 
 @pytest.mark.parametrize(
@@ -213,12 +181,12 @@ def test_impossible_layers_are_refused(build, match):
         ({"a_bits": 0}, "a_bits must be 1 to 8"),
     ],
 )
-def test_impossible_low_rank_summands_are_refused(fields, match):
-    base = random_layer(0).low_rank
+def test_impossible_low_rank_summands_are_refused(make_layer, fields, match):
+    base = make_layer(0).low_rank
     with pytest.raises(LayerError, match=match):
         LowRank(**{**vars(base), **fields})
 
 
-def test_activations_of_another_width_are_refused():
+def test_activations_of_another_width_are_refused(make_layer):
     with pytest.raises(LayerError, match=r"\(tokens, 7\), not \(2, 6\)"):
-        random_layer(0).accumulate(np.zeros((2, 6), np.int16))
+        make_layer(0).accumulate(np.zeros((2, 6), np.int16))
