@@ -1,0 +1,189 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.cosim.streams import simulate
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.ops import MAX_SEGMENTS, CommandError, Segment, decode_segments
+from summand.rtl.segments import SegmentTable
+
+#: Cycles from the last write to the verdict, as the component's documentation promises.
+VERDICT = 2
+
+PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
+SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
+
+
+def good_table(rng, config):
+    """Return segments that ascend, with the tightest fits often."""
+    segments, after = [], 0
+    for _ in range(rng.randint(1, MAX_SEGMENTS)):
+        tile = after + rng.choice([0, 0, 1, 3])
+        if tile >= config.acc_depth:
+            break
+        tiles = min(rng.choice([1, 1, 2, 16]), config.acc_depth - tile)
+        segments.append(
+            Segment(
+                tile=tile,
+                tiles=tiles,
+                planes=rng.randint(1, 8),
+                clear=rng.random() < 0.5,
+                shift=bool(config.shift) and rng.random() < 0.5,
+            )
+        )
+        after = segments[-1].end
+    return segments
+
+
+def spoiled(rng, raw):
+    """Change one descriptor's field to a value near, or far out."""
+    at = rng.randrange(len(raw) // 8) * 8
+    where, values = rng.choice(
+        [
+            (0, [0, 1, 15, 16, 17, 31, 32]),
+            (1, [1, 255]),
+            (2, [0, 1, 2, 16, 17, 32, 33]),
+            (3, [1, 255]),
+            (4, [0, 9, 255]),
+            (5, [2, 4, 128]),
+            (6, [1]),
+            (7, [128]),
+        ]
+    )
+    raw = bytearray(raw)
+    raw[at + where] = rng.choice(values)
+    return bytes(raw)
+
+
+def verdict(raw, config):
+    try:
+        decode_segments(raw, len(raw) // 8, config)
+    except CommandError as e:
+        return e.code
+    return ErrorCode.OK
+
+
+async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
+    """Write a table, with gaps; return error and conflict when they are due."""
+    ctx.set(dut.begin, 1)
+    await ctx.tick()
+    ctx.set(dut.begin, 0)
+    ctx.set(dut.low, low)
+    ctx.set(dut.high, high)
+    for at in range(0, len(raw), 8):
+        while rng.random() < 0.3:
+            ctx.set(dut.descriptor.as_value(), rng.getrandbits(64))
+            ctx.set(dut.last, rng.getrandbits(1))
+            await ctx.tick()
+        ctx.set(dut.write, 1)
+        ctx.set(dut.last, at + 8 == len(raw))
+        ctx.set(dut.descriptor.as_value(), int.from_bytes(raw[at : at + 8], "little"))
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+    await ctx.tick().repeat(VERDICT - 1)
+    return ctx.get(dut.error), ctx.get(dut.conflict)
+
+
+@pytest.mark.parametrize("config", [PLAIN, SHIFTING], ids=["plain", "shifting"])
+def test_the_first_bad_segment_is_reported(config):
+    """Good tables and spoiled ones in turn: nothing is left over from the one before."""
+    rng = random.Random(1)
+    dut = SegmentTable(config)
+    seen = set()
+
+    async def bench(ctx):
+        for n in range(250):
+            raw = b"".join(s.encode() for s in good_table(rng, config))
+            for _ in range(n % 3):
+                raw = spoiled(rng, raw)
+            want = verdict(raw, config)
+            error, _ = await write_table(ctx, dut, raw, rng)
+            assert error == want, raw.hex(" ", 8)
+            seen.add(want)
+
+    simulate(dut, bench)
+    assert seen == {ErrorCode.OK, ErrorCode.RESERVED, ErrorCode.TILES, ErrorCode.SEGMENTS}
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3))
+def test_any_bytes_get_the_decoders_verdict(raw):
+    table = b"".join(raw)
+
+    async def bench(ctx):
+        error, _ = await write_table(ctx, dut, table, random.Random(0))
+        assert error == verdict(table, SHIFTING)
+
+    dut = SegmentTable(SHIFTING)
+    simulate(dut, bench)
+
+
+def test_conflict_means_a_tile_in_common():
+    config = SHIFTING
+    rng = random.Random(2)
+    dut = SegmentTable(config)
+    seen = set()
+
+    async def bench(ctx):
+        for _ in range(200):
+            segments = good_table(rng, config)[: rng.randint(1, 3)]
+            low = rng.randint(0, config.acc_depth)
+            high = rng.randint(low, config.acc_depth)
+            if rng.random() < 0.5:  # touching, or just not
+                low = segments[-1].end - rng.randint(0, 1)
+                high = max(low, high)
+            mine = {t for s in segments for t in range(s.tile, s.end)}
+            want = bool(mine & set(range(low, high)))
+            if low == high:
+                continue  # no drain names no tile
+            raw = b"".join(s.encode() for s in segments)
+            _, conflict = await write_table(ctx, dut, raw, rng, low=low, high=high)
+            assert conflict == want, (segments, low, high)
+            seen.add(want)
+
+    simulate(dut, bench)
+    assert seen == {False, True}
+
+
+def test_the_ring_gives_the_table_again_and_again():
+    """Two steps after `rewind` the first entry stands; one that lasts a cycle is no hurdle."""
+    config = SHIFTING
+    rng = random.Random(3)
+    dut = SegmentTable(config)
+
+    async def bench(ctx):
+        for count in (1, 2, 3, MAX_SEGMENTS):
+            segments = [
+                Segment(
+                    tile=2 * n,
+                    tiles=1 + n % 2,
+                    planes=1 + n % 8,
+                    clear=n % 3 == 0,
+                    shift=n % 5 == 0,
+                )
+                for n in range(count)
+            ]
+            raw = b"".join(s.encode() for s in segments)
+            assert await write_table(ctx, dut, raw, rng) == (0, 0)
+            ctx.set(dut.rewind, 1)
+            await ctx.tick()
+            ctx.set(dut.rewind, 0)
+            ctx.set(dut.next, 1)
+            await ctx.tick().repeat(2)
+            for n in range(2 * count + 3):  # it stops anywhere: the next table is rewound
+                entry = ctx.get(dut.entry)
+                s = segments[n % count]
+                assert (entry.tile, entry.more + 1, entry.planes + 1) == (s.tile, s.tiles, s.planes)
+                assert (entry.clear, entry.shift) == (s.clear, s.shift)
+                assert entry.last == (n % count == count - 1)
+                while rng.random() < 0.3:
+                    ctx.set(dut.next, 0)
+                    await ctx.tick()
+                    assert ctx.get(dut.entry).as_bits() == entry.as_bits()
+                ctx.set(dut.next, 1)
+                await ctx.tick()
+            ctx.set(dut.next, 0)
+
+    simulate(dut, bench)

@@ -1,0 +1,150 @@
+import random
+
+import pytest
+
+from summand.cosim.streams import Source, simulate
+from summand.isa import EngineConfig
+from summand.isa.ops import Segment
+from summand.rtl.walker import Walker
+
+CONFIG = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=8, shift=1)
+
+TABLES = [
+    [Segment(tile=0, tiles=1, planes=1)],
+    [Segment(tile=5, tiles=3, planes=8, clear=True)],
+    [
+        Segment(tile=1, tiles=1, planes=1, shift=True),
+        Segment(tile=2, tiles=1, planes=1, clear=True),
+        Segment(tile=7, tiles=4, planes=3, clear=True, shift=True),
+        Segment(tile=15, tiles=1, planes=2),
+    ],
+]
+
+
+def expected(segments, slices):
+    """Return the orders of every word of a walk: what the walker says besides the word."""
+    return [
+        {
+            "first": plane == 0,
+            "last": plane == s.planes - 1,
+            "clear": s.clear and k == 0,
+            "shift": s.shift and k == 0,
+            "tile": s.tile + tile,
+        }
+        for k in range(slices)
+        for s in segments
+        for tile in range(s.tiles)
+        for plane in range(s.planes)
+    ]
+
+
+class Walks:
+    """Runs walks one after another, with a model of the ring and of the loader."""
+
+    def __init__(self, walks, *, p_stall=0.0, load=lambda: 0, seed=0):
+        self.dut = Walker(CONFIG)
+        self.rng = random.Random(seed)
+        counts = [len(expected(segments, slices)) for segments, slices in walks]
+        self.payloads = [self.rng.getrandbits(CONFIG.plane_bits) for _ in range(sum(counts))]
+        self.source = Source(self.dut.words, self.payloads, p_stall=p_stall, seed=seed)
+        self.walks = walks
+        self.load = load
+        #: Cycle and orders of each word.
+        self.words: list[tuple[int, dict[str, int]]] = []
+        self.releases: list[int] = []
+        self.dones: list[int] = []
+        self.starts: list[int] = []
+        simulate(self.dut, self._bench)
+
+    async def _bench(self, ctx):
+        dut = self.dut
+        cycle = 0
+        for segments, slices in self.walks:
+            ring, steps, wait, ended = segments, 0, self.load(), False
+            ctx.set(dut.start, 1)
+            ctx.set(dut.slices, slices)
+            self.starts.append(cycle)
+            for _ in range(3000):
+                loaded = wait == 0
+                wait = max(0, wait - 1)
+                ctx.set(dut.ready, loaded)
+                self._entry(ctx, ring, steps)
+                self.source.before(ctx)
+                _, _, taken, work, release, done, step, walking = await ctx.tick().sample(
+                    dut.words.ready,
+                    dut.work,
+                    dut.release,
+                    dut.done,
+                    dut.next,
+                    dut.walking,
+                )
+                before = len(self.source.sent)
+                self.source.after(cycle, [taken])
+                moved = len(self.source.sent) > before
+                assert work.valid == moved, "an order without a word, or the reverse"
+                if moved:
+                    assert loaded
+                    assert work.word == self.payloads[before]
+                    names = ("first", "last", "clear", "shift", "tile")
+                    self.words.append((cycle, {n: work[n] for n in names}))
+                else:
+                    assert not release
+                    assert not done
+                if release:
+                    self.releases.append(cycle)
+                    wait = self.load()
+                if done:
+                    self.dones.append(cycle)
+                    ended = True
+                elif ended:
+                    assert not walking
+                    break
+                steps += step
+                ctx.set(dut.start, 0)
+                ctx.set(dut.slices, 0)
+                cycle += 1
+            else:
+                raise TimeoutError(f"walk of {slices} slices has not ended")
+
+    def _entry(self, ctx, ring, steps):
+        """Show the ring's entry: rubbish until it has been stepped twice."""
+        if steps < 2:
+            ctx.set(self.dut.entry.as_value(), self.rng.getrandbits(12))
+            return
+        n = (steps - 2) % len(ring)
+        s = ring[n]
+        fields = {"tile": s.tile, "more": s.tiles - 1, "planes": s.planes - 1}
+        flags = {"clear": s.clear, "shift": s.shift, "last": n == len(ring) - 1}
+        ctx.set(self.dut.entry, fields | flags)
+
+
+@pytest.mark.parametrize("p_stall", [0.0, 0.4])
+@pytest.mark.parametrize("load", [0, 25])
+def test_orders_follow_slices_segments_tiles_planes(p_stall, load):
+    """Words wait for the tables and for the stream; the orders are the same."""
+    walks = [(table, slices) for table in TABLES for slices in (1, 3)] + [(TABLES[0], 8)]
+    rng = random.Random(7)
+    got = Walks(walks, p_stall=p_stall, load=lambda: rng.randint(0, load), seed=4)
+    want = [orders for segments, slices in walks for orders in expected(segments, slices)]
+    assert [orders for _, orders in got.words] == want
+
+
+def test_a_slice_is_released_with_its_last_word_and_a_walk_done_with_its_own():
+    walks = [(TABLES[2], 3), (TABLES[0], 2)]
+    got = Walks(walks, p_stall=0.2)
+    cycles = [cycle for cycle, _ in got.words]
+    releases, dones, at = [], [], -1
+    for segments, slices in walks:
+        for _ in range(slices):
+            at += sum(s.words for s in segments)
+            releases.append(cycles[at])
+        dones.append(cycles[at])
+    assert got.releases == releases
+    assert got.dones == dones
+
+
+def test_a_word_a_cycle():
+    """Two cycles bring the ring to its first segment; then nothing is lost between slices."""
+    got = Walks([(TABLES[2], 4)])
+    start = got.starts[0] + 1 + 2
+    assert [cycle for cycle, _ in got.words] == list(range(start, start + len(got.words)))
