@@ -60,10 +60,6 @@ class Engine(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    #: Cycles by which words are held back behind orders to the tables: a table step reaches its
-    #: memory that much later than a word reaches its look-up.
-    WORD_DELAY = 2
-
     busy: Signal
     error: Signal
     commands: Signal
@@ -124,9 +120,11 @@ class Engine(wiring.Component):
             loader.slices.eq(front.slices),
             loader.release.eq(walker.release),
             walker.start.eq(front.walk),
+            front.walking.eq(walker.walking),
             walker.slices.eq(front.slices),
             walker.ready.eq(loader.ready),
             walker.entry.eq(segments.entry),
+            walker.ahead.eq(segments.ahead),
             front.done.eq(walker.done),
         ]
 
@@ -154,21 +152,29 @@ class Engine(wiring.Component):
             front.blocked.eq(outlet.o.valid & ~outlet.o.ready),
         ]
 
-        # The late half of the token: plane words first, then activations, and drain reads where
-        # no word ends a tile.
+        # The late half of the token. A word or a LOAD's beat comes first; a cycle later, when it is
+        # known what came, a drained tile takes a slot where no word ends a tile, and a requantised
+        # word one where the bus is free. The gatherer passes the beat at hand on as a word's top,
+        # a LOAD's beat too.
+        came = Signal(Work(cfg))
+        m.d.sync += came.eq(walker.work)
+        m.d.sync += [
+            came.act_write.eq(front.act_write),
+            came.act_row.eq(front.act_row),
+            came.act_addr.eq(front.act_addr),
+        ]
         work = Signal(Work(cfg))
         t = requantiser.o
         m.d.comb += [
-            work.eq(walker.work),
-            t.ready.eq(~walker.work.valid & ~front.act_write),
-            drain.grant.eq(drain.request & ~(walker.work.valid & walker.work.last)),
+            work.eq(came),
+            t.ready.eq(~came.valid & ~came.act_write),
+            drain.grant.eq(drain.request & ~(came.valid & came.last)),
             work.drain.eq(drain.grant),
             work.drain_row.eq(drain.row),
             front.written.eq(t.valid & t.ready & t.p.last),
         ]
         with m.If(drain.grant):
             m.d.comb += work.tile.eq(drain.tile)
-        # The gatherer passes the beat at hand on as a word's top, a LOAD's beat too.
         with m.If(t.valid & t.ready):
             m.d.comb += [
                 work.word[-cfg.stream_bits :].eq(t.p.word),
@@ -176,18 +182,10 @@ class Engine(wiring.Component):
                 work.act_row.eq(t.p.row),
                 work.act_addr.eq(t.p.addr),
             ]
-        with m.Else():
-            m.d.comb += [
-                work.act_write.eq(front.act_write),
-                work.act_row.eq(front.act_row),
-                work.act_addr.eq(front.act_addr),
-            ]
-        for n in range(self.WORD_DELAY):
-            later = Signal(Work(cfg), name=f"work_{n + 1}")
-            m.d.sync += later.eq(work)
-            work = later
+        ready = Signal(Work(cfg))
+        m.d.sync += ready.eq(work)
         token = Signal(Token(cfg))
-        m.d.comb += [token.work.eq(work), token.fill.eq(loader.fill), token.step.eq(loader.step)]
+        m.d.comb += [token.work.eq(ready), token.fill.eq(loader.fill), token.step.eq(loader.step)]
 
         before = None
         for n in range(cfg.rows):

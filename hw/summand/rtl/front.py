@@ -89,6 +89,8 @@ class Front(wiring.Component):
         Of the GEMM: first activation word and number of slices.
     walk : ``Out(1)``
         Its segments are good and free: words follow.
+    walking : ``In(1)``
+        They are wanted.
     done : ``In(1)``
         Its last word goes in this cycle.
     requantise : ``Out(1)``
@@ -130,6 +132,7 @@ class Front(wiring.Component):
     source: Signal
     slices: Signal
     walk: Signal
+    walking: Signal
     done: Signal
     requantise: Signal
     target: Signal
@@ -170,6 +173,7 @@ class Front(wiring.Component):
                 "source": Out(act_addr_bits(config)),
                 "slices": Out(range(config.act_depth + 1)),
                 "walk": Out(1),
+                "walking": In(1),
                 "done": In(1),
                 "requantise": Out(1),
                 "target": Out(act_addr_bits(config)),
@@ -210,6 +214,8 @@ class Front(wiring.Component):
             self.drain_order.tiles.eq(header.b),
             self.drain_order.rows.eq(header.c),
             self.planes.payload.eq(self.i.payload),
+            # Not by the state of the machine below, which is known later in the cycle.
+            self.planes.valid.eq(self.i.valid & self.walking & ~left.none),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
@@ -386,7 +392,6 @@ class Front(wiring.Component):
                 m.next = "FAIL"
             with m.Else():
                 m.d.comb += [
-                    self.planes.valid.eq(self.i.valid),
                     self.i.ready.eq(self.planes.ready),
                     self.activity.work.eq(self.i.valid & self.i.ready),
                     self.activity.table.eq(self.i.valid & ~self.i.ready),

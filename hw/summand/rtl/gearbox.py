@@ -61,8 +61,8 @@ class BeatGatherer(wiring.Component):
 class ResultPacker(wiring.Component):
     """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
 
-    The last beat of a packet is filled up with zeros. A tile a cycle, or a beat a cycle where a
-    tile is wider.
+    The last beat of a packet is filled up with zeros. A tile a cycle and one cycle more a beat, or
+    a beat a cycle where a tile is as wide or wider.
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ class ResultPacker(wiring.Component):
 
     def _gather(self, m: Module, piece: Signal, count: int) -> None:
         # Pieces shift in from the top, which takes no multiplexers; zeros follow a packet's last
-        # until the beat is whole.
+        # until the beat is whole. None shifts in while a beat waits to leave: draining is seldom
+        # waited for, and `o.ready` then is no part of the path back to the accumulators.
         held = Signal(self.config.stream_bits, reset_less=True)
         part = Signal(range(count))
         padding = Signal()
@@ -127,13 +128,15 @@ class ResultPacker(wiring.Component):
         step = Signal()
         whole = part == count - 1
         m.d.comb += [
-            move.eq(~self.o.valid | self.o.ready),
+            move.eq(~self.o.valid),
             self.i.ready.eq(move & ~padding),
             step.eq(move & (padding | self.i.valid)),
             self.o.payload.data.eq(held),
         ]
-        with m.If(move):
-            m.d.sync += self.o.valid.eq(step & whole)
+        with m.If(step & whole):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         with m.If(step):
             m.d.sync += [
                 held.eq(Cat(held[len(piece) :], Mux(padding, 0, piece))),

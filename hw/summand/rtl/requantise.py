@@ -190,14 +190,18 @@ class Requantiser(wiring.Component):
         whole = place == cfg.beat_elems - 1
         row_done = padding | ends
         elem = Signal(cfg.elem_bits)
+        # A finished word stops the pipeline for the cycle in which it leaves: words are rare, and
+        # `ready` then is no part of any path.
         m.d.comb += [
-            move.eq(~self.o.valid | self.o.ready),
+            move.eq(~self.o.valid),
             advance.eq(move & ~padding),
             step.eq(move & (padding | valid)),
             elem.eq(Mux(padding, 0, t)),
         ]
-        with m.If(move):
-            m.d.sync += self.o.valid.eq(step & whole)
+        with m.If(step & whole):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         with m.If(step):
             m.d.sync += [
                 self.o.p.word.eq(Cat(self.o.p.word[cfg.elem_bits :], elem)),

@@ -44,6 +44,8 @@ class SegmentEntry(data.StructLayout):
         Planes after the first.
     clear, shift : 1
         At the command's first slice.
+    single : 1
+        There is no tile after the first.
     last : 1
         The table's last segment.
     """
@@ -51,7 +53,15 @@ class SegmentEntry(data.StructLayout):
     def __init__(self, config: EngineConfig):
         bits = tile_bits(config)
         super().__init__(
-            {"tile": bits, "more": bits, "planes": 3, "clear": 1, "shift": 1, "last": 1}
+            {
+                "tile": bits,
+                "more": bits,
+                "planes": 3,
+                "clear": 1,
+                "shift": 1,
+                "single": 1,
+                "last": 1,
+            }
         )
 
 
@@ -75,6 +85,8 @@ class SegmentTable(wiring.Component):
         Tiles ``low <= t < high`` are being drained.
     conflict : ``Out(1)``
         Some segment touches them; valid as ``error``.
+    ahead : ``Out(SegmentEntry)``
+        What ``entry`` will be after the next step.
     next : ``In(1)``
         Step the ring: ``entry`` becomes the following one, back to the first after the last.
         Two steps after :attr:`rewind`, ``entry`` is the first.
@@ -95,6 +107,7 @@ class SegmentTable(wiring.Component):
     rewind: Signal
     next: Signal
     entry: Any
+    ahead: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -112,6 +125,7 @@ class SegmentTable(wiring.Component):
                 "rewind": In(1),
                 "next": In(1),
                 "entry": Out(SegmentEntry(config)),
+                "ahead": Out(SegmentEntry(config)),
             }
         )
 
@@ -146,6 +160,7 @@ class SegmentTable(wiring.Component):
             write.en.eq(taken),
             write.data.tile.eq(seg.tile),
             write.data.more.eq(seg.tiles - 1),
+            write.data.single.eq(seg.tiles == 1),
             write.data.planes.eq(seg.planes - 1),
             write.data.clear.eq(seg.clear),
             write.data.shift.eq(seg.shift),
@@ -162,11 +177,10 @@ class SegmentTable(wiring.Component):
 
         # The ring: a segment can last one cycle only, so the one after it is read ahead.
         read = memory.read_port(domain="comb")
-        ahead = Signal(SegmentEntry(cfg))
         with m.If(self.next):
             m.d.sync += [
-                self.entry.eq(ahead),
-                ahead.eq(read.data),
+                self.entry.eq(self.ahead),
+                self.ahead.eq(read.data),
                 read.addr.eq(Mux(read.data.last, 0, read.addr + 1)),
             ]
         with m.If(self.rewind):

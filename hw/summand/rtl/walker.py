@@ -35,7 +35,7 @@ class Walker(wiring.Component):
         The tables hold the current slice.
     release : ``Out(1)``
         The slice's last word goes in this cycle.
-    entry, next : ``In(SegmentEntry)``, ``Out(1)``
+    entry, ahead, next : ``In(SegmentEntry)``, ``In(SegmentEntry)``, ``Out(1)``
         The segment ring.
     work : ``Out(Work)``
         The word and its orders; only the members that speak of plane words are driven.
@@ -50,6 +50,7 @@ class Walker(wiring.Component):
     ready: Signal
     release: Signal
     entry: Any
+    ahead: Any
     next: Signal
     work: Any
 
@@ -65,6 +66,7 @@ class Walker(wiring.Component):
                 "ready": In(1),
                 "release": Out(1),
                 "entry": In(SegmentEntry(config)),
+                "ahead": In(SegmentEntry(config)),
                 "next": Out(1),
                 "work": Out(Work(config)),
             }
@@ -76,12 +78,13 @@ class Walker(wiring.Component):
 
         slices = Signal(range(cfg.act_depth + 1))  # still to come, this one included
         first_slice = Signal()
-        tile = Signal.like(self.entry.tile)  # offset into the segment
+        tile = Signal.like(self.entry.tile)
+        more = Signal.like(self.entry.more)  # tiles after this one
+        last_tile = Signal()  # there are none
         plane = Signal(3)
         prime = Signal(2)
 
         last_plane = plane == self.entry.planes
-        last_tile = tile == self.entry.more
         go = Signal()
         m.d.comb += [
             self.words.ready.eq(self.walking & self.ready & ~prime[0]),
@@ -92,16 +95,26 @@ class Walker(wiring.Component):
             self.work.last.eq(last_plane),
             self.work.clear.eq(self.entry.clear & first_slice),
             self.work.shift.eq(self.entry.shift & first_slice),
-            self.work.tile.eq(self.entry.tile + tile),
+            self.work.tile.eq(tile),
         ]
 
         with m.If(go):
             m.d.sync += plane.eq(plane + 1)
             with m.If(last_plane):
-                m.d.sync += [plane.eq(0), tile.eq(tile + 1)]
+                m.d.sync += [
+                    plane.eq(0),
+                    tile.eq(tile + 1),
+                    more.eq(more - 1),
+                    last_tile.eq(more == 1),
+                ]
                 with m.If(last_tile):
-                    m.d.sync += tile.eq(0)
                     m.d.comb += [self.next.eq(1), self.release.eq(self.entry.last)]
+        with m.If(self.next):
+            m.d.sync += [
+                tile.eq(self.ahead.tile),
+                more.eq(self.ahead.more),
+                last_tile.eq(self.ahead.single),
+            ]
         with m.If(self.release):
             m.d.sync += [slices.eq(slices - 1), first_slice.eq(0)]
             with m.If(slices == 1):
