@@ -148,7 +148,7 @@ def compress_layer(
                 limit=(room - reserved) >> choice.acc_shift,
             )
         )
-        scale = torch.ldexp(dense.scale, torch.tensor(-choice.acc_shift))
+        scale = dense.scale * 2.0**-choice.acc_shift
         low_rank = None
         if choice.rank:
             assert statistics.moments is not None
