@@ -149,7 +149,6 @@ def _received(line):
             if ctx.get(receiver.done):
                 good = bool(ctx.get(receiver.good))
                 header = ctx.get(receiver.header)
-                assert not good or ctx.get(receiver.some) == (len(payload) > 4)
                 got.append((good, header.session, header.position, bytes(payload)))
             if byte == 0x7E:
                 payload.clear()

@@ -50,8 +50,6 @@ class FrameReceiver(wiring.Component):
         A frame ends in this cycle.
     good : ``Out(1)``
         With ``done``: it is whole.
-    some : ``Out(1)``
-        With ``done`` and ``good``: its payload is not empty.
     """
 
     i: stream.Interface
@@ -59,7 +57,6 @@ class FrameReceiver(wiring.Component):
     header: Any
     done: Signal
     good: Signal
-    some: Signal
 
     def __init__(self):
         super().__init__(
@@ -69,7 +66,6 @@ class FrameReceiver(wiring.Component):
                 "header": Out(HeaderLayout()),
                 "done": Out(1),
                 "good": Out(1),
-                "some": Out(1),
             }
         )
 
@@ -98,10 +94,8 @@ class FrameReceiver(wiring.Component):
                 m.d.sync += bits.eq(Cat(bits[8:], self.i.p.data))
             with m.If(count != least):
                 m.d.sync += count.eq(count + 1)
-            with m.Else():
-                m.d.sync += self.some.eq(1)
         with m.Elif(self.i.valid):
-            m.d.sync += [count.eq(0), self.some.eq(0)]
+            m.d.sync += count.eq(0)
 
         return m
 

@@ -139,7 +139,6 @@ class Link(wiring.Component):
             listener.header.eq(receiver.header),
             listener.done.eq(receiver.done),
             listener.good.eq(receiver.good),
-            listener.some.eq(receiver.some),
             listener.accepted.eq(inbox.accepted),
             listener.fits.eq(inbox.fits),
             inbox.commit.eq(listener.commit),

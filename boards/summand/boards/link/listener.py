@@ -102,7 +102,7 @@ class Listener(wiring.Component):
     -------
     header : ``In(HeaderLayout())``
         Of the frame that ends.
-    done, good, some : ``In(1)``
+    done, good : ``In(1)``
         From :class:`~summand.boards.link.frames.FrameReceiver`.
     accepted : ``In(16)``
         Position after the last byte kept.
@@ -119,7 +119,6 @@ class Listener(wiring.Component):
     header: Any
     done: Signal
     good: Signal
-    some: Signal
     accepted: Signal
     fits: Signal
     commit: Signal
@@ -133,7 +132,6 @@ class Listener(wiring.Component):
                 "header": In(HeaderLayout()),
                 "done": In(1),
                 "good": In(1),
-                "some": In(1),
                 "accepted": In(16),
                 "fits": In(1),
                 "commit": Out(1),
@@ -175,7 +173,7 @@ class Listener(wiring.Component):
                 ]
                 # Ahead of what is here: a frame before this one is missing. Behind: a repetition.
                 with m.If(ahead == 0):
-                    m.d.comb += self.commit.eq(self.some & self.fits)
+                    m.d.comb += self.commit.eq(self.fits)
                     m.d.sync += talk.gap.eq(~self.fits)
                 with m.Elif(~ahead[-1]):
                     m.d.sync += talk.gap.eq(1)
