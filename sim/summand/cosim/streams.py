@@ -8,7 +8,17 @@ from typing import Any
 from amaranth import Value
 from amaranth.sim import Simulator
 
-__all__ = ["STALLS", "Flow", "Sink", "Source", "Stalls", "run_stream", "simulate", "trace"]
+__all__ = [
+    "FLOWING",
+    "STALLS",
+    "Flow",
+    "Sink",
+    "Source",
+    "Stalls",
+    "run_stream",
+    "simulate",
+    "trace",
+]
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,12 @@ class Stalls:
     shy: bool = False
 
 
+#: Nothing is held up.
+FLOWING = Stalls()
+
 #: What every streaming component is tested with.
 STALLS = (
-    Stalls(),
+    FLOWING,
     Stalls(i=0.3, o=0.3),
     Stalls(i=0.8),
     Stalls(o=0.8),
@@ -130,7 +143,7 @@ def run_stream(
     beats: Sequence[Any],
     count: int,
     *,
-    stalls: Stalls = Stalls(),
+    stalls: Stalls = FLOWING,
     seed: int = 0,
     max_cycles: int = 10_000,
     setup: Callable[[Any], Any] | None = None,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from summand.cosim.streams import STALLS, Stalls, run_stream
+from summand.cosim.streams import STALLS, run_stream
 from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig
 from summand.rtl.gearbox import BeatGatherer, ResultPacker
@@ -61,11 +61,14 @@ def test_packer_writes_little_endian_int32_and_pads_with_zeros(name, stalls):
     assert [(b.data, b.last) for b in flow.beats] == want
 
 
-@pytest.mark.parametrize(("name", "apart"), [("split", 1), ("equal", 1), ("half", 2)])
-def test_packer_keeps_the_narrower_side_busy(name, apart):
+@pytest.mark.parametrize(
+    ("name", "apart"), [("split", 1), ("equal", 1), ("half", 3), ("quarter", 5)]
+)
+def test_packer_gives_beats_at_its_rate(name, apart):
+    """A beat a cycle; where tiles are narrower, the cycles of its tiles and one more."""
     config = PACKERS[name]
     tiles = [{"data": [n] * config.cols, "last": n == 15} for n in range(16)]
     count = 16 * config.cols * 4 // config.beat_bytes
-    flow = run_stream(ResultPacker(config), tiles, count, stalls=Stalls())
+    flow = run_stream(ResultPacker(config), tiles, count)
     first = flow.arrived[0]
     assert flow.arrived == [first + apart * n for n in range(count)]

@@ -177,7 +177,10 @@ def test_the_ring_gives_the_table_again_and_again():
                 s = segments[n % count]
                 assert (entry.tile, entry.more + 1, entry.planes + 1) == (s.tile, s.tiles, s.planes)
                 assert (entry.clear, entry.shift) == (s.clear, s.shift)
+                assert entry.single == (s.tiles == 1)
                 assert entry.last == (n % count == count - 1)
+                ahead = ctx.get(dut.ahead)
+                assert ahead.tile == segments[(n + 1) % count].tile
                 while rng.random() < 0.3:
                     ctx.set(dut.next, 0)
                     await ctx.tick()

@@ -107,15 +107,16 @@ class Walks:
                 raise TimeoutError(f"walk of {slices} slices has not ended")
 
     def _entry(self, ctx, ring, steps):
-        """Show the ring's entry: rubbish until it has been stepped twice."""
-        if steps < 2:
-            ctx.set(self.dut.entry.as_value(), self.rng.getrandbits(12))
-            return
-        n = (steps - 2) % len(ring)
-        s = ring[n]
-        fields = {"tile": s.tile, "more": s.tiles - 1, "planes": s.planes - 1}
-        flags = {"clear": s.clear, "shift": s.shift, "last": n == len(ring) - 1}
-        ctx.set(self.dut.entry, fields | flags)
+        """Show the ring: rubbish until it has been stepped twice."""
+        for port, n in ((self.dut.entry, steps - 2), (self.dut.ahead, steps - 1)):
+            if n < 0:
+                raw = port.as_value()
+                ctx.set(raw, self.rng.getrandbits(len(raw)))
+                continue
+            s = ring[n % len(ring)]
+            sizes = {"tile": s.tile, "more": s.tiles - 1, "planes": s.planes - 1}
+            flags = {"clear": s.clear, "shift": s.shift, "single": s.tiles == 1}
+            ctx.set(port, sizes | flags | {"last": n % len(ring) == len(ring) - 1})
 
 
 @pytest.mark.parametrize("p_stall", [0.0, 0.4])

@@ -1,0 +1,218 @@
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.cosim.streams import trace
+from summand.isa import EngineConfig
+from summand.rtl.accumulator import Accumulators
+from summand.rtl.activations import Activations
+from summand.rtl.column import Column
+from summand.rtl.row import Row
+from summand.rtl.table import TableWriter, gray_steps
+from summand.rtl.token import Result, Token
+
+CONFIGS = [
+    EngineConfig(rows=3, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16,
+                 table_share=2),
+    EngineConfig(rows=2, cols=1, depth=32, stream_bits=32, act_depth=2, acc_depth=16, act_bits=10,
+                 acc_bits=24),
+    EngineConfig(rows=1, cols=8, depth=8, stream_bits=64, act_depth=4, acc_depth=16, act_bits=5,
+                 acc_bits=20),
+]  # fmt: skip
+
+
+class Chain(wiring.Component):
+    """Rows one behind the other."""
+
+    i: Any
+    result: Any
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({"i": In(Token(config)), "result": Out(Result(config))})
+
+    def elaborate(self, platform):
+        m = Module()
+        before = None
+        for n in range(self.config.rows):
+            m.submodules[f"row_{n}"] = row = Row(self.config)
+            if before is None:
+                m.d.comb += [row.i.eq(self.i), self.result.eq(row.result)]
+            else:
+                m.d.comb += [row.i.eq(before.o), before.behind.eq(row.result)]
+            before = row
+        return m
+
+
+class Schedule:
+    """Tokens by cycle, as the engine's front, loader, walker and drain would send them."""
+
+    def __init__(self, config, rng):
+        self.config = config
+        self.rng = rng
+        self.tokens: dict[int, dict[str, dict[str, int]]] = defaultdict(dict)
+        self.now = 0
+        self.stepped = 0  # when the tables' last step was
+
+    def load(self, x):
+        """Write activations ``[rows, slices * depth]``, a word a cycle."""
+        cfg = self.config
+        mask = (1 << cfg.elem_bits) - 1
+        for row, values in enumerate(x):
+            for addr, word in enumerate(values.reshape(-1, cfg.beat_elems)):
+                bits = sum((int(v) & mask) << n * cfg.elem_bits for n, v in enumerate(word))
+                bits <<= cfg.plane_bits - cfg.stream_bits
+                bits |= int(self.rng.integers(0, 2)) * (cfg.plane_bits > cfg.stream_bits)
+                order = {"act_write": 1, "act_row": row, "act_addr": addr, "word": bits}
+                self.tokens[self.now]["work"] = order
+                self.now += 1
+
+    def tables(self, s):
+        """Fill the tables with slice ``s``; afterwards the first word may come."""
+        cfg = self.config
+        per_pass = cfg.slice_words // cfg.table_share
+        for share in range(cfg.table_share):
+            for n in range(per_pass):
+                addr = s * cfg.slice_words + share * per_pass + n
+                self.tokens[self.now]["fill"] = {"valid": 1, "addr": addr}
+                self.now += 1
+            self.now += Activations.LATENCY - 1
+            for step in gray_steps():
+                self.tokens[self.now]["step"] = {"valid": 1, "share": share, **step}
+                self.stepped = self.now
+                self.now += 1
+        # A step's write is visible the cycle after it is made.
+        self.now += TableWriter.LATENCY
+
+    def words(self, w, tile, planes, *, clear, gaps):
+        """Send a tile's planes of weights ``[depth, cols]``; returns the cycles in between."""
+        cfg = self.config
+        free = []
+        for plane in reversed(range(planes)):
+            while self.rng.random() < gaps:
+                noise = {"first": 1, "last": 1, "clear": 1, "tile": tile}
+                self.tokens[self.now]["work"] = noise
+                free.append(self.now)
+                self.now += 1
+            bits = 0
+            for c in range(cfg.cols):
+                for d in range(cfg.depth):
+                    bits |= (int(w[d, c]) >> plane & 1) << c * cfg.depth + d
+            first, last = int(plane == planes - 1), int(plane == 0)
+            self.tokens[self.now]["work"] = {
+                "word": bits,
+                "valid": 1,
+                "first": first,
+                "last": last,
+                "clear": int(clear),
+                "tile": tile,
+            }
+            if not last:
+                free.append(self.now)
+            self.now += 1
+        return free
+
+    def gemm(self, w, tiles, planes, *, gaps=0.0):
+        """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end."""
+        cfg = self.config
+        free = []
+        for s in range(len(w) // cfg.depth):
+            if s:
+                # The tables may change as soon as the last word has been looked up, and the
+                # staging registers as soon as the last step has seen them.
+                ahead = TableWriter.LATENCY + Activations.LATENCY
+                ahead += cfg.slice_words // cfg.table_share
+                seen = self.stepped + 1 - Activations.LATENCY
+                self.now = max(self.now - ahead, seen)
+            self.tables(s)
+            for n, tile in enumerate(tiles):
+                part = w[s * cfg.depth :, n * cfg.cols :][: cfg.depth, : cfg.cols]
+                free += self.words(part, tile, planes, clear=s == 0, gaps=gaps)
+        self.now += Accumulators.DISTANCE
+        return free
+
+    def drain(self, cycle, row, tile):
+        self.tokens[cycle].setdefault("work", {})
+        self.tokens[cycle]["work"] |= {"drain": 1, "drain_row": row, "tile": tile}
+
+    def run(self):
+        """Return (cycle, accumulators) of every result; where there is none, all must be 0."""
+        cfg = self.config
+        tail = 8 + Column.latency(cfg) + 2 * cfg.rows
+        inputs = [{"i": self.tokens.get(n, {})} for n in range(self.now + tail)]
+        found = []
+        for cycle, (result,) in enumerate(trace(Chain(cfg), inputs, ["result"])):
+            if result.valid:
+                found.append((cycle, list(result.acc)))
+            else:
+                assert not any(result.acc)
+        return found
+
+
+def trip(config, row):
+    """Return the cycles from a token with a drain to its result."""
+    there = row + 1 + Column.latency(config) - Accumulators.SUM_DELAY
+    return there + Accumulators.RESULT_DELAY + 1 + row
+
+
+def random_weights(config, rng, slices, tiles, planes):
+    low, high = -(1 << planes - 1), (1 << planes - 1) - 1
+    shape = (slices * config.depth, tiles * config.cols)
+    return rng.integers(low, high, shape, endpoint=True)
+
+
+def random_activations(config, rng, slices):
+    shape = (config.rows, slices * config.depth)
+    return rng.integers(config.act_min, config.act_max, shape, endpoint=True)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}x{c.depth}")
+@pytest.mark.parametrize("planes", [1, 4, 8])
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_rows_multiply_their_own_token(config, planes, gaps):
+    """Tables are refilled as tightly as the engine may; results come back by row and in time."""
+    rng = np.random.default_rng(planes)
+    slices, tiles = 2, [3, 0, 7, 15, 4]
+    x = random_activations(config, rng, slices)
+    w = random_weights(config, rng, slices, len(tiles), planes)
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(w, tiles, planes, gaps=gaps)
+    want = []
+    y = (x @ w).reshape(config.rows, len(tiles), config.cols)
+    for row in range(config.rows):
+        for n, tile in enumerate(tiles):
+            schedule.drain(schedule.now, row, tile)
+            want.append((schedule.now + trip(config, row), y[row, n].tolist()))
+            schedule.now += 1
+    assert schedule.run() == want
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}x{c.depth}")
+def test_draining_takes_the_slots_that_words_leave(config):
+    """Earlier results are read while later ones are made."""
+    rng = np.random.default_rng(3)
+    x = random_activations(config, rng, 1)
+    first, second = (random_weights(config, rng, 1, 2, 8) for _ in range(2))
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(first, [1, 2], 8)
+    slots = schedule.gemm(second, [5, 6], 8, gaps=0.2)
+    want = []
+    y = (x @ first).reshape(config.rows, 2, config.cols)
+    for n in range(2 * config.rows):
+        row, tile = divmod(n, 2)
+        schedule.drain(slots[n], row, 1 + tile)
+        want.append((slots[n] + trip(config, row), y[row, tile].tolist()))
+    y = (x @ second).reshape(config.rows, 2, config.cols)
+    for n in range(2 * config.rows):
+        row, tile = divmod(n, 2)
+        schedule.drain(schedule.now, row, 5 + tile)
+        want.append((schedule.now + trip(config, row), y[row, tile].tolist()))
+        schedule.now += 1
+    assert schedule.run() == want
