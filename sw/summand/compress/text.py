@@ -1,4 +1,4 @@
-"""Text to calibrate on and text to evaluate on, which have no sentence in common.
+"""Text to calibrate on and text to evaluate on, which have no paragraph in common.
 
 Both come with Python. Evaluation reads every second topic of ``pydoc_data.topics``. Calibration
 reads the other topics, less every paragraph that evaluation has too (several topics repeat each
@@ -9,7 +9,7 @@ what is calibrated on one kind alone is worse on others.
 import ast
 import hashlib
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,17 @@ class Text:
         return hashlib.sha256(self.body.encode()).hexdigest()
 
 
-def _topics() -> tuple[list[str], list[str]]:
-    """Return the paragraphs for evaluation and those for calibration."""
+def _topics(first: int) -> Iterator[str]:
+    """Yield the paragraphs of every second topic, in alphabetical order."""
     from pydoc_data.topics import topics
 
-    names = sorted(topics)
-    evaluation = [p for name in names[::2] for p in _paragraphs(topics[name])]
-    taken = {" ".join(p.split()) for p in evaluation}
-    others = (p for name in names[1::2] for p in _paragraphs(topics[name]))
-    return evaluation, [p for p in others if " ".join(p.split()) not in taken]
+    for name in sorted(topics)[first::2]:
+        yield from _paragraphs(topics[name])
+
+
+def _plain(paragraph: str) -> str:
+    """Return a paragraph without its layout."""
+    return " ".join(paragraph.split())
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -59,7 +61,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _docstrings() -> Iterator[str]:
-    """Yield long docstrings of the standard library, read from its sources."""
+    """Yield the paragraphs of long docstrings of the standard library, read from its sources."""
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     for name in _DOCUMENTED:
         path = stdlib / f"{name}.py"
@@ -69,23 +71,27 @@ def _docstrings() -> Iterator[str]:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 doc = ast.get_docstring(node)
                 if doc and len(doc) > 200:
-                    yield doc
+                    yield from _paragraphs(doc)
 
 
 def evaluation_text() -> Text:
     """Return the default text for perplexity."""
-    return Text("every second topic of pydoc_data.topics", "\n\n".join(_topics()[0]))
+    return Text("every second topic of pydoc_data.topics", "\n\n".join(_topics(0)))
 
 
 def calibration_text() -> Text:
     """Return the default text for calibration: pieces of some 2,000 characters in turn."""
-    topics, docs = (_pieces(source) for source in (_topics()[1], _docstrings()))
-    mixed = [piece for pair in zip(topics, docs, strict=False) for piece in pair]
+    taken = {_plain(p) for p in _topics(0)}
+    kinds = (
+        _pieces(p for p in source if _plain(p) not in taken)
+        for source in (_topics(1), _docstrings())
+    )
+    mixed = [piece for pair in zip(*kinds, strict=False) for piece in pair]
     origin = "other topics of pydoc_data.topics and docstrings of the standard library, in turn"
     return Text(origin, "\n\n".join(mixed))
 
 
-def _pieces(paragraphs: Any, size: int = 2000) -> Iterator[str]:
+def _pieces(paragraphs: Iterable[str], size: int = 2000) -> Iterator[str]:
     """Join paragraphs to pieces of at least ``size`` characters."""
     piece: list[str] = []
     for p in paragraphs:
