@@ -1,4 +1,4 @@
-"""Where the cycles go."""
+"""Counters: where the cycles go, and how many beats are to come."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa.packets import Counters
 
-__all__ = ["Activity", "CountersLayout", "CycleCounters"]
+__all__ = ["Activity", "CountDown", "CountersLayout", "CycleCounters"]
 
 _NAMES = [f.name for f in dataclasses.fields(Counters)]
 
@@ -55,5 +55,45 @@ class CycleCounters(wiring.Component):
         m.d.sync += self.count.cycles.eq(self.count.cycles + started)
         for name in _NAMES[1:]:
             m.d.sync += self.count[name].eq(self.count[name] + seen[name])
+
+        return m
+
+
+class CountDown(wiring.Component):
+    """Count down to 0. Whether the count is 0 or 1 is known from a register.
+
+    Members
+    -------
+    start, value : ``In``
+        Begin at ``value``.
+    step : ``In(1)``
+        Count; not at 0.
+    none, one : ``Out(1)``
+        The count is 0, or 1.
+    """
+
+    start: Signal
+    value: Signal
+    step: Signal
+    none: Signal
+    one: Signal
+
+    def __init__(self, width: int):
+        super().__init__(
+            {"start": In(1), "value": In(width), "step": In(1), "none": Out(1), "one": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        count = Signal.like(self.value)
+        with m.If(self.start):
+            m.d.sync += [
+                count.eq(self.value),
+                self.none.eq(self.value == 0),
+                self.one.eq(self.value == 1),
+            ]
+        with m.Elif(self.step):
+            m.d.sync += [count.eq(count - 1), self.none.eq(self.one), self.one.eq(count == 2)]
 
         return m

@@ -9,55 +9,15 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import SEGMENT_BYTES, Op
 from summand.isa.packets import Kind, status_packet_bytes
-from summand.rtl.counters import Activity
+from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
 from summand.rtl.drain import DrainOrder
 from summand.rtl.packets import PacketOrder
-from summand.rtl.requantise import Parameter
+from summand.rtl.parameters import Parameter, ParameterReader
 from summand.rtl.segments import Descriptor
 from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["Front"]
-
-
-class _CountDown(wiring.Component):
-    """Count down to 0. Whether the count is 0 or 1 is known from a register.
-
-    Members
-    -------
-    start, value : ``In``
-        Begin at ``value``.
-    step : ``In(1)``
-        Count; not at 0.
-    none, one : ``Out(1)``
-        The count is 0, or 1.
-    """
-
-    start: Signal
-    value: Signal
-    step: Signal
-    none: Signal
-    one: Signal
-
-    def __init__(self, width: int):
-        super().__init__(
-            {"start": In(1), "value": In(width), "step": In(1), "none": Out(1), "one": Out(1)}
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-
-        count = Signal.like(self.value)
-        with m.If(self.start):
-            m.d.sync += [
-                count.eq(self.value),
-                self.none.eq(self.value == 0),
-                self.one.eq(self.value == 1),
-            ]
-        with m.Elif(self.step):
-            m.d.sync += [count.eq(count - 1), self.none.eq(self.one), self.one.eq(count == 2)]
-
-        return m
 
 
 class Front(wiring.Component):
@@ -202,7 +162,7 @@ class Front(wiring.Component):
         m.submodules.decoder = decoder = Decoder(cfg)
         header = Signal(HeaderLayout())
         m.d.comb += decoder.header.eq(header)
-        left = _CountDown(32)  # beats of payload to come
+        left = CountDown(32)  # beats of payload to come
         m.submodules.left = left
         code = Signal(8)  # why the engine will stop
 
@@ -433,48 +393,36 @@ class Front(wiring.Component):
 
     def _requantise(self, m, header, code, idle, t_low, t_high, wait) -> None:
         cfg = self.config
-        per_beat = cfg.stream_bits // 32
-        features = Signal(range(cfg.requant_depth + 1))  # to come
-        part = Signal(range(per_beat))
-        bad = Signal()
+        m.submodules.reader = reader = ParameterReader(cfg)
+        m.d.comb += [
+            reader.start.eq(self.requantise),
+            reader.features.eq(header.b * cfg.cols),
+            reader.i.payload.eq(self.i.payload),
+            reader.i.valid.eq(self.i.valid),
+            self.param.eq(reader.param),
+            self.param_valid.eq(reader.param_valid),
+        ]
         with m.State("REQUANTISE"):
             with m.If(idle):
                 slices = (header.b * cfg.cols + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
                 m.d.comb += [self.activity.header.eq(1), self.requantise.eq(1)]
-                m.d.sync += [
-                    features.eq(header.b * cfg.cols),
-                    bad.eq(0),
-                    t_low.eq(header.d),
-                    t_high.eq(header.d + slices),
-                ]
+                m.d.sync += [t_low.eq(header.d), t_high.eq(header.d + slices)]
                 m.next = "PARAMETERS"
             with m.Else():
                 wait()
         with m.State("PARAMETERS"):
-            final = features == 1
-            whole = final | (part == per_beat - 1)
-            m.d.comb += [
-                self.param.eq(self.i.payload.word_select(part, 32)),
-                self.param_valid.eq(self.i.valid),
-                self.i.ready.eq(whole),
-                self.activity.load.eq(self.i.valid),
-                self.activity.stream.eq(~self.i.valid),
-            ]
-            p = self.param
-            with m.If(self.i.valid):
-                m.d.sync += [
-                    part.eq(Mux(whole, 0, part + 1)),
-                    features.eq(features - 1),
-                    bad.eq(bad | (p.shift == 0) | (p.shift > 47) | (p.pad != 0)),
+            with m.If(reader.taking):
+                m.d.comb += [
+                    self.i.ready.eq(reader.i.ready),
+                    self.activity.load.eq(self.i.valid),
+                    self.activity.stream.eq(~self.i.valid),
                 ]
-                with m.If(final):
-                    m.next = "PARAMETERS_END"
-        with m.State("PARAMETERS_END"):
-            m.d.comb += self.activity.header.eq(1)
-            with m.If(bad):
-                m.d.sync += code.eq(ErrorCode.REQUANTISE)
-                m.next = "FAIL"
             with m.Else():
-                m.d.comb += self.drain.eq(1)
-                m.d.sync += self.to_acts.eq(1)
-                m.next = "HEADER"
+                m.d.comb += self.activity.header.eq(1)
+                with m.If(reader.checked & reader.bad):
+                    m.d.sync += code.eq(ErrorCode.REQUANTISE)
+                    m.next = "FAIL"
+                with m.Elif(reader.checked):
+                    m.d.comb += self.drain.eq(1)
+                    m.d.sync += self.to_acts.eq(1)
+                    m.next = "HEADER"

@@ -7,18 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
 from summand.rtl.stream import Beat
 from summand.rtl.token import act_addr_bits, row_bits
 
-__all__ = ["ActWrite", "Parameter", "Requantiser"]
-
-
-class Parameter(data.StructLayout):
-    """The four bytes of one output feature in a REQUANTISE payload."""
-
-    def __init__(self):
-        super().__init__({"mult": 16, "shift": 8, "pad": 8})
+__all__ = ["ActWrite", "Requantiser"]
 
 
 class ActWrite(data.StructLayout):
