@@ -77,3 +77,26 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         aliases = write_host(model, names, writer.folder)
         writer.finish(groups=groups, source={"kind": "test"}, options={}, aliases=aliases)
     return path
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder with a random Llama of one block and a tied head."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=256,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        initializer_range=0.2,
+    )
+    path = tmp_path_factory.mktemp("hf") / "llama"
+    LlamaForCausalLM(config).save_pretrained(path)
+    _tokenizer().save_pretrained(path)
+    return path
