@@ -1,0 +1,78 @@
+"""The requantiser's rounding and saturation, for every accumulator and every shift."""
+
+from amaranth import *
+from amaranth.asserts import AnyConst  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Assert, Assume
+
+from summand.isa import EngineConfig
+from summand.rtl.requantise import Requantiser
+
+#: The smallest there is: one tile is one word of four activations.
+CONFIG = EngineConfig(
+    cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16, act_depth=2,
+    requant_depth=16,
+)  # fmt: skip
+
+
+class Spec(Elaboratable):
+    """One command of one tile after reset; only the first accumulator and parameter matter."""
+
+    #: Multipliers up to this width: wider ones cost the solver minutes.
+    MULT_BITS = 3
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = CONFIG
+        m.submodules.dut = dut = Requantiser(cfg)
+
+        acc, mult, shift = Signal(signed(16)), Signal(self.MULT_BITS), Signal(6)
+        m.d.comb += [
+            acc.eq(AnyConst(16)),
+            mult.eq(AnyConst(self.MULT_BITS)),
+            shift.eq(AnyConst(6)),
+            Assume((shift >= 1) & (shift <= 47), "as the front checks"),
+            Assume(~ResetSignal(), "no reset"),
+        ]
+
+        cycle, sent = Signal(6), Signal()
+        m.d.sync += cycle.eq(cycle + 1)
+        m.d.comb += [
+            dut.start.eq(cycle == 0),
+            dut.param_valid.eq((cycle >= 1) & (cycle <= cfg.cols)),
+            dut.param.mult.eq(mult),
+            dut.param.shift.eq(shift),
+            dut.i.valid.eq((cycle > cfg.cols + 1) & ~sent),
+            dut.i.p.last.eq(1),
+            dut.final.eq(1),
+            dut.i.p.data[0].eq(acc),
+            dut.o.ready.eq(1),
+        ]
+        m.d.sync += sent.eq(sent | (dut.i.valid & dut.i.ready))
+
+        total = Signal(signed(64))
+        rounded = Signal(signed(64))
+        want = Signal(signed(cfg.act_bits))
+        m.d.comb += [
+            total.eq(acc * mult + (Const(1, 64) << (shift - 1)[:6])[:64].as_signed()),
+            rounded.eq(total >> shift),
+            want.eq(
+                Mux(
+                    rounded > cfg.act_max,
+                    cfg.act_max,
+                    Mux(rounded < cfg.act_min, cfg.act_min, rounded),
+                )
+            ),
+        ]
+        with m.If(dut.o.valid):
+            first = dut.o.p.word[: cfg.act_bits].as_signed()
+            m.d.comb += Assert(first == want, "rounds halves up, and saturates")
+        end = cfg.cols + 2 + cfg.beat_elems + Requantiser.STAGES
+        seen = Signal()
+        m.d.sync += seen.eq(seen | dut.o.valid)
+        m.d.comb += Assert((cycle <= end) | seen, "the word comes")
+        return m
+
+
+def test_every_accumulator_and_shift(prove):
+    cycles = CONFIG.cols + 2 + CONFIG.beat_elems + Requantiser.STAGES + 2
+    prove(Spec(), cycles, bounded=True)
