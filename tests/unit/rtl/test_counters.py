@@ -1,9 +1,9 @@
 import dataclasses
 import random
 
-from summand.cosim.streams import trace
+from summand.cosim.streams import simulate, trace
 from summand.isa.packets import Counters
-from summand.rtl.counters import CountersLayout, CycleCounters
+from summand.rtl.counters import CountDown, CountersLayout, CycleCounters
 
 NAMES = [f.name for f in dataclasses.fields(Counters)]
 
@@ -24,3 +24,27 @@ def test_every_cycle_is_counted_once_under_its_name():
 def test_the_layout_is_the_order_of_the_packet():
     names = [name for name, _ in CountersLayout()]
     assert names == NAMES
+
+
+def test_count_down_knows_none_and_one():
+    """Counts of all sizes, begun anew before and after their end."""
+    rng = random.Random(2)
+    dut = CountDown(8)
+
+    async def bench(ctx):
+        count, started = 0, False
+        for _ in range(1500):
+            start = not started or rng.random() < (0.3 if count == 0 else 0.02)
+            value = rng.choice([0, 1, 2, 3, 4, 17, 255])
+            step = count > 0 and rng.random() < 0.8
+            ctx.set(dut.start, start)
+            ctx.set(dut.value, value)
+            ctx.set(dut.step, step)
+            await ctx.tick()
+            if start:
+                count, started = value, True
+            elif step:
+                count -= 1
+            assert (ctx.get(dut.none), ctx.get(dut.one)) == (count == 0, count == 1)
+
+    simulate(dut, bench)
