@@ -4,12 +4,12 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.rtl.column import Column
+from summand.rtl.fifo import CountedFifo
 from summand.rtl.token import Result, row_bits, tile_bits
 
 __all__ = ["Drain", "DrainOrder", "DrainedTile"]
@@ -144,7 +144,7 @@ class Drain(wiring.Component):
     @staticmethod
     def room(config: EngineConfig) -> int:
         """Tiles that may be on their way: what the longest way and back takes, or more."""
-        trip = 8 + Column.latency(config) + 2 * config.rows
+        trip = 10 + Column.latency(config) + 2 * config.rows
         return 1 << ceil_log2(trip)
 
     def __init__(self, config: EngineConfig):
@@ -171,7 +171,8 @@ class Drain(wiring.Component):
         free = Signal(range(room + 1), init=room)
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
-        m.d.sync += free.eq(free - self.grant + taken)
+        freed = Signal()
+        m.d.sync += [freed.eq(taken), free.eq(free - self.grant + freed)]
 
         m.submodules.asked = asked = _Place(cfg)
         m.d.comb += [
@@ -187,19 +188,17 @@ class Drain(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.reading.eq(1)
 
-        m.submodules.fifo = fifo = SyncFIFOBuffered(
-            width=len(self.result.acc.as_value()), depth=room
-        )
+        m.submodules.fifo = fifo = CountedFifo(width=len(self.result.acc.as_value()), depth=room)
         m.submodules.answered = answered = _Place(cfg)
         m.d.comb += [
-            fifo.w_en.eq(self.result.valid),
-            fifo.w_data.eq(self.result.acc),
-            fifo.r_en.eq(taken),
+            fifo.write.eq(self.result.valid),
+            fifo.data.eq(self.result.acc),
+            fifo.o.ready.eq(self.o.ready),
             answered.start.eq(self.start),
             answered.order.eq(self.order),
             answered.step.eq(taken),
-            self.o.valid.eq(fifo.r_rdy),
-            self.o.p.acc.eq(fifo.r_data),
+            self.o.valid.eq(fifo.o.valid),
+            self.o.p.acc.eq(fifo.o.payload),
             self.o.p.row_ends.eq(answered.row_ends),
             self.o.p.final.eq(answered.final),
         ]

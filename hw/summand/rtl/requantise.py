@@ -42,7 +42,7 @@ class ActWrite(data.StructLayout):
 
 
 class Requantiser(wiring.Component):
-    """``t = sat((acc * mult[n] + 2**(shift[n] - 1)) >> shift[n])``, one accumulator a cycle.
+    """``t = sat((acc * mult[n] + 2**(shift[n] - 1)) >> shift[n])``, a tile in ``cols + 1`` cycles.
 
     Bit-exact with :func:`summand.golden.requantise`. The rounding uses that
     ``(v + 2**(s-1)) >> s`` equals ``((v >> (s-1)) + 1) >> 1``.
@@ -119,12 +119,27 @@ class Requantiser(wiring.Component):
         with m.Elif(self.param_valid):
             m.d.sync += memory.write_addr.eq(memory.write_addr + 1)
 
+        # A tile is held while its accumulators leave one by one; the next is taken after that, so
+        # that `i.ready` is a register.
+        held = Signal.like(self.i.payload)
+        held_valid = Signal()
+        held_final = Signal()
+        m.d.comb += self.i.ready.eq(~held_valid)
+        with m.If(self.i.ready):
+            m.d.sync += [
+                held.eq(self.i.payload),
+                held_valid.eq(self.i.valid),
+                held_final.eq(self.final),
+            ]
+
         # Stage 0: one accumulator of the tile, and its parameter's place.
         col = Signal(range(cfg.cols))
         last_col = col == cfg.cols - 1
-        row_ends = self.i.payload.last & last_col
-        m.d.comb += [self.i.ready.eq(advance & last_col), memory.read_en.eq(advance)]
-        with m.If(advance & self.i.valid):
+        row_ends = held.last & last_col
+        m.d.comb += memory.read_en.eq(advance)
+        with m.If(advance & held_valid):
+            with m.If(last_col):
+                m.d.sync += held_valid.eq(0)
             m.d.sync += [
                 col.eq(Mux(last_col, 0, col + 1)),
                 memory.read_addr.eq(Mux(row_ends, 0, memory.read_addr + 1)),
@@ -136,9 +151,9 @@ class Requantiser(wiring.Component):
         final = Signal(self.STAGES)
         with m.If(advance):
             m.d.sync += [
-                valid.eq(Cat(self.i.valid, valid)),
+                valid.eq(Cat(held_valid, valid)),
                 ends.eq(Cat(row_ends, ends)),
-                final.eq(Cat(self.final, final)),
+                final.eq(Cat(held_final, final)),
             ]
 
         def stage(name, value):
@@ -149,7 +164,7 @@ class Requantiser(wiring.Component):
 
         # 1: accumulator chosen, parameter read. 2: registered. 3: two half products, each one DSP
         # block wide. 4: their sum. 5, 6: shifted in two steps. 7: rounded. 8, 9: saturated.
-        acc = stage("acc1", self.i.payload.data.as_value().word_select(col, cfg.acc_bits))
+        acc = stage("acc1", held.data.as_value().word_select(col, cfg.acc_bits))
         acc = stage("acc2", acc)
         param = kept(stage("param2", memory.read_data))
         half = cfg.acc_bits // 2
