@@ -128,6 +128,15 @@ class Bench:
         """Put bytes on the line to the board."""
         self._line.extend(data)
 
+    async def exchange(self, line, *, cycles=120):
+        """Put bytes on the line to the board, without the host; return the frames that answer."""
+        self.inject(line)
+        end = self.cycle + cycles + self.pace * len(line)
+        await self.until(lambda: self.cycle >= end, pump=False)
+        answers = Deframer().feed(bytes(self._heard))
+        self._heard.clear()
+        return answers
+
     def set(self, signal, value):
         self._ctx.set(signal, value)
 

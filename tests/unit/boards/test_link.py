@@ -6,7 +6,7 @@ import pytest
 
 from summand.boards.link.host import HostLink
 from summand.boards.link.link import LinkConfig
-from summand.boards.link.protocol import LinkError
+from summand.boards.link.protocol import Frame, FrameKind, LinkError
 from summand.isa import ConfigError
 
 SMALL = LinkConfig(receive_bytes=512, transmit_bytes=256, frame_bytes=64)
@@ -82,6 +82,60 @@ def test_one_loss_is_repeated_once(bench, after):
     b = bench(SMALL, to_host=_OneLoss(after))
     _transfer(b, data)
     assert (b.host.statistics.repeats_sent, b.host.statistics.repeats_asked) == (0, 1)
+    # No more than was ahead when it was asked for.
+    assert b.host.statistics.doubled_bytes <= SMALL.transmit_bytes
+
+
+def _frame(position, payload=b"", **fields):
+    common = {"kind": FrameKind.DATA, "session": 5, "position": position, "payload": payload}
+    return Frame(**{**common, **fields}).encode()
+
+
+def test_each_frame_has_its_answer(bench):
+    """What the specification says of sessions, gaps and answers, frame by frame."""
+    damaged = _frame(10, bytes(10))[:-5] + b"\x7e"
+    steps = [
+        # what is sent, then session, gap, accepted of the answer
+        (_frame(0, bytes(10)), (0, 0, 0)),  # none is open
+        (_frame(0)[:-3] + b"\x7e", None),
+        (Frame(kind=FrameKind.OPEN, session=5).encode(), None),
+        (_frame(0, bytes(10)), (5, 0, 10)),
+        (_frame(0, bytes(10)), (5, 0, 10)),  # a repetition
+        (_frame(0, bytes(10), down_round=1), (5, 0, 10)),
+        (_frame(20, bytes(10), down_round=1), (5, 1, 10)),  # ahead
+        (_frame(0, bytes(10), down_round=1), (5, 1, 10)),
+        (_frame(0, bytes(10), down_round=2), (5, 0, 10)),
+        (_frame(11, down_round=2), (5, 1, 10)),  # ahead and empty
+        (_frame(10, down_round=2), (5, 0, 10)),
+        (damaged, (5, 1, 10)),
+        (_frame(10, bytes(10), session=6), (5, 1, 10)),
+        (_frame(10, bytes(10), kind=FrameKind.HELLO), None),
+        (_frame(10, bytes(10)), (5, 0, 20)),
+        (_frame(20, bytes(600)), (5, 1, 20)),  # more than there is room for
+        (_frame(20, bytes(400)), (5, 0, 420)),
+    ]
+
+    async def scenario(b):
+        b.set(b.top.pause, 1)
+        for line, want in steps:
+            got = [f for f in await b.exchange(line) if f and f.kind is FrameKind.DATA]
+            seen = [(f.session, f.tag, f.accepted) for f in got]
+            assert seen[-1:] == ([] if want is None else [want]), line
+
+    bench(SMALL).run(scenario)
+
+
+def test_room_is_told_unasked(bench):
+    async def scenario(b):
+        await b.exchange(Frame(kind=FrameKind.OPEN, session=5).encode())
+        b.set(b.top.pause, 1)
+        (full,) = await b.exchange(_frame(0, bytes(508)))
+        assert (full.accepted, full.limit) == (508, 509)  # one has gone to the output register
+        b.set(b.top.pause, 0)
+        answers = await b.exchange(b"", cycles=1500)
+        assert answers[-1].limit >= 509 + SMALL.receive_bytes // 4
+
+    bench(SMALL).run(scenario)
 
 
 def test_bytes_that_need_escapes(bench):

@@ -154,3 +154,33 @@ def test_an_impossible_acknowledgement_is_ignored():
         assert ctx.get(dut.available) == 10
 
     _run(dut, testbench)
+
+
+def test_what_was_accepted_after_all_is_not_repeated():
+    """An acknowledgement that comes after the demand to go back before it."""
+    dut = ReplayQueue(64)
+
+    async def settle(ctx, heard, rewind):
+        ctx.set(dut.heard, heard)
+        ctx.set(dut.rewind, rewind)
+        ctx.set(dut.settle, 1)
+        await ctx.tick()
+        ctx.set(dut.settle, 0)
+
+    async def testbench(ctx):
+        for byte in range(10):
+            await _put(ctx, dut.i, byte)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(25):
+            await ctx.tick()
+        ctx.set(dut.o.ready, 0)
+        assert ctx.get(dut.position) == 10
+        await settle(ctx, 2, 1)
+        assert ctx.get(dut.position) == 2
+        await settle(ctx, 7, 0)
+        assert ctx.get(dut.position) == 7
+        for _ in range(2):
+            await ctx.tick()
+        assert ctx.get(dut.o.payload) == 7
+
+    _run(dut, testbench)

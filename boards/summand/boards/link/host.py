@@ -35,6 +35,8 @@ class LinkStatistics:
     frames_received: int = 0
     #: Frames from the gateware with a wrong checksum.
     damaged: int = 0
+    #: Bytes from the gateware that were here already.
+    doubled_bytes: int = 0
     #: Times that bytes were sent again, and asked for again.
     repeats_sent: int = 0
     repeats_asked: int = 0
@@ -203,6 +205,8 @@ class HostLink:
             self._expected += len(frame.payload)
         elif 0 < ahead <= MASK // 2:
             self._ask_again()
+        else:
+            self.statistics.doubled_bytes += len(frame.payload)
 
     def _repeat(self) -> None:
         """Send all again that is not acknowledged."""
