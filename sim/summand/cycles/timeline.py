@@ -1,0 +1,190 @@
+"""The engine's front, command by command: the sum of all terms of the cost law."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from summand.cycles.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.cycles.drain import NEVER, Background, RequantiseJob, StoreJob
+from summand.cycles.inlet import Inlet
+from summand.cycles.outlet import Outlet
+from summand.cycles.stalls import NextTrue, Stalls
+from summand.cycles.timing import Timing
+from summand.cycles.walk import walk
+from summand.isa import EngineConfig
+from summand.isa.ops import SEGMENT_BYTES
+from summand.isa.packets import Counters, status_packet_bytes
+
+__all__ = ["Timeline", "count"]
+
+
+class Timeline:
+    """Executes commands in no time, and knows what each took. Cycle 0 is the first after reset.
+
+    Every command must be one that the engine accepts.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine.
+    stalls : Stalls, optional
+        When the source offers and the sink takes. Where None, they always do, and time goes
+        slice by slice instead of beat by beat.
+    timing : Timing, optional
+        The engine's pipelines, by default those of ``config``'s gateware.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        stalls: Stalls | None = None,
+        timing: Timing | None = None,
+    ):
+        self._config = config
+        self._timing = timing or Timing.of(config)
+        self._inlet = Inlet(NextTrue(stalls.offered) if stalls else None)
+        self._outlet = Outlet(NextTrue(stalls.ready) if stalls else None)
+        self._job: Background | None = None
+        self._status_sent = 0  # first cycle in which no STATUS packet is being written
+        self._spent = dict.fromkeys((f.name for f in fields(Counters)), 0)
+
+    @property
+    def cycle(self) -> int:
+        """The cycle from which on the front waits for the next command."""
+        return self._spent["cycles"]
+
+    @property
+    def spent(self) -> Counters:
+        """What the cycles before :attr:`cycle` went to."""
+        return Counters(**self._spent)
+
+    def run(self, command: Command) -> Counters | None:
+        """Execute a command; returns what a FENCE reports, and None for the others."""
+        self._take_header()
+        match command:
+            case Load():
+                self._load(command)
+            case Gemm():
+                self._gemm(command)
+            case Requantise():
+                self._requantise(command)
+            case Store():
+                start = self._begin_in_background()
+                self._job = StoreJob(start, command, self._config, self._timing, self._outlet)
+            case Fence():
+                return self._fence()
+        return None
+
+    def finish(self) -> int:
+        """Return the first cycle in which everything is done, if no command follows."""
+        return max(self.cycle, self._idle_at())
+
+    def _spend(self, counter: str, cycles: int) -> None:
+        self._spent[counter] += cycles
+        self._spent["cycles"] += cycles
+
+    def _wait(self, until: int) -> None:
+        """Wait for results to leave, to the cycle before ``until``."""
+        start = self.cycle
+        if until > start:
+            blocked = self._outlet.blocked(start, until)
+            self._spend("output", blocked)
+            self._spend("drain", until - start - blocked)
+
+    def _take_beat(self, counter: str, cycles: int = 1) -> None:
+        """Wait for a beat, look at it for some cycles, and take it in the last of them."""
+        self._spend("stream", max(0, self._inlet.valid - self.cycle))
+        self._spend(counter, cycles)
+        self._inlet.take(self.cycle - 1)
+
+    def _take_beats(self, counter: str, items: int, per_beat: int) -> None:
+        """Take ``items`` cycle by cycle, ``per_beat`` from each beat."""
+        if self._inlet.steady:
+            self._spend(counter, items)
+            self._inlet.take(self.cycle - 1)
+            return
+        for done in range(0, items, per_beat):
+            self._take_beat(counter, min(per_beat, items - done))
+
+    def _take_header(self) -> None:
+        for _ in range(self._config.header_beats):
+            self._take_beat("header")
+        self._spend("header", self._timing.decode)
+
+    def _job_done_at(self) -> int:
+        """The first cycle in which the job behind is done, no words coming till then."""
+        if self._job is None:
+            return 0
+        self._job.advance(NEVER)
+        return self._job.done_at
+
+    def _idle_at(self) -> int:
+        """The first cycle in which all results have left, no words coming till then."""
+        return max(self._status_sent, self._job_done_at())
+
+    def _begin_in_background(self) -> int:
+        """Wait until all is idle, then set the rest to work; returns the cycle of that."""
+        self._wait(self._idle_at())
+        self._spend("header", 1)
+        return self.cycle - 1
+
+    def _load(self, command: Load) -> None:
+        if isinstance(self._job, RequantiseJob):
+            self._wait(self._job_done_at())
+        self._take_beats("load", command.rows * command.slices * self._config.slice_words, 1)
+
+    def _gemm(self, command: Gemm) -> None:
+        config, timing, job = self._config, self._timing, self._job
+        if isinstance(job, RequantiseJob) and (
+            command.from_slice < job.acts_high
+            and command.from_slice + command.slices > job.acts_low
+        ):
+            self._wait(self._job_done_at() + timing.conflict)
+        self._spend("header", 1)
+        begin = self.cycle - 1
+        segments = len(command.segments)
+        if per_beat := config.beat_bytes // SEGMENT_BYTES:
+            self._take_beats("header", segments, per_beat)
+        else:
+            self._take_beats("header", segments * (SEGMENT_BYTES // config.beat_bytes), 1)
+        self._spend("header", timing.settle - 1)
+        if job:
+            job.advance(self.cycle)
+            if command.touches(job.low, job.high):
+                self._wait(job.read_all())
+            if job.settled:
+                job = None
+        self._spend("header", 1)
+        walked = walk(command, begin, self.cycle - 1, self._inlet, job, config, timing)
+        self._spend("work", walked.work)
+        self._spend("table", walked.table)
+        self._spend("stream", walked.stream)
+
+    def _requantise(self, command: Requantise) -> None:
+        self._begin_in_background()
+        per_beat = self._config.stream_bits // 32
+        self._take_beats("load", command.tiles * self._config.cols, per_beat)
+        self._spend("header", self._timing.checked)
+        self._job = RequantiseJob(self.cycle - 1, command, self._config, self._timing)
+
+    def _fence(self) -> Counters:
+        before = self.spent
+        self._wait(self._idle_at())
+        # The counters run a cycle behind what the front does.
+        late = "header"
+        if self.cycle > before.cycles:
+            late = "output" if self._outlet.blocked(self.cycle - 1, self.cycle) else "drain"
+        counters = self.spent.since(Counters(**{"cycles": 1, late: 1}))
+        start = self.cycle
+        self._spend("header", 1)
+        for _ in range(status_packet_bytes(self._config) // self._config.beat_bytes):
+            self._status_sent = self._outlet.push(start + 1) + 1
+        return counters
+
+
+def count(
+    commands: Iterable[Command], config: EngineConfig, *, stalls: Stalls | None = None
+) -> tuple[Counters, ...]:
+    """Return the counters that each FENCE among ``commands`` reports, from reset on."""
+    timeline = Timeline(config, stalls=stalls)
+    return tuple(c for command in commands if (c := timeline.run(command)))

@@ -1,0 +1,108 @@
+"""Every constant of the engine's pipelines that the cost law rests on."""
+
+from dataclasses import dataclass
+
+from summand.isa import EngineConfig
+
+__all__ = ["Timing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Cycles between cause and effect in one engine. Nothing else of the gateware is assumed.
+
+    Parameters
+    ----------
+    decode : int
+        From a header's last beat to its command's own state, the last of these starting the
+        payload's count.
+    settle : int
+        From a segment table's last segment to its verdict.
+    prime : int
+        From the verdict to the first word that may enter: one, and the ring's two steps.
+    checked : int
+        From a REQUANTISE's last parameter to the order to drain.
+    fill : int
+        From an order to read one word of activations to the writers' first step over it.
+    steps : int
+        Writer steps that fill a table.
+    read_ahead : int
+        From a pass's first step to the order to read for the next pass.
+    word : int
+        From a word's entry to the cycle whose slot and bus it takes.
+    bus : int
+        From a slot to row 0's registers.
+    order : int
+        From row 0's registers to the accumulators' order.
+    result : int
+        From the accumulators' order to the row's result register.
+    fifo : int
+        From a result at the front to its tile at the drain's output.
+    room : int
+        Tiles that may be between grant and output.
+    credit : int
+        From a tile's being taken to a grant in its room.
+    beat_hold : int
+        From a gathered beat's leaving to the next tile that may be taken.
+    hold : int
+        From a tile's being taken to its first accumulator in the requantiser's pipeline.
+    requantise : int
+        Stages of that pipeline.
+    word_hold : int
+        From a gathered word's leaving to the pipeline's next step.
+    landing : int
+        From a REQUANTISE's last word on the bus to the front's knowing.
+    conflict : int
+        By how much later a GEMM that reads that word's memory knows.
+    """
+
+    decode: int
+    settle: int = 2
+    prime: int = 3
+    checked: int = 2
+    fill: int = 3
+    steps: int = 15
+    read_ahead: int = 12
+    word: int
+    bus: int
+    order: int
+    result: int
+    fifo: int = 2
+    room: int
+    credit: int
+    beat_hold: int
+    hold: int = 1
+    requantise: int
+    word_hold: int
+    landing: int = 3
+    conflict: int = 1
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> "Timing":
+        """Return the timing of the engine that ``summand.rtl`` builds for ``config``."""
+        column = 2 + (config.tables - 1).bit_length()
+        trip = 10 + column + 2 * config.rows
+        return cls(
+            decode=4,
+            word=1,
+            bus=2,
+            order=column - 2,
+            result=3,
+            room=1 << (trip - 1).bit_length(),
+            credit=2,
+            beat_hold=1,
+            requantise=9,
+            word_hold=1,
+        )
+
+    def answer(self, row: int) -> int:
+        """Return the cycles from a drain's grant to the tile of ``row`` at its output."""
+        return self.bus + self.order + self.result + 2 * row + self.fifo
+
+    def filled(self, words: int) -> int:
+        """Return the cycles from an order to read ``words`` words to the first step over them."""
+        return self.fill + words - 1
+
+    def ahead(self, words: int) -> int:
+        """Return the cycles from a pass's first step to the earliest first step of the next."""
+        return max(self.steps, self.read_ahead + self.filled(words))

@@ -1,0 +1,129 @@
+"""A GEMM's walk: when tables are ready, and when each plane word enters the array."""
+
+from dataclasses import dataclass
+
+from summand.cycles.commands import Gemm
+from summand.cycles.drain import Background
+from summand.cycles.inlet import Inlet
+from summand.cycles.timing import Timing
+from summand.isa import EngineConfig
+
+__all__ = ["Tables", "Walked", "walk"]
+
+
+class Tables:
+    """When the look-up tables hold each slice of a walk.
+
+    A slice takes ``table_share`` passes of the writers, which begin when its activations have
+    been read and the slice before has been walked.
+
+    Parameters
+    ----------
+    begin : int
+        Cycle of the order to begin.
+    """
+
+    def __init__(self, begin: int, config: EngineConfig, timing: Timing):
+        words = config.slice_words // config.table_share
+        self._steps = timing.steps
+        self._ahead = timing.ahead(words)
+        self._passes = (config.table_share - 1) * self._ahead  # all but the last
+        self._read = begin + timing.filled(words)  # when the next slice's first pass can begin
+
+    def ready(self, released: int) -> int:
+        """Return the first cycle in which the next slice's words may enter.
+
+        ``released`` is the cycle of the last word of the slice before.
+        """
+        last_pass = max(self._read, released + 1) + self._passes
+        self._read = last_pass + self._ahead
+        return last_pass + self._steps
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Cycles of a walk: of plane beats, waiting for tables and for the source; and its last."""
+
+    work: int
+    table: int
+    stream: int
+    end: int
+
+
+def walk(
+    gemm: Gemm,
+    begin: int,
+    verdict: int,
+    inlet: Inlet,
+    job: Background | None,
+    config: EngineConfig,
+    timing: Timing,
+) -> Walked:
+    """Walk a GEMM's slices.
+
+    Beats are taken from the cycle after the verdict on, one a cycle; a word's last beat waits for
+    the tables.
+
+    Parameters
+    ----------
+    begin, verdict : int
+        Cycles in which the tables were ordered, and in which the segments were found free.
+    job : Background, optional
+        What goes on behind: it is told of the words until they no longer matter to it.
+    """
+    beats, words = config.plane_beats, gemm.words
+    tables = Tables(begin, config, timing)
+    released = verdict
+    table = stream = 0
+    for n in range(gemm.slices):
+        ready = tables.ready(released if n else begin)
+        if not n:
+            ready = max(ready, verdict + timing.prime)
+        if inlet.steady:
+            there = released + beats  # the first word's last beat
+            first = max(there, ready)
+            table += first - there
+            released = first + (words - 1) * beats
+            if job:
+                _mark(job, gemm, first, beats)
+        else:
+            stalled = _stalled_slice(gemm, released + 1, ready, inlet, job, beats)
+            table += stalled.table
+            stream += stalled.stream
+            released = stalled.end
+        if job:
+            job.advance(released + 1)
+            if job.settled:
+                job = None
+    if inlet.steady:
+        inlet.take(released)
+    return Walked(gemm.slices * words * beats, table, stream, released)
+
+
+def _mark(job: Background, gemm: Gemm, first: int, beats: int) -> None:
+    """Tell of one slice's words, the first in cycle ``first``, the others without a wait."""
+    job.words(first, beats, gemm.words)
+    for s in gemm.segments:
+        job.ends(first + (s.planes - 1) * beats, s.planes * beats, s.tiles)
+        first += s.words * beats
+
+
+def _stalled_slice(
+    gemm: Gemm, now: int, ready: int, inlet: Inlet, job: Background | None, beats: int
+) -> Walked:
+    """Walk one slice beat by beat, as the source offers them from cycle ``now`` on."""
+    table = stream = 0
+    for s in gemm.segments:
+        for word in range(s.words):
+            for beat in range(beats):
+                there = max(now, inlet.valid)
+                stream += there - now
+                taken = max(there, ready) if beat == beats - 1 else there
+                table += taken - there
+                inlet.take(taken)
+                now = taken + 1
+            if job:
+                job.words(now - 1, 1, 1)
+                if word % s.planes == s.planes - 1:
+                    job.ends(now - 1, 1, 1)
+    return Walked(gemm.words * beats, table, stream, now - 1)

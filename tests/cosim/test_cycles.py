@@ -1,0 +1,105 @@
+"""The cost law equals the counters of the generated Verilog, not nearly."""
+
+import numpy as np
+import pytest
+
+from summand.cycles import Stalls, count, read_commands
+from summand.golden.programs import random_program
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.packets import Counters, Kind, PacketHeader
+from summand.verilated import SimDevice
+
+pytestmark = pytest.mark.sim
+
+#: Cycles for which the harness holds the engine in reset before anything else.
+RESET_CYCLES = 4
+
+# Between them: 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
+# shared writers, two words of activations a pass and more, activations of two bytes.
+CONFIGS = {
+    "narrow": EngineConfig(
+        rows=2,
+        cols=2,
+        depth=16,
+        stream_bits=32,
+        acc_depth=16,
+        act_depth=4,
+        requant_depth=16,
+        shift=4,
+    ),
+    "shared": EngineConfig(
+        rows=4,
+        cols=4,
+        depth=32,
+        stream_bits=64,
+        acc_depth=64,
+        act_depth=8,
+        requant_depth=32,
+        table_share=2,
+    ),
+    "slow": EngineConfig(
+        rows=1,
+        cols=8,
+        depth=32,
+        stream_bits=64,
+        acc_depth=32,
+        act_depth=4,
+        requant_depth=64,
+        act_bits=10,
+        shift=2,
+    ),
+    "rows": EngineConfig(
+        rows=3, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8, requant_depth=32
+    ),
+    "wide": EngineConfig(
+        rows=1, cols=4, depth=64, stream_bits=256, acc_depth=64, act_depth=4, requant_depth=32
+    ),
+}
+
+
+def reported(output: bytes, config: EngineConfig) -> list[Counters]:
+    """Return the counters of an output stream's STATUS packets."""
+    found, place = [], 0
+    while place < len(output):
+        header = PacketHeader.decode(output[place:])
+        place += config.header_beats * config.beat_bytes
+        if header.kind is Kind.STATUS:
+            assert header.status is ErrorCode.OK
+            found.append(Counters.decode(output[place:]))
+        place += header.length * config.beat_bytes
+    return found
+
+
+def check(chunks, config: EngineConfig, size: int, *, stall: float = 0.0, seed: int = 0) -> None:
+    """Run a stream on the Verilog and compare what each FENCE reports."""
+    device = SimDevice(config, stall=stall, seed=seed, record=True)
+    device.write(chunks)
+    measured = reported(device.read(size, 60), config)
+    stalls = Stalls.of_trace(device.trace, RESET_CYCLES) if stall else None
+    device.close()
+    law = count(read_commands(chunks, config), config, stalls=stalls)
+    assert len(measured) > 0
+    assert measured == list(law)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    ("programs", "commands", "max_words"),
+    [(120, 24, 64), (60, 40, 8), (30, 24, 400)],
+    ids=["mixed", "tiny", "long"],
+)
+def test_random_programs(name, programs, commands, max_words):
+    config = CONFIGS[name]
+    for seed in range(programs):
+        rng = np.random.default_rng([seed, max_words])
+        program = random_program(rng, config, commands=commands, max_words=max_words)
+        check(program.chunks, config, len(program.output))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("stall", [0.05, 0.3, 0.8])
+def test_random_programs_with_stalls(name, stall):
+    config = CONFIGS[name]
+    for seed in range(40):
+        program = random_program(np.random.default_rng(seed), config)
+        check(program.chunks, config, len(program.output), stall=stall, seed=seed)

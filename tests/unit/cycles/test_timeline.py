@@ -1,0 +1,138 @@
+"""The law against itself; against the gateware it is tested in ``tests/cosim``."""
+
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.cycles import (
+    Fence,
+    Gemm,
+    Load,
+    Requantise,
+    Stalls,
+    Store,
+    Timeline,
+    Timing,
+    count,
+    read_commands,
+)
+from summand.golden.programs import random_program
+from summand.isa import EngineConfig
+from summand.isa.ops import Segment
+
+CONFIGS = [
+    EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, shift=4),
+    EngineConfig(rows=3, cols=8, depth=32, stream_bits=64, acc_depth=32, act_depth=4),
+    EngineConfig(rows=1, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8),
+]
+
+
+def programs():
+    def commands(seed: int, config: EngineConfig):
+        program = random_program(np.random.default_rng(seed), config, commands=12)
+        return list(read_commands(program.chunks, config)), config
+
+    return st.builds(commands, st.integers(0, 2**32), st.sampled_from(CONFIGS))
+
+
+def all_true(cycles: int) -> np.ndarray:
+    return np.ones(cycles, bool)
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs())
+def test_beat_by_beat_equals_slice_by_slice(made):
+    commands, config = made
+    stalls = Stalls(offered=all_true(0), ready=all_true(0))
+    assert count(commands, config, stalls=stalls) == count(commands, config)
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs(), st.integers(0, 2**32), st.sampled_from([0.1, 0.5, 0.9]))
+def test_parts_add_up_and_stalls_cost(made, seed, p):
+    commands, config = made
+    free = count(commands, config)
+    rng = np.random.default_rng(seed)
+    stalls = Stalls(offered=rng.random(8000) > p, ready=rng.random(8000) > p)
+    stalled = count(commands, config, stalls=stalls)
+    for a, b in zip(free, stalled, strict=True):
+        for counters in (a, b):
+            cycles, *parts = astuple(counters)
+            assert sum(parts) == cycles
+        assert (a.work, a.load) == (b.work, b.load)
+        assert b.cycles >= a.cycles
+
+
+@settings(max_examples=30, deadline=None)
+@given(programs())
+def test_a_faster_engine_is_never_slower(made):
+    commands, config = made
+    timing = Timing.of(config)
+    faster = Timeline(config, timing=replace(timing, beat_hold=0, word_hold=0, requantise=4))
+    slower = Timeline(config, timing=timing)
+    for command in commands:
+        faster.run(command)
+        slower.run(command)
+        assert faster.finish() <= slower.finish()
+
+
+def test_worked_example():
+    """The one in docs/cycles.md."""
+    config = EngineConfig()
+    segments = (Segment(tile=0, tiles=144, planes=4, clear=True),)
+    commands = [Load(9, 1), Gemm(0, 9, segments), Store(0, 144, 1), Fence()]
+    (counters,) = count(commands, config)
+    assert counters.work == 9 * 144 * 4
+    assert counters.load == 9 * 2
+    assert counters.table == 9 * 15
+    assert counters.stream == 1
+    assert counters.cycles == counters.work + counters.load + counters.table + counters.stream + (
+        counters.header + counters.drain
+    )
+
+
+def test_slices_cost_alike():
+    config = EngineConfig()
+    spent = []
+    for slices in (1, 2, 3, 64):
+        timeline = Timeline(config)
+        timeline.run(Gemm(0, slices, (Segment(tile=0, tiles=10, planes=3),)))
+        spent.append(timeline.cycle)
+    assert spent[1] - spent[0] == spent[2] - spent[1] == 30 + 15
+    assert spent[3] - spent[0] == 63 * 45
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_a_walk_over_intermediates_waits_for_them(overlap):
+    config = EngineConfig()
+    timeline = Timeline(config)
+    timeline.run(Requantise(0, 16, 1, to_slice=4))
+    before = timeline.spent
+    timeline.run(Gemm(4 if overlap else 5, 1, (Segment(tile=20, tiles=10, planes=3),)))
+    assert (timeline.spent.since(before).drain > 60) == overlap
+
+
+def test_draining_hides_behind_a_walk_over_other_tiles():
+    config = EngineConfig()
+    gemm = Gemm(0, 4, (Segment(tile=0, tiles=100, planes=4),))
+    spent = {}
+    for tile in (0, 200):
+        timeline = Timeline(config)
+        timeline.run(Store(tile, 100, 1))
+        timeline.run(gemm)
+        spent[tile] = timeline.spent
+    assert spent[0].drain > 90
+    assert spent[200].drain == 0
+    assert spent[0].work == spent[200].work
+
+
+def test_starving_drain_ends_with_the_walk():
+    """Words of one plane leave no slot; the tiles go in the gaps between slices."""
+    config = EngineConfig()
+    timeline = Timeline(config)
+    timeline.run(Store(0, 200, 1))
+    timeline.run(Gemm(0, 2, (Segment(tile=200, tiles=800, planes=1),)))
+    assert timeline.finish() > timeline.cycle + 40
