@@ -1,0 +1,87 @@
+"""Build a component's Verilog for cocotb."""
+
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.lib import wiring
+
+from summand.isa import EngineConfig
+from summand.rtl.emit import emit_verilog
+from summand.verilated.build import control_file
+from summand.verilated.cache import cached, default_cache
+from summand.verilated.tools import content_key, find_verilator
+
+__all__ = ["Bench", "build_bench"]
+
+_MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A simulator that runs cocotb tests.
+
+    Parameters
+    ----------
+    name : str
+        The top module.
+    config : EngineConfig
+        What it was generated for.
+    executable : Path
+        The simulator.
+    """
+
+    name: str
+    config: EngineConfig
+    executable: Path
+
+
+def build_bench(
+    top: wiring.Component, *, name: str, config: EngineConfig, cache: Path | None = None
+) -> Bench:
+    """Return a simulator of ``top``, building it if need be.
+
+    Only the top's ports are public: cocotb's own default, every signal, makes the simulator
+    several times slower. Simulators are kept by content.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails, or the cache cannot be written.
+    """
+    from cocotb_tools import config as cocotb_config
+
+    tool = find_verilator()
+    ports = ["__".join(map(str, path)) for path, _, _ in top.signature.flatten(top)]
+    source = emit_verilog(top, name=name, config=config)
+    control = control_file(name) + "".join(
+        f'public_flat_rw -module "{name}" -var "{port}"\n' for port in [*ports, "clk", "rst"]
+    )
+    libraries = cocotb_config.libs_dir
+    main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    arguments = (
+        *("--cc", "--exe", "--vpi", "--top-module", name, "--prefix", "Vtop", "-Mdir", "obj"),
+        *("-o", name, "-O3", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
+        *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
+        *(str(main), "control.vlt", f"{name}.v"),
+    )
+    parts = (
+        tool.version,
+        importlib.metadata.version("cocotb"),
+        source,
+        control,
+        *arguments,
+        *_MAKE_FLAGS,
+    )
+
+    def build(folder: Path) -> Path:
+        (folder / f"{name}.v").write_text(source)
+        (folder / "control.vlt").write_text(control)
+        tool.run([tool.executable, *arguments], folder)
+        jobs = f"-j{os.cpu_count() or 1}"
+        tool.run(["make", "-C", "obj", "-f", "Vtop.mk", jobs, *_MAKE_FLAGS], folder)
+        return folder / "obj" / name
+
+    digest = content_key(*parts)
+    return Bench(name, config, cached(cache or default_cache(), f"{digest}.cocotb", build))
