@@ -69,7 +69,7 @@ class SimDevice:
         self._released = 0
         self._output = bytearray()
         # The longest silence is a REQUANTISE's, which writes nothing out while it works.
-        self._max_idle = 10_000 + 4 * config.rows * config.requant_depth
+        self._max_idle = 2_000 + 4 * config.rows * config.requant_depth
 
     @property
     def config(self) -> EngineConfig:

@@ -116,11 +116,13 @@ public:
 
     ~Simulator() { top_.final(); }
 
-    void push(const std::uint8_t* data, std::size_t size) { queue_.push(data, size); }
+    void push(const std::uint8_t* data, std::size_t size) {
+        queue_.push(data, size);
+        idle_ = 0;
+    }
 
     Ending run(std::uint8_t* out, std::size_t size, std::uint64_t max_idle,
                std::uint64_t max_cycles, std::size_t* got) {
-        std::uint64_t idle = 0;
         for (std::uint64_t n = 0; *got < size; ++n) {
             if (n == max_cycles) return kLimit;
             const bool withheld_in = offer();
@@ -137,8 +139,9 @@ public:
             edge();
             if (moved_in) top_.s_axis_tvalid = 0;
             if (moved_in || moved_out) {
-                idle = 0;
-            } else if (!withheld_in && !withheld_out && ++idle > max_idle) {
+                idle_ = 0;
+            } else if (!withheld_in && !withheld_out && ++idle_ > max_idle) {
+                idle_ = 0;
                 return kIdle;
             }
         }
@@ -264,6 +267,7 @@ private:
     bool record_;
     std::vector<std::uint8_t> trace_;
     std::uint64_t cycles_ = 0;
+    std::uint64_t idle_ = 0;  // cycles since something moved, those left out that withheld
     bool moved_in_ = false;
     bool waiting_ = false;
     bool waiting_last_ = false;

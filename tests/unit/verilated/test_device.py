@@ -147,8 +147,9 @@ def test_error_is_reported_and_reset_recovers(config, program):
     assert without_counters(device.read(len(program.output), 60), config) == program.output
 
 
-def test_waiting_for_nothing_ends_soon(config):
-    device = SimDevice(config, stall=0.9)
+@pytest.mark.parametrize("stall", [0.0, 0.5, 0.99])
+def test_waiting_for_nothing_ends_soon(config, stall):
+    device = SimDevice(config, stall=stall)
     device.write([fence(config)[:-4]])  # cut short
     with pytest.raises(SimTimeout, match=r"0 of 48 bytes.*nothing has moved for \d+ cycles.*reset"):
         device.read(48, 600)
