@@ -39,13 +39,15 @@ class InputStatistics:
 class _Collector:
     """Adds up statistics of one layer's input."""
 
-    def __init__(self, name: str, *, moments: bool, stride: int):
+    def __init__(self, name: str, *, moments: bool, stride: int, batches: int):
         self._name = name
         self._wants_moments = moments
         self._stride = stride
+        self._batches = batches
         self._tokens = 0
         self._total: torch.Tensor | None = None
-        self._sample: list[torch.Tensor] = []
+        self._sample = torch.empty(0, 0)
+        self._sampled = 0
 
     def add(self, x: torch.Tensor) -> None:
         """Take float32 ``[M, K]``."""
@@ -56,8 +58,22 @@ class _Collector:
                 f"text; the model or the text is broken"
             )
         self._total = total if self._total is None else self._total.add_(total)
-        self._sample.append(x[-self._tokens % self._stride :: self._stride].clone())
+        self._keep(x[-self._tokens % self._stride :: self._stride])
         self._tokens += len(x)
+
+    def _keep(self, rows: torch.Tensor) -> None:
+        """Add to the sample, whose memory is asked for at the first batch, for all of them.
+
+        A small piece for each batch would keep the large ones between them from being used again.
+        """
+        end = self._sampled + len(rows)
+        if end > len(self._sample):
+            sample = torch.empty(max(end, len(rows) * self._batches), rows.shape[1])
+            if self._sampled:
+                sample[: self._sampled] = self._sample[: self._sampled]
+            self._sample = sample
+        self._sample[self._sampled : end] = rows
+        self._sampled = end
 
     def result(self) -> InputStatistics:
         if self._total is None or not self._tokens:
@@ -67,7 +83,7 @@ class _Collector:
         energy = mean.diagonal() if self._wants_moments else mean
         # A feature that never fires on this text may on another: it counts a little.
         energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
-        return InputStatistics(self._tokens, energy, moments, torch.cat(self._sample))
+        return InputStatistics(self._tokens, energy, moments, self._sample[: self._sampled])
 
 
 def collect(
@@ -86,7 +102,8 @@ def collect(
     the batches done and their number.
     """
     collectors = {
-        group[0]: _Collector(group[0], moments=moments, stride=stride) for group in groups
+        group[0]: _Collector(group[0], moments=moments, stride=stride, batches=len(batches))
+        for group in groups
     }
     with _Aside() as aside:
 
