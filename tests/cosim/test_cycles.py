@@ -5,8 +5,8 @@ import pytest
 
 from summand.cycles import Stalls, count, read_commands
 from summand.golden.programs import random_program
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.packets import Counters, Kind, PacketHeader
+from summand.isa import EngineConfig, ErrorCode, ops
+from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim
@@ -103,3 +103,45 @@ def test_random_programs_with_stalls(name, stall):
     for seed in range(40):
         program = random_program(np.random.default_rng(seed), config)
         check(program.chunks, config, len(program.output), stall=stall, seed=seed)
+
+
+def test_smollm2_layers():
+    """A block's projections at full size, dense and with a low-rank summand."""
+    runtime = pytest.importorskip("summand.runtime")
+    model = pytest.importorskip("summand.model")
+    config = runtime.DEFAULT_CONFIG
+    rng = np.random.default_rng(0)
+
+    def layer(name: str, k: int, n: int, rank: int):
+        def matrix(rows: int, columns: int):
+            return rng.integers(-8, 8, (rows, columns)).astype(np.int8)
+
+        low_rank = None
+        if rank:
+            mult, shift = np.full(rank, 40_000, np.uint16), np.full(rank, 24, np.uint8)
+            low_rank = model.LowRank(matrix(k, rank), 8, matrix(rank, n), 8, mult, shift)
+        return model.Layer(
+            name=name,
+            in_features=k,
+            out_features=n,
+            act_bits=config.act_bits,
+            dense=model.Dense(matrix(k, n), 4),
+            low_rank=low_rank,
+            acc_shift=config.shift if rank else 0,
+            scale=np.ones(n, np.float32),
+        )
+
+    groups = [
+        [layer("q", 576, 576, 16), layer("k", 576, 192, 16), layer("v", 576, 192, 8)],
+        [layer("gate", 576, 1536, 0), layer("up", 576, 1536, 16)],
+        [layer("down", 1536, 576, 32)],
+    ]
+    chunks, size = [], 0
+    for group in groups:
+        program = runtime.compile_layers(group, config)
+        tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
+        chunks += [*program.chunks(tokens), ops.fence(config)]
+        size += status_packet_bytes(config)
+        size += sum(program.result_bytes(store, 1) for _, store in program.stores)
+    check(chunks, config, size)
+    check(chunks, config, size, stall=0.1)
