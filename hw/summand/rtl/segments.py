@@ -137,13 +137,17 @@ class SegmentTable(wiring.Component):
         taken = Signal()
         last = Signal()
         seg = Signal(Descriptor())
-        m.d.sync += [taken.eq(self.write), last.eq(self.last), seg.eq(self.descriptor)]
+        end = Signal(17)
+        m.d.sync += [
+            taken.eq(self.write),
+            last.eq(self.last),
+            seg.eq(self.descriptor),
+            end.eq(self.descriptor.tile + self.descriptor.tiles),
+        ]
 
         # Stage 2: check and keep.
-        end = Signal(17)
         after = Signal(17)  # end of the segment before
         code = Signal(8)
-        m.d.comb += end.eq(seg.tile + seg.tiles)
         reserved = (seg.flags != 0) | (seg.reserved != 0)
         if not cfg.shift:
             reserved = reserved | seg.shift
