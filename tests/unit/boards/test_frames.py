@@ -197,3 +197,20 @@ def test_host_and_gateware_agree_on_odd_frames(head, tail):
     host = [frame is not None for frame in Deframer().feed(line)]
     assert [r[0] for r in _received(line)] == host
     assert host[-1]
+
+
+def test_needless_escapes_are_undone():
+    frame = _example_frames()[3]
+    body = frame.encode()[1:-1].replace(b"\x7d\x5e", b"\x7e").replace(b"\x7d\x5d", b"\x7d")
+    # A 0x5E cannot be escaped: it would look like a flag.
+    escaped = b"".join(b"^" if b == 0x5E else bytes([0x7D, b ^ 0x20]) for b in body)
+    line = b"\x7e" + escaped + b"\x7e"
+    assert Deframer().feed(line) == [frame]
+    assert _received(line)[0][0]
+
+
+def test_nothing_with_a_right_checksum_is_no_frame():
+    """The CRC of no bytes is 0."""
+    line = b"\x7e" + bytes(4) + b"\x7e"
+    assert Deframer().feed(line) == [None]
+    assert not _received(line)[0][0]

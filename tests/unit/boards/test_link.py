@@ -203,7 +203,9 @@ def test_a_new_session_forgets_the_old(bench):
     async def scenario(b):
         for session in range(1, 14):
             b.host.open(session)
+            begin = b.cycle
             await b.until(lambda: b.host.is_open)
+            assert b.cycle - begin < 2000  # the first HELLO was heard
             assert not b.host.received
             b.host.send([data])
             await b.until(lambda end=b.cycle + 97 * session: b.cycle > end)
