@@ -52,11 +52,12 @@ def needed(h, config):
     return 0
 
 
-def near(rng, limit):
-    """Return a value at or beside ``limit``, small, or anything."""
-    value = rng.choice(
-        [0, 1, 2, limit // 2, limit - 1, limit, limit, limit + 1, rng.getrandbits(16), 0xFFFF]
-    )
+def near(rng, limit, *, least=1):
+    """Return a value from ``least`` to ``limit``, mostly an end of that, or one just outside."""
+    inside = rng.randint(least, max(least, limit))
+    value = rng.choice([inside, inside, least, limit, limit, limit, limit + 1, least - 1])
+    if rng.random() < 0.02:
+        value = rng.choice([rng.getrandbits(16), 0xFFFF])
     return min(max(value, 0), 0xFFFF)
 
 
@@ -64,17 +65,18 @@ def random_header(rng, config):
     """Return 16 bytes: mostly a header that is right or all but right."""
     op = rng.choice(list(Op)) if rng.random() < 0.97 else rng.getrandbits(8)
     over = config.acc_depth if op in (Op.REQUANTISE, Op.STORE) else config.act_depth
-    a = near(rng, over) if rng.random() < 0.7 else rng.randrange(over)
-    b = near(rng, max(0, over - a))
-    if op == Op.REQUANTISE and rng.random() < 0.7:
+    a = near(rng, over - 1, least=0) if rng.random() < 0.5 else rng.randrange(over)
+    b = near(rng, max(1, over - a))
+    if op == Op.REQUANTISE and rng.random() < 0.8:
         b = near(rng, config.requant_depth // config.cols)
+        a = min(a, max(0, over - b))
     c = near(rng, MAX_SEGMENTS if op == Op.GEMM else config.rows)
     d = 0
     if op == Op.STORE:
         d = rng.getrandbits(16)
     elif op == Op.REQUANTISE:
         slices = -(-b * config.cols // config.depth)
-        d = near(rng, max(0, config.act_depth - slices))
+        d = near(rng, max(0, config.act_depth - slices), least=0)
     if op == Op.FENCE:
         b = c = 0
     h = Header(op, 0, a, b, c, d)

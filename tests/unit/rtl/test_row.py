@@ -17,8 +17,8 @@ from summand.rtl.table import TableWriter, gray_steps
 from summand.rtl.token import Result, Token
 
 CONFIGS = [
-    EngineConfig(rows=3, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16,
-                 table_share=2),
+    EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, act_depth=4, acc_depth=16,
+                 table_share=2, shift=3),
     EngineConfig(rows=2, cols=1, depth=32, stream_bits=32, act_depth=2, acc_depth=16, act_bits=10,
                  acc_bits=24),
     EngineConfig(rows=1, cols=8, depth=8, stream_bits=64, act_depth=4, acc_depth=16, act_bits=5,
@@ -89,7 +89,7 @@ class Schedule:
         # A step's write is visible the cycle after it is made.
         self.now += TableWriter.LATENCY
 
-    def words(self, w, tile, planes, *, clear, gaps):
+    def words(self, w, tile, planes, *, clear, shift, gaps):
         """Send a tile's planes of weights ``[depth, cols]``; returns the cycles in between."""
         cfg = self.config
         free = []
@@ -110,6 +110,7 @@ class Schedule:
                 "first": first,
                 "last": last,
                 "clear": int(clear),
+                "shift": int(shift),
                 "tile": tile,
             }
             if not last:
@@ -117,8 +118,11 @@ class Schedule:
             self.now += 1
         return free
 
-    def gemm(self, w, tiles, planes, *, gaps=0.0):
-        """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end."""
+    def gemm(self, w, tiles, planes, *, shift=False, gaps=0.0):
+        """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end.
+
+        The accumulators start from zero or, with ``shift``, from what they hold, shifted.
+        """
         cfg = self.config
         free = []
         for s in range(len(w) // cfg.depth):
@@ -132,7 +136,8 @@ class Schedule:
             self.tables(s)
             for n, tile in enumerate(tiles):
                 part = w[s * cfg.depth :, n * cfg.cols :][: cfg.depth, : cfg.cols]
-                free += self.words(part, tile, planes, clear=s == 0, gaps=gaps)
+                flags = {"clear": s == 0 and not shift, "shift": s == 0 and shift}
+                free += self.words(part, tile, planes, **flags, gaps=gaps)
         self.now += Accumulators.DISTANCE
         return free
 
@@ -215,4 +220,24 @@ def test_draining_takes_the_slots_that_words_leave(config):
         schedule.drain(schedule.now, row, 5 + tile)
         want.append((schedule.now + trip(config, row), y[row, tile].tolist()))
         schedule.now += 1
+    assert schedule.run() == want
+
+
+def test_a_second_product_adds_to_the_first_one_shifted():
+    """The shift comes once, before the first slice's sum."""
+    config = CONFIGS[0]
+    rng = np.random.default_rng(4)
+    x = random_activations(config, rng, 2)
+    first, second = (random_weights(config, rng, 2, 2, planes) for planes in (4, 6))
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(first, [2, 9], 4)
+    schedule.gemm(second, [2, 9], 6, shift=True)
+    y = (x @ first << config.shift) + x @ second
+    want = []
+    for row, tiles in enumerate(y.reshape(config.rows, 2, config.cols)):
+        for tile, acc in zip((2, 9), tiles, strict=True):
+            schedule.drain(schedule.now, row, tile)
+            want.append((schedule.now + trip(config, row), acc.tolist()))
+            schedule.now += 1
     assert schedule.run() == want
