@@ -47,10 +47,15 @@ class Requantise:
 
 @dataclass(frozen=True)
 class Store:
-    """Fetch accumulators from tile 0 on; ``runs`` says whose they are."""
+    """Fetch ``tiles`` tiles of accumulators; ``runs`` says whose they are."""
 
     tiles: int
     runs: tuple[Run, ...]
+
+    @property
+    def tile(self) -> int:
+        """The first of them."""
+        return self.runs[0].tile
 
 
 Step = Load | Gemm | Requantise | Store
@@ -153,9 +158,9 @@ class Program:
                         requantise(config, tile=tile, tiles=tiles, rows=rows, to_slice=to_slice)
                     )
                     out.append(params)
-                case Store(tiles, _):
+                case Store():
                     tag = (first_command + i) & 0xFFFF
-                    out.append(store(config, tile=0, tiles=tiles, rows=rows, tag=tag))
+                    out.append(store(config, tile=step.tile, tiles=step.tiles, rows=rows, tag=tag))
         return out
 
     def result_bytes(self, store: Store, rows: int) -> int:
@@ -176,4 +181,4 @@ class Program:
             target = into[run.layer]
             start = run.first * cols
             width = min(run.tiles * cols, target.shape[1] - start)
-            target[:, start : start + width] = block[:, run.tile * cols :][:, :width]
+            target[:, start : start + width] = block[:, (run.tile - store.tile) * cols :][:, :width]

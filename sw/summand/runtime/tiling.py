@@ -1,5 +1,6 @@
 """How layers are cut to the memories of an engine."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,8 @@ class Tiling:
     chunk : int
         K-slices loaded at a time, to slice 0 on.
     passes : tuple of tuples of Run
-        Output tiles held at a time; their tiles are contiguous from 0 on.
+        Output tiles computed at a time, contiguous in the accumulators. Where there are several,
+        they take turns in two halves of the memory, so that one drains while the next is computed.
     rounds : tuple of tuples of Piece
         Ranks held at a time; one empty round where there is no low-rank summand. With one round
         the intermediates live through all passes, with several each pass makes them again.
@@ -141,19 +143,26 @@ def _place(
 def _passes(
     layers: Sequence[Layer], config: EngineConfig, capacity: int, later: int
 ) -> tuple[tuple[Run, ...], ...]:
+    counts = [-(-layer.out_features // config.cols) for layer in layers]
+    if sum(counts) <= capacity or capacity < 2:
+        windows = itertools.chain([(0, capacity)], itertools.repeat((0, later)))
+    else:
+        low = (0, capacity // 2)
+        first_high = (low[1], capacity - low[1])
+        high = (low[1], later - low[1])
+        windows = itertools.chain([low, first_high], itertools.cycle([low, high]))
     passes: list[tuple[Run, ...]] = []
     runs: list[Run] = []
+    base, limit = next(windows)
     used = 0
-    for i, layer in enumerate(layers):
-        total = -(-layer.out_features // config.cols)
+    for i, total in enumerate(counts):
         first = 0
         while first < total:
-            limit = later if passes else capacity
             if used == limit:
                 passes.append(tuple(runs))
+                base, limit = next(windows)
                 runs, used = [], 0
-                continue
             tiles = min(total - first, limit - used)
-            runs.append(Run(i, first, tiles, used))
+            runs.append(Run(i, first, tiles, base + used))
             first, used = first + tiles, used + tiles
     return (*passes, tuple(runs))
