@@ -231,6 +231,7 @@ def test_a_second_product_adds_to_the_first_one_shifted():
     first, second = (random_weights(config, rng, 2, 2, planes) for planes in (4, 6))
     schedule = Schedule(config, rng)
     schedule.load(x)
+    schedule.gemm(second, [9, 2], 6)  # what the next one clears
     schedule.gemm(first, [2, 9], 4)
     schedule.gemm(second, [2, 9], 6, shift=True)
     y = (x @ first << config.shift) + x @ second
