@@ -53,7 +53,7 @@ class RoundToNearest:
             part = weight[i : i + chunk]
             quantised[i : i + chunk] = _round(part, scale[i : i + chunk], low, high)
         for _ in range(64):
-            total = quantised.abs().sum(dim=1, dtype=torch.int64)
+            total = quantised.to(torch.int16).abs_().sum(dim=1, dtype=torch.int64)
             over = (total > problem.limit).nonzero()[:, 0]
             if not len(over):
                 return DenseSolution(quantised, scale)

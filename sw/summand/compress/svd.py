@@ -39,10 +39,13 @@ class WhitenedSvd:
         Added to the diagonal of ``H``, as a share of its mean: makes it invertible.
     balance_steps : int
         Requantisations tried for each rank.
+    feedback : bool
+        Whether later ranks make up for earlier ones; pays below 6 bits.
     """
 
     damping: float = 0.01
     balance_steps: int = 40
+    feedback: bool = True
 
     name = "whitened SVD"
 
@@ -66,7 +69,7 @@ class WhitenedSvd:
             out[r] = q.to(torch.int8)
             mults.append(mult)
             shifts.append(shift)
-            if r + 1 < problem.rank:
+            if self.feedback and r + 1 < problem.rank:
                 lost = b[r] - q * unit
                 rest = torch.linalg.solve(gram[r + 1 :, r + 1 :], gram[r + 1 :, r])
                 b[r + 1 :] += rest[:, None] * lost

@@ -18,8 +18,10 @@ def random_layer(
     rng = np.random.default_rng(seed)
 
     def matrix(bits, shape):
-        if extreme:
-            return np.full(shape, -(1 << (bits - 1)), np.int8)
+        if extreme:  # the largest sums there are, made odd, so that no power of two saves them
+            full = np.full(shape, -(1 << (bits - 1)), np.int8)
+            full[-1] = 1
+            return full
         return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape).astype(np.int8)
 
     low_rank = None

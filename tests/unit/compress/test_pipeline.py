@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -92,6 +92,7 @@ def test_the_same_every_time():
     acc_shift=st.integers(0, 8),
     acc_bits=st.integers(24, 32),
 )
+@example(bits=8, rank=1, rank_bits=1, act_bits=4, acc_shift=8, acc_bits=24)  # a weight of -128
 def test_no_accumulator_can_overflow(bits, rank, rank_bits, act_bits, acc_shift, acc_bits):
     options = Options(
         bits=bits,

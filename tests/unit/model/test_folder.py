@@ -116,6 +116,24 @@ def test_a_model_is_replaced_whole(tmp_path, make_layer):
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_model_comes_back_when_its_successor_cannot_take_its_place(
+    folder, make_layer, monkeypatch
+):
+    before = (folder / "manifest.json").read_bytes()
+    rename = Path.rename
+
+    def fail(self, target):
+        if target == folder and self.name != "replaced":
+            raise OSError("no room")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ModelError, match="cannot write .*no room"):
+        write(folder, [make_layer(2)])
+    assert (folder / "manifest.json").read_bytes() == before
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
 def test_a_damaged_model_may_be_replaced(folder, make_layer):
     edit_manifest(folder, lambda raw: raw.update(version=99))
     write(folder, [make_layer(3)])
