@@ -1,5 +1,6 @@
 """An engine at the other end of a serial port."""
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -71,10 +72,10 @@ class SerialLine:
         except (serial.SerialException, OSError, ValueError) as e:
             raise DeviceError(_refusal(port, baud, e)) from None
         # USB adapters gather bytes for 16 ms by default; where this is not supported it stays.
-        try:
-            self._serial.set_low_latency_mode(True)
-        except (AttributeError, NotImplementedError, OSError, ValueError):
-            return
+        quicken = getattr(self._serial, "set_low_latency_mode", None)  # Linux only
+        if quicken is not None:
+            with contextlib.suppress(NotImplementedError, OSError, ValueError):
+                quicken(True)
 
     def write(self, data: bytes) -> None:
         """Send bytes; returns when the operating system has them."""
