@@ -14,7 +14,7 @@ from summand.rtl.gearbox import BeatGatherer, ResultPacker
 from summand.rtl.loader import TableLoader
 from summand.rtl.packets import PacketWriter
 from summand.rtl.requantise import Requantiser
-from summand.rtl.row import Row
+from summand.rtl.rows import Rows
 from summand.rtl.segments import SegmentTable
 from summand.rtl.stream import Beat, StreamRegister
 from summand.rtl.token import Token, Work
@@ -187,14 +187,8 @@ class Engine(wiring.Component):
         token = Signal(Token(cfg))
         m.d.comb += [token.work.eq(ready), token.fill.eq(loader.fill), token.step.eq(loader.step)]
 
-        before = None
-        for n in range(cfg.rows):
-            m.submodules[f"row_{n}"] = row = Row(cfg)
-            if before is None:
-                m.d.comb += [row.i.eq(token), drain.result.eq(row.result)]
-            else:
-                m.d.comb += [row.i.eq(before.o), before.behind.eq(row.result)]
-            before = row
+        m.submodules.rows = rows = Rows(cfg)
+        m.d.comb += [rows.i.eq(token), drain.result.eq(rows.result)]
 
         m.d.comb += [
             counters.activity.eq(front.activity),

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from amaranth import *
-from amaranth.back import verilog
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import wiring
 
 __all__ = ["Library", "emitted_once"]
 
 _Elaborate = TypeVar("_Elaborate", bound=Callable[..., Any])
 
-_HEADER = re.compile(r"^module (\S+)\s*\(([^;]*)\);$", re.MULTILINE)
-_BANNER = re.compile(r"\A/\*.*\*/\s*")
+_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
+_PORT = re.compile(r"^  wire .*\b(?:input|output) \d+ .*\\(\S+)$", re.MULTILINE)
 
 
 def emitted_once(elaborate: _Elaborate) -> _Elaborate:
@@ -38,7 +38,7 @@ def emitted_once(elaborate: _Elaborate) -> _Elaborate:
 
 
 class Library:
-    """The platform under which :func:`emitted_once` components are shared, and their Verilog.
+    """The platform under which :func:`emitted_once` components are shared, and what they become.
 
     Parameters
     ----------
@@ -51,41 +51,37 @@ class Library:
         self.prefix = prefix
         #: The component that is being emitted, and not to be replaced by an instance of itself.
         self.current: wiring.Component | None = None
+        #: Modules in RTLIL, each after those that it instantiates.
+        self.rtlil: list[str] = []
+        #: Modules written by hand, in Verilog.
+        self.verilog: list[str] = []
         self._modules: dict[Any, tuple[str, list[str]]] = {}
         self._names: set[str] = set()
-        self._texts: list[str] = []
-
-    @property
-    def verilog(self) -> str:
-        """The modules emitted so far, each after those that it instantiates."""
-        return "\n".join(self._texts)
 
     def emit(self, component: wiring.Component, name: str) -> list[str]:
         """Add ``component`` and what is in it, as modules whose names begin with ``name``.
 
-        Returns the names of its Verilog ports.
+        Returns the names of its ports.
         """
         outer, self.current = self.current, component
         self._claim(name)
         try:
-            text = verilog.convert(
-                component, name=name, platform=self, emit_src=False, strip_internal_attrs=True
-            )
+            text = rtlil.convert(component, name=name, platform=self, emit_src=False)
         finally:
             self.current = outer
-        text = self._rename(_BANNER.sub("", text), name)
-        self._texts.append(text)
-        ports = next(ports for module, ports in _HEADER.findall(text) if module == name)
-        return re.findall(r"[^,\s]+", ports)
+        text = self._rename(text, name)
+        self.rtlil.append(text)
+        begin = text.index(f"\nmodule \\{name}\n")
+        return _PORT.findall(text, begin, text.index("\nend\n", begin))
 
     def instance(self, component: wiring.Component) -> Instance:
         """Return an instance of the module that ``component`` shares with its equals."""
-        key = type(component), _parameters(component), _ports(component)
-        if key not in self._modules:
-            name = self._fresh(_snake(type(component).__name__))
-            self._modules[key] = name, self.emit(component, name)
-        name, ports = self._modules[key]
+        name, ports = self._shared(component)
         return Instance(name, *_connections(component, ports))
+
+    def module(self, component: wiring.Component) -> str:
+        """Return the name of the module that ``component`` shares with its equals."""
+        return self._shared(component)[0]
 
     def add(self, base: str, text: str) -> str:
         """Add a module written by hand, once, and return its name.
@@ -96,9 +92,16 @@ class Library:
         if key not in self._modules:
             name = self._fresh(base)
             self._claim(name)
-            self._texts.append(text.format(name=name))
+            self.verilog.append(text.format(name=name))
             self._modules[key] = name, []
         return self._modules[key][0]
+
+    def _shared(self, component: wiring.Component) -> tuple[str, list[str]]:
+        key = type(component), _parameters(component), _ports(component)
+        if key not in self._modules:
+            name = self._fresh(_snake(type(component).__name__))
+            self._modules[key] = name, self.emit(component, name)
+        return self._modules[key]
 
     def _fresh(self, base: str) -> str:
         name, number = f"{self.prefix}_{base}", 1
@@ -113,13 +116,21 @@ class Library:
         self._names.add(name)
 
     def _rename(self, text: str, top: str) -> str:
-        """Give the submodules that Amaranth calls ``\\top.a.b`` plain names, ``top_a_b``."""
-        for module, _ in _HEADER.findall(text):
+        """Give the submodules that Amaranth calls ``top.a.b`` plain names, ``top_a_b``."""
+        plain = {}
+        for module in _MODULE.findall(text):
             if module != top:
-                plain = re.sub(r"\W+", "_", module.removeprefix("\\"))
-                self._claim(plain)
-                text = re.sub(rf"(?<!\S){re.escape(module)}\s", plain, text)
-        return text
+                # Amaranth numbers a submodule that is called as a signal is; the number would
+                # change with anything, and is seldom needed.
+                name = re.sub(r"\W+", "_", re.sub(r"\$\d+", "", module))
+                plain[module] = re.sub(r"\W+", "_", module) if name in self._names else name
+                self._claim(plain[module])
+        return re.sub(
+            r"^((?:module|  cell) \\)(\S+)",
+            lambda found: found[1] + plain.get(found[2], found[2]),
+            text,
+            flags=re.MULTILINE,
+        )
 
 
 def _parameters(component: wiring.Component) -> frozenset[tuple[str, Any]]:
@@ -159,7 +170,10 @@ def _connections(component: wiring.Component, ports: list[str]) -> list[tuple[st
     made: list[tuple[str, str, Any]] = [
         (direction, name, value) for name, direction, value in _flat(component)
     ]
-    for name in set(ports) - {name for _, name, _ in made}:
+    names = {name for _, name, _ in made}
+    if missing := names - set(ports):
+        raise ValueError(f"the module of {component!r} lacks {', '.join(sorted(missing))}")
+    for name in set(ports) - names:
         domain, _, kind = name.rpartition("_")
         signal = {"clk": ClockSignal, "rst": ResetSignal}[kind]
         made.append(("i", name, signal(domain or "sync")))

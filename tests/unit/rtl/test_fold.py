@@ -1,8 +1,11 @@
+import gc
 import re
+import warnings
 
 import pytest
 from amaranth import *
 from amaranth.back import verilog
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -85,8 +88,10 @@ class Chain(wiring.Component):
         return m
 
 
-def modules(text: str) -> list[str]:
-    return re.findall(r"^module (\S+?)\(", text, re.MULTILINE)
+def modules(text: str) -> set[str]:
+    found = re.findall(r"^module (\S+?)\(", text, re.MULTILINE)
+    assert len(set(found)) == len(found)
+    return set(found)
 
 
 def instances(text: str, module: str) -> int:
@@ -95,16 +100,16 @@ def instances(text: str, module: str) -> int:
 
 def test_equal_components_are_emitted_once():
     text = emit_verilog(Chain([3] * 8), name="top", config=EngineConfig())
-    assert modules(text) == ["top_adder", "top_stage", "top", "top_part"]
+    assert modules(text) == {"top", "top_adder", "top_part", "top_stage"}
     assert instances(text, "top_stage") == 8
     assert instances(text, "top_adder") == 1
 
 
 def test_other_parameters_make_another_module():
     text = emit_verilog(Chain([3, 5, 3]), name="top", config=EngineConfig())
-    assert modules(text) == [
-        "top_adder", "top_stage", "top_adder_2", "top_stage_2", "top", "top_part",
-    ]  # fmt: skip
+    assert modules(text) == {
+        "top", "top_adder", "top_adder_2", "top_part", "top_stage", "top_stage_2",
+    }  # fmt: skip
     assert instances(text, "top_stage") == 2
     assert instances(text, "top_stage_2") == 1
 
@@ -120,9 +125,34 @@ def test_a_parameter_that_cannot_be_compared_is_refused():
             super().__init__(1)
             self.extra = []
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusedElaboratable)  # it is refused before it is used
+        with pytest.raises(TypeError, match="unhashable"):
+            Library("top").instance(Listed())
+        gc.collect()
+
+
+def test_submodules_are_named_without_numbers():
+    class Clash(Part):
+        def elaborate(self, platform):
+            m = Module()
+            part = Signal(4)  # so Amaranth calls the submodule `part$1`
+            m.submodules.part = inner = Part()
+            m.d.comb += [part.eq(self.i + 1), inner.i.eq(part), self.o.eq(inner.o)]
+            return m
+
+    text = emit_verilog(Clash(), name="top", config=EngineConfig())
+    assert modules(text) == {"top", "top_part"}
+
+
+def test_module_written_by_hand_is_added_once():
     library = Library("top")
-    with pytest.raises(TypeError, match="unhashable"):
-        library.instance(Listed())
+    texts = ["module {name}();\nendmodule\n"] * 2 + ["module {name}(a);\nendmodule\n"]
+    assert [library.add("pad", text) for text in texts] == ["top_pad", "top_pad", "top_pad_2"]
+    assert library.verilog == [
+        "module top_pad();\nendmodule\n",
+        "module top_pad_2(a);\nendmodule\n",
+    ]
 
 
 @pytest.mark.formal
