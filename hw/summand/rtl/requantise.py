@@ -66,7 +66,7 @@ class Requantiser(wiring.Component):
         Words of activations, filled up with zeros at a row's end.
     """
 
-    #: Registers between ``i`` and the word an accumulator's activation is shifted into.
+    #: Registers between the held tile and the word an accumulator's activation is shifted into.
     STAGES = 9
 
     i: stream.Interface
