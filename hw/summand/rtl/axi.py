@@ -10,7 +10,10 @@ from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
 from summand.rtl.registers import AxiLite, RegisterBank, identity
 
-__all__ = ["AxiEngine"]
+__all__ = ["MODULE", "AxiEngine"]
+
+#: Name of the top module in the Verilog that is generated and simulated.
+MODULE = "summand_engine"
 
 _LITE = "s_axil_"
 

@@ -10,7 +10,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -229,6 +229,24 @@ async def soft_reset_recovers_from_anywhere(dut: Any, p_stall: float) -> None:
         assert await bench.read("commands") == 0
         await bench.check(random_program(bench.rng, bench.config, commands=4, max_words=32))
         await bench.soft_reset()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def no_beat_is_taken_in_the_reset_cycle(dut: Any) -> None:
+    """The engine refuses input in the response's first cycle, and takes it from the next on."""
+    bench = await _Bench(dut, 0.0).start()
+    writing = cocotb.start_soon(bench.write("reset", 1))
+    ready = []
+    for _ in range(20):
+        await RisingEdge(dut.aclk)
+        ready.append(bool(dut.s_axis_tready.value))
+        if dut.s_axil_bvalid.value:
+            break
+    await RisingEdge(dut.aclk)
+    assert dut.s_axis_tready.value
+    assert ready == [True] * (len(ready) - 1) + [False]
+    assert len(ready) > 2
+    await writing
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

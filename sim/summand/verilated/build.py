@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from summand.isa import EngineConfig
+from summand.rtl.axi import MODULE, AxiEngine
+from summand.rtl.emit import emit_verilog
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.tools import Verilator, content_key, find_verilator
 
-__all__ = ["TOP", "build_library", "control_file", "engine_verilog"]
-
-#: Name of the top module.
-TOP = "summand"
+__all__ = ["build_library", "control_file", "engine_verilog"]
 
 _VERILATOR_FLAGS = (
     *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
@@ -30,10 +29,7 @@ _HARNESS = Path(__file__).with_name("harness.cpp")
 @functools.lru_cache(maxsize=8)
 def engine_verilog(config: EngineConfig) -> str:
     """Return the Verilog of ``config``'s engine, the same that ``summand generate`` writes."""
-    from summand.rtl.axi import AxiEngine  # here: a second to import
-    from summand.rtl.emit import emit_verilog
-
-    return emit_verilog(AxiEngine(config), name=TOP, config=config)
+    return emit_verilog(AxiEngine(config), name=MODULE, config=config)
 
 
 def control_file(top: str) -> str:
@@ -75,7 +71,7 @@ def build_library(
     tool = find_verilator()
     source = engine_verilog(config)
     arguments = _arguments(config)
-    parts = (tool.version, source, _HARNESS.read_text(), control_file(TOP), *arguments)
+    parts = (tool.version, source, _HARNESS.read_text(), control_file(MODULE), *arguments)
     digest = content_key(*parts, *_MAKE_FLAGS)
 
     def build(folder: Path) -> Path:
@@ -88,16 +84,16 @@ def build_library(
 
 def _arguments(config: EngineConfig) -> tuple[str, ...]:
     return (
-        *("--cc", "--exe", "--top-module", TOP, "--prefix", "Vsummand", "-Mdir", "obj"),
+        *("--cc", "--exe", "--top-module", MODULE, "--prefix", "Vsummand", "-Mdir", "obj"),
         *_VERILATOR_FLAGS,
         *("-CFLAGS", f"-fPIC -DSUMMAND_BEAT_BYTES={config.beat_bytes}", "-LDFLAGS", "-shared"),
-        *(f"{TOP}.v", "control.vlt", _HARNESS.name),
+        *(f"{MODULE}.v", "control.vlt", _HARNESS.name),
     )
 
 
 def _build(folder: Path, source: str, tool: Verilator, arguments: tuple[str, ...]) -> Path:
-    (folder / f"{TOP}.v").write_text(source)
-    (folder / "control.vlt").write_text(control_file(TOP))
+    (folder / f"{MODULE}.v").write_text(source)
+    (folder / "control.vlt").write_text(control_file(MODULE))
     shutil.copy(_HARNESS, folder)
     tool.run([tool.executable, *arguments], folder)
     make = ["make", "-C", "obj", "-f", "Vsummand.mk", f"-j{os.cpu_count() or 1}", *_MAKE_FLAGS]

@@ -1,0 +1,20 @@
+from summand.cli.generate import ENGINE_MODULE
+from summand.isa import EngineConfig
+from summand.rtl.axi import AxiEngine
+from summand.rtl.emit import emit_verilog
+from summand.verilated import engine_verilog
+from summand.verilated.build import control_file
+
+
+def test_what_is_simulated_is_what_is_generated():
+    config = EngineConfig()
+    generated = emit_verilog(AxiEngine(config), name=ENGINE_MODULE, config=config)
+    assert engine_verilog(config) == generated
+
+
+def test_modules_named_to_verilator_exist():
+    """A name that is gone would be ignored, and the build slow."""
+    text = engine_verilog(EngineConfig())
+    for name in ("row", "column"):
+        assert f'-module "{ENGINE_MODULE}_{name}"' in control_file(ENGINE_MODULE)
+        assert f"\nmodule {ENGINE_MODULE}_{name}(" in text
