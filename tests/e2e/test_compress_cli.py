@@ -9,8 +9,9 @@ from summand.model import SummandModel
 
 
 @pytest.fixture
-def compress(capsys: pytest.CaptureFixture[str]):
+def compress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Return a function that runs the command and gives status, output and errors."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def call(*args: object):
         status = main(["compress", *map(str, args), "--calibration-tokens", "500"])
@@ -32,12 +33,12 @@ def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
     for said in (
         "model.layers.*.mlp.down_proj",
         "48 x 32",
-        "compressed to 3 bits + rank 5 of 6",
-        "compressed to 8 bits",
-        "stays on the host: a look-up",
+        "To be compressed",
+        "To stay on the host",
+        "a look-up, not a matrix product",
         "LlamaRMSNorm",
     ):
-        assert said in " ".join(text.replace("│", " ").split()), said
+        assert said in text
 
 
 def test_json_is_one_object_and_nothing_else(compress, llama_folder, tmp_path):

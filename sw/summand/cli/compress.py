@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from summand.compress.compressor import Job
@@ -94,13 +95,13 @@ def _compress(
         source = open_source(model)
         job = plan(source, options, text, tokens=calibration_tokens)
     if not as_json:
-        console.print(_support(job))
+        _show_support(job, console)
     manifest = _run(job, output, progress)
     seconds = time.perf_counter() - start
     if as_json:
         typer.echo(json.dumps(_report(manifest, output, seconds)))
         return
-    console.print(_results(manifest.layers))
+    _show_results(manifest.layers, console)
     console.print(f"{output} written in {seconds:.0f} s", highlight=False)
 
 
@@ -125,52 +126,58 @@ def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
     return kinds
 
 
-def _support(job: "Job") -> "Table":
-    from rich.table import Table
-
-    table = Table(title="What is compressed", title_justify="left")
-    table.add_column("module", no_wrap=True)
-    table.add_column("count", justify="right")
-    table.add_column("shape", no_wrap=True)
-    table.add_column("what happens to it")
+def _show_support(job: "Job", console: "Console") -> None:
+    """Print what becomes of every module that has parameters."""
+    table = _table("To be compressed")
+    table.add_column("layers", overflow="fold")
+    for title in ("count", "shape", "bits", "rank", "of bits"):
+        table.add_column(title, justify="right", no_wrap=True)
     for kind, names in _by_kind(job.survey.layers, str).items():
         linear = job.source.module.get_submodule(names[0])
         choice = job.choice(names[0])
-        what = f"compressed to {choice.bits} bits"
-        if choice.rank:
-            what += f" + rank {choice.rank} of {choice.rank_bits} bits"
-        table.add_row(kind, str(len(names)), f"{linear.in_features} x {linear.out_features}", what)
+        rank = (str(choice.rank), str(choice.rank_bits)) if choice.rank else ("", "")
+        shape = f"{linear.in_features} x {linear.out_features}"
+        table.add_row(kind, str(len(names)), shape, str(choice.bits), *rank)
+    console.print(table)
+    host = _table("To stay on the host")
+    host.add_column("module", overflow="fold")
+    host.add_column("count", justify="right", no_wrap=True)
+    host.add_column("kind", no_wrap=True)
+    host.add_column("because")
     for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
-        what = f"stays on the host: {entries[0].reason}"
-        table.add_row(kind, str(len(entries)), entries[0].kind, what)
-    return table
+        host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
+    console.print(host)
 
 
-def _results(layers: "tuple[LayerEntry, ...]") -> "Table":
-    from rich.table import Table
-
-    table = Table(
-        title="Compressed: bits per weight, size streamed for a token, output error",
-        title_justify="left",
-        show_footer=True,
-    )
+def _show_results(layers: "tuple[LayerEntry, ...]", console: "Console") -> None:
+    """Print bits per weight, megabytes streamed for a token, and errors."""
+    table = _table("Compressed", show_footer=True)
     total, bits = sum(e.weights for e in layers), sum(e.bits for e in layers)
-    table.add_column("layers", "all", no_wrap=True)
-    table.add_column("count", str(len(layers)), justify="right")
-    table.add_column("weights", f"{total / 1e6:.2f} M", justify="right")
-    table.add_column("bits", f"{bits / total:.3f}", justify="right")
-    table.add_column("MB", f"{bits / 8e6:.2f}", justify="right")
-    table.add_column("error", justify="right")
+    table.add_column("layers", f"all {len(layers)}", overflow="fold")
+    for title, footer in (
+        ("weights", f"{total / 1e6:.1f} M"),
+        ("bits each", f"{bits / total:.3f}"),
+        ("streamed", f"{bits / 8e6:.2f} MB"),
+        ("error", ""),
+    ):
+        table.add_column(title, footer, justify="right", no_wrap=True)
     for kind, entries in _by_kind(layers, lambda e: e.name).items():
         weights, bits = sum(e.weights for e in entries), sum(e.bits for e in entries)
-        row = [
-            f"{weights / 1e6:.2f} M",
+        table.add_row(
+            kind,
+            f"{weights / 1e6:.1f} M",
             f"{bits / weights:.3f}",
-            f"{bits / 8e6:.2f}",
+            f"{bits / 8e6:.2f} MB",
             _error(entries),
-        ]
-        table.add_row(kind, str(len(entries)), *row)
-    return table
+        )
+    console.print(table)
+
+
+def _table(title: str, *, show_footer: bool = False) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=show_footer)
 
 
 def _error(entries: "list[LayerEntry]") -> str:

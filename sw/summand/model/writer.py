@@ -69,7 +69,9 @@ class ModelWriter:
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, OSError):
+        from safetensors import SafetensorError
+
+        if isinstance(error, OSError | SafetensorError):
             raise ModelError(f"cannot write {self.path}: {error}") from None
 
     def add(self, layer: Layer, *, error: float | None = None) -> LayerEntry:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from summand.model import HostEntry, ModelError, ModelWriter, SummandModel, check_destination
 from summand.model.manifest import Manifest, seal
@@ -104,6 +105,17 @@ def test_a_failure_leaves_nothing_behind(tmp_path, make_layer):
 
     with pytest.raises(RuntimeError, match="half way"):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError, SafetensorError])
+def test_a_full_disk_is_told(tmp_path, make_layer, monkeypatch, error):
+    def full(*_):
+        raise error("No space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(ModelError, match=r"cannot write .*m: .*No space left"):
+        write(tmp_path / "m", [make_layer(1)])
     assert list(tmp_path.iterdir()) == []
 
 
