@@ -42,11 +42,13 @@ class Noise:
 
 
 class EchoTop(Elaboratable):
-    """A link whose engine sends back what it gets, each byte plus one, through a small FIFO."""
+    """A link whose engine sends back what it gets, each byte plus one, through a small FIFO; it can
+    be made to take nothing, and to give nothing."""
 
     def __init__(self, config):
         self.link = Link(config)
         self.pause = Signal()
+        self.swallow = Signal()
 
     def elaborate(self, platform):
         m = Module()
@@ -56,7 +58,7 @@ class EchoTop(Elaboratable):
         access = link.registers
         m.d.comb += [
             fifo.w_data.eq(link.down.payload + 1),
-            fifo.w_en.eq(link.down.valid & ~self.pause),
+            fifo.w_en.eq(link.down.valid & ~self.pause & ~self.swallow),
             link.down.ready.eq(fifo.w_rdy & ~self.pause),
             link.up.payload.eq(fifo.r_data),
             link.up.valid.eq(fifo.r_rdy),

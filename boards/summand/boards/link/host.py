@@ -272,11 +272,8 @@ class HostLink:
             return
         if self._sent > self._acked:
             self._repeat()
-        elif self._queue:
-            self._owed = True  # the answer tells the limit
-        if listening:
-            self._up_round = (self._up_round + 1) % ROUNDS
-            self._owed = True
+        elif self._queue or listening:
+            self._owed = True  # the answer tells the limit, and whether bytes are missing
 
     def _next_payload(self) -> bytes:
         """Return what a frame at ``_sent`` carries now; empty if nothing can be sent."""
