@@ -69,7 +69,7 @@ class _Bench:
         assert not self.dut.busy.value
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(p_stall=[0.0, 0.3, 0.8])
 async def programs_match_golden(dut: Any, p_stall: float) -> None:
     """Random programs give the golden model's output, and their counters add up."""
@@ -80,7 +80,7 @@ async def programs_match_golden(dut: Any, p_stall: float) -> None:
         await bench.reset()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(p_stall=[0.0, 0.5])
 async def reset_recovers_from_anywhere(dut: Any, p_stall: float) -> None:
     """A reset in any cycle of a program leaves nothing that changes the next one."""
@@ -99,7 +99,7 @@ async def reset_recovers_from_anywhere(dut: Any, p_stall: float) -> None:
         await bench.reset()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def every_error_is_reported(dut: Any) -> None:
     """Each bad command stops the engine with the golden model's code; a reset recovers it."""
     bench = await _Bench(dut, p_stall=0.2).start()
@@ -111,7 +111,7 @@ async def every_error_is_reported(dut: Any) -> None:
         assert dut.error.value == ErrorCode.OK
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def garbage_matches_golden(dut: Any) -> None:
     """Random bytes, and a command with random bytes for its payload, do what golden does."""
     bench = await _Bench(dut, p_stall=0.2).start()
@@ -129,7 +129,7 @@ async def garbage_matches_golden(dut: Any) -> None:
         await bench.reset()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def truncated_streams_wait(dut: Any) -> None:
     """A stream cut at any beat gives what golden gives, and goes on when the rest comes."""
     bench = await _Bench(dut, p_stall=0.2).start()
