@@ -16,8 +16,8 @@ from summand.verilated.library import Ending, load_library
 
 __all__ = ["SimDevice", "SimTimeout"]
 
-#: Cycles between two looks at the clock on the wall: some tenths of a second.
-_CYCLES_A_CALL = 100_000
+#: Seconds between two looks at the clock on the wall, and at a user's Ctrl-C, more or less.
+_CALL_S = 0.2
 
 
 class SimTimeout(SummandError, TimeoutError):
@@ -68,6 +68,7 @@ class SimDevice:
         self._held: deque[npt.NDArray[np.uint8]] = deque()
         self._released = 0
         self._output = bytearray()
+        self._call_cycles = 1_000  # grows until a call takes long enough
         # The longest silence is a REQUANTISE's, which writes nothing out while it works.
         self._max_idle = 2_000 + 4 * config.rows * config.requant_depth
 
@@ -116,12 +117,15 @@ class SimDevice:
             room = (ctypes.c_char * (beats * self._config.beat_bytes))()
             got = ctypes.c_size_t()
             ending = Ending.LIMIT
-            while ending is Ending.LIMIT and time.monotonic() < deadline:
+            while ending is Ending.LIMIT and (start := time.monotonic()) < deadline:
                 ending = Ending(
                     self._library.summand_run(
-                        handle, room, len(room), self._max_idle, _CYCLES_A_CALL, ctypes.byref(got)
+                        handle, room, len(room), self._max_idle, self._call_cycles,
+                        ctypes.byref(got),
                     )
-                )
+                )  # fmt: skip
+                if ending is Ending.LIMIT and time.monotonic() - start < _CALL_S / 2:
+                    self._call_cycles *= 2
             self._output += memoryview(room)[: got.value]
             self._release()
             if ending is not Ending.DONE:
