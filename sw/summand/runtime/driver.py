@@ -95,7 +95,7 @@ class Driver:
     Parameters
     ----------
     device : Device
-        Owned from here on: :meth:`close` closes it.
+        Owned from here on: :meth:`close` closes it, and so does a failure here.
     timeout_s : float
         Seconds without an answer, on top of what the stream sent may take on a slow device.
 
@@ -112,7 +112,11 @@ class Driver:
         self.usage: dict[str, Usage] = {}
         self._commands = 0
         self._counters = Counters()
-        self._check_registers()
+        try:
+            self._check_registers()
+        except BaseException:
+            device.close()
+            raise
         self._clean = False  # whatever it did before, it starts from reset
 
     @property

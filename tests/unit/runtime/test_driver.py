@@ -268,7 +268,9 @@ def test_driver_closes_its_device(device):
 
 
 def test_unknown_device(config):
-    with pytest.raises(SummandError, match="no device is called 'fpga'; there are golden, sim"):
+    with pytest.raises(
+        SummandError, match="no device is called 'fpga'; there are golden, sim and serial:PORT"
+    ):
         open_device("fpga", config)
 
 
