@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from summand.boards.board import Board
-from summand.boards.build import TOP_MODULE, board_files
-from summand.isa import ConfigError, EngineConfig, SummandError
+from summand.boards.build import TOP_MODULE
+from summand.isa import ConfigError, SummandError
 from summand.synth.flow import (
     Netlist,
     Placement,
@@ -19,7 +19,7 @@ from summand.synth.steps import Progress
 from summand.synth.targets import CellCounts
 from summand.synth.tools import Source, ToolError, find_tool
 
-__all__ = ["Bitstream", "TimingError", "build_bitstream"]
+__all__ = ["Bitstream", "TimingError", "build_bitstream", "check_tools"]
 
 
 class TimingError(SummandError):
@@ -34,12 +34,8 @@ class Bitstream:
     ----------
     board : Board
         The board.
-    config : EngineConfig
-        The engine on it.
-    files : mapping of str to str
-        Names and texts of the Verilog and the constraints.
     netlist : Netlist
-        What Yosys made of them.
+        What Yosys made of the Verilog.
     attempts : tuple of Placement
         One for each seed that was tried; the last one met all clocks and is in the bitstream.
     path : Path
@@ -47,8 +43,6 @@ class Bitstream:
     """
 
     board: Board
-    config: EngineConfig
-    files: Mapping[str, str]
     netlist: Netlist
     attempts: tuple[Placement, ...]
     path: Path
@@ -59,23 +53,30 @@ class Bitstream:
         return self.attempts[-1]
 
 
+def check_tools(source: Source = Source.AUTO) -> None:
+    """Find all that a bitstream takes; raises :class:`ToolError` if one is missing or too old."""
+    for tool in ("yosys", "nextpnr-ecp5", "ecppack"):
+        find_tool(tool, source)
+
+
 def build_bitstream(
     board: Board,
-    config: EngineConfig,
+    files: Mapping[str, str],
     folder: Path,
     *,
     seeds: Sequence[int] = (1,),
     source: Source = Source.AUTO,
     progress: Progress | None = None,
 ) -> Bitstream:
-    """Make the bitstream of ``board`` with an engine of ``config``.
+    """Make a bitstream for ``board``.
 
     Parameters
     ----------
     board : Board
         The board.
-    config : EngineConfig
-        The engine.
+    files : mapping of str to str
+        Names and texts of its Verilog and constraints, from
+        :func:`~summand.boards.build.board_files`.
     folder : Path
         For the tools' files alone. What an earlier call with the same inputs left there is used.
     seeds : sequence of int
@@ -96,11 +97,7 @@ def build_bitstream(
     """
     if not seeds:
         raise ConfigError("give at least one seed")
-    for tool in ("yosys", "nextpnr-ecp5", "ecppack"):
-        find_tool(tool, source)
-    if progress:
-        progress("writing Verilog")
-    files = board_files(board, config)
+    check_tools(source)
     verilog = {name: text for name, text in files.items() if name.endswith(".v")}
     netlist = synthesise(
         verilog, TOP_MODULE, folder / "synthesis", source=source, progress=progress
@@ -124,14 +121,7 @@ def build_bitstream(
     else:
         raise TimingError(_missed(board, attempts))
     bits = pack(attempts[-1], folder / "bitstream", source=source, progress=progress)
-    return Bitstream(
-        board=board,
-        config=config,
-        files=files,
-        netlist=netlist,
-        attempts=tuple(attempts),
-        path=bits,
-    )
+    return Bitstream(board=board, netlist=netlist, attempts=tuple(attempts), path=bits)
 
 
 def _check_fit(board: Board, counts: CellCounts) -> None:

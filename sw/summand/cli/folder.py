@@ -60,7 +60,7 @@ class OutputFolder:
     def __init__(self, path: Path, *, kind: str, command: str):
         self._path = path
         self._kind = kind
-        self._known: set[str] = set()
+        self._known: dict[str, Any] = {}
         if path.exists() and not path.is_dir():
             raise FolderError(f"{path} is a file; -o names a folder")
         try:
@@ -71,7 +71,7 @@ class OutputFolder:
             manifest = None
         match manifest:
             case {"kind": found, "files": dict(files)} if found == kind:
-                self._known = {name for name in files if Path(name).name == name}
+                self._known = {n: entry for n, entry in files.items() if Path(n).name == n}
             case _:
                 raise FolderError(
                     f"{path / MANIFEST} was not written by summand {command}; choose another folder"
@@ -85,7 +85,7 @@ class OutputFolder:
         FolderError
             If not; then nothing has changed.
         """
-        if strange := sorted(n for n in names - self._known if (self._path / n).exists()):
+        if strange := sorted(n for n in names - self._known.keys() if (self._path / n).exists()):
             raise FolderError(
                 f"{self._path / strange[0]} is in the way and not from an earlier run; "
                 f"choose another folder, or move it"
@@ -96,6 +96,10 @@ class OutputFolder:
                 pass
         except OSError as e:
             raise self._unwritable(e) from None
+
+    def holds(self, files: Mapping[str, OutputFile]) -> bool:
+        """Whether the command wrote these very files earlier, by the manifest."""
+        return all(_entry(file) == self._known.get(name) for name, file in files.items())
 
     def clear(self) -> None:
         """Remove what the command wrote earlier, the manifest first."""
@@ -113,11 +117,13 @@ class OutputFolder:
         self.prepare(set(files))
         try:
             with tempfile.TemporaryDirectory(dir=self._path, prefix=".summand-") as staging:
-                entries = {name: _stage(file, Path(staging) / name) for name, file in files.items()}
-                whole = {"kind": self._kind, **manifest, "files": entries}
-                _stage(OutputFile(json.dumps(whole, indent=2) + "\n", ""), Path(staging) / MANIFEST)
+                whole = {"kind": self._kind, **manifest}
+                whole["files"] = {name: _entry(file) for name, file in files.items()}
+                listing = OutputFile(json.dumps(whole, indent=2) + "\n", "this list")
+                for name, file in {**files, MANIFEST: listing}.items():
+                    _stage(file, Path(staging) / name)
                 (self._path / MANIFEST).unlink(missing_ok=True)
-                for stale in self._known - files.keys():
+                for stale in self._known.keys() - files.keys():
                     (self._path / stale).unlink(missing_ok=True)
                 for name in (*files, MANIFEST):
                     (Path(staging) / name).replace(self._path / name)
@@ -129,10 +135,15 @@ class OutputFolder:
         return FolderError(f"cannot write {error.filename or self._path}: {error.strerror}")
 
 
-def _stage(file: OutputFile, path: Path) -> dict[str, Any]:
+def _stage(file: OutputFile, path: Path) -> None:
     if isinstance(file.content, Path):
         shutil.copyfile(file.content, path)
     else:
         path.write_text(file.content, encoding="utf-8", newline="\n")
-    data = path.read_bytes()
+
+
+def _entry(file: OutputFile) -> dict[str, Any]:
+    """Return what the manifest says of a file."""
+    content = file.content
+    data = content.read_bytes() if isinstance(content, Path) else content.encode()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "what": file.what}
