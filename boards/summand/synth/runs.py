@@ -25,7 +25,7 @@ class RunError(SummandError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One engine, placed and routed once.
+    """One engine, packed, or placed and routed once.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Run:
     mhz : float
         What nextpnr was asked for.
     seed : int
-        Of the placement.
+        Of the placement; 0 where the engine was packed only.
     luts, ffs, lut_rams, block_rams, dsps : int
         TRELLIS_COMB, TRELLIS_FF, TRELLIS_RAMW, DP16KD, MULT18X18D as nextpnr counts them.
     cells : dict of str to int
         Yosys's cells by type.
-    fmax_mhz : float
-        What was reached.
+    fmax_mhz : float or None
+        What was reached; None where the engine was packed only.
     path : str
-        The slowest path.
+        The slowest path; empty where the engine was packed only.
     yosys, nextpnr : str
         Versions.
     verilog : str
@@ -64,7 +64,7 @@ class Run:
     block_rams: int
     dsps: int
     cells: dict[str, int]
-    fmax_mhz: float
+    fmax_mhz: float | None
     path: str
     yosys: str
     nextpnr: str
@@ -92,11 +92,11 @@ class Run:
 
 
 def runs_of(measured: Measured) -> list[Run]:
-    """Return the runs of an engine that was placed and routed."""
+    """Return the runs of an engine that was packed, or placed and routed."""
     runs = []
     for placement in measured.placements:
         options, used = placement.options, placement.used
-        if CLOCK not in placement.clocks:
+        if options.route and CLOCK not in placement.clocks:
             raise RunError(f"nextpnr found no clock {CLOCK}; see {placement.log}")
         runs.append(
             Run(
@@ -104,14 +104,16 @@ def runs_of(measured: Measured) -> list[Run]:
                 part=options.part,
                 speed_grade=options.speed_grade,
                 mhz=options.mhz,
-                seed=options.seed,
+                seed=options.seed if options.route else 0,
                 luts=used["TRELLIS_COMB"],
                 ffs=used["TRELLIS_FF"],
                 lut_rams=used["TRELLIS_RAMW"],
                 block_rams=used["DP16KD"],
                 dsps=used["MULT18X18D"],
                 cells=dict(sorted(measured.netlist.cells.items())),
-                fmax_mhz=round(placement.clocks[CLOCK].achieved_mhz, 2),
+                fmax_mhz=(
+                    round(placement.clocks[CLOCK].achieved_mhz, 2) if options.route else None
+                ),
                 path=next((str(p) for p in placement.paths if p.clock == CLOCK), ""),
                 yosys=measured.netlist.tool,
                 nextpnr=placement.tool,
