@@ -211,6 +211,7 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
     else:
         counts, there, where = dataclasses.asdict(netlist.counts), None, {}
     runs = runs_of(measured)
+    reached = {str(run.seed): run.fmax_mhz for run in runs if run.fmax_mhz is not None}
     macs = config.rows * config.plane_bits
     return {
         "format": 1,
@@ -226,8 +227,8 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
         "available": there,
         "macs": macs,
         "luts_per_mac": round(counts["luts"] / macs, 3),
-        "fmax_mhz": {str(run.seed): run.fmax_mhz for run in runs},
-        "median_mhz": round(statistics.median(r.fmax_mhz for r in runs), 2) if runs else None,
+        "fmax_mhz": reached,
+        "median_mhz": round(statistics.median(reached.values()), 2) if reached else None,
         "slowest_paths": {str(run.seed): run.path for run in runs},
         "cells": dict(sorted(netlist.cells.items())),
     }
