@@ -33,7 +33,7 @@ class Column(wiring.Component):
         One plane's bits of this column; looked up in this cycle.
     first, last, step : ``In(1)``
         For the plane looked up ``latency - 1`` cycles ago: it starts a weight, ends one; there is
-        one.
+        one. A reset does not end a weight: ``last`` and ``step`` must do so after it.
     sum : ``Out(signed(slice_sum_bits))``
         The slice sum so far.
     """
@@ -98,9 +98,9 @@ class Column(wiring.Component):
             level = above
 
         # `base` is the sum again, reset where a weight ends: that costs no logic, where choosing
-        # between the sum and zero would.
+        # between the sum and zero would. It has no other reset, or that would be the one.
         (tree,) = level
-        base = Signal.like(self.sum)
+        base = Signal.like(self.sum, reset_less=True)
         total = Signal.like(self.sum)
         # One more bit below carries the 1 of the two's complement in.
         augend = Cat(Const(1, 1), base[:-1] << 1).as_signed()

@@ -88,9 +88,10 @@ class Row(wiring.Component):
         # The column combines a plane `latency - 1` cycles after its look-up; the accumulator must
         # hear of a word early enough that its sums arrive when the memory has been read.
         delay = Column.latency(cfg) - 1
+        # After a reset it is told to end what it had begun.
         first = _delayed(m, work.first, delay, "first")
-        last = _delayed(m, work.last, delay, "last")
-        valid = _delayed(m, work.valid, delay, "valid")
+        last = _delayed(m, work.last, delay, "last", init=1)
+        valid = _delayed(m, work.valid, delay, "valid", init=1)
         order = Signal(AccOrder(cfg))
         m.d.comb += [
             order.add.eq(work.valid & work.last),
@@ -127,10 +128,10 @@ class Row(wiring.Component):
         return m
 
 
-def _delayed(m: Module, value, cycles: int, name: str):
-    """Return ``value`` as it was ``cycles`` ago."""
+def _delayed(m: Module, value, cycles: int, name: str, init: Any = None):
+    """Return ``value`` as it was ``cycles`` ago, after a reset ``init``."""
     for n in range(cycles):
-        later = Signal.like(value, name=f"{name}_{n + 1}")
+        later = Signal.like(value, name=f"{name}_{n + 1}", init=init)
         m.d.sync += later.eq(value)
         value = later
     return value
