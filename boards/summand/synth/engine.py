@@ -1,4 +1,4 @@
-"""Synthesise an engine: the Verilog that ``summand generate`` writes, out of context."""
+"""Synthesise an engine with its AXI ports, out of context."""
 
 import dataclasses
 import hashlib
@@ -9,6 +9,7 @@ from pathlib import Path
 from summand.isa import ConfigError, EngineConfig
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.technology import Technology
 from summand.synth.flow import (
     Netlist,
     Placement,
@@ -20,7 +21,7 @@ from summand.synth.steps import Progress
 from summand.synth.targets import ECP5, Target
 from summand.synth.tools import Source, find_tool
 
-__all__ = ["CLOCK", "Measured", "measure", "measure_ecp5"]
+__all__ = ["CLOCK", "Measured", "engine_verilog", "measure", "measure_ecp5"]
 
 #: The engine's clock, as its Verilog calls it.
 CLOCK = "aclk"
@@ -46,6 +47,12 @@ class Measured:
     verilog: str
     netlist: Netlist
     placements: tuple[Placement, ...] = ()
+
+
+def engine_verilog(config: EngineConfig, target: Target = ECP5) -> str:
+    """Return the engine's Verilog, with the primitives of a family for which there are some."""
+    technology = Technology.ECP5 if target is ECP5 else Technology.GENERIC
+    return emit_verilog(AxiEngine(config), name=MODULE, config=config, technology=technology)
 
 
 def measure(
@@ -79,7 +86,7 @@ def measure(
     find_tool("yosys", source)
     if progress:
         progress("writing Verilog")
-    text = emit_verilog(AxiEngine(config), name=MODULE, config=config)
+    text = engine_verilog(config, target)
     netlist = synthesise(
         {f"{MODULE}.v": text},
         MODULE,

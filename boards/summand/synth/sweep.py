@@ -7,6 +7,7 @@ was. ``--jobs`` processes of Yosys or nextpnr run at a time.
 import argparse
 import dataclasses
 import hashlib
+import signal
 import sys
 import threading
 import time
@@ -15,9 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from summand.isa import EngineConfig, SummandError
-from summand.rtl.axi import MODULE, AxiEngine
-from summand.rtl.emit import emit_verilog
-from summand.synth.engine import measure_ecp5
+from summand.synth.engine import engine_verilog, measure_ecp5
 from summand.synth.flow import PlaceOptions
 from summand.synth.runs import STORE, Run, add_runs, load_runs, runs_of
 from summand.synth.tools import find_tool
@@ -137,7 +136,7 @@ class _Sweep:
             *(options.part, options.speed_grade, point.seed, options.mhz),
         )
         with self._emitting:  # Amaranth is not made for threads
-            text = emit_verilog(AxiEngine(point.config), name=MODULE, config=point.config)
+            text = engine_verilog(point.config)
         found = self._stored.get(key)
         if found and found.verilog == hashlib.sha256(text.encode()).hexdigest():
             return None
@@ -216,6 +215,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="tools at a time")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the tools too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which nohup's shells ignore
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, not {options.jobs}")
     try:
