@@ -210,6 +210,16 @@ def test_an_engine_that_does_not_fit(bench, cells, text):
     assert bench.files() == set()
 
 
+def test_an_engine_that_cannot_fit_is_refused_before_anything_is_run(bench):
+    bench.config.write_text('{"rows": 64, "cols": 4, "depth": 64, "stream_bits": 128}')
+    status, _, err = bench.build()
+    assert status == 2
+    assert "LFE5U-85F" in err
+    assert "rows" in err
+    assert bench.runs() == []
+    assert not bench.out.exists()
+
+
 @pytest.mark.parametrize(("tool", "old"), [("yosys", "Yosys 0.9"), ("ecppack", "mumble")])
 def test_an_unusable_tool_is_found_before_the_first_is_run(bench, monkeypatch, tool, old):
     bench.plan(mhz={"1": 80.0}, says={tool: old})

@@ -71,10 +71,12 @@ def _build(
     from summand.boards.build import board_files
     from summand.cli.progress import heartbeat
     from summand.synth.bitstream import TimingError, build_bitstream, check_tools
+    from summand.synth.model import fits
 
     start = time.perf_counter()
     target = find_board(board)
     engine = EngineConfig.load(config) if config else target.engine
+    fits(engine, target.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
     with heartbeat(Console(stderr=True)) as progress:
         progress("Starting the tools")
