@@ -123,24 +123,29 @@ class GatherSpec(Spec):
         dut, cfg = self.dut, self.dut.config
         size = cfg.cols * 32
         place = Signal(range(cfg.stream_bits // size))
-        filling, full = Signal(cfg.stream_bits), Signal(cfg.stream_bits)
-        inside, last = Signal(2), Signal()
+        filling, inside = Signal(cfg.stream_bits), Signal(2)
+        # The beat that leaves next, and behind it one that zeros are to complete; their marks last.
+        first, second = Signal(cfg.stream_bits + 1), Signal(cfg.stream_bits + 1)
         whole = (place == cfg.stream_bits // size - 1) | dut.i.p.last
         grown = Signal.like(filling)
         m.d.comb += [
             grown.eq(filling | extended(dut) << (place * size)),
-            Assert(inside <= 1, "one whole beat at most is inside"),
+            Assert(inside <= 2, "a whole beat and a last one at most are inside"),
         ]
         m.d.sync += inside.eq(inside + (came & whole) - left)
+        with m.If(left):
+            m.d.sync += first.eq(second)
         with m.If(came):
             m.d.sync += [place.eq(place + 1), filling.eq(grown)]
             with m.If(whole):
-                m.d.sync += [place.eq(0), filling.eq(0), full.eq(grown), last.eq(dut.i.p.last)]
+                m.d.sync += [place.eq(0), filling.eq(0), second.eq(Cat(grown, dut.i.p.last))]
+                with m.If(inside == left):
+                    m.d.sync += first.eq(Cat(grown, dut.i.p.last))
         with m.If(dut.o.valid):
             m.d.comb += [
-                Assert(inside == 1, "what is offered came"),
-                Assert(dut.o.p.data == full, "it is the tiles, and zeros"),
-                Assert(dut.o.p.last == last, "a packet's last is its last beat"),
+                Assert(inside != 0, "what is offered came"),
+                Assert(dut.o.p.data == first[:-1], "it is the tiles, and zeros"),
+                Assert(dut.o.p.last == first[-1], "a packet's last is its last beat"),
             ]
 
 

@@ -12,7 +12,7 @@ from summand.boards.link.resize import BeatsToBytes, BytesToBeats
 from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
-from summand.rtl.registers import RegisterBank, identity
+from summand.rtl.registers import RegisterBank, connect_engine
 
 __all__ = ["UartTop"]
 
@@ -97,10 +97,6 @@ class UartTop(wiring.Component):
         connect(m, link.registers, bridge.access)
         connect(m, bridge.bus, bank.bus)
 
-        counters = {name: engine.counters[name] for name in engine.counters.shape().members}
-        status = Cat(engine.busy, C(0, 7), engine.error)
-        values = {**identity(self.config), "status": status, "commands": engine.commands}
-        for name, value in {**values, **counters}.items():
-            m.d.comb += getattr(bank.value, name).eq(value)
+        connect_engine(m, bank, engine)
 
         return m

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
-from summand.rtl.registers import AxiLite, RegisterBank, identity
+from summand.rtl.registers import AxiLite, RegisterBank, connect_engine
 
 __all__ = ["MODULE", "AxiEngine"]
 
@@ -102,16 +102,10 @@ class AxiEngine(wiring.Component):
         ]
 
         self._connect_bus(m, bank)
-        for name, value in self._values(engine).items():
-            m.d.comb += getattr(bank.value, name).eq(value)
+        connect_engine(m, bank, engine)
         return m
 
     def _connect_bus(self, m: Module, bank: RegisterBank) -> None:
         for name, member in AxiLite().members.items():
             outside, inside = getattr(self, _LITE + name), getattr(bank.bus, name)
             m.d.comb += inside.eq(outside) if member.flow == Out else outside.eq(inside)
-
-    def _values(self, engine: Any) -> dict[str, Any]:
-        counters = {name: engine.counters[name] for name in engine.counters.shape().members}
-        status = Cat(engine.busy, C(0, 7), engine.error)
-        return {**identity(self.config), "status": status, "commands": engine.commands, **counters}

@@ -61,8 +61,8 @@ class BeatGatherer(wiring.Component):
 class ResultPacker(wiring.Component):
     """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
 
-    The last beat of a packet is filled up with zeros. A tile a cycle and one cycle more a beat, or
-    a beat a cycle where a tile is as wide or wider.
+    The last beat of a packet is filled up with zeros, a tile's place a cycle. A tile a cycle, or a
+    beat a cycle where a tile is as wide or wider.
 
     Parameters
     ----------
@@ -119,28 +119,34 @@ class ResultPacker(wiring.Component):
 
     def _gather(self, m: Module, piece: Signal, count: int) -> None:
         # Pieces shift in from the top, which takes no multiplexers; zeros follow a packet's last
-        # until the beat is whole. None shifts in while a beat waits to leave: draining is seldom
-        # waited for, and `o.ready` then is no part of the path back to the accumulators.
-        held = Signal(self.config.stream_bits, reset_less=True)
+        # until the beat is whole. A beat leaves from a register of its own, which is empty again
+        # when the next is whole, so that `o.ready` is no part of the path back to the
+        # accumulators.
+        held = Signal(self.config.stream_bits - len(piece), reset_less=True)
+        beat = Signal(self.config.stream_bits, reset_less=True)
         part = Signal(range(count))
         padding = Signal()
         move = Signal()
         step = Signal()
         whole = part == count - 1
+        pieces = Cat(held, Mux(padding, 0, piece))
         m.d.comb += [
-            move.eq(~self.o.valid),
+            move.eq(~(whole & self.o.valid)),
             self.i.ready.eq(move & ~padding),
             step.eq(move & (padding | self.i.valid)),
-            self.o.payload.data.eq(held),
+            self.o.payload.data.eq(beat),
         ]
         with m.If(step & whole):
-            m.d.sync += self.o.valid.eq(1)
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.last.eq(padding | self.i.payload.last),
+                beat.eq(pieces),
+            ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(step):
             m.d.sync += [
-                held.eq(Cat(held[len(piece) :], Mux(padding, 0, piece))),
+                held.eq(pieces[len(piece) :]),
                 part.eq(Mux(whole, 0, part + 1)),
                 padding.eq((padding | self.i.payload.last) & ~whole),
-                self.o.payload.last.eq(padding | self.i.payload.last),
             ]

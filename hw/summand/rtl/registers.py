@@ -9,7 +9,15 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, Register
 
-__all__ = ["ADDRESS_BITS", "AxiLite", "RegisterBank", "c_header", "identity", "markdown"]
+__all__ = [
+    "ADDRESS_BITS",
+    "AxiLite",
+    "RegisterBank",
+    "c_header",
+    "connect_engine",
+    "identity",
+    "markdown",
+]
 
 #: Width of a byte address on the register bus.
 ADDRESS_BITS = 8
@@ -135,6 +143,15 @@ def identity(config: EngineConfig) -> dict[str, int]:
         "digest_lo": digest & 0xFFFFFFFF,
         "digest_hi": digest >> 32,
     }
+
+
+def connect_engine(m: Module, bank: RegisterBank, engine: Any) -> None:
+    """Show an :class:`~summand.rtl.engine.Engine` in the registers of ``bank``."""
+    counters = {name: engine.counters[name] for name in engine.counters.shape().members}
+    status = Cat(engine.busy, C(0, 7), engine.error)
+    values = {**identity(engine.config), "status": status, "commands": engine.commands}
+    for name, value in {**values, **counters}.items():
+        m.d.comb += getattr(bank.value, name).eq(value)
 
 
 def markdown(config: EngineConfig) -> str:

@@ -106,7 +106,8 @@ class StoreJob(Background):
     """A DATA packet: its header, then tiles packed into beats.
 
     A tile as wide as a beat or wider is sent in parts, a beat a cycle. Narrower ones are gathered,
-    a tile a cycle; the packet's last beat is filled up, a tile's place a cycle.
+    a tile a cycle; the packet's last beat is filled up, a tile's place a cycle. A whole beat stands
+    in a register until it leaves.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class StoreJob(Background):
         self._places = config.stream_bits // tile_bits  # of a beat, where tiles are gathered
         self._filled = 0
         self._taken = 0
-        self._last_take = start
+        self._last_take = self._beat_left = start
         for _ in range(config.header_beats):
             self._sent = outlet.push(start + 1)
 
@@ -150,18 +151,18 @@ class StoreJob(Background):
                 self._sent = self._outlet.push(arrived)
             self._returned.append(self._sent)
             return True
-        # After a whole beat, when that has gone on.
+        # The piece that makes a beat whole waits until the beat before has left.
         taken = max(arrived, self._last_take + 1)
-        if not self._filled and self._taken > 1:
-            taken = max(taken, self._sent + self._timing.beat_hold)
+        if self._filled == self._places - 1:
+            taken = max(taken, self._beat_left + 1)
         self._returned.append(taken)
         self._last_take = taken
         self._filled += 1
-        if self._taken == self._total:
-            taken += self._places - self._filled
+        if self._taken == self._total and self._filled < self._places:
+            taken = max(taken + self._places - self._filled, self._beat_left + 1)
             self._filled = self._places
         if self._filled == self._places:
-            self._sent = self._outlet.push(taken + 1)
+            self._sent = self._beat_left = self._outlet.push(taken + 1)
             self._filled = 0
         return True
 

@@ -27,4 +27,12 @@ class Inlet:
 
     def take(self, cycle: int) -> None:
         """Take the beat that is there, in ``cycle``."""
-        self.valid = (cycle if self._offered is None else self._offered(cycle)) + 1
+        self.valid = self._seen(cycle)
+
+    def hold(self, cycle: int) -> None:
+        """Note that the source has nothing to offer before ``cycle``."""
+        self.valid = max(self.valid, self._seen(cycle))
+
+    def _seen(self, cycle: int) -> int:
+        """Return when the front sees the first beat that is offered from ``cycle`` on."""
+        return (cycle if self._offered is None else self._offered(cycle)) + 1

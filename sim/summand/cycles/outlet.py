@@ -18,18 +18,19 @@ class Outlet:
 
     def __init__(self, ready: NextTrue | None):
         self._ready = ready
-        self._left = 0  # when the last beat left
+        #: When the last beat leaves.
+        self.left = 0
         self._blocked: deque[tuple[int, int]] = deque()  # first cycle, and the one after the last
 
     def push(self, available: int) -> int:
         """Send a beat that is there from cycle ``available`` on; return when it enters."""
-        enters = max(available, self._left)
+        enters = max(available, self.left)
         if self._ready is None:
-            self._left = enters + 1
+            self.left = enters + 1
         else:
-            self._left = self._ready(enters + 1)
-            if self._left > enters + 1:
-                self._blocked.append((enters + 1, self._left))
+            self.left = self._ready(enters + 1)
+            if self.left > enters + 1:
+                self._blocked.append((enters + 1, self.left))
         return enters
 
     def blocked(self, start: int, stop: int) -> int:

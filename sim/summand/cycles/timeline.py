@@ -75,6 +75,14 @@ class Timeline:
                 return self._fence()
         return None
 
+    def await_host(self) -> None:
+        """Let the source offer the next beat only after it has seen all output so far.
+
+        A driver that reads the answers to what it has sent before it sends more, in no time.
+        """
+        self._idle_at()  # sends what is still to be sent
+        self._inlet.hold(self._outlet.left + 1)
+
     def finish(self) -> int:
         """Return the first cycle in which everything is done, if no command follows."""
         return max(self.cycle, self._idle_at())

@@ -42,8 +42,6 @@ class Timing:
         Tiles that may be between grant and output.
     credit : int
         From a tile's being taken to a grant in its room.
-    beat_hold : int
-        From a gathered beat's leaving to the next tile that may be taken.
     hold : int
         From a tile's being taken to its first accumulator in the requantiser's pipeline.
     requantise : int
@@ -70,7 +68,6 @@ class Timing:
     fifo: int = 2
     room: int
     credit: int
-    beat_hold: int
     hold: int = 1
     requantise: int
     word_hold: int
@@ -90,7 +87,6 @@ class Timing:
             result=3,
             room=1 << (trip - 1).bit_length(),
             credit=2,
-            beat_hold=1,
             requantise=9,
             word_hold=1,
         )

@@ -29,6 +29,7 @@ _EXTRAS = {
     "cocotb": "sim",
     "cocotbext": "sim",
     "amaranth_boards": "boards",
+    "serial": "serial",
 }
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.verify import DeviceName
-from summand.isa import EngineConfig
+from summand.cli.devices import BoardOption, ConfigOption, DeviceOption, Target
 
 if TYPE_CHECKING:
     from summand.isa.packets import Counters
@@ -29,14 +28,9 @@ def register(app: typer.Typer) -> None:
 def _run(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Summand model.")],
     prompt: Annotated[str, typer.Option(help="The text to go on from.")],
-    device: Annotated[
-        DeviceName,
-        typer.Option(help="golden: NumPy; sim: the generated Verilog in the native simulator."),
-    ] = DeviceName.GOLDEN,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="The engine's configuration, a JSON file; without it SmolLM2's."),
-    ] = None,
+    device: DeviceOption = "golden",
+    config: ConfigOption = None,
+    board: BoardOption = None,
     tokens: Annotated[int, typer.Option(help="The most tokens to write.", min=1)] = 32,
     chat: Annotated[
         bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
@@ -59,14 +53,11 @@ def _run(
     from rich.console import Console
 
     from summand.model import SummandModel
-    from summand.runtime import DEFAULT_CONFIG, Driver, open_device
 
     errors = Console(stderr=True)
-    engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
+    target = Target.choose(device, config, board)
     source = SummandModel(folder)
-    with errors.status(f"Opening the {device} device") as status:
-        driver = Driver(open_device(device, engine, progress=status.update))
-    with driver:
+    with target.open(errors) as driver:
         loaded = _load(source, driver, errors)
         report = _write(
             loaded,
@@ -79,7 +70,7 @@ def _run(
             quiet=as_json,
         )
         kinds = _kinds(driver.usage)
-    report |= {"device": str(device), "config": engine.digest}
+    report |= {"device": device, "config": target.engine.digest}
     if as_json:
         report["profile"] = {name: _usage_dict(usage) for name, usage in kinds.items()}
         typer.echo(json.dumps(report))

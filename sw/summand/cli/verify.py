@@ -4,12 +4,12 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.devices import BoardOption, ConfigOption, DeviceOption, Target
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
     from summand.model import Layer, SummandModel
     from summand.runtime.verify import Comparison
 
-__all__ = ["DeviceName", "register"]
-
-
-class DeviceName(StrEnum):
-    """What computes."""
-
-    GOLDEN = "golden"
-    SIM = "sim"
+__all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,10 +28,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _verify(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="The engine's configuration, a JSON file; without it SmolLM2's."),
-    ] = None,
+    config: ConfigOption = None,
+    board: BoardOption = None,
     shape: Annotated[
         str | None,
         typer.Option(metavar="M,K,N", help="Tokens, inputs and outputs of a random layer."),
@@ -65,29 +56,27 @@ def _verify(
     stall: Annotated[
         float, typer.Option(help="Probability of withholding a beat, on both sides.")
     ] = 0.0,
-    device: Annotated[
-        DeviceName,
-        typer.Option(
-            help="sim: Verilog in the native simulator; golden: no RTL, for a quick look."
-        ),
-    ] = DeviceName.SIM,
+    device: DeviceOption = "sim",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compute a layer on the generated Verilog, and compare every bit with the golden model.
 
-    The layer is random (--shape) or a model's (--model). Leaves with status 0 only if everything
-    is equal, with 1 if it is not, with 2 if something stood in the way.
+    The layer is random (--shape) or a model's (--model). With --device serial:PORT a board computes
+    it. Leaves with status 0 only if everything is equal, with 1 if it is not, with 2 if something
+    stood in the way.
     """
     from rich.console import Console
 
-    from summand.runtime import DEFAULT_CONFIG, Driver, open_device
     from summand.runtime.verify import compare
 
     if (shape is None) == (model is None):
         raise SummandError("give either --shape M,K,N or --model DIR: what is to be verified?")
     if not 0 <= stall < 1:
         raise SummandError(f"--stall must be at least 0 and less than 1, not {stall}")
-    engine = EngineConfig.load(config) if config else DEFAULT_CONFIG
+    if stall and device != "sim":
+        raise SummandError(f"--stall is for --device sim, not for {device}")
+    target = Target.choose(device, config, board)
+    engine = target.engine
     if shape is not None:
         jobs = _random_job(engine, shape, bits, rank, rank_bits, seed)
     else:
@@ -95,8 +84,7 @@ def _verify(
         jobs = _model_jobs(engine, model, layers, tokens, seed)
     results = []
     start = time.perf_counter()
-    with Console(stderr=True).status(f"Opening the {device} device") as status:
-        driver = Driver(open_device(device, engine, stall=stall, seed=seed, progress=status.update))
+    driver = target.open(Console(stderr=True), stall=stall, seed=seed)
     ready = time.perf_counter()
     with driver:
         for group, xq in jobs:
@@ -104,7 +92,7 @@ def _verify(
             if not as_json:
                 _show(results[-1])
     report = _report(results, engine)
-    report |= {"device": str(device), "open_seconds": round(ready - start, 3)}
+    report |= {"device": device, "open_seconds": round(ready - start, 3)}
     if as_json:
         typer.echo(json.dumps(report))
     else:

@@ -1,14 +1,20 @@
 """From compressed layers to results: compiler, driver, devices. Torch is in ``modules``."""
 
 from summand.runtime.compiler import compile_layers
-from summand.runtime.device import DEFAULT_CONFIG, DEVICES, Device, GoldenDevice, open_device
+from summand.runtime.device import (
+    DEFAULT_BAUD,
+    DEFAULT_CONFIG,
+    Device,
+    GoldenDevice,
+    open_device,
+)
 from summand.runtime.driver import Driver, Result, Usage
 from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Program
 
 __all__ = [
+    "DEFAULT_BAUD",
     "DEFAULT_CONFIG",
-    "DEVICES",
     "CompileError",
     "Device",
     "DeviceError",

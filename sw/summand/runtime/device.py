@@ -1,6 +1,6 @@
 """Ways to reach an engine: one interface over the golden model, the simulator and boards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from threadpoolctl import ThreadpoolController
@@ -9,13 +9,16 @@ from summand.golden import GoldenEngine
 from summand.isa import EngineConfig, SummandError
 from summand.runtime.errors import DeviceTimeout
 
-__all__ = ["DEFAULT_CONFIG", "DEVICES", "Device", "GoldenDevice", "open_device"]
+__all__ = ["DEFAULT_BAUD", "DEFAULT_CONFIG", "Device", "GoldenDevice", "open_device"]
 
 #: The engine that ``run`` and ``verify`` use where none is named: SmolLM2's 576 input features
 #: are nine slices, its 1536 twenty-four, and the shift gives low-rank summands their precision.
 DEFAULT_CONFIG = EngineConfig(
     rows=1, cols=4, depth=64, stream_bits=256, act_depth=64, acc_depth=1024, shift=4
 )
+
+#: Bits a second on the serial lines of boards that do not say otherwise.
+DEFAULT_BAUD = 3_000_000
 
 
 class Device(Protocol):
@@ -99,29 +102,11 @@ class GoldenDevice:
         """Do nothing; there is nothing to give back."""
 
 
-_Progress = Callable[[str], None]
-
-
-def _simulator(
-    config: EngineConfig, *, stall: float, seed: int, progress: _Progress | None
-) -> Device:
-    from summand.verilated import SimDevice  # here: needs Verilator, which golden users may lack
-
-    return SimDevice(config, stall=stall, seed=seed, progress=progress)
-
-
-def _golden(config: EngineConfig, *, stall: float, seed: int, progress: _Progress | None) -> Device:
-    return GoldenDevice(config)
-
-
-#: Devices by the name that the command line knows them by.
-DEVICES: Mapping[str, Callable[..., Device]] = {"golden": _golden, "sim": _simulator}
-
-
 def open_device(
     name: str,
     config: EngineConfig,
     *,
+    baud: int | None = None,
     stall: float = 0.0,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -131,16 +116,35 @@ def open_device(
     Parameters
     ----------
     name : str
-        ``golden``, or ``sim`` for the generated Verilog in the native simulator.
+        ``golden``; ``sim`` for the generated Verilog in the native simulator; ``serial:PORT`` for
+        a board at a serial port, such as ``serial:/dev/ttyUSB0`` or ``serial:COM3``.
     config : EngineConfig
         The engine's.
+    baud : int, optional
+        Bits a second on the serial port; :data:`DEFAULT_BAUD` without it.
     stall : float
         Probability that the simulator withholds a beat, on both sides.
     seed : int
         Seed of the stalls.
     progress : callable, optional
         Called with a line of text when something starts that takes seconds.
+
+    Raises
+    ------
+    DeviceError
+        If the port or the board at it does not answer; the text says why.
+    SummandError
+        If there is no such device.
     """
-    if name not in DEVICES:
-        raise SummandError(f"no device is called {name!r}; there are {', '.join(sorted(DEVICES))}")
-    return DEVICES[name](config, stall=stall, seed=seed, progress=progress)
+    match name.partition(":"):
+        case ("golden", "", _):
+            return GoldenDevice(config)
+        case ("sim", "", _):
+            from summand.verilated import SimDevice  # here: needs Verilator
+
+            return SimDevice(config, stall=stall, seed=seed, progress=progress)
+        case ("serial", ":", port) if port:
+            from summand.runtime.serial import SerialDevice  # here: needs pyserial
+
+            return SerialDevice.open(port, config, baud=baud or DEFAULT_BAUD)
+    raise SummandError(f"no device is called {name!r}; there are golden, sim and serial:PORT")

@@ -1,6 +1,7 @@
 """Sends programs to a device, checks every answer, and recovers when one is wrong."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -15,15 +16,15 @@ from summand.runtime.device import Device
 from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Program
 
-__all__ = ["Driver", "Result", "Usage"]
+__all__ = ["FENCE_BEATS", "Driver", "Result", "Usage"]
 
 _LOG = logging.getLogger(__name__)
 
 #: Beats that even a slow simulator or link takes in a second: 32 bytes each make 320 kB/s.
 _SLOW_BEATS_PER_S = 10_000
 
-#: Beats after which a fence reads the counters, long before they wrap at 2**32 cycles.
-_FENCE_BEATS = 1 << 28
+#: A call that sends more is fenced before its end, long before counters wrap at 2**32 cycles.
+FENCE_BEATS = 1 << 28
 
 #: Attempts to bring a device back.
 _RESETS = 3
@@ -77,6 +78,16 @@ class Usage:
         """Share of the cycles in which a plane word entered the array; None if none counted."""
         return self.counters.work / self.counters.cycles if self.counters.cycles else None
 
+    @property
+    def stream_share(self) -> float | None:
+        """Beats sent a cycle: 1 where the stream is the limit; None if no cycles were counted."""
+        return self.beats / self.counters.cycles if self.counters.cycles else None
+
+    @property
+    def macs_per_cycle(self) -> float | None:
+        """Multiplications a cycle; None if no cycles were counted."""
+        return self.macs / self.counters.cycles if self.counters.cycles else None
+
 
 @dataclass(frozen=True)
 class Result:
@@ -95,7 +106,7 @@ class Driver:
     Parameters
     ----------
     device : Device
-        Owned from here on: :meth:`close` closes it.
+        Owned from here on: :meth:`close` closes it, and so does a failure here.
     timeout_s : float
         Seconds without an answer, on top of what the stream sent may take on a slow device.
 
@@ -110,9 +121,15 @@ class Driver:
         self._timeout_s = timeout_s
         #: Cost of all calls by program name.
         self.usage: dict[str, Usage] = {}
+        #: How often each program was run for each number of tokens.
+        self.calls: Counter[tuple[Program, int]] = Counter()
         self._commands = 0
         self._counters = Counters()
-        self._check_registers()
+        try:
+            self._check_registers()
+        except BaseException:
+            device.close()
+            raise
         self._clean = False  # whatever it did before, it starts from reset
 
     @property
@@ -188,6 +205,7 @@ class Driver:
         self._clean = True
         name = program.name
         self.usage[name] = self.usage.get(name, Usage()) + result.usage
+        self.calls[program, len(xq)] += 1
         return result
 
     def _check_call(self, program: Program, xq: npt.NDArray[np.integer]) -> None:
@@ -216,7 +234,7 @@ class Driver:
             batch = slice(start, start + rows)
             chunks = program.chunks(xq[batch], self._commands)
             sent = sum(map(len, chunks)) // self.config.beat_bytes
-            if since_fence and since_fence + sent > _FENCE_BEATS:
+            if since_fence and since_fence + sent > FENCE_BEATS:
                 counters += self._fence()
                 beats, since_fence = beats + self.config.header_beats, 0
                 chunks = program.chunks(xq[batch], self._commands)  # tags count commands

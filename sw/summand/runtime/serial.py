@@ -169,7 +169,7 @@ class SerialDevice:
             raise
 
     @classmethod
-    def open(cls, port: str, config: EngineConfig, *, baud: int = 3_000_000) -> "SerialDevice":
+    def open(cls, port: str, config: EngineConfig, *, baud: int) -> "SerialDevice":
         """Open a serial port and connect to the board there."""
         return cls(config, SerialLine(port, baud), baud=baud)
 

@@ -71,7 +71,7 @@ def test_parts_add_up_and_stalls_cost(made, seed, p):
 def test_a_faster_engine_is_never_slower(made):
     commands, config = made
     timing = Timing.of(config)
-    faster = Timeline(config, timing=replace(timing, beat_hold=0, word_hold=0, requantise=4))
+    faster = Timeline(config, timing=replace(timing, credit=1, word_hold=0, requantise=4))
     slower = Timeline(config, timing=timing)
     for command in commands:
         faster.run(command)
@@ -89,6 +89,7 @@ def test_worked_example():
     assert counters.load == 9 * 2
     assert counters.table == 9 * 15
     assert counters.stream == 1
+    assert (counters.header, counters.drain) == (25, 150)
     assert counters.cycles == counters.work + counters.load + counters.table + counters.stream + (
         counters.header + counters.drain
     )

@@ -62,10 +62,10 @@ def test_packer_writes_little_endian_int32_and_pads_with_zeros(name, stalls):
 
 
 @pytest.mark.parametrize(
-    ("name", "apart"), [("split", 1), ("equal", 1), ("half", 3), ("quarter", 5)]
+    ("name", "apart"), [("split", 1), ("equal", 1), ("half", 2), ("quarter", 4)]
 )
 def test_packer_gives_beats_at_its_rate(name, apart):
-    """A beat a cycle; where tiles are narrower, the cycles of its tiles and one more."""
+    """A beat a cycle; where tiles are narrower, a tile a cycle."""
     config = PACKERS[name]
     tiles = [{"data": [n] * config.cols, "last": n == 15} for n in range(16)]
     count = 16 * config.cols * 4 // config.beat_bytes

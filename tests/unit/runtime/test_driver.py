@@ -202,11 +202,22 @@ def test_counters_of_a_call_are_its_own(device, check, config):
     assert (usage.calls, usage.tokens) == (2, 6)
     assert usage.counters == Counters(cycles=2000, work=2000)
     assert usage.work_share == 1
+    assert usage.stream_share == usage.beats / 2000
+    assert usage.macs_per_cycle == usage.macs / 2000
     assert driver.total == usage
 
 
+def test_calls_are_remembered_by_program_and_tokens(device, config, make_layer, tokens):
+    driver = Driver(device)
+    programs = [compile_layers([make_layer(config, name=name)], config) for name in "ab"]
+    for which, count in ((0, 1), (0, 3), (1, 3), (0, 3)):
+        driver.run(programs[which], tokens[:count])
+    a, b = programs
+    assert driver.calls == {(a, 1): 1, (a, 3): 2, (b, 3): 1}
+
+
 def test_long_calls_read_the_counters_in_between(device, check, monkeypatch):
-    monkeypatch.setattr("summand.runtime.driver._FENCE_BEATS", 100)
+    monkeypatch.setattr("summand.runtime.driver.FENCE_BEATS", 100)
     driver = Driver(device)
     check(driver)
     assert driver.total.beats == _beats_of(device, check, driver)
@@ -234,10 +245,11 @@ def test_usage_does_not_wrap():
     assert late.since(early) == Usage(beats=4, counters=Counters(cycles=(1 << 40) - 1))
 
 
-def test_work_share_of_an_untimed_device_is_unknown(device, check):
+def test_shares_of_an_untimed_device_are_unknown(device, check):
     driver = Driver(device)
     check(driver)
-    assert driver.total.work_share is None
+    total = driver.total
+    assert (total.work_share, total.stream_share, total.macs_per_cycle) == (None, None, None)
 
 
 def test_program_of_another_engine(device, roomy, make_layer, tokens):
@@ -268,7 +280,9 @@ def test_driver_closes_its_device(device):
 
 
 def test_unknown_device(config):
-    with pytest.raises(SummandError, match="no device is called 'fpga'; there are golden, sim"):
+    with pytest.raises(
+        SummandError, match="no device is called 'fpga'; there are golden, sim and serial:PORT"
+    ):
         open_device("fpga", config)
 
 

@@ -1,0 +1,244 @@
+"""Run one tool in one folder, once: what is unchanged is read, not done again."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from summand.synth.tools import Tool, ToolError
+
+__all__ = ["LOG", "Progress", "Step", "StepResult", "run_step"]
+
+#: Called about every second with a line of text: what is being done, and for how long.
+Progress = Callable[[str], None]
+
+#: What the tool said, in the step's folder.
+LOG = "log.txt"
+#: What was done; written last, so where it is, everything is.
+_STAMP = "step.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A tool, its arguments, and the files it reads and writes, all in one folder.
+
+    Parameters
+    ----------
+    tool : Tool
+        What is run.
+    arguments : tuple of str
+        Its arguments. Files in them are plain names in the step's folder.
+    inputs : mapping of str to str or Path
+        Files it reads: name and text, or name and the file it is a copy of.
+    outputs : tuple of str
+        Files that it writes.
+    """
+
+    tool: Tool
+    arguments: tuple[str, ...]
+    inputs: Mapping[str, str | Path] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """A step that succeeded.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its files are.
+    seconds : float
+        How long it took when it was run.
+    reused : bool
+        It was run earlier, with the same inputs.
+    """
+
+    folder: Path
+    seconds: float
+    reused: bool
+
+    @property
+    def log(self) -> Path:
+        """What the tool said."""
+        return self.folder / LOG
+
+
+def run_step(step: Step, folder: Path, *, progress: Progress | None = None) -> StepResult:
+    """Run ``step`` in ``folder``, or find there that it was run before with equal inputs.
+
+    The folder belongs to the step. Its stamp is removed first and written last: a step that fails
+    or is interrupted leaves its log and no stamp, and is run anew. Of several processes one runs
+    and the others wait. An exception, such as Ctrl-C's, ends the tool.
+
+    Raises
+    ------
+    ToolError
+        If the tool fails (with its last error, and where the log is), or the folder cannot be
+        written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder):
+            key = _key(step)
+            if (seconds := _earlier(folder, key, step.outputs)) is not None:
+                return StepResult(folder=folder, seconds=seconds, reused=True)
+            for name in (_STAMP, *step.outputs):
+                (folder / name).unlink(missing_ok=True)
+            for name, content in step.inputs.items():
+                _place(content, folder / name)
+            start = time.perf_counter()
+            _run(step, folder, progress or (lambda _: None))
+            seconds = round(time.perf_counter() - start, 1)
+            _stamp(step, folder, key, seconds)
+    except OSError as e:
+        raise ToolError(f"cannot write {e.filename or folder}: {e.strerror or e}") from None
+    return StepResult(folder=folder, seconds=seconds, reused=False)
+
+
+def _key(step: Step) -> dict[str, Any]:
+    """Return what decides the outputs."""
+    return {
+        "tool": f"{step.tool.name} {step.tool.version}",
+        "arguments": list(step.arguments),
+        "inputs": {name: _digest(content) for name, content in step.inputs.items()},
+    }
+
+
+def _digest(content: str | Path) -> str:
+    if isinstance(content, str):
+        return hashlib.sha256(content.encode()).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _earlier(folder: Path, key: dict[str, Any], outputs: tuple[str, ...]) -> float | None:
+    """Return how long the step took when it was run with this key, if its outputs are there."""
+    try:
+        stamp = json.loads((folder / _STAMP).read_text())
+        written = {name: _digest(folder / name) for name in outputs}
+    except (OSError, ValueError):
+        return None
+    match stamp:
+        case {"key": found, "outputs": digests, "seconds": float(seconds)}:
+            return seconds if (found, digests) == (key, written) else None
+    return None
+
+
+def _stamp(step: Step, folder: Path, key: dict[str, Any], seconds: float) -> None:
+    missing = [name for name in step.outputs if not (folder / name).exists()]
+    if missing:
+        raise ToolError(f"{step.tool.name} did not write {folder / missing[0]}")
+    written = {name: _digest(folder / name) for name in step.outputs}
+    part = folder / f"{_STAMP}.part"
+    part.write_text(
+        json.dumps({"key": key, "outputs": written, "seconds": seconds}, indent=2) + "\n"
+    )
+    part.replace(folder / _STAMP)
+
+
+def _place(content: str | Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    if isinstance(content, str):
+        target.write_text(content, encoding="utf-8", newline="\n")
+        return
+    try:
+        os.link(content, target)  # netlists are tens of megabytes
+    except OSError:
+        shutil.copyfile(content, target)
+
+
+def _run(step: Step, folder: Path, progress: Progress) -> None:
+    """Run the tool; all it says goes to the log, and its last line to ``progress``."""
+    name = step.tool.name
+    start = time.monotonic()
+    with (folder / LOG).open("wb") as log:
+        child = subprocess.Popen(
+            [*step.tool.command, *step.arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert child.stdout
+        last, shown = "", start
+        try:
+            for chunk in _chunks(child.stdout.fileno()):
+                log.write(chunk)
+                log.flush()
+                if (moment := time.monotonic()) >= shown + 1:
+                    last, shown = _last_line(chunk) or last, moment
+                    progress(f"{name}, {moment - start:.0f} s: {last}")
+            status = child.wait()
+        finally:
+            _end(child)
+    if status:
+        raise ToolError(f"{name} {_why(status, folder / LOG)}; see {folder / LOG}")
+
+
+def _chunks(pipe: int) -> Iterator[bytes]:
+    """Yield what comes through a pipe until its end, and nothing after an idle second."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(timeout=1):
+                yield b""
+                continue
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a child if it still runs: kindly, then not."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    if child.stdout:
+        child.stdout.close()
+
+
+def _last_line(chunk: bytes) -> str:
+    lines = [line.strip() for line in chunk.decode(errors="replace").splitlines()]
+    told = [line.removeprefix("Info:").strip() for line in lines if line.strip("- |")]
+    return told[-1][:60] if told else ""
+
+
+def _why(status: int, log: Path) -> str:
+    """Say how a tool ended, from its status and the end of its log."""
+    if status < 0:
+        what = " (out of memory?)" if status == -9 else ""
+        return f"was ended by signal {-status}{what}"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 65536))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if re.match(r"error\b", line, re.IGNORECASE)]
+    said = (errors or lines or ["nothing"])[-1]
+    return f"failed with status {status} and said: {said}"
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder, that ends with the process, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
