@@ -3,20 +3,14 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.ram import BlockRam
+from summand.rtl.token import Scales
 
-__all__ = ["ScaleLayout", "ScaleMemory"]
-
-
-class ScaleLayout(data.ArrayLayout):
-    """A tile's scales, one a column."""
-
-    def __init__(self, config: EngineConfig):
-        super().__init__(config.scale_bits, config.cols)
+__all__ = ["ScaleMemory"]
 
 
 class ScaleMemory(wiring.Component):
@@ -41,7 +35,7 @@ class ScaleMemory(wiring.Component):
         A tile's last word goes in. Its scales come out, or 1 if it is not ``scaled``.
     rewind : ``In(1)``
         So does the slice's last: the next scaled tile is the first again.
-    scale : ``Out(ScaleLayout)``
+    scale : ``Out(Scales)``
         :attr:`LATENCY` cycles after ``step``; in other cycles anything.
     """
 
@@ -68,7 +62,7 @@ class ScaleMemory(wiring.Component):
                 "step": In(1),
                 "scaled": In(1),
                 "rewind": In(1),
-                "scale": Out(ScaleLayout(config)),
+                "scale": Out(Scales(config)),
             }
         )
 
