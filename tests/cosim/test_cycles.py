@@ -150,9 +150,11 @@ def test_smollm2_layers():
     chunks, size = [], 0
     for group in groups:
         program = runtime.compile_layers(group, config)
-        tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
-        chunks += [*program.chunks(tokens), ops.fence(config)]
+        for batch in program.schedule(2):
+            tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
+            chunks += program.chunks(batch, tokens)
+            size += sum(program.result_bytes(store, 1) for _, store in batch.stores)
+        chunks += [ops.fence(config)]
         size += status_packet_bytes(config)
-        size += sum(program.result_bytes(store, 1) for _, store in program.stores)
     check(chunks, config, size)
     check(chunks, config, size, stall=0.1)

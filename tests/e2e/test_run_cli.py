@@ -96,6 +96,21 @@ def test_figures_add_up(run, tiny_llama):
     assert report["stream_bits_per_token"] > weights
 
 
+@pytest.mark.sim
+def test_profile_has_the_law_beside_what_was_counted(run, tiny_llama):
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 4, "--json")
+    golden, sim = (json.loads(run(*args, "--device", d)[1])["profile"] for d in ("golden", "sim"))
+    assert golden.keys() == sim.keys()
+    for name, row in sim.items():
+        assert row["law_equal"] is True
+        assert row["modelled"]["counters"] == row["counters"]
+        assert row["stream_share"] == row["beats"] / row["counters"]["cycles"]
+        # The golden model counts nothing; the law says the same of it.
+        assert golden[name]["law_equal"] is None
+        assert golden[name]["stream_share"] is None
+        assert golden[name]["modelled"] == row["modelled"]
+
+
 def test_text_goes_to_output_and_figures_to_errors(run, tiny_llama):
     args = (tiny_llama, "--prompt", PROMPT, "--tokens", 5)
     text = json.loads(run(*args, "--json")[1])["text"]
@@ -104,6 +119,7 @@ def test_text_goes_to_output_and_figures_to_errors(run, tiny_llama):
     assert out == text + "\n"
     assert "5 tokens after 9 of prompt" in err
     assert "Cost by layers" in err
+    assert "by the" in err
 
 
 def test_one_token_is_figured_from_the_prompt(run, tiny_llama):

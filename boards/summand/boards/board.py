@@ -63,7 +63,7 @@ class Board:
         As people know it.
     part : Part
         The FPGA.
-    speed_grade : int
+    package, speed_grade : str, int
         Of the part on this board.
     oscillator_hz : int
         What the board's clock pin carries.
@@ -77,6 +77,8 @@ class Board:
         An engine that fits, with room for a memory controller.
     pins : Pins
         What is wired to what.
+    loader : str
+        What openFPGALoader is told to find the board.
     platform : callable
         Returns the Amaranth platform; imports amaranth-boards only then.
     """
@@ -84,6 +86,7 @@ class Board:
     name: str
     title: str
     part: Part
+    package: str
     speed_grade: int
     oscillator_hz: int
     clock_hz: int
@@ -91,6 +94,7 @@ class Board:
     memory: Memory
     engine: EngineConfig
     pins: Pins
+    loader: str
     platform: Callable[[], Any]
 
 
@@ -113,6 +117,7 @@ BOARDS = {
             name="ulx3s-85f",
             title="Radiona ULX3S with LFE5U-85F",
             part=ECP5_85F,
+            package="CABGA381",
             speed_grade=6,
             oscillator_hz=25_000_000,
             clock_hz=25_000_000,
@@ -134,12 +139,14 @@ BOARDS = {
                 shift=4,
             ),
             pins=Pins(clock="clk25"),
+            loader="--board ulx3s",
             platform=_ulx3s_85f,
         ),
         Board(
             name="ecpix5-85f",
             title="LambdaConcept ECPIX-5 with LFE5UM5G-85F",
             part=ECP5_85F_5G,
+            package="CABGA554",
             speed_grade=8,
             oscillator_hz=100_000_000,
             clock_hz=50_000_000,
@@ -161,6 +168,7 @@ BOARDS = {
                 shift=4,
             ),
             pins=Pins(clock="clk100", reset="rst"),
+            loader="--cable ft2232",
             platform=_ecpix5_85f,
         ),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa import ConfigError
-from summand.synth.steps import Progress, Step, run_step
+from summand.synth.steps import LOG, Progress, Step, run_step
 from summand.synth.targets import ECP5, CellCounts, Target, nextpnr_device
 from summand.synth.tools import Source, ToolError, find_tool
 
@@ -241,7 +241,9 @@ def synthesise(
     )
     step = Step(
         tool=yosys,
-        arguments=("-p", script),
+        # After running ABC, YoWASP's Yosys prints nothing more; the log has it.
+        arguments=("-L", LOG, "-p", script),
+        logs=True,
         inputs=verilog,
         outputs=(_NETLIST, _CELLS) if placeable else (_CELLS,),
     )

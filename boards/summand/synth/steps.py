@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import selectors
 import shutil
 import subprocess
 import time
@@ -24,6 +23,7 @@ Progress = Callable[[str], None]
 
 #: What the tool said, in the step's folder.
 LOG = "log.txt"
+_OUTPUT = "output.txt"
 #: What was done; written last, so where it is, everything is.
 _STAMP = "step.json"
 
@@ -42,12 +42,15 @@ class Step:
         Files it reads: name and text, or name and the file it is a copy of.
     outputs : tuple of str
         Files that it writes.
+    logs : bool
+        Its arguments make it write its log itself, to :data:`LOG`; else what it prints is kept.
     """
 
     tool: Tool
     arguments: tuple[str, ...]
     inputs: Mapping[str, str | Path] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    logs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,45 +162,37 @@ def _place(content: str | Path, target: Path) -> None:
 
 
 def _run(step: Step, folder: Path, progress: Progress) -> None:
-    """Run the tool; all it says goes to the log, and its last line to ``progress``."""
+    """Run the tool to its end; tell ``progress`` every second what its log says."""
     name = step.tool.name
+    logs = [folder / LOG, folder / _OUTPUT] if step.logs else [folder / LOG]
+    for log in logs:
+        log.unlink(missing_ok=True)
     start = time.monotonic()
-    with (folder / LOG).open("wb") as log:
+    with logs[-1].open("wb") as output:
         child = subprocess.Popen(
             [*step.tool.command, *step.arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
-        assert child.stdout
-        last, shown = "", start
         try:
-            for chunk in _chunks(child.stdout.fileno()):
-                log.write(chunk)
-                log.flush()
-                if (moment := time.monotonic()) >= shown + 1:
-                    last, shown = _last_line(chunk) or last, moment
-                    progress(f"{name}, {moment - start:.0f} s: {last}")
-            status = child.wait()
+            while (status := _wait(child)) is None:
+                lines = _tail(logs[0])
+                last = lines[-1].removeprefix("Info:").strip()[:60] if lines else "starting"
+                progress(f"{name}, {time.monotonic() - start:.0f} s: {last}")
         finally:
             _end(child)
     if status:
-        raise ToolError(f"{name} {_why(status, folder / LOG)}; see {folder / LOG}")
+        raise ToolError(f"{name} {_why(status, logs)}; see {logs[0]}")
 
 
-def _chunks(pipe: int) -> Iterator[bytes]:
-    """Yield what comes through a pipe until its end, and nothing after an idle second."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while True:
-            if not selector.select(timeout=1):
-                yield b""
-                continue
-            chunk = os.read(pipe, 1 << 16)
-            if not chunk:
-                return
-            yield chunk
+def _wait(child: subprocess.Popen[bytes]) -> int | None:
+    """Return the status of a child that ends within a second."""
+    try:
+        return child.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -209,25 +204,25 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    if child.stdout:
-        child.stdout.close()
 
 
-def _last_line(chunk: bytes) -> str:
-    lines = [line.strip() for line in chunk.decode(errors="replace").splitlines()]
-    told = [line.removeprefix("Info:").strip() for line in lines if line.strip("- |")]
-    return told[-1][:60] if told else ""
+def _tail(log: Path) -> list[str]:
+    """Return the lines at the end of a log, empty ones left out."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 65536))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip(" -|")]
 
 
-def _why(status: int, log: Path) -> str:
-    """Say how a tool ended, from its status and the end of its log."""
+def _why(status: int, logs: list[Path]) -> str:
+    """Say how a tool ended, from its status and the ends of its logs."""
     if status < 0:
         what = " (out of memory?)" if status == -9 else ""
         return f"was ended by signal {-status}{what}"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 65536))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    lines = [line for line in lines if line]
+    lines = [line for log in reversed(logs) for line in _tail(log)]
     errors = [line for line in lines if re.match(r"error\b", line, re.IGNORECASE)]
     said = (errors or lines or ["nothing"])[-1]
     return f"failed with status {status} and said: {said}"

@@ -114,7 +114,7 @@ TARGETS = {
         Target(
             name="xilinx7",
             title="Xilinx 7 series",
-            command="synth_xilinx -family xc7",
+            command="synth_xilinx -flatten -family xc7",
             # A carry chain's sums are in its own cells.
             luts={r"LUT[1-6]": 1, "INV": 1, **_XILINX_LUT_RAM},
             ffs={r"FD[RSCP]E(_1)?": 1},
@@ -125,7 +125,7 @@ TARGETS = {
         Target(
             name="ultrascale+",
             title="Xilinx UltraScale+",
-            command="synth_xilinx -family xcup",
+            command="synth_xilinx -flatten -family xcup",
             luts={r"LUT[1-6]": 1, "INV": 1, **_XILINX_LUT_RAM},
             ffs={r"FD[RSCP]E(_1)?": 1},
             lut_rams=_XILINX_LUT_RAM,

@@ -14,6 +14,7 @@ __all__ = ["Library", "emitted_once"]
 _Elaborate = TypeVar("_Elaborate", bound=Callable[..., Any])
 
 _MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
+_ELEMENT = re.compile(r"\\[^\s\[\]]+\[\d+\]\S*")
 _PORT = re.compile(r"^  wire .*\b(?:input|output) \d+ .*\\(\S+)$", re.MULTILINE)
 
 
@@ -116,8 +117,13 @@ class Library:
         self._names.add(name)
 
     def _rename(self, text: str, top: str) -> str:
-        """Give the submodules that Amaranth calls ``top.a.b`` plain names, ``top_a_b``."""
+        """Give the submodules that Amaranth calls ``top.a.b`` plain names, ``top_a_b``.
+
+        An array's element ``x[0]`` becomes ``x.0``: Yosys takes wires of the first name for bits
+        of ``x`` when it maps to look-up tables, and fails.
+        """
         plain = {}
+        text = _ELEMENT.sub(lambda found: re.sub(r"\[(\d+)\]", r".\1", found[0]), text)
         for module in _MODULE.findall(text):
             if module != top:
                 # Amaranth numbers a submodule that is called as a signal is; the number would

@@ -332,11 +332,13 @@ class Front(wiring.Component):
                 m.next = "SEGMENTS"
 
         index = Signal(5)
+        ends = Signal()  # the table ends with this segment: `i.ready` hangs on it
+        m.d.sync += ends.eq(index == last_c[:5])
         with m.State("SEGMENTS"):
-            m.d.comb += self.segment_last.eq(index == last_c[:5])
+            m.d.comb += self.segment_last.eq(ends)
             self._take_segment(m, index, left)
             with m.If(self.segment_valid):
-                m.d.sync += index.eq(index + 1)
+                m.d.sync += [index.eq(index + 1), ends.eq(index + 1 == last_c[:5])]
                 with m.If(self.segment_last):
                     m.d.sync += index.eq(0)
                     m.next = "SETTLE"

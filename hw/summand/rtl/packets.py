@@ -80,8 +80,9 @@ class PacketWriter(wiring.Component):
         final = Mux(is_status, beats - 1, cfg.header_beats - 1)
         with m.FSM():
             with m.State("IDLE"):
+                # Kept from every cycle until the start, which is known late, and wide for it.
+                m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
                 with m.If(self.start):
-                    m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
                     m.next = "TEXT"
             with m.State("TEXT"):
                 m.d.comb += [

@@ -72,8 +72,10 @@ class ParameterReader(wiring.Component):
 
         left = Signal.like(self.features)
         part = Signal(range(per_beat))
-        final = left == 1
-        whole = final | (part == per_beat - 1)
+        # Both are registers: from `i.ready` on it is a long way back to the inlet.
+        final = Signal()  # one is left
+        whole = Signal()  # and the beat ends with it, or in any case
+        next_part = Mux(whole, 0, part + 1)
         step = self.taking & self.i.valid
         m.d.comb += self.i.ready.eq(self.taking & whole)
         m.d.sync += [
@@ -81,7 +83,12 @@ class ParameterReader(wiring.Component):
             self.param_valid.eq(step),
         ]
         with m.If(step):
-            m.d.sync += [left.eq(left - 1), part.eq(Mux(whole, 0, part + 1))]
+            m.d.sync += [
+                left.eq(left - 1),
+                part.eq(next_part),
+                final.eq(left == 2),
+                whole.eq((left == 2) | (next_part == per_beat - 1)),
+            ]
             with m.If(final):
                 m.d.sync += self.taking.eq(0)
 
@@ -90,6 +97,12 @@ class ParameterReader(wiring.Component):
         with m.If(self.param_valid):
             m.d.sync += self.bad.eq(self.bad | (p.shift == 0) | (p.shift > 47) | (p.pad != 0))
         with m.If(self.start):
-            m.d.sync += [self.taking.eq(1), left.eq(self.features), self.bad.eq(0)]
+            m.d.sync += [
+                self.taking.eq(1),
+                self.bad.eq(0),
+                left.eq(self.features),
+                final.eq(self.features == 1),
+                whole.eq((self.features == 1) | (per_beat == 1)),
+            ]
 
         return m

@@ -83,6 +83,11 @@ class SimDevice:
         return self._library.summand_cycles(self._open())
 
     @property
+    def withheld(self) -> int:
+        """Cycles so far in which ``stall`` held back a beat that was queued, none on offer."""
+        return self._library.summand_withheld(self._open())
+
+    @property
     def trace(self) -> npt.NDArray[np.uint8]:
         """The streams' handshakes, uint8 of shape ``[cycles]``, where ``record`` was asked for.
 

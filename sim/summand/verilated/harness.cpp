@@ -200,6 +200,7 @@ public:
     }
 
     std::uint64_t cycles() const { return cycles_; }
+    std::uint64_t withheld() const { return withheld_; }
     std::uint64_t finished() const { return queue_.finished(); }
     const std::vector<std::uint8_t>& record() const { return trace_; }
 
@@ -209,7 +210,10 @@ private:
     // Put the next beat on the input; returns whether one was there and withheld by chance.
     bool offer() {
         if (top_.s_axis_tvalid || !queue_.has_beat()) return false;
-        if (withhold(random_in_)) return true;
+        if (withhold(random_in_)) {
+            ++withheld_;
+            return true;
+        }
         queue_.pop_beat(&top_.s_axis_tdata);
         top_.s_axis_tvalid = 1;
         return false;
@@ -267,6 +271,7 @@ private:
     bool record_;
     std::vector<std::uint8_t> trace_;
     std::uint64_t cycles_ = 0;
+    std::uint64_t withheld_ = 0;  // cycles without a beat on offer although one was there
     std::uint64_t idle_ = 0;  // cycles since something moved, those left out that withheld
     bool moved_in_ = false;
     bool waiting_ = false;
@@ -306,6 +311,8 @@ int summand_write_register(Simulator* s, std::uint32_t address, std::uint32_t va
 void summand_drop(Simulator* s) { s->drop(); }
 
 std::uint64_t summand_cycles(Simulator* s) { return s->cycles(); }
+
+std::uint64_t summand_withheld(Simulator* s) { return s->withheld(); }
 
 std::uint64_t summand_finished(Simulator* s) { return s->finished(); }
 

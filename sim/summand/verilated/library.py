@@ -38,6 +38,7 @@ _FUNCTIONS = {
     "summand_write_register": (ctypes.c_int, [_HANDLE, _U32, _U32, _P32]),
     "summand_drop": (None, [_HANDLE]),
     "summand_cycles": (_U64, [_HANDLE]),
+    "summand_withheld": (_U64, [_HANDLE]),
     "summand_finished": (_U64, [_HANDLE]),
     "summand_trace": (_SIZE, [_HANDLE, ctypes.POINTER(ctypes.c_void_p)]),
 }

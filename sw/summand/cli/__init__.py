@@ -17,7 +17,7 @@ from summand.isa import SummandError
 
 __all__ = ["build_app", "main"]
 
-_COMMANDS = ("compress", "generate", "verify", "run", "evaluate")
+_COMMANDS = ("compress", "generate", "build", "synth", "verify", "run", "bench", "evaluate")
 
 #: What to install when a module is missing, by its name.
 _EXTRAS = {

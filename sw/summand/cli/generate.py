@@ -1,10 +1,8 @@
 """``summand generate``: Verilog, register map and board files of a configuration."""
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,23 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
 
-__all__ = ["ENGINE_MODULE", "MANIFEST", "GenerateError", "generate", "register"]
+__all__ = ["ENGINE_MODULE", "board_outputs", "generate", "register"]
 
 #: The engine's Verilog module.
 ENGINE_MODULE = "summand_engine"
-#: The file that lists all others; written last, so where it is, everything is.
-MANIFEST = "manifest.json"
 
 _KIND = "summand-verilog"
-
-
-class GenerateError(SummandError):
-    """Verilog that cannot be written where it should go."""
 
 
 def register(app: typer.Typer) -> None:
@@ -88,19 +81,16 @@ def generate(config: EngineConfig, out: Path, board: "Board | None" = None) -> d
 
     Raises
     ------
-    GenerateError
+    FolderError
         If ``out`` cannot be written, or a file there is in the way.
     """
-    known = _known_files(out)
+    folder = OutputFolder(out, kind=_KIND, command="generate")
     files = _engine_files(config)
     if board:
-        files |= _board_files(config, board)
-    entries = {
-        name: {"sha256": _digest(text), "bytes": len(text.encode()), "what": what}
-        for name, (text, what) in files.items()
-    }
+        from summand.boards.build import board_files
+
+        files |= board_outputs(board, board_files(board, config))
     manifest = {
-        "kind": _KIND,
         "format": 1,
         "summand": importlib.metadata.version("summand"),
         "amaranth": importlib.metadata.version("amaranth"),
@@ -108,74 +98,25 @@ def generate(config: EngineConfig, out: Path, board: "Board | None" = None) -> d
         "config": dataclasses.asdict(config),
         "board": board.name if board else None,
         "top": ENGINE_MODULE,
-        "files": entries,
     }
-    texts = {name: text for name, (text, _) in files.items()}
-    _write(out, texts, json.dumps(manifest, indent=2) + "\n", known)
-    return manifest
+    return folder.write(files, manifest)
 
 
-def _engine_files(config: EngineConfig) -> dict[str, tuple[str, str]]:
+def _engine_files(config: EngineConfig) -> dict[str, OutputFile]:
     from summand.rtl.axi import AxiEngine
     from summand.rtl.emit import emit_verilog
     from summand.rtl.registers import c_header, markdown
 
     verilog = emit_verilog(AxiEngine(config), name=ENGINE_MODULE, config=config)
     return {
-        "summand.v": (verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
-        "config.json": (config.to_json(), "configuration"),
-        "registers.md": (markdown(config), "register map"),
-        "summand_registers.h": (c_header(config), "register map for C"),
+        "summand.v": OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
+        "config.json": OutputFile(config.to_json(), "configuration"),
+        "registers.md": OutputFile(markdown(config), "register map"),
+        "summand_registers.h": OutputFile(c_header(config), "register map for C"),
     }
 
 
-def _board_files(config: EngineConfig, board: "Board") -> dict[str, tuple[str, str]]:
-    from summand.boards.build import board_files
-
+def board_outputs(board: "Board", files: Mapping[str, str]) -> dict[str, OutputFile]:
+    """Return a board's Verilog and constraints, given their texts, as files to be written."""
     kinds = {".v": f"Verilog for {board.title}", ".lpf": f"pins and clock of {board.title}"}
-    return {
-        name: (text, kinds[Path(name).suffix]) for name, text in board_files(board, config).items()
-    }
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _known_files(out: Path) -> set[str]:
-    """Return the files that an earlier call wrote into a folder."""
-    if out.exists() and not out.is_dir():
-        raise GenerateError(f"{out} is a file; -o names a folder")
-    try:
-        manifest = json.loads((out / MANIFEST).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except (OSError, ValueError):
-        manifest = None
-    match manifest:
-        case {"kind": kind, "files": dict(files)} if kind == _KIND:
-            return {name for name in files if Path(name).name == name}
-    raise GenerateError(
-        f"{out / MANIFEST} was not written by summand generate; choose another folder"
-    )
-
-
-def _write(out: Path, files: Mapping[str, str], manifest: str, known: set[str]) -> None:
-    """Put files into a folder where those ``known`` may be replaced; the manifest comes last."""
-    if strange := sorted(n for n in files if (out / n).exists() and n not in known):
-        raise GenerateError(
-            f"{out / strange[0]} is in the way and not from an earlier run; "
-            f"choose another folder, or move it"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".generate-") as staging:
-            for name, text in {**files, MANIFEST: manifest}.items():
-                (Path(staging) / name).write_text(text, encoding="utf-8", newline="\n")
-            (out / MANIFEST).unlink(missing_ok=True)
-            for stale in known - files.keys():
-                (out / stale).unlink(missing_ok=True)
-            for name in (*files, MANIFEST):
-                (Path(staging) / name).replace(out / name)
-    except OSError as e:
-        raise GenerateError(f"cannot write {e.filename or out}: {e.strerror}") from None
+    return {name: OutputFile(text, kinds[Path(name).suffix]) for name, text in files.items()}

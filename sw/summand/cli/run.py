@@ -1,6 +1,5 @@
 """``summand run``: writes text with a compressed model on a device."""
 
-import dataclasses
 import json
 import time
 from collections.abc import Mapping
@@ -12,9 +11,8 @@ import typer
 from summand.cli.devices import BoardOption, ConfigOption, DeviceOption, Target
 
 if TYPE_CHECKING:
-    from summand.isa.packets import Counters
     from summand.model import SummandModel
-    from summand.runtime import Driver, Usage
+    from summand.runtime import Driver
     from summand.runtime.load import LoadedModel
 
 __all__ = ["register"]
@@ -69,15 +67,15 @@ def _run(
             seed=seed,
             quiet=as_json,
         )
-        kinds = _kinds(driver.usage)
+        rows = _profile(driver) if profile or as_json else {}
     report |= {"device": device, "config": target.engine.digest}
     if as_json:
-        report["profile"] = {name: _usage_dict(usage) for name, usage in kinds.items()}
+        report["profile"] = rows
         typer.echo(json.dumps(report))
         return
     errors.print(_figures(report), highlight=False)
     if profile:
-        errors.print(_profile_table(kinds))
+        errors.print(_profile_table(rows))
 
 
 def _load(source: "SummandModel", driver: "Driver", console: Any) -> "LoadedModel":
@@ -102,6 +100,7 @@ def _write(
     quiet: bool,
 ) -> dict[str, Any]:
     """Write the text; returns what it cost, the prompt apart from the tokens after the first."""
+    from summand.bench import usage_figures
     from summand.runtime import Usage
     from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
 
@@ -134,29 +133,14 @@ def _write(
         "seconds_per_token": round((end - first) / steps if steps else first - start, 4),
         "work_share": whole.work_share,
         "seconds": round(end - start, 3),
-        "prefill": _usage_dict(prefill) | {"seconds": round(first - start, 3)},
-        "decode": _usage_dict(decode) | {"seconds": round(end - first, 3), "steps": steps},
+        "prefill": usage_figures(prefill) | {"seconds": round(first - start, 3)},
+        "decode": usage_figures(decode) | {"seconds": round(end - first, 3), "steps": steps},
     }
 
 
 def _echo(text: str, quiet: bool) -> None:
     if text and not quiet:
         typer.echo(text, nl=False)
-
-
-def _usage_dict(usage: "Usage") -> dict[str, Any]:
-    return dataclasses.asdict(usage) | {"work_share": usage.work_share}
-
-
-def _kinds(usage: "Mapping[str, Usage]") -> "dict[str, Usage]":
-    """Add up the same layers of all blocks."""
-    from summand.runtime.program import kind_of
-
-    kinds: dict[str, Usage] = {}
-    for name, spent in usage.items():
-        kind = kind_of(name)
-        kinds[kind] = kinds[kind] + spent if kind in kinds else spent
-    return kinds
 
 
 def _figures(report: Mapping[str, Any]) -> str:
@@ -170,31 +154,45 @@ def _figures(report: Mapping[str, Any]) -> str:
     )
 
 
-def _profile_table(kinds: "Mapping[str, Usage]") -> Any:
+def _profile(driver: "Driver") -> dict[str, dict[str, Any]]:
+    """Return what each kind of layer cost, and what the cost law says that it costs."""
+    from summand.bench import Law, by_kind, usage_figures
+
+    law = by_kind(Law(driver.config).total(driver.calls))
+    rows: dict[str, dict[str, Any]] = {}
+    for name, usage in by_kind(driver.usage).items():
+        modelled = law[name]
+        counted = usage.counters.cycles > 0
+        rows[name] = usage_figures(usage) | {
+            "modelled": usage_figures(modelled),
+            "law_equal": usage == modelled if counted else None,
+        }
+    return rows
+
+
+def _profile_table(rows: Mapping[str, Mapping[str, Any]]) -> Any:
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="Cost by layers; * stands for all blocks")
-    table.add_column("layers", overflow="fold")
-    for column in ("calls", "stream Mbit", "cycles", "working"):
-        table.add_column(column, justify="right")
+    from summand.bench import waits
+    from summand.isa.packets import Counters
+
+    title = "Cost by layers; * stands for all blocks"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layers", overflow="fold", min_width=12)
+    for column in ("calls", "stream\nMbit", "cycles", "by the\nlaw", "of the\nlimit"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("waiting")
-    for name, usage in kinds.items():
-        share = usage.work_share
+    for name, row in rows.items():
+        modelled = row["modelled"]
+        counted = row if row["law_equal"] is not None else modelled
         table.add_row(
             name,
-            f"{usage.calls:,}",
-            f"{usage.stream_bits / 1e6:,.2f}",
-            f"{usage.counters.cycles:,}" if share is not None else "-",
-            f"{share:.1%}" if share is not None else "-",
-            _waits(usage.counters),
+            f"{row['calls']:,}",
+            f"{row['stream_bits'] / 1e6:,.2f}",
+            f"{row['counters']['cycles']:,}" if row is counted else "-",
+            f"{modelled['counters']['cycles']:,}",
+            f"{counted['stream_share']:.1%}",
+            waits(Counters(**counted["counters"])),
         )
     return table
-
-
-def _waits(counters: "Counters") -> str:
-    """Say what the cycles without work went to, what took most first."""
-    spent = dataclasses.asdict(counters)
-    cycles = spent.pop("cycles")
-    del spent["work"]
-    most = sorted(spent.items(), key=lambda cause: -cause[1])
-    return ", ".join(f"{name} {n / cycles:.1%}" for name, n in most if n > cycles / 1000)

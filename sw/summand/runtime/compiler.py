@@ -1,23 +1,24 @@
 """Turns layers that share an input into the commands of one engine."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Segment, pad
+from summand.isa.ops import pad
 from summand.isa.planes import pack_planes
 from summand.model import Layer
 from summand.runtime.errors import CompileError
+from summand.runtime.plan import Fetch, Input, Matrix, PlanStep, Strip, Walk
 from summand.runtime.program import Gemm, Load, Output, Program, Requantise, Step, Store
-from summand.runtime.tiling import Piece, Run, Tiling
+from summand.runtime.tiling import Bundle, Piece, Sizes
 
 __all__ = ["compile_layers"]
 
-#: One segment and its plane words, shape ``[slices, bytes]``.
-_Part = tuple[Segment, npt.NDArray[np.uint8]]
+#: What a GEMM's plane words are made of: first slice, slices, and matrices with their tiles.
+_Content = tuple[int, int, tuple[tuple[Matrix, int, int], ...]]
 
 
 def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
@@ -36,13 +37,13 @@ def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
         raise CompileError("a group needs at least one layer")
     for layer in layers:
         _check(layer, layers[0], config)
-    builder = _Builder(layers, config)
     return Program(
         config=config,
         in_features=layers[0].in_features,
         outputs=tuple(Output(layer.name, layer.out_features) for layer in layers),
-        steps=tuple(builder.steps()),
         macs=sum(_macs(layer) for layer in layers),
+        layers=tuple(map(Sizes.of, layers)),
+        fill=_Filler(layers, config),
     )
 
 
@@ -72,6 +73,13 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
             f"its accumulators can need {layer.acc_bits} bits, but the engine's acc_bits is "
             f"{config.acc_bits}; use an engine with more, or compress the layer to fewer bits"
         )
+    least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
+    if layer.low_rank and least >= config.act_depth:
+        refuse(
+            f"its low-rank summand needs act_depth of at least {least + 1}, one slice of input "
+            f"and {least} for {config.cols} intermediates, not {config.act_depth}; raise "
+            f"act_depth or depth, or lower cols"
+        )
 
 
 def _macs(layer: Layer) -> int:
@@ -81,75 +89,73 @@ def _macs(layer: Layer) -> int:
     return macs
 
 
-class _Builder:
-    """Emits the steps of one group.
+class _Filler:
+    """Puts weights and parameters into the steps of a plan.
 
-    Per pass over output tiles and per round over ranks: walk over the input, requantise, walk
-    over the intermediates; then one STORE for the pass.
+    Equal plane words are one ``bytes`` object, whichever batches they are sent in.
     """
 
     def __init__(self, layers: Sequence[Layer], config: EngineConfig):
         self._layers = layers
         self._config = config
-        self._tiling = Tiling.of(layers, config)
-        self._dense = [
-            pack_planes(layer.dense.weights, layer.dense.bits, config) if layer.dense else None
-            for layer in layers
-        ]
+        self._words: dict[Matrix, npt.NDArray[np.uint8]] = {}
+        self._bytes: dict[_Content, bytes] = {}
+        for i, layer in enumerate(layers):
+            if layer.dense:
+                matrix = Matrix(i, "dense")
+                self._words[matrix] = pack_planes(layer.dense.weights, layer.dense.bits, config)
 
-    def steps(self) -> Iterator[Step]:
-        tiling = self._tiling
-        if tiling.resident:
-            yield Load(0, tiling.slices, 0)
-        for p, runs in enumerate(tiling.passes):
-            here = {run.layer for run in runs}
-            started: set[int] = set()  # layers whose low-rank summand has begun to add
-            for r, pieces in enumerate(tiling.rounds):
-                needed = tuple(piece for piece in pieces if piece.layer in here)
-                fresh = needed
-                if len(tiling.rounds) == 1:  # made once, in the first pass, for all of them
-                    fresh = pieces if p == 0 else ()
-                yield from self._walk_input(runs if r == 0 else (), fresh)
-                for piece in fresh:
-                    yield self._requantise(piece)
-                for run in runs:
-                    mine = tuple(piece for piece in needed if piece.layer == run.layer)
-                    if mine:
-                        yield self._walk_intermediate(run, mine, first=run.layer not in started)
-                        started.add(run.layer)
-            yield Store(sum(run.tiles for run in runs), runs)
+    def __call__(self, steps: Sequence[PlanStep]) -> tuple[Step, ...]:
+        """Return the steps with everything but the activations."""
+        return tuple(map(self._fill, steps))
 
-    def _walk_input(self, runs: Sequence[Run], pieces: Sequence[Piece]) -> Iterator[Step]:
-        parts = [part for run in runs if (part := self._dense_part(run))]
-        parts += [self._factor_part(piece) for piece in pieces]
-        if not parts:
-            return
-        tiling = self._tiling
-        for first in range(0, tiling.slices, tiling.chunk):
-            count = min(tiling.chunk, tiling.slices - first)
-            if not tiling.resident:
-                yield Load(first, count, 0)
-            for group in _merged(parts, clear=first == 0):
-                words = np.concatenate([w[first : first + count] for _, w in group], axis=1)
-                segments = _joined([segment for segment, _ in group])
-                yield Gemm(0, count, segments, words.tobytes())
+    def _fill(self, step: PlanStep) -> Step:
+        match step:
+            case Input():
+                return Load(step.first, step.slices, 0)
+            case Walk():
+                return Gemm(step.from_slice, step.slices, step.segments, self._weights(step))
+            case Bundle():
+                return self._requantise(step)
+            case Fetch():
+                return Store(step.tiles, step.runs)
 
-    def _dense_part(self, run: Run) -> _Part | None:
-        packed, dense = self._dense[run.layer], self._layers[run.layer].dense
-        if packed is None or dense is None:
-            return None
-        words = packed[:, run.first : run.first + run.tiles]
-        segment = Segment(tile=run.tile, tiles=run.tiles, planes=dense.bits)
-        return segment, words.reshape(len(words), -1)
+    def _weights(self, walk: Walk) -> bytes:
+        strips = tuple((s.matrix, s.first, s.tiles) for s in walk.strips)
+        content = (walk.first, walk.slices, strips)
+        if content not in self._bytes:
+            parts = [self._strip(walk, s) for s in walk.strips]
+            self._bytes[content] = np.concatenate(parts, axis=1).tobytes()
+        return self._bytes[content]
 
-    def _factor_part(self, piece: Piece) -> _Part:
-        low_rank = self._layers[piece.layer].low_rank
-        assert low_rank is not None  # a piece is a part of one
-        words = pack_planes(low_rank.a[:, piece.start : piece.stop], low_rank.a_bits, self._config)
-        segment = Segment(tile=piece.tile, tiles=piece.tiles, planes=low_rank.a_bits)
-        return segment, words.reshape(len(words), -1)
+    def _strip(self, walk: Walk, strip: Strip) -> npt.NDArray[np.uint8]:
+        """Return a strip's plane words of a walk, shape ``[slices, bytes]``."""
+        words = self._words.get(strip.matrix)
+        if words is None:
+            words = self._words[strip.matrix] = self._pack(strip.matrix)
+        cut = words[walk.first : walk.first + walk.slices, strip.first : strip.first + strip.tiles]
+        return cut.reshape(walk.slices, -1)
 
-    def _requantise(self, piece: Piece) -> Requantise:
+    def _pack(self, matrix: Matrix) -> npt.NDArray[np.uint8]:
+        """Return a low-rank factor's plane words."""
+        low_rank = self._layers[matrix.layer].low_rank
+        assert low_rank is not None
+        config, pieces = self._config, matrix.pieces
+        if matrix.kind == "first factor":
+            (piece,) = pieces
+            return pack_planes(low_rank.a[:, piece.start : piece.stop], low_rank.a_bits, config)
+        low, high = pieces[0].slices(config)[0], pieces[-1].slices(config)[1]
+        rows = np.zeros(((high - low) * config.depth, low_rank.b.shape[1]), np.int8)
+        for piece in pieces:
+            at = piece.at - low * config.depth
+            rows[at : at + piece.stop - piece.start] = low_rank.b[piece.start : piece.stop]
+        return pack_planes(rows, low_rank.b_bits, config)
+
+    def _requantise(self, bundle: Bundle) -> Requantise:
+        payload = b"".join(map(self._parameters, bundle.pieces))
+        return Requantise(bundle.tile, bundle.tiles, bundle.to_slice, pad(payload, self._config))
+
+    def _parameters(self, piece: Piece) -> bytes:
         low_rank = self._layers[piece.layer].low_rank
         assert low_rank is not None
         # Columns that pad a tile have accumulators of zero; any shift will do.
@@ -158,60 +164,4 @@ class _Builder:
         params[: piece.stop - piece.start] = zip(
             low_rank.mult[ranks].tolist(), low_rank.shift[ranks].tolist(), strict=True
         )
-        payload = b"".join(struct.pack("<HBB", mult, shift, 0) for mult, shift in params)
-        return Requantise(piece.tile, piece.tiles, piece.to_slice, pad(payload, self._config))
-
-    def _walk_intermediate(self, run: Run, pieces: Sequence[Piece], *, first: bool) -> Gemm:
-        config, layer = self._config, self._layers[run.layer]
-        low_rank = layer.low_rank
-        assert low_rank is not None
-        columns = slice(run.first * config.cols, (run.first + run.tiles) * config.cols)
-        b = low_rank.b[:, columns]
-        base = pieces[0].to_slice
-        slices = sum(piece.slices for piece in pieces)
-        rows = np.zeros((slices * config.depth, b.shape[1]), np.int8)
-        for piece in pieces:
-            at = (piece.to_slice - base) * config.depth
-            rows[at : at + piece.stop - piece.start] = b[piece.start : piece.stop]
-        words = pack_planes(rows, low_rank.b_bits, config)
-        segment = Segment(
-            tile=run.tile,
-            tiles=run.tiles,
-            planes=low_rank.b_bits,
-            clear=first and layer.dense is None,
-            shift=first and layer.dense is not None and layer.acc_shift > 0,
-        )
-        return Gemm(base, slices, (segment,), words.tobytes())
-
-
-def _merged(parts: Sequence[_Part], *, clear: bool) -> Iterator[list[_Part]]:
-    """Yield the parts in lots that make no more segments than a GEMM may have."""
-    lot: list[_Part] = []
-    for segment, words in parts:
-        new = (
-            Segment(tile=segment.tile, tiles=segment.tiles, planes=segment.planes, clear=clear),
-            words,
-        )
-        if len(_joined([s for s, _ in [*lot, new]])) > MAX_SEGMENTS:
-            yield lot
-            lot = []
-        lot.append(new)
-    if lot:
-        yield lot
-
-
-def _joined(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    """Make one segment of neighbours of the same kind.
-
-    Their plane words must then be in tile order slice by slice, as they are side by side.
-    """
-    joined: list[Segment] = []
-    for s in segments:
-        last = joined[-1] if joined else None
-        if last and (last.tile + last.tiles, last.planes) == (s.tile, s.planes):
-            joined[-1] = Segment(
-                tile=last.tile, tiles=last.tiles + s.tiles, planes=s.planes, clear=s.clear
-            )
-        else:
-            joined.append(s)
-    return tuple(joined)
+        return b"".join(struct.pack("<HBB", mult, shift, 0) for mult, shift in params)

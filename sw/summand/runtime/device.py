@@ -32,7 +32,8 @@ class Device(Protocol):
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Queue bytes for the input stream, in order; together they are whole beats.
 
-        The chunks may be kept by reference until the engine has taken them.
+        The chunks may be kept by reference until the engine has taken them. Output that comes
+        meanwhile must be kept, so that an engine that waits to send does not stop this.
         """
         ...
 

@@ -1,20 +1,26 @@
 """Sends programs to a device, checks every answer, and recovers when one is wrong."""
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig, ErrorCode, StreamError
-from summand.isa.ops import fence
-from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.isa.ops import fence, store
+from summand.isa.packets import (
+    Counters,
+    Kind,
+    PacketHeader,
+    data_packet_bytes,
+    status_packet_bytes,
+)
 from summand.isa.registers import IDENTITY, STREAM_VERSION
 from summand.runtime.device import Device
 from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
-from summand.runtime.program import Program
+from summand.runtime.program import Batch, Program
 
 __all__ = ["FENCE_BEATS", "Driver", "Result", "Usage"]
 
@@ -25,6 +31,9 @@ _SLOW_BEATS_PER_S = 10_000
 
 #: A call that sends more is fenced before its end, long before counters wrap at 2**32 cycles.
 FENCE_BEATS = 1 << 28
+
+#: Batches and fences that may be unanswered while the next batch is sent.
+_AHEAD = 1
 
 #: Attempts to bring a device back.
 _RESETS = 3
@@ -97,8 +106,24 @@ class Result:
     usage: Usage
 
 
+@dataclass(frozen=True)
+class _Due:
+    """Something sent and not answered: a batch, or a FENCE where that is None.
+
+    ``command`` is the index of its first command, ``beats`` its size, ``into`` a place for each
+    layer's results.
+    """
+
+    command: int
+    beats: int
+    batch: Batch | None = None
+    into: Sequence[npt.NDArray[np.int32]] = ()
+
+
 class Driver:
     """Runs programs on a device.
+
+    While one batch is computed the next is sent already, so that the engine need not wait.
 
     Every answer is checked: kind, tag, command, length, status. After a failure the next call
     resets the device first, so that one bad call does not spoil the ones after it.
@@ -228,57 +253,72 @@ class Driver:
 
     def _run(self, program: Program, xq: npt.NDArray[np.integer]) -> Result:
         outputs = tuple(np.empty((len(xq), o.features), np.int32) for o in program.outputs)
-        beats, since_fence = 0, 0
+        batches = program.schedule(len(xq))
+        due: deque[_Due] = deque()
+        beats = start = since_fence = 0
         counters = Counters()
-        for start, rows in self._batches(program, len(xq)):
-            batch = slice(start, start + rows)
-            chunks = program.chunks(xq[batch], self._commands)
-            sent = sum(map(len, chunks)) // self.config.beat_bytes
+        for batch in batches:
+            here = slice(start, start + batch.rows)
+            start = here.stop
+            sent = self._beats(chunks := program.chunks(batch, xq[here], self._commands))
             if since_fence and since_fence + sent > FENCE_BEATS:
-                counters += self._fence()
+                due.append(self._send_fence())
                 beats, since_fence = beats + self.config.header_beats, 0
-                chunks = program.chunks(xq[batch], self._commands)  # tags count commands
+                chunks = program.chunks(batch, xq[here], self._commands)  # tags count commands
             self._device.write(chunks)
-            for index, store in program.stores:
-                payload = self._packet(
-                    kind=Kind.DATA,
-                    command=self._commands + index,
-                    nbytes=program.result_bytes(store, rows),
-                    sent=sent,
-                )
-                program.place(store, payload, [o[batch] for o in outputs])
-            self._commands += len(program.steps)
+            due.append(_Due(self._commands, sent, batch, [o[here] for o in outputs]))
+            self._commands += len(batch.steps)
             beats, since_fence = beats + sent, since_fence + sent
-        counters += self._fence()
-        beats += self.config.header_beats
+            while len(due) > _AHEAD:
+                counters += self._settle(program, due)
+        if batches:
+            due.append(self._send_fence())
+            beats += self.config.header_beats
+        while due:
+            counters += self._settle(program, due)
         usage = Usage(
             calls=1,
             tokens=len(xq),
             beats=beats,
             stream_bits=beats * self.config.stream_bits,
-            plane_words=program.plane_words * len(program.batches(len(xq))),
+            plane_words=sum(batch.plane_words for batch in batches),
             macs=program.macs * len(xq),
             counters=counters,
         )
         return Result(outputs, usage)
 
-    @staticmethod
-    def _batches(program: Program, tokens: int) -> Iterator[tuple[int, int]]:
-        start = 0
-        for rows in program.batches(tokens):
-            yield start, rows
-            start += rows
+    def _beats(self, chunks: Sequence[bytes]) -> int:
+        return sum(map(len, chunks)) // self.config.beat_bytes
 
-    def _fence(self) -> Counters:
-        """Wait for everything; returns what was counted since the last fence."""
+    def _settle(self, program: Program, due: "deque[_Due]") -> Counters:
+        """Read the answers that are due first; returns what a FENCE counted, else nothing."""
+        sent = sum(d.beats for d in due)
+        first = due.popleft()
+        if first.batch is None:
+            return self._finish_fence(first, sent)
+        for index, step in first.batch.stores:
+            payload = self._packet(
+                kind=Kind.DATA,
+                command=first.command + index,
+                nbytes=program.result_bytes(step, first.batch.rows),
+                sent=sent,
+            )
+            program.place(step, payload, first.into)
+        return Counters()
+
+    def _send_fence(self) -> "_Due":
         self._device.write([fence(self.config, tag=self._commands & 0xFFFF)])
+        self._commands += 1
+        return _Due(self._commands - 1, self.config.header_beats)
+
+    def _finish_fence(self, due: "_Due", sent: int) -> Counters:
+        """Wait for everything up to a fence; returns what was counted since the last one."""
         payload = self._packet(
             kind=Kind.STATUS,
-            command=self._commands,
+            command=due.command,
             nbytes=status_packet_bytes(self.config),
-            sent=0,
+            sent=sent,
         )
-        self._commands += 1
         now = Counters.decode(payload)
         spent, self._counters = now.since(self._counters), now
         return spent
@@ -332,7 +372,7 @@ class Driver:
             self._drain()
             self._commands, self._counters = 0, Counters()
             try:
-                self._fence()
+                self._probe()
             except (DeviceError, StreamError) as e:
                 _LOG.info("reset %d of %d failed: %s", attempt + 1, _RESETS, e)
                 failure = e
@@ -342,6 +382,16 @@ class Driver:
         raise DeviceError(
             f"the device does not come back after {_RESETS} resets: {failure}; restart it"
         )
+
+    def _probe(self) -> None:
+        """Fetch a tile of no meaning, then the counters, as every call ends."""
+        probe = store(self.config, tile=0, tiles=1, rows=1, tag=0)
+        self._device.write([probe])
+        self._commands += 1
+        due = self._send_fence()
+        nbytes = data_packet_bytes(self.config, rows=1, tiles=1)
+        self._packet(kind=Kind.DATA, command=0, nbytes=nbytes, sent=0)
+        self._finish_fence(due, 0)
 
     def _drain(self) -> None:
         """Read away what left the engine before the reset."""

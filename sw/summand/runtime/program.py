@@ -1,18 +1,21 @@
 """A compiled group of layers: the commands that compute it, but for the activations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from summand import cycles
 from summand.isa import EngineConfig
 from summand.isa.ops import Segment, gemm, load, requantise, store
 from summand.isa.packets import data_packet_bytes
-from summand.runtime.tiling import Run
+from summand.runtime.choice import Plan, alone, final, steady
+from summand.runtime.plan import PlanStep
+from summand.runtime.tiling import Run, Sizes
 
-__all__ = ["Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store", "kind_of"]
+__all__ = ["Batch", "Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store", "kind_of"]
 
 
 @dataclass(frozen=True)
@@ -75,43 +78,23 @@ def kind_of(name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
-    """What computes a group of layers on one engine, for up to ``config.rows`` tokens at a time.
+class Batch:
+    """Tokens that go through the engine together.
 
     Parameters
     ----------
-    config : EngineConfig
-        The engine that it is made for.
-    in_features : int
-        K.
-    outputs : tuple of Output
-        The layers, in the order they were given.
+    rows : int
+        How many.
     steps : tuple of Step
         One command each.
-    macs : int
-        Multiplications per token that the layers stand for, padding left out.
     """
 
-    config: EngineConfig
-    in_features: int
-    outputs: tuple[Output, ...]
+    rows: int
     steps: tuple[Step, ...]
-    macs: int
-
-    @property
-    def name(self) -> str:
-        """Names the group, for people."""
-        first = self.outputs[0].name
-        if len(self.outputs) == 1:
-            return first
-        parent = first.rpartition(".")[0]
-        same = parent and all(o.name.rpartition(".")[0] == parent for o in self.outputs)
-        rest = (o.name.rpartition(".")[2] if same else o.name for o in self.outputs[1:])
-        return "+".join((first, *rest))
 
     @property
     def plane_words(self) -> int:
-        """Plane words of one batch of tokens."""
+        """Plane words sent."""
         return sum(
             step.slices * segment.words
             for step in self.steps
@@ -124,28 +107,110 @@ class Program:
         """The STOREs, each with the index of its command."""
         return tuple((i, s) for i, s in enumerate(self.steps) if isinstance(s, Store))
 
-    def batches(self, tokens: int) -> tuple[int, ...]:
-        """Return how many tokens go through the engine together, batch by batch."""
-        full, rest = divmod(tokens, self.config.rows)
-        return (self.config.rows,) * full + ((rest,) if rest else ())
+    def commands(self) -> Iterator[cycles.Command]:
+        """Yield the steps as the cost law knows them."""
+        for step in self.steps:
+            match step:
+                case Load():
+                    yield cycles.Load(step.slices, self.rows)
+                case Gemm():
+                    yield cycles.Gemm(step.from_slice, step.slices, step.segments)
+                case Requantise():
+                    yield cycles.Requantise(step.tile, step.tiles, self.rows, step.to_slice)
+                case Store():
+                    yield cycles.Store(step.tile, step.tiles, self.rows)
 
-    def chunks(self, xq: npt.NDArray[np.integer], first_command: int = 0) -> list[bytes]:
-        """Return one batch's input stream.
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What computes a group of layers on one engine.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine that it is made for.
+    in_features : int
+        K.
+    outputs : tuple of Output
+        The layers, in the order they were given.
+    macs : int
+        Multiplications per token that the layers stand for, padding left out.
+    layers : tuple of Sizes
+        What the layers' commands depend on.
+    fill : callable
+        Puts weights into the steps of a plan.
+    """
+
+    config: EngineConfig
+    in_features: int
+    outputs: tuple[Output, ...]
+    macs: int
+    layers: tuple[Sizes, ...] = field(repr=False)
+    fill: Callable[[Sequence[PlanStep]], tuple[Step, ...]] = field(repr=False)
+    _filled: dict[Hashable, tuple[Step, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Names the group, for people."""
+        first = self.outputs[0].name
+        if len(self.outputs) == 1:
+            return first
+        parent = first.rpartition(".")[0]
+        same = parent and all(o.name.rpartition(".")[0] == parent for o in self.outputs)
+        rest = (o.name.rpartition(".")[2] if same else o.name for o in self.outputs[1:])
+        return "+".join((first, *rest))
+
+    def schedule(self, tokens: int) -> tuple[Batch, ...]:
+        """Return the batches that ``tokens`` tokens go through the engine in.
+
+        All but the last are of ``config.rows`` tokens. They leave out waiting only if the next is
+        sent before the results of the one before have come.
+        """
+        config, layers = self.config, self.layers
+        full, rest = divmod(tokens, config.rows)
+        sizes = [config.rows] * full + [rest] * (rest > 0)
+        # Plans for a few tokens more are good for a few less, and share their plane words.
+        planned = 1 if rest == 1 else config.rows
+        if len(sizes) == 1:
+            steps = self._steps(("alone", planned), lambda: alone(layers, config, planned))
+            return (Batch(sizes[0], steps),)
+        batches = []
+        for i, rows in enumerate(sizes[:-1]):
+            steps = self._steps(("steady", i % 2), lambda i=i: steady(layers, config)[i % 2])
+            batches.append(Batch(rows, steps))
+        if sizes:
+            odd = len(batches) % 2 == 1
+            key = ("final", planned, odd)
+            steps = self._steps(key, lambda: final(layers, config, planned, odd=odd))
+            batches.append(Batch(sizes[-1], steps))
+        return tuple(batches)
+
+    def _steps(self, key: Hashable, choose: Callable[[], Plan]) -> tuple[Step, ...]:
+        if key not in self._filled:
+            self._filled[key] = self.fill(choose())
+        return self._filled[key]
+
+    def chunks(
+        self, batch: Batch, xq: npt.NDArray[np.integer], first_command: int = 0
+    ) -> list[bytes]:
+        """Return a batch's input stream.
 
         Parameters
         ----------
-        xq : integer array, shape ``[rows, K]``
-            1 to ``config.rows`` tokens within ``act_bits``, two's complement.
+        batch : Batch
+            One of a schedule of this program.
+        xq : integer array, shape ``[batch.rows, K]``
+            Tokens within ``act_bits``, two's complement.
         first_command : int
             Index of the first command since reset; a STORE's tag is the low half of its own.
         """
-        config, rows = self.config, len(xq)
+        config, rows = self.config, batch.rows
         depth = config.depth
         slices = -(-self.in_features // depth)
         padded = np.zeros((rows, slices * depth), np.dtype(f"<i{config.elem_bits // 8}"))
         padded[:, : self.in_features] = xq
         out: list[bytes] = []
-        for i, step in enumerate(self.steps):
+        for i, step in enumerate(batch.steps):
             match step:
                 case Load(first, count, to_slice):
                     out.append(load(config, to_slice=to_slice, slices=count, rows=rows))

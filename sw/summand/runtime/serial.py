@@ -20,6 +20,9 @@ _NAP_S = 0.002
 #: Bytes of frames given to the line at a time.
 _WRITE_BYTES = 4096
 
+#: How long the line may take to take them.
+_WRITE_S = 20
+
 #: How long an engine may take no bytes before a write is given up. No command takes so long.
 _STUCK_S = 60
 
@@ -60,13 +63,14 @@ class SerialLine:
         import serial  # here: an extra that users of other devices need not have
 
         self._port = port
+        self._stuck = serial.SerialTimeoutException
         self._errors = (serial.SerialException, OSError, TypeError)
         try:
             self._serial = serial.serial_for_url(
                 port,
                 baudrate=baud,
                 timeout=0,
-                write_timeout=2 + _WRITE_BYTES * 20 / baud,
+                write_timeout=_WRITE_S + _WRITE_BYTES * 20 / baud,
                 exclusive=True,
             )
         except (serial.SerialException, OSError, ValueError) as e:
@@ -81,6 +85,11 @@ class SerialLine:
         """Send bytes; returns when the operating system has them."""
         try:
             self._serial.write(data)
+        except self._stuck:
+            raise DeviceError(
+                f"the serial port {self._port} takes no bytes; unplug the board, plug it in, and "
+                f"start again"
+            ) from None
         except self._errors as e:
             raise self._gone(e) from None
 

@@ -1,14 +1,43 @@
 """How layers are cut to the memories of an engine."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from summand.isa import EngineConfig
 from summand.model import Layer
-from summand.runtime.errors import CompileError
 
-__all__ = ["Piece", "Run", "Tiling"]
+__all__ = ["Bundle", "Piece", "Run", "Sizes", "Tiling"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All of a layer that commands depend on; equal ones are computed in the same way.
+
+    Bits of 0 stand for a summand that the layer does not have.
+    """
+
+    in_features: int
+    out_features: int
+    bits: int
+    rank: int
+    a_bits: int
+    b_bits: int
+    #: Whether the accumulators are shifted between the dense and the low-rank summand.
+    shifts: bool
+
+    @classmethod
+    def of(cls, layer: Layer) -> "Sizes":
+        """Return ``layer``'s."""
+        low_rank = layer.low_rank
+        return cls(
+            in_features=layer.in_features,
+            out_features=layer.out_features,
+            bits=layer.dense.bits if layer.dense else 0,
+            rank=low_rank.rank if low_rank else 0,
+            a_bits=low_rank.a_bits if low_rank else 0,
+            b_bits=low_rank.b_bits if low_rank else 0,
+            shifts=bool(layer.dense and low_rank and layer.acc_shift),
+        )
 
 
 @dataclass(frozen=True)
@@ -23,13 +52,20 @@ class Run:
     tiles: int
     tile: int
 
+    def within(self, low: int, high: int) -> "Run | None":
+        """Return the part in accumulator tiles ``low`` to ``high``, if there is one."""
+        start, stop = max(self.tile, low), min(self.tile + self.tiles, high)
+        if start >= stop:
+            return None
+        return Run(self.layer, self.first + start - self.tile, stop - start, start)
+
 
 @dataclass(frozen=True)
 class Piece:
-    """Ranks ``start`` to ``stop`` of a layer's low-rank summand: one REQUANTISE.
+    """Ranks ``start`` to ``stop`` of a layer's low-rank summand.
 
-    Its accumulators are ``tiles`` from ``tile`` on, its intermediate ``slices`` from
-    ``to_slice`` on.
+    Its accumulators are ``tiles`` from ``tile`` on; its intermediate begins with activation ``at``
+    of the engine's memory.
     """
 
     layer: int
@@ -37,8 +73,30 @@ class Piece:
     stop: int
     tile: int
     tiles: int
+    at: int
+
+    def slices(self, config: EngineConfig) -> tuple[int, int]:
+        """Return the first slice that holds a part of the intermediate, and the one after."""
+        end = self.at + self.tiles * config.cols
+        return self.at // config.depth, -(-end // config.depth)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Pieces that go through one REQUANTISE: side by side, to the start of ``to_slice`` on."""
+
+    pieces: tuple[Piece, ...]
     to_slice: int
-    slices: int
+
+    @property
+    def tile(self) -> int:
+        """The first accumulator tile."""
+        return self.pieces[0].tile
+
+    @property
+    def tiles(self) -> int:
+        """How many there are."""
+        return sum(p.tiles for p in self.pieces)
 
 
 @dataclass(frozen=True)
@@ -51,118 +109,153 @@ class Tiling:
         K-slices of the input.
     chunk : int
         K-slices loaded at a time, to slice 0 on.
-    passes : tuple of tuples of Run
-        Output tiles computed at a time, contiguous in the accumulators. Where there are several,
-        they take turns in two halves of the memory, so that one drains while the next is computed.
-    rounds : tuple of tuples of Piece
+    counts : tuple of int
+        Output tiles of each layer.
+    capacity : int
+        Output tiles that the accumulators hold at a time, from tile 0 on.
+    rounds : tuple of tuples of Bundle
         Ranks held at a time; one empty round where there is no low-rank summand. With one round
         the intermediates live through all passes, with several each pass makes them again.
     """
 
     slices: int
     chunk: int
-    passes: tuple[tuple[Run, ...], ...]
-    rounds: tuple[tuple[Piece, ...], ...]
+    counts: tuple[int, ...]
+    capacity: int
+    rounds: tuple[tuple[Bundle, ...], ...]
 
     @property
     def resident(self) -> bool:
         """Whether one LOAD serves all passes."""
         return self.chunk >= self.slices
 
+    @property
+    def total(self) -> int:
+        """Output tiles of all layers."""
+        return sum(self.counts)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether any layer has a low-rank summand."""
+        return any(self.rounds)
+
+    @property
+    def half(self) -> int:
+        """Tiles that a pass may have if another is to lie beside it."""
+        return max(1, self.capacity // 2)
+
     @classmethod
-    def of(cls, layers: Sequence[Layer], config: EngineConfig) -> "Tiling":
+    def of(cls, layers: Sequence[Sizes], config: EngineConfig) -> "Tiling":
         """Cut ``layers``, which share an input, to ``config``'s memories.
 
         Half of each memory at most goes to low-rank intermediates, so that every layer fits in
-        some way.
+        some way. Needs a slice of input beside the intermediate of one tile.
         """
         slices = -(-layers[0].in_features // config.depth)
         rounds = _rounds(layers, config, slices)
-        spare = config.act_depth - max(
-            _extent(r, "to_slice", "slices", config.act_depth) for r in rounds
-        )
-        ranks = max(_extent(r, "tile", "tiles", config.acc_depth) for r in rounds)
-        capacity = config.acc_depth - ranks
-        later = config.acc_depth if len(rounds) == 1 else capacity
-        return cls(slices, min(slices, spare), _passes(layers, config, capacity, later), rounds)
+        pieces = [p for bundles in rounds for bundle in bundles for p in bundle.pieces]
+        spare = min((p.slices(config)[0] for p in pieces), default=config.act_depth)
+        capacity = min((p.tile for p in pieces), default=config.acc_depth)
+        counts = tuple(-(-layer.out_features // config.cols) for layer in layers)
+        return cls(slices, min(slices, spare), counts, capacity, rounds)
+
+    def even(self) -> tuple[int, ...]:
+        """Return sizes of as few passes as half of the accumulators allows, about equal."""
+        passes = -(-self.total // self.half)
+        least, more = divmod(self.total, passes)
+        return (least + 1,) * more + (least,) * (passes - more)
+
+    def passes(self, sizes: Sequence[int], phase: int = 0) -> tuple[tuple[Run, ...], ...]:
+        """Cut the outputs into passes of ``sizes`` tiles, each contiguous in the accumulators.
+
+        Passes that fit together and begin with phase 0 lie side by side; others take turns in the
+        two halves, beginning with the lower one in phase 0 and the upper one in phase 1.
+        """
+        runs: list[list[Run]] = [[] for _ in sizes]
+        beside = not phase and sum(sizes) <= self.capacity
+        ends, bases = [], []
+        for i, size in enumerate(sizes):
+            start = ends[-1] if ends else 0
+            ends.append(start + size)
+            upper = self.half if (phase + i) % 2 and size <= self.capacity - self.half else 0
+            bases.append(start if beside else upper)
+        start = 0
+        for layer, count in enumerate(self.counts):
+            for i, size in enumerate(sizes):
+                low = ends[i] - size
+                a, b = max(start, low), min(start + count, ends[i])
+                if a < b:
+                    runs[i].append(Run(layer, a - start, b - a, bases[i] + a - low))
+            start += count
+        return tuple(map(tuple, runs))
 
 
-def _extent(pieces: Sequence[Piece], start: str, count: str, top: int) -> int:
-    """Return how much below ``top`` the pieces take."""
-    return top - min((getattr(p, start) for p in pieces), default=top)
+class _Packer:
+    """Places pieces of a round side by side, in whole slices or within one."""
+
+    def __init__(self, config: EngineConfig, slice_budget: int):
+        self._config = config
+        self._budget = slice_budget
+        self.bundles: list[list[tuple[int, int, int, int, int]]] = []  # layer, ranks, tiles, at
+        self._at = 0  # activations
+        self._room = 0  # features that the last bundle's REQUANTISE can still take
+        self.tiles = 0
+
+    @property
+    def slices(self) -> int:
+        return -(-self._at // self._config.depth)
+
+    def add(self, layer: int, start: int, stop: int) -> bool:
+        """Place ranks ``start`` to ``stop`` of a layer; returns whether there was room."""
+        config = self._config
+        tiles = -(-(stop - start) // config.cols)
+        size, depth = tiles * config.cols, config.depth
+        fits = (self._at % depth + size - 1) // depth == (size - 1) // depth
+        if not fits or size > self._room:
+            at, fresh = -(-self._at // depth) * depth, True
+        else:
+            at, fresh = self._at, False
+        if self.tiles + tiles > config.acc_depth // 2 or at + size > self._budget * depth:
+            return False
+        if fresh:
+            self.bundles.append([])
+            self._room = config.requant_depth
+        self.bundles[-1].append((layer, start, stop, tiles, at))
+        self._room -= size
+        self._at = at + size
+        self.tiles += tiles
+        return True
+
+    def placed(self) -> tuple[Bundle, ...]:
+        """Return the bundles, put at the ends of the memories."""
+        config = self._config
+        tile, first = config.acc_depth - self.tiles, config.act_depth - self.slices
+        bundles = []
+        for entries in self.bundles:
+            pieces = []
+            for layer, start, stop, tiles, at in entries:
+                pieces.append(Piece(layer, start, stop, tile, tiles, first * config.depth + at))
+                tile += tiles
+            bundles.append(Bundle(tuple(pieces), pieces[0].at // config.depth))
+        return tuple(bundles)
 
 
 def _rounds(
-    layers: Sequence[Layer], config: EngineConfig, slices: int
-) -> tuple[tuple[Piece, ...], ...]:
-    tile_budget = config.acc_depth // 2
+    layers: Sequence[Sizes], config: EngineConfig, slices: int
+) -> tuple[tuple[Bundle, ...], ...]:
     least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
     slice_budget = max(config.act_depth - slices, config.act_depth // 2, least)
-    # A REQUANTISE starts at a slice: one that is followed by another fills whole slices, or,
-    # where it cannot reach to a slice's end, has a slice of its own.
+    # A piece that is followed by another of its layer fills whole slices, where it can.
     grain = max(config.cols, config.depth)
-    step = min(config.requant_depth, tile_budget * config.cols)
+    step = min(config.requant_depth, config.acc_depth // 2 * config.cols)
     step = min(step, max(config.cols, slice_budget * config.depth // grain * grain))
     if step > grain:
         step -= step % grain
-    cut: list[list[tuple[int, int, int, int, int]]] = [[]]
-    tiles = held = 0
+    packers = [_Packer(config, slice_budget)]
     for i, layer in enumerate(layers):
-        rank = layer.low_rank.rank if layer.low_rank else 0
-        if rank and least >= config.act_depth:
-            raise CompileError(
-                f"layer {layer.name!r}: its low-rank summand needs act_depth of at least "
-                f"{least + 1}, one slice of input and {least} for {config.cols} intermediates, "
-                f"not {config.act_depth}; raise act_depth or depth, or lower cols"
-            )
-        for start in range(0, rank, step):
-            stop = min(rank, start + step)
-            t = -(-(stop - start) // config.cols)
-            s = -(-t * config.cols // config.depth)
-            if tiles + t > tile_budget or held + s > slice_budget:
-                cut.append([])
-                tiles = held = 0
-            cut[-1].append((i, start, stop, t, s))
-            tiles, held = tiles + t, held + s
-    return tuple(_place(pieces, config) for pieces in cut)
-
-
-def _place(
-    pieces: Sequence[tuple[int, int, int, int, int]], config: EngineConfig
-) -> tuple[Piece, ...]:
-    """Put a round's pieces at the ends of the memories."""
-    tile = config.acc_depth - sum(p[3] for p in pieces)
-    to_slice = config.act_depth - sum(p[4] for p in pieces)
-    placed = []
-    for layer, start, stop, tiles, slices in pieces:
-        placed.append(Piece(layer, start, stop, tile, tiles, to_slice, slices))
-        tile, to_slice = tile + tiles, to_slice + slices
-    return tuple(placed)
-
-
-def _passes(
-    layers: Sequence[Layer], config: EngineConfig, capacity: int, later: int
-) -> tuple[tuple[Run, ...], ...]:
-    counts = [-(-layer.out_features // config.cols) for layer in layers]
-    if sum(counts) <= capacity or capacity < 2:
-        windows = itertools.chain([(0, capacity)], itertools.repeat((0, later)))
-    else:
-        low = (0, capacity // 2)
-        first_high = (low[1], capacity - low[1])
-        high = (low[1], later - low[1])
-        windows = itertools.chain([low, first_high], itertools.cycle([low, high]))
-    passes: list[tuple[Run, ...]] = []
-    runs: list[Run] = []
-    base, limit = next(windows)
-    used = 0
-    for i, total in enumerate(counts):
-        first = 0
-        while first < total:
-            if used == limit:
-                passes.append(tuple(runs))
-                base, limit = next(windows)
-                runs, used = [], 0
-            tiles = min(total - first, limit - used)
-            runs.append(Run(i, first, tiles, base + used))
-            first, used = first + tiles, used + tiles
-    return (*passes, tuple(runs))
+        for start in range(0, layer.rank, step):
+            stop = min(layer.rank, start + step)
+            if not packers[-1].add(i, start, stop):
+                packers.append(_Packer(config, slice_budget))
+                packers[-1].add(i, start, stop)
+    return tuple(p.placed() for p in packers)

@@ -29,6 +29,7 @@ def test_a_board_agrees_with_its_platform(board: Board):
     pytest.importorskip("amaranth_boards")
     platform = board.platform()
     assert platform.device == board.part.name
+    assert platform.package.replace("BG", "CABGA") == board.package
     assert int(platform.speed) == board.speed_grade
     assert platform.default_clk == board.pins.clock
     assert platform.default_clk_frequency == board.oscillator_hz

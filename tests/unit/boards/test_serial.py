@@ -44,6 +44,27 @@ class ModelLine:
         self.closed = True
 
 
+class SlowLine(ModelLine):
+    """A line that takes bytes at once and passes them at its own rate, frame by frame."""
+
+    def __init__(self, board, *, baud):
+        super().__init__(board, None, None, baud=baud)
+        self._under_way = []  # when they reach the board, and bytes
+        self._free = 0.0  # when the line has passed all it has
+
+    def write(self, data):
+        for frame in data.split(b"\x7e"):
+            self._free = max(self._free, self.now) + (len(frame) + 1) * self._byte_s
+            self._under_way.append((self._free, frame + b"\x7e"))
+
+    def read(self, timeout_s):
+        self.now += timeout_s
+        while self._under_way and self._under_way[0][0] <= self.now:
+            self._arrived += self._board(self._under_way.pop(0)[1])
+        data, self._arrived = self._arrived, b""
+        return data
+
+
 def _device(model_board, to_board, to_host, baud=1_000_000):
     line = ModelLine(model_board(GoldenEngine(CONFIG)), to_board, to_host, baud=baud)
     return SerialDevice(CONFIG, line, baud=baud, clock=lambda: line.now), line
@@ -76,6 +97,16 @@ def test_positions_wrap(model_board, noise):
     assert min(len(program.data), len(program.output)) > 1 << 16
     assert device.statistics.repeats_sent > 0
     assert device.statistics.repeats_asked > 0
+
+
+@pytest.mark.parametrize("baud", [30_000, 100_000, 1_000_000])
+def test_a_line_slower_than_told_is_waited_for(model_board, baud):
+    """The host learns its pace, instead of sending again and again what is under way."""
+    line = SlowLine(model_board(GoldenEngine(CONFIG)), baud=baud)
+    device = SerialDevice(CONFIG, line, baud=3_000_000, clock=lambda: line.now)
+    program = _check_program(device, 1, commands=1000)
+    assert len(program.data) > 40_000
+    assert device.statistics.repeats_sent <= 5
 
 
 def test_reset_empties_both_directions(model_board, noise):
@@ -148,7 +179,7 @@ def test_a_serial_port(pty):
 
 def test_an_absent_port():
     with pytest.raises(DeviceError, match="there is no serial port /dev/ttyNONE; there are: "):
-        SerialDevice.open("/dev/ttyNONE", CONFIG)
+        SerialDevice.open("/dev/ttyNONE", CONFIG, baud=115200)
 
 
 def test_a_busy_port(pty):

@@ -4,7 +4,7 @@ import pytest
 from amaranth import *
 from amaranth.back import verilog
 from amaranth.hdl import Fragment
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
@@ -140,6 +140,20 @@ def test_submodules_are_named_without_numbers():
 
     text = emit_verilog(Clash(), name="top", config=EngineConfig())
     assert modules(text) == {"top", "top_part"}
+
+
+def test_no_name_looks_like_a_bit():
+    class Pair(Part):
+        def elaborate(self, platform):
+            m = Module()
+            pair = Signal(data.ArrayLayout(2, 2))
+            m.d.comb += pair.eq(self.i)
+            m.d.sync += self.o.eq(Cat(pair[1], pair[0]))
+            return m
+
+    text = emit_verilog(Pair(), name="top", config=EngineConfig())
+    assert r"\pair.1 " in text
+    assert not re.search(r"\\\S+\[\d+\] ", text)
 
 
 def test_module_written_by_hand_is_added_once():

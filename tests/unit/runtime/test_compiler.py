@@ -6,11 +6,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from summand.cycles import read_commands
 from summand.isa import ConfigError, EngineConfig
 from summand.isa.ops import MAX_SEGMENTS
 from summand.runtime import CompileError, Driver, GoldenDevice, compile_layers
-from summand.runtime.program import Gemm, Load, Requantise, Store
-from summand.runtime.tiling import Tiling
+from summand.runtime.plan import Fetch, Input, Walk, plan
+from summand.runtime.program import Gemm, Load, Requantise, Step, Store
+from summand.runtime.tiling import Bundle, Sizes, Tiling
 
 
 def powers(low: int, high: int) -> st.SearchStrategy[int]:
@@ -99,68 +101,139 @@ def test_what_does_not_fit_is_tiled(what, k, n, rank, config, make_layer):
     check_exact(config, layers, random_tokens(config, 5, k, seed=1))
 
 
+def steps_of(layers: list[Any], config: EngineConfig) -> tuple[Step, ...]:
+    """Return the steps of one token."""
+    (batch,) = compile_layers(layers, config).schedule(1)
+    return batch.steps
+
+
+def count(steps: tuple[Step, ...], kind: type) -> int:
+    return sum(isinstance(step, kind) for step in steps)
+
+
 def test_one_walk_serves_all_widths_and_first_factors(roomy, make_layer):
     layers = [
         make_layer(roomy, name="q", bits=4, rank=16),
         make_layer(roomy, name="k", bits=3, rank=16),
         make_layer(roomy, name="v", bits=8),
     ]
-    steps = compile_layers(layers, roomy).steps
-    kinds = [type(step) for step in steps]
-    assert kinds == [Load, Gemm, Requantise, Requantise, Gemm, Gemm, Store]
+    sizes = list(map(Sizes.of, layers))
+    tiling = Tiling.of(sizes, roomy)
+    steps = plan(sizes, tiling, tiling.passes([tiling.total]), roomy)
+    assert [type(step) for step in steps] == [Input, Walk, Bundle, Walk, Walk, Fetch]
     walk = steps[1]
-    assert isinstance(walk, Gemm)
+    assert isinstance(walk, Walk)
     # The two first factors have one width and lie side by side: one segment.
     assert [(s.planes, s.tiles) for s in walk.segments] == [(4, 5), (3, 5), (8, 5), (4, 8)]
     assert all(s.clear for s in walk.segments)
 
 
+def test_intermediates_that_fit_a_slice_share_it_and_its_walk(roomy, make_layer):
+    layers = [make_layer(roomy, name=n, rank=rank) for n, rank in (("q", 6), ("k", 5), ("v", 3))]
+    steps = steps_of(layers, roomy)
+    # Ranks fill whole tiles of four columns: two, two and one, a slice of 16 and a little more.
+    written = [(s.tiles, s.to_slice) for s in steps if isinstance(s, Requantise)]
+    assert written == [(5, 62)]
+    read = {
+        s.from_slice: {(seg.planes, seg.shift) for seg in s.segments}
+        for s in steps
+        if isinstance(s, Gemm) and s.from_slice >= 62
+    }
+    assert read == {62: {(4, True)}, 63: {(4, True)}}
+
+
 def test_intermediates_outlive_the_pass_that_makes_them(config, make_layer):
     layer = make_layer(config, k=16, n=200, rank=16)
-    steps = compile_layers([layer], config).steps
-    assert sum(isinstance(step, Requantise) for step in steps) == 1
-    assert sum(isinstance(step, Load) for step in steps) == 1
+    steps = steps_of([layer], config)
+    assert (count(steps, Requantise), count(steps, Load)) == (1, 1)
     stores = [step for step in steps if isinstance(step, Store)]
     assert sum(store.tiles for store in stores) == 50
     # Each pass is in the half of the accumulators that the one before is not in.
-    assert [store.tile for store in stores] == [0, 6, 0, 6, 0, 6, 0]
+    halves = [store.tile // 6 for store in stores]
+    assert halves[:8] == [0, 1, 0, 1, 0, 1, 0, 1]
+
+
+def test_batches_take_turns_in_the_accumulators(roomy, make_layer):
+    program = compile_layers([make_layer(roomy, n=200)], roomy)
+    batches = program.schedule(9)
+    assert [batch.rows for batch in batches] == [2, 2, 2, 2, 1]
+    first = [next(s.tile for s in b.steps if isinstance(s, Store)) for b in batches]
+    assert first == [0, 512, 0, 512, 0]
+    assert batches[0].plane_words == batches[1].plane_words == batches[-1].plane_words
+
+
+def test_passes_of_a_batch_that_others_follow_leave_half_of_the_accumulators(roomy, make_layer):
+    program = compile_layers([make_layer(roomy, n=4 * 900)], roomy)
+    stores = [[s.tiles for _, s in batch.stores] for batch in program.schedule(6)]
+    assert stores[:2] == [[450, 450], [450, 450]]
+    assert sum(stores[2]) == 900
+    assert len(program.schedule(1)[0].stores) > 1
+
+
+def test_no_tokens_make_no_batch(roomy, make_layer):
+    assert compile_layers([make_layer(roomy)], roomy).schedule(0) == ()
 
 
 def test_only_the_first_low_rank_walk_shifts(config, make_layer):
     layer = make_layer(config, k=16, n=16, rank=100)
-    program = compile_layers([layer], config)
-    assert len(Tiling.of([layer], config).rounds) > 1
-    shifts = [s.shift for step in program.steps if isinstance(step, Gemm) for s in step.segments]
-    assert shifts.count(True) == 1
+    assert len(Tiling.of([Sizes.of(layer)], config).rounds) > 1
+    shifted = [
+        (s.tile, s.tiles)
+        for step in steps_of([layer], config)
+        if isinstance(step, Gemm)
+        for s in step.segments
+        if s.shift
+    ]
+    assert sorted(t for tile, tiles in shifted for t in range(tile, tile + tiles)) == [0, 1, 2, 3]
 
 
 def test_more_segments_than_a_gemm_may_have(roomy, make_layer):
     count = 2 * MAX_SEGMENTS + 3
     layers = [make_layer(roomy, name=f"l{i}", bits=1 + i % 2, seed=i) for i in range(count)]
-    steps = compile_layers(layers, roomy).steps
-    assert [len(s.segments) for s in steps if isinstance(s, Gemm)] == [16, 16, 3]
+    tiling = Tiling.of(list(map(Sizes.of, layers)), roomy)
+    steps = plan(list(map(Sizes.of, layers)), tiling, tiling.passes([tiling.total]), roomy)
+    assert [len(s.segments) for s in steps if isinstance(s, Walk)] == [16, 16, 3]
     check_exact(roomy, layers, random_tokens(roomy, 3, 24, seed=2))
 
 
 def test_plane_words_are_the_same_object_for_every_token(roomy, make_layer):
     program = compile_layers([make_layer(roomy, rank=8)], roomy)
-    weights = [step.weights for step in program.steps if isinstance(step, Gemm)]
+    weights = [s.weights for s in program.schedule(1)[0].steps if isinstance(s, Gemm)]
     for seed in range(2):
-        sent = program.chunks(random_tokens(roomy, 1, 24, seed))
+        (batch,) = program.schedule(1)
+        sent = program.chunks(batch, random_tokens(roomy, 1, 24, seed))
         assert all(any(chunk is w for chunk in sent) for w in weights)
+
+
+def test_batches_share_their_plane_words(roomy, make_layer):
+    program = compile_layers([make_layer(roomy, n=80, rank=8)], roomy)
+    first, second, *_ = program.schedule(9)
+    assert first.steps != second.steps
+    for a, b in zip(first.steps, second.steps, strict=True):
+        if isinstance(a, Gemm):
+            assert isinstance(b, Gemm)
+            assert a.weights is b.weights
 
 
 def test_stream_holds_the_weights_and_little_else(roomy, make_layer):
     layer = make_layer(roomy, k=64, n=256, bits=4)
     program = compile_layers([layer], roomy)
-    assert program.plane_words * roomy.plane_bits == layer.bits
+    (batch,) = program.schedule(1)
+    assert batch.plane_words * roomy.plane_bits == layer.bits
     assert program.macs == 64 * 256
     usage = Driver(GoldenDevice(roomy)).run(program, random_tokens(roomy, 1, 64, 0)).usage
     loaded = 64 // roomy.beat_elems
-    headers = 4 * roomy.header_beats  # LOAD, GEMM, STORE, FENCE
-    table = 1
-    assert usage.beats == program.plane_words * roomy.plane_beats + loaded + headers + table
+    headers = (len(batch.steps) + 1) * roomy.header_beats  # and a FENCE
+    tables = count(batch.steps, Gemm)
+    assert usage.beats == batch.plane_words * roomy.plane_beats + loaded + headers + tables
     assert usage.stream_bits == usage.beats * roomy.stream_bits
+
+
+def test_the_law_knows_a_batch_as_the_stream_tells_it(config, make_layer):
+    program = compile_layers([make_layer(config, k=70, n=90, rank=20)], config)
+    for batch in program.schedule(7):
+        sent = program.chunks(batch, random_tokens(config, batch.rows, 70, seed=1))
+        assert list(batch.commands()) == list(read_commands(sent, config))
 
 
 def test_group_is_named_after_its_layers(roomy, make_layer):

@@ -128,7 +128,8 @@ def test_every_byte_of_an_answers_header_is_checked(device, check, byte):
 def test_truncated_stream_times_out_and_the_next_call_works(device, check, cut):
     driver = Driver(device)
     check(driver)
-    device.on_write = lambda raw: raw[:-cut]
+    parts = iter((-cut, 0, 0, 0))  # all that is sent later is lost
+    device.on_write = lambda raw: raw[: next(parts)]
     with pytest.raises(DeviceTimeout, match=r"no answer to command \d+.*error code is 0"):
         check(driver)
     device.on_write = bytes
@@ -216,13 +217,14 @@ def test_calls_are_remembered_by_program_and_tokens(device, config, make_layer, 
     assert driver.calls == {(a, 1): 1, (a, 3): 2, (b, 3): 1}
 
 
-def test_long_calls_read_the_counters_in_between(device, check, monkeypatch):
+def test_long_calls_read_the_counters_in_between(device, layer, config, check, monkeypatch):
     monkeypatch.setattr("summand.runtime.driver.FENCE_BEATS", 100)
     driver = Driver(device)
     check(driver)
     assert driver.total.beats == _beats_of(device, check, driver)
-    # The reset's fence, then calls of two batches of five commands, a fence after each batch.
-    assert driver._commands == 1 + 2 * (2 * 5 + 2)
+    # The reset's two, then calls of two batches, a fence after each.
+    batches = compile_layers([layer], config).schedule(3)
+    assert driver._commands == 2 + 2 * (sum(len(b.steps) for b in batches) + 2)
 
 
 def _beats_of(device: Meddler, check, driver: Driver) -> int:
@@ -237,6 +239,26 @@ def _beats_of(device: Meddler, check, driver: Driver) -> int:
     device.on_write = count
     check(driver)
     return written // driver.config.beat_bytes
+
+
+def test_the_next_batch_is_sent_before_answers_are_read(device, layer, config, check):
+    """And no more than that, so that what waits for the host to read it stays bounded."""
+    driver = Driver(device)
+    check(driver)
+    events: list[str] = []
+
+    def note(event: str) -> Callable[[bytes], bytes]:
+        def same(raw: bytes) -> bytes:
+            if not events or events[-1] != event:
+                events.append(event)
+            return raw
+
+        return same
+
+    device.on_write, device.on_read = note("write"), note("read")
+    driver.run(compile_layers([layer], config), np.zeros((9, 24), np.int8))
+    # Five batches: two go out first, then one for each that has been answered.
+    assert events == ["write", "read"] * 4 + ["write", "read"]
 
 
 def test_usage_does_not_wrap():

@@ -31,13 +31,18 @@ def check(config, make_layer, driver):
 
 
 def spoil(driver: Driver, monkeypatch, change) -> None:
-    """Change what the next write sends."""
+    """Change what the next write sends, and lose all after it until a reset."""
     device = driver._device
-    write = device.write
+    write, write_register = device.write, device.write_register
 
     def once(chunks):
-        monkeypatch.undo()
+        monkeypatch.setattr(device, "write", lambda chunks: None)
+        monkeypatch.setattr(device, "write_register", reset)
         write([change(b"".join(chunks))])
+
+    def reset(name, value):
+        monkeypatch.undo()
+        write_register(name, value)
 
     monkeypatch.setattr(device, "write", once)
 
@@ -65,6 +70,9 @@ def test_wrong_configuration_is_refused(driver, roomy):
     class Mislabelled:
         config = roomy
         read_register = driver._device.read_register
+
+        def close(self) -> None:
+            pass
 
     with pytest.raises(WrongEngineError, match=f"given {roomy.digest}"):
         Driver(Mislabelled())  # type: ignore[arg-type]

@@ -85,6 +85,16 @@ def test_stalls_come_as_often_as_asked(config, stall):
     assert refused == pytest.approx(stall, abs=0.02)
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.1, 0.6])
+def test_withheld_cycles_are_those_without_a_queued_beat_on_offer(config, program, stall):
+    device = SimDevice(config, stall=stall, seed=4, record=True)
+    device.write(program.chunks)
+    device.read(len(program.output), 60)
+    offered = device.trace & 1
+    queued = offered[4 : np.flatnonzero(offered)[-1]]  # 4 cycles of reset first
+    assert device.withheld == np.count_nonzero(queued == 0)
+
+
 def test_sent_input_is_let_go(config):
     device = SimDevice(config)
     chunk = fence(config)
@@ -176,6 +186,7 @@ def test_closed_device_is_refused(config):
         lambda: device.write_register("reset", 1),
         lambda: device.cycles,
         lambda: device.trace,
+        lambda: device.withheld,
     ):
         with pytest.raises(SummandError, match="has been closed"):
             use()

@@ -26,6 +26,12 @@ __all__ = ["HostLink", "LinkStatistics"]
 #: Bytes that a frame takes beyond its payload, escapes aside.
 _FRAME_COST = HEADER_BYTES + CRC_BYTES + 2
 
+#: How much of what was measured of the line's pace outlives the next measurement.
+_MEMORY = 7 / 8
+
+#: How many times longer than first reckoned an answer is waited for, at most.
+_PATIENCE = 16
+
 
 @dataclass
 class LinkStatistics:
@@ -50,7 +56,8 @@ class HostLink:
     Parameters
     ----------
     rate : int
-        Bits a second on the line; timeouts follow from it.
+        Bits a second on the line. Timeouts follow from it, and from what is measured where the
+        line is slower.
     frame_bytes : int
         Longest payload to send. Longer ones cost fewer bytes, shorter ones lose less to damage.
     turnaround_s : float
@@ -58,7 +65,7 @@ class HostLink:
     """
 
     def __init__(self, *, rate: int, frame_bytes: int = 512, turnaround_s: float = 0.04):
-        self._byte_s = 10 / rate
+        self._nominal_byte_s = 10 / rate
         self._turnaround_s = turnaround_s
         self._frame_bytes = frame_bytes
         self._session = 0
@@ -88,6 +95,11 @@ class HostLink:
         # Times.
         self._activity = -math.inf  # last frame either way
         self._asked: float | None = None  # first frame since the last one heard
+        # The line's pace: seconds and bytes acknowledged in them, older ones counting less.
+        self._paced_s = self._paced_bytes = 0.0
+        self._paced_from: float | None = None  # when the bytes now under way began to flow
+        self._looked = -math.inf
+        self._patience = 1
 
     def open(self, session: int) -> None:
         """Begin a session, 1 to 255, another than the last. Drops all that is queued."""
@@ -133,8 +145,14 @@ class HostLink:
         return self._answer
 
     @property
-    def wait_s(self) -> float:
-        """How long silence may last before something is sent again.
+    def _byte_s(self) -> float:
+        """How long the line takes for a byte."""
+        measured = self._paced_s / self._paced_bytes if self._paced_bytes else 0.0
+        return max(self._nominal_byte_s, measured)
+
+    @property
+    def _answer_s(self) -> float:
+        """How long silence lasts where nothing is lost.
 
         What is in flight must pass the line first, and a frame each way that may have begun.
         """
@@ -142,9 +160,17 @@ class HostLink:
         return self._turnaround_s + 1.5 * bytes_ahead * self._byte_s
 
     @property
+    def wait_s(self) -> float:
+        """How long silence may last before something is sent again.
+
+        Doubles each time it was in vain, until the line's pace has been measured.
+        """
+        return self._answer_s * self._patience
+
+    @property
     def silence_s(self) -> float:
         """How long nothing at all may be heard before the link is given up."""
-        return 1 + 8 * self.wait_s
+        return 2 + 8 * self._answer_s
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes off the line.
@@ -154,6 +180,9 @@ class HostLink:
         LinkError
             If the gateware is of another version, or was restarted.
         """
+        if now - self._looked > self._turnaround_s:
+            self._paced_from = None  # nobody was here to see when things came
+        self._looked = now
         for frame in self._deframer.feed(data):
             if frame is None:
                 self.statistics.damaged += 1
@@ -162,13 +191,13 @@ class HostLink:
             elif frame.session == self._session:
                 self._asked, self._activity = None, now
                 self.statistics.frames_received += 1
-                self._take(frame)
+                self._take(frame, now)
             elif self.is_open:
                 raise LinkError(
                     "the board was restarted or opened by someone else; connect to it anew"
                 )
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, now: float) -> None:
         if frame.kind is FrameKind.HELLO and not self.is_open:
             if frame.tag != PROTOCOL:
                 raise LinkError(
@@ -181,10 +210,10 @@ class HostLink:
             self._answer = frame.value
             self._request = None
         elif frame.kind is FrameKind.DATA and self.is_open:
-            self._take_acknowledgement(frame)
+            self._take_acknowledgement(frame, now)
             self._take_payload(frame)
 
-    def _take_acknowledgement(self, frame: Frame) -> None:
+    def _take_acknowledgement(self, frame: Frame, now: float) -> None:
         news = (frame.accepted - self._acked) & MASK
         if news > len(self._flight):
             return
@@ -192,9 +221,19 @@ class HostLink:
             del self._flight[:news]
             self._acked += news
             self._sent = max(self._sent, self._acked)
+            self._measure(news, now)
         self._limit = max(self._limit, self._acked + ((frame.limit - frame.accepted) & MASK))
         if frame.tag and frame.down_round == self._down_round and self._sent > self._acked:
             self._repeat()
+
+    def _measure(self, news: int, now: float) -> None:
+        """Learn the line's pace from ``news`` bytes that have just been acknowledged."""
+        if self._paced_from is not None:
+            seconds = max(0.0, now - self._paced_from - self._turnaround_s)
+            self._paced_s = _MEMORY * self._paced_s + seconds
+            self._paced_bytes = _MEMORY * self._paced_bytes + news
+            self._patience = 1
+        self._paced_from = now if self._flight else None
 
     def _take_payload(self, frame: Frame) -> None:
         self._up_echo = frame.up_round
@@ -211,6 +250,7 @@ class HostLink:
     def _repeat(self) -> None:
         """Send all again that is not acknowledged."""
         self._sent = self._acked
+        self._paced_from = None  # what is acknowledged next may be of either time
         self._down_round = (self._down_round + 1) % ROUNDS
         self.statistics.repeats_sent += 1
 
@@ -253,7 +293,11 @@ class HostLink:
         if self._request and self._request_due:
             self._request_due = False
             self._put(out, self._request, now)
-        while len(out) < budget and (payload := self._next_payload()):
+        while len(out) < budget:
+            if not self._flight:
+                self._paced_from = now
+            if not (payload := self._next_payload()):
+                break
             frame = self._data(self._sent, payload)
             self._sent += len(payload)
             self._put(out, frame, now)
@@ -266,6 +310,8 @@ class HostLink:
         if now - self._activity <= self.wait_s:
             return
         self._activity = now
+        if self._asked is not None:
+            self._patience = min(2 * self._patience, _PATIENCE)
         if not self.is_open or self._request:
             self._request_due = True
         if not self.is_open:

@@ -1,0 +1,232 @@
+"""Make the stored runs: ``python -m summand.synth.sweep``.
+
+Runs that are stored for the Verilog at hand are left out, and an interrupted one goes on where it
+was. ``--jobs`` processes of Yosys or nextpnr run at a time.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from summand.isa import EngineConfig, SummandError
+from summand.rtl.axi import MODULE, AxiEngine
+from summand.rtl.emit import emit_verilog
+from summand.synth.engine import measure_ecp5
+from summand.synth.flow import PlaceOptions
+from summand.synth.runs import STORE, Run, add_runs, load_runs, runs_of
+from summand.synth.tools import find_tool
+
+__all__ = ["POINTS", "Point", "main", "sweep"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """An engine to synthesise, and how; seed 0 is of those that are packed only."""
+
+    config: EngineConfig
+    seed: int = 1
+    options: PlaceOptions = dataclasses.field(default_factory=PlaceOptions)
+
+
+def _points() -> tuple[Point, ...]:
+    """Return one engine for each thing that can differ, and some in which several do."""
+    base = EngineConfig(
+        rows=1, cols=2, depth=16, stream_bits=32, acc_depth=256, act_depth=32, requant_depth=64
+    )
+    changes: list[dict[str, int]] = [
+        {},
+        {"rows": 2},
+        {"rows": 4},
+        {"cols": 4},
+        {"cols": 8},
+        {"depth": 32},
+        {"depth": 64},
+        {"depth": 32, "stream_bits": 64},
+        {"cols": 4, "depth": 32, "stream_bits": 128},
+        {"act_bits": 4},
+        {"act_bits": 6},
+        {"act_bits": 10, "depth": 32},
+        {"acc_bits": 24},
+        {"acc_bits": 28, "cols": 4},
+        {"shift": 4},
+        {"shift": 4, "rows": 2, "cols": 4},
+        {"table_share": 2},
+        {"table_share": 4, "depth": 32},
+        {"acc_depth": 1024},
+        {"acc_depth": 2048, "cols": 4},
+        {"act_depth": 256},
+        {"requant_depth": 1024},
+        {"rows": 3, "cols": 4, "depth": 32, "stream_bits": 64, "table_share": 2},
+        {"rows": 2, "cols": 4, "depth": 64, "stream_bits": 64, "table_share": 4, "shift": 4},
+        {"cols": 4, "depth": 64, "stream_bits": 256, "acc_depth": 1024, "act_depth": 64},
+        {
+            "rows": 2,
+            "cols": 4,
+            "depth": 64,
+            "stream_bits": 128,
+            "acc_depth": 1024,
+            "act_depth": 64,
+            "shift": 4,
+            "requant_depth": 256,
+        },
+        {
+            "rows": 4,
+            "cols": 4,
+            "depth": 32,
+            "stream_bits": 128,
+            "acc_depth": 512,
+            "acc_bits": 28,
+            "table_share": 2,
+            "shift": 3,
+        },
+        {
+            "rows": 4,
+            "cols": 2,
+            "depth": 64,
+            "stream_bits": 128,
+            "acc_depth": 1024,
+            "act_depth": 64,
+            "table_share": 2,
+            "requant_depth": 256,
+        },
+    ]
+    configs = [dataclasses.replace(base, **change) for change in changes]
+    # Cells are known after packing, in a tenth of the time of place and route.
+    packing = PlaceOptions(route=False)
+    points = [Point(config=config, seed=0, options=packing) for config in configs]
+    points += [Point(config=config) for config in configs]
+    # The placement's luck.
+    points += [Point(config=configs[n], seed=seed) for n in (0, 3, 6) for seed in (2, 3)]
+    # The faster grade.
+    grade = PlaceOptions(part="LFE5UM5G-85F", speed_grade=8)
+    points += [Point(config=configs[n], options=grade) for n in (0, 3, 6)]
+    return tuple(points)
+
+
+#: What is stored: each engine's cells, then clocks.
+POINTS = _points()
+
+
+class _Sweep:
+    """Points in work; told to stop, the tools end within a second."""
+
+    def __init__(self, folder: Path, store: Path):
+        self._folder = folder
+        self._store = store
+        self._stored = {run.key: run for run in (load_runs(store) if store.exists() else [])}
+        self._stop = threading.Event()
+        self._emitting = threading.Lock()
+        self._storing = threading.Lock()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def make(self, point: Point) -> Run | None:
+        """Return the point's run, stored; None if it was there."""
+        if self._stop.is_set():
+            return None
+        options = point.options
+        key = (
+            *dataclasses.astuple(point.config),
+            *(options.part, options.speed_grade, point.seed, options.mhz),
+        )
+        with self._emitting:  # Amaranth is not made for threads
+            text = emit_verilog(AxiEngine(point.config), name=MODULE, config=point.config)
+        found = self._stored.get(key)
+        if found and found.verilog == hashlib.sha256(text.encode()).hexdigest():
+            return None
+        measured = measure_ecp5(
+            point.config,
+            self._folder / point.config.digest,
+            options,
+            seeds=(point.seed or 1,),
+            progress=self._check,
+        )
+        (run,) = runs_of(measured)
+        with self._storing:
+            add_runs([run], self._store)
+        return run
+
+    def _check(self, text: str) -> None:
+        if self._stop.is_set():
+            raise SummandError(f"stopped during {text}")
+
+
+def sweep(points: Sequence[Point], folder: Path, store: Path, *, jobs: int = 1) -> int:
+    """Synthesise points that are not stored yet; prints one line each, returns how many failed."""
+    for tool in ("yosys", "nextpnr-ecp5"):
+        find_tool(tool)
+    work = _Sweep(folder, store)
+    failed = done = 0
+    start = time.monotonic()
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(work.make, point): point for point in points}
+        try:
+            for future in as_completed(futures):
+                point = futures[future]
+                name = f"{point.config.digest} seed {point.seed}"
+                done += 1
+                try:
+                    run = future.result()
+                except SummandError as e:
+                    failed += 1
+                    _tell(f"{name}: {e}")
+                    continue
+                _tell(
+                    f"{done} of {len(points)}, {time.monotonic() - start:.0f} s: {name}: "
+                    + (f"{run.luts} LUT, {run.fmax_mhz or '-'} MHz" if run else "stored")
+                )
+        except KeyboardInterrupt:
+            work.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m summand.synth.sweep", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("build/sweep"),
+        metavar="DIR",
+        help="the tools' files (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=STORE,
+        metavar="FILE",
+        help="where runs are kept (default: the package's)",
+    )
+    parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="tools at a time")
+    options = parser.parse_args(argv)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, not {options.jobs}")
+    try:
+        return int(sweep(POINTS, options.out, options.store, jobs=options.jobs) > 0)
+    except SummandError as e:
+        sys.stderr.write(f"{parser.prog}: {e}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parser.prog}: stopped; the same command goes on from here\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Costs as plain numbers, for JSON."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from summand.isa.packets import Counters
+from summand.runtime import Usage
+from summand.runtime.program import kind_of
+
+__all__ = ["by_kind", "usage_figures", "waits"]
+
+
+def by_kind(usage: Mapping[str, Usage]) -> dict[str, Usage]:
+    """Add up the same layers of all blocks, under their name with stars for numbers."""
+    kinds: dict[str, Usage] = {}
+    for name, spent in usage.items():
+        kind = kind_of(name)
+        kinds[kind] = kinds.get(kind, Usage()) + spent
+    return kinds
+
+
+def usage_figures(usage: Usage) -> dict[str, Any]:
+    """Return all that is counted, and the shares that follow from it."""
+    return {
+        **dataclasses.asdict(usage),
+        "work_share": usage.work_share,
+        "stream_share": usage.stream_share,
+        "macs_per_cycle": usage.macs_per_cycle,
+    }
+
+
+def waits(counters: Counters) -> str:
+    """Say what the cycles without work went to, what took most first; thousandths are left out."""
+    spent = dataclasses.asdict(counters)
+    cycles = spent.pop("cycles")
+    del spent["work"]
+    most = sorted(spent.items(), key=lambda cause: -cause[1])
+    return ", ".join(f"{name} {n / cycles:.1%}" for name, n in most if n > cycles / 1000)

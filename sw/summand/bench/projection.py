@@ -1,0 +1,82 @@
+"""What boards would do with their memory and clock, from cycles and bits of one token."""
+
+from dataclasses import dataclass
+
+from summand.boards.board import Board
+from summand.runtime import Usage
+
+__all__ = ["Projection", "project", "tokens_per_gb"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """Tokens a second of a board whose memory feeds its engine: projected, not measured.
+
+    Parameters
+    ----------
+    board : str
+        Its name.
+    memory_bytes_s : float
+        What its memory's interface carries at its peak; refresh and row changes not subtracted.
+    clock_hz : int
+        The engine's clock.
+    stream_bytes_s : float
+        What the engine's stream carries at that clock.
+    token_bytes : float
+        Bytes streamed for a token.
+    fits : bool
+        Whether the memory holds them.
+    by_memory : float
+        Tokens a second if the memory's peak were the only limit.
+    by_clock : float
+        Tokens a second if the engine's cycles were the only limit.
+    """
+
+    board: str
+    memory_bytes_s: float
+    clock_hz: int
+    stream_bytes_s: float
+    token_bytes: float
+    fits: bool
+    by_memory: float
+    by_clock: float
+
+    @property
+    def tokens_s(self) -> float:
+        """The smaller: what a buffer in front of the engine makes of both limits."""
+        return min(self.by_memory, self.by_clock)
+
+    @property
+    def limit(self) -> str:
+        """What limits it: ``memory`` or ``clock``."""
+        return "memory" if self.by_memory < self.by_clock else "clock"
+
+
+def tokens_per_gb(token: Usage, stream_bits: int) -> float:
+    """Return tokens a second for each GB/s (1e9 bytes) that an engine's stream carries at most.
+
+    Cycles in which nothing is streamed are lost bandwidth: the bits alone would allow
+    ``token.stream_share`` times less time.
+    """
+    return 8e9 / (token.counters.cycles * stream_bits)
+
+
+def project(board: Board, token: Usage) -> Projection:
+    """Project a board's decoding.
+
+    Parameters
+    ----------
+    token : Usage
+        Of one token on ``board.engine``, all layers.
+    """
+    token_bytes = token.stream_bits / 8
+    return Projection(
+        board=board.name,
+        memory_bytes_s=board.memory.peak_bytes_s,
+        clock_hz=board.clock_hz,
+        stream_bytes_s=board.clock_hz * board.engine.stream_bits / 8,
+        token_bytes=token_bytes,
+        fits=token_bytes <= board.memory.bytes,
+        by_memory=board.memory.peak_bytes_s / token_bytes,
+        by_clock=board.clock_hz / token.counters.cycles,
+    )

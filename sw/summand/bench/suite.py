@@ -1,0 +1,294 @@
+"""One benchmark: configurations side by side, and boards."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from summand.bench.configurations import Named
+from summand.bench.device import TimedDevice
+from summand.bench.law import Law
+from summand.bench.measure import (
+    Run,
+    Stalled,
+    Written,
+    run_programs,
+    run_stalled,
+    write_tokens,
+)
+from summand.bench.projection import Projection, project
+from summand.boards.board import BOARDS, Board
+from summand.isa import EngineConfig, SummandError
+from summand.model import Layer, ModelError, SummandModel
+from summand.runtime import Driver, Program, Usage, compile_layers
+from summand.verilated import SimDevice, ToolError, find_verilator
+
+if TYPE_CHECKING:
+    from summand.runtime.load import LoadedModel
+
+__all__ = ["Options", "Outcome", "Phase", "Projected", "Suite"]
+
+#: Called with what is being done, how many steps of it are, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is measured.
+
+    Parameters
+    ----------
+    simulate : bool
+        Run the native simulator; else there is the cost law only.
+    tokens : int
+        Tokens that the whole model writes to be timed; 0 for none.
+    stall : float
+        Also measure with this probability of withholding a beat in a cycle; 0 for not.
+    seed : int
+        Of activations and stalls.
+    """
+
+    simulate: bool = True
+    tokens: int = 3
+    stall: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.stall < 1:
+            raise SummandError(f"stall must be at least 0 and less than 1, not {self.stall}")
+        if self.stall and not self.simulate:
+            raise SummandError(
+                "stalls are measured on the simulator; leave out either --stall or --modelled"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """All programs, each for the same number of tokens.
+
+    Parameters
+    ----------
+    name : str
+        ``decode`` for one token, ``prefill`` for as many as there are rows.
+    tokens : int
+        That number.
+    modelled : mapping of str to Usage
+        What the cost law says, by program.
+    measured : Run or None
+        What the simulated RTL counted.
+    """
+
+    name: str
+    tokens: int
+    modelled: Mapping[str, Usage]
+    measured: Run | None = None
+
+    @property
+    def equal(self) -> bool | None:
+        """Whether the law says what was counted, of every program; None if nothing was."""
+        return None if self.measured is None else self.measured.usage == self.modelled
+
+    @property
+    def usage(self) -> Mapping[str, Usage]:
+        """What was counted, else what the law says; by program."""
+        return self.measured.usage if self.measured else self.modelled
+
+    @property
+    def total(self) -> Usage:
+        """The sum of that."""
+        return sum(self.usage.values(), Usage())
+
+    @property
+    def modelled_total(self) -> Usage:
+        """The sum of what the law says."""
+        return sum(self.modelled.values(), Usage())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one configuration.
+
+    Parameters
+    ----------
+    named : Named
+        Which.
+    phases : tuple of Phase
+        Decode, and prefill where there is more than one row. Empty if there is an ``error``.
+    stalled : Stalled or None
+        Decode with stalls, if that was asked for.
+    written : Written or None
+        Tokens timed, if the model can write any.
+    error : str
+        Why nothing could be measured.
+    untimed : str
+        Why no tokens were timed.
+    """
+
+    named: Named
+    phases: tuple[Phase, ...] = ()
+    stalled: Stalled | None = None
+    written: Written | None = None
+    error: str = ""
+    untimed: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the law and the RTL differ, or nothing could be measured."""
+        differ = any(phase.equal is False for phase in self.phases)
+        return bool(self.error) or differ or bool(self.stalled and not self.stalled.law_equal)
+
+    @property
+    def extra_share(self) -> float | None:
+        """Cycles that stalls cost on top of themselves, as a share of those without stalls."""
+        if self.stalled is None:
+            return None
+        free = self.phases[0].total.counters.cycles
+        extra = self.stalled.run.total.counters.cycles - free - self.stalled.withheld
+        return extra / free
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projected:
+    """A board's projection, or why there is none."""
+
+    board: Board
+    projection: Projection | None = None
+    error: str = ""
+
+
+class Suite:
+    """Benchmarks a model.
+
+    Parameters
+    ----------
+    source : SummandModel
+        The model.
+    options : Options
+        What to measure.
+    progress : callable, optional
+        Called with what is being done, and how many of how many steps of that are.
+
+    Raises
+    ------
+    ToolError
+        If the simulator is wanted and something that it needs is missing.
+    """
+
+    def __init__(self, source: SummandModel, options: Options, progress: Progress | None = None):
+        if options.simulate:
+            _check_tools()  # before anything that takes long
+        self._source = source
+        #: What is measured.
+        self.options = options
+        self._report = progress or (lambda what, done, total: None)
+        self._layers: dict[str, Layer] = {}
+        #: Decoding by engine, as far as it is known.
+        self._tokens: dict[EngineConfig, Usage] = {}
+
+    def run(self, named: Named) -> Outcome:
+        """Benchmark one configuration; what is wrong with it becomes the outcome's error."""
+        try:
+            outcome = self._simulated(named) if self.options.simulate else self._modelled(named)
+        except SummandError as e:
+            return Outcome(named=named, error=str(e))
+        self._tokens[named.config] = outcome.phases[0].total
+        return outcome
+
+    def project(self, board: Board) -> Projected:
+        """Project one board; its engine's cycles are asked of the law if it was not benchmarked."""
+        engine = board.engine
+        try:
+            if engine not in self._tokens:
+                outcome = self._modelled(Named(board.name, engine))
+                self._tokens[engine] = outcome.phases[0].total
+        except SummandError as e:
+            return Projected(board=board, error=str(e))
+        return Projected(board=board, projection=project(board, self._tokens[engine]))
+
+    def project_all(self) -> tuple[Projected, ...]:
+        """Project every board."""
+        return tuple(self.project(board) for board in BOARDS.values())
+
+    def _modelled(self, named: Named) -> Outcome:
+        return Outcome(named=named, phases=_model(self._compile(named), named.config))
+
+    def _simulated(self, named: Named) -> Outcome:
+        name, config, options = named.name, named.config, self.options
+        simulator = SimDevice(config, progress=lambda text: self._report(f"{name}: {text}", 0, 1))
+        device = TimedDevice(simulator)
+        with Driver(device) as driver:
+            loaded, untimed = self._load(named, driver)
+            programs = [g.program for g in loaded.groups] if loaded else self._compile(named)
+            phases = tuple(
+                replace(
+                    phase,
+                    measured=run_programs(
+                        driver,
+                        device,
+                        programs,
+                        tokens=phase.tokens,
+                        seed=options.seed,
+                        progress=self._steps(f"{name}: {phase.name}"),
+                    ),
+                )
+                for phase in _model(programs, config)
+            )
+            written = None
+            if loaded:
+                steps = self._steps(f"{name}: writing")
+                written = write_tokens(loaded, device, options.tokens, steps)
+        stalled = None
+        if options.stall:
+            steps = self._steps(f"{name}: decode with stalls")
+            stalled = run_stalled(
+                config, programs, stall=options.stall, seed=options.seed, progress=steps
+            )
+        return Outcome(
+            named=named, phases=phases, stalled=stalled, written=written, untimed=untimed
+        )
+
+    def _load(self, named: Named, driver: Driver) -> "tuple[LoadedModel | None, str]":
+        """Return the whole model, its layers on ``driver``'s device, or why there is none."""
+        if not self.options.tokens:
+            return None, "no tokens were asked for"
+        from summand.runtime.load import load_model  # here: needs torch
+
+        what, total = f"{named.name}: packing weights", len(self._source.groups)
+        done = itertools.count(1)
+        try:
+            progress = lambda _: self._report(what, next(done), total)  # noqa: E731
+            return load_model(self._source, driver, progress=progress), ""
+        except ModelError as e:
+            return None, str(e)
+
+    def _compile(self, named: Named) -> list[Program]:
+        if not self._layers:
+            self._layers = {layer.name: layer for layer in self._source.layers()}
+        programs = []
+        steps = self._steps(f"{named.name}: packing weights")
+        for done, group in enumerate(self._source.groups, 1):
+            programs.append(compile_layers([self._layers[n] for n in group], named.config))
+            steps(done, len(self._source.groups))
+        return programs
+
+    def _steps(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._report(what, done, total)
+
+
+def _check_tools() -> None:
+    try:
+        find_verilator()
+    except ToolError as e:
+        raise ToolError(f"{e}; --modelled needs none") from None
+
+
+def _model(programs: Sequence[Program], config: EngineConfig) -> tuple[Phase, ...]:
+    """Ask the law for all phases."""
+    law = Law(config)
+    phases = {"decode": 1}
+    if config.rows > 1:
+        phases["prefill"] = config.rows
+    return tuple(
+        Phase(name=name, tokens=n, modelled={p.name: law.usage(p, n) for p in programs})
+        for name, n in phases.items()
+    )

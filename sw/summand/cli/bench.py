@@ -1,0 +1,309 @@
+"""``summand bench``: cycles and seconds of a model on engines, and what boards would do."""
+
+import contextlib
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.isa import SummandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from summand.bench.suite import Outcome, Phase, Projected
+
+__all__ = ["BenchError", "register"]
+
+
+class BenchError(SummandError):
+    """A report that cannot be written where it should go."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("bench")(_bench)
+
+
+def _bench(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Summand model.")],
+    config: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="An engine: rows-1, rows-4, rows-8 (256-bit stream), a board's name, or a JSON "
+            "file. Give it several times to compare; without it the first three.",
+        ),
+    ] = None,
+    modelled: Annotated[
+        bool,
+        typer.Option("--modelled", help="Ask the cost law only; seconds instead of minutes."),
+    ] = False,
+    stall: Annotated[
+        float,
+        typer.Option(help="Decode once more with this probability of withholding a beat."),
+    ] = 0.0,
+    tokens: Annotated[
+        int, typer.Option(help="Tokens that the whole model writes to be timed.", min=0)
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Of activations and stalls.", min=0)] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON object there too."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
+) -> None:
+    """Measure a model's layers and head on simulated engines, beside what the cost law says.
+
+    Leaves with status 1 if law and RTL differ, or if a configuration could not be measured.
+    """
+    from rich.console import Console
+
+    from summand.bench import choose
+    from summand.bench.environment import load_average, machine, versions
+    from summand.bench.report import report
+    from summand.bench.suite import Options, Suite
+    from summand.model import SummandModel
+
+    chosen = choose(config or ())
+    options = Options(simulate=not modelled, tokens=tokens, stall=stall, seed=seed)
+    if output:
+        _check_place(output)
+    begun = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine() | {"load_before": load_average()},
+        "versions": versions(),
+    }
+    source = SummandModel(model)
+    with _progress(Console(stderr=True)) as progress:
+        suite = Suite(source, options, progress)
+        outcomes = [suite.run(named) for named in chosen]
+        boards = suite.project_all()
+    whole = begun | report(source, options, outcomes, boards)
+    whole["machine"]["load_after"] = load_average()
+    text = json.dumps(whole, indent=1) + "\n"
+    if output:
+        _write(output, text)
+    if as_json:
+        typer.echo(json.dumps(whole))
+    else:
+        _show(whole, outcomes, boards)
+    if any(outcome.wrong for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("Opening the model", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        yield show
+
+
+def _check_place(path: Path) -> None:
+    """Refuse, before anything takes long, a file that cannot be written."""
+    if path.is_dir():
+        raise BenchError(f"{path} is a folder; -o names a file")
+    if not path.parent.is_dir():
+        raise BenchError(f"{path.parent} is no folder; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise BenchError(f"cannot write into {path.parent}; choose another place for -o")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole, or not at all."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bench-") as folder:
+            made = Path(folder) / path.name
+            made.write_text(text, encoding="utf-8")
+            made.replace(path)
+    except OSError as e:
+        raise BenchError(f"cannot write {path}: {e.strerror or e}") from None
+
+
+def _show(
+    whole: dict[str, Any], outcomes: "Sequence[Outcome]", boards: "Sequence[Projected]"
+) -> None:
+    from rich.console import Console
+
+    console = Console()
+    model = whole["model"]
+    console.print(
+        f"{model['path']}: {model['weights'] / 1e6:.1f} M weights of "
+        f"{model['bits_per_weight']:.2f} bits in {model['layers']} layers",
+        highlight=False,
+        markup=False,
+    )
+    if any(outcome.phases for outcome in outcomes):
+        console.print(_cycle_table(outcomes))
+        console.print(_wait_table(outcomes))
+    if any(outcome.written for outcome in outcomes):
+        console.print(_time_table(outcomes))
+    if any(outcome.stalled for outcome in outcomes):
+        console.print(_stall_table(outcomes))
+    if whole["comparison"]:
+        console.print(_comparison_table(whole["comparison"]))
+    console.print(_board_table(boards))
+    for name, why in _notes(outcomes, boards):
+        console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(title: str, *columns: str, left: Sequence[str] = ()) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("engine", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right")
+    return table
+
+
+def _cycle_table(outcomes: "Sequence[Outcome]") -> "Table":
+    table = _table(
+        "Cycles of all layers and head",
+        *("phase", "cycles", "stream\nbeats", "of the\nlimit", "MACs a\ncycle", "source"),
+        left=("phase", "source"),
+    )
+    for outcome in outcomes:
+        for phase in outcome.phases:
+            for source, usage in _sources(phase):
+                table.add_row(
+                    outcome.named.name,
+                    f"{phase.name} {phase.tokens}",
+                    f"{usage.counters.cycles:,}",
+                    f"{usage.beats:,}",
+                    f"{usage.stream_share:.1%}",
+                    f"{usage.macs_per_cycle:.1f}",
+                    source,
+                )
+    return table
+
+
+def _wait_table(outcomes: "Sequence[Outcome]") -> "Table":
+    from summand.bench import waits
+
+    table = _table(
+        "What the cycles without plane words go to", "phase", "causes", left=("phase", "causes")
+    )
+    for outcome in outcomes:
+        for phase in outcome.phases:
+            label = f"{phase.name} {phase.tokens}"
+            table.add_row(outcome.named.name, label, waits(phase.total.counters))
+    return table
+
+
+def _sources(phase: "Phase") -> list[tuple[str, Any]]:
+    """Return what there is to show of a phase: one line where law and RTL agree."""
+    if phase.measured is None:
+        return [("by the law", phase.modelled_total)]
+    if phase.equal:
+        return [("measured = law", phase.total)]
+    return [("measured", phase.total), ("law: DIFFERENT", phase.modelled_total)]
+
+
+def _time_table(outcomes: "Sequence[Outcome]") -> "Table":
+    from summand.bench.report import token_seconds
+
+    table = _table(
+        "Native simulator, measured", "cycles\na second", "seconds\na token", "of these\nthe host's"
+    )
+    for outcome in outcomes:
+        if outcome.written and (run := outcome.phases[0].measured):
+            table.add_row(
+                outcome.named.name,
+                f"{run.cycles_per_second:,.0f}",
+                f"{token_seconds(outcome.written):.2f}",
+                f"{outcome.written.host_share:.0%}",
+            )
+    return table
+
+
+def _stall_table(outcomes: "Sequence[Outcome]") -> "Table":
+    table = _table(
+        "Decode with stalls, measured",
+        *("probability", "cycles", "withheld", "extra", "law, given\nthe stalls"),
+    )
+    for outcome in outcomes:
+        if (stalled := outcome.stalled) and outcome.extra_share is not None:
+            table.add_row(
+                outcome.named.name,
+                f"{stalled.stall:g}",
+                f"{stalled.run.total.counters.cycles:,}",
+                f"{stalled.withheld:,}",
+                f"{outcome.extra_share:+.3%}",
+                "equal" if stalled.law_equal else "DIFFERENT",
+            )
+    return table
+
+
+def _comparison_table(rows: Sequence[dict[str, Any]]) -> "Table":
+    table = _table(
+        f"Relative to {rows[0]['relative_to']}",
+        *("decode\ncycles", "prefill cycles\na token", "simulator's\ncycles a second"),
+        "seconds\na token",
+    )
+    for row in rows:
+        figures = (row[what] for what in ("decode", "prefill", "cycles_per_second", "seconds"))
+        table.add_row(row["name"], *("-" if f is None else f"{f:.3f}" for f in figures))
+    return table
+
+
+def _board_table(boards: "Sequence[Projected]") -> "Table":
+    table = _table(
+        "Decoding on boards, projected from memory's peak and clock",
+        *("memory\nGB/s", "stream\nGB/s", "tokens/s\nby memory", "tokens/s\nby clock", "tokens/s"),
+        "per GB/s\nof memory",
+    )
+    for projected in boards:
+        if found := projected.projection:
+            table.add_row(
+                found.board,
+                f"{found.memory_bytes_s / 1e9:.3f}",
+                f"{found.stream_bytes_s / 1e9:.3f}",
+                f"{found.by_memory:.2f}",
+                f"{found.by_clock:.2f}",
+                f"{found.tokens_s:.2f}",
+                f"{found.tokens_s / (found.memory_bytes_s / 1e9):.2f}",
+            )
+    return table
+
+
+def _notes(
+    outcomes: "Sequence[Outcome]", boards: "Sequence[Projected]"
+) -> Iterator[tuple[str, str]]:
+    from summand.bench import tokens_per_gb
+
+    for outcome in outcomes:
+        if outcome.error:
+            yield outcome.named.name, f"not measured: {outcome.error}"
+            continue
+        stream_bits = outcome.named.config.stream_bits
+        per_gb = tokens_per_gb(outcome.phases[0].total, stream_bits)
+        yield outcome.named.name, f"{per_gb:.2f} tokens/s per GB/s of stream, projected"
+        if outcome.untimed:
+            yield outcome.named.name, f"no tokens timed: {outcome.untimed}"
+    for projected in boards:
+        if projected.error:
+            yield projected.board.name, f"not projected: {projected.error}"
+        elif projected.projection and not projected.projection.fits:
+            held = projected.board.memory.bytes / 1e6
+            needed = projected.projection.token_bytes / 1e6
+            yield (
+                projected.board.name,
+                f"its memory of {held:.0f} MB does not hold the {needed:.0f} MB of weights",
+            )

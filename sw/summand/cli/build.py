@@ -1,0 +1,143 @@
+"""``summand build``: a board's bitstream."""
+
+import dataclasses
+import importlib.metadata
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.cli.devices import ConfigOption
+from summand.cli.folder import OutputFile, OutputFolder
+from summand.cli.generate import board_outputs
+from summand.isa import EngineConfig
+
+if TYPE_CHECKING:
+    from summand.synth.bitstream import Bitstream
+    from summand.synth.flow import Placement
+
+__all__ = ["register"]
+
+_KIND = "summand-bitstream"
+
+#: What is shown of a placement, and nextpnr's cells for it.
+_CELLS = {
+    "luts": "TRELLIS_COMB",
+    "ffs": "TRELLIS_FF",
+    "lut_rams": "TRELLIS_RAMW",
+    "block_rams": "DP16KD",
+    "dsps": "MULT18X18D",
+}
+
+#: The tools' files, in the output folder: what an interrupted build goes on from.
+_WORK = "work"
+#: What is written there beside the design.
+_BITSTREAM = "summand_top.bit"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("build")(_build)
+
+
+def _build(
+    board: Annotated[str, typer.Option(metavar="NAME", help="The board, such as ulx3s-85f.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
+    ],
+    config: ConfigOption = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Seed of the placement, 1 without it. Several are tried in turn until one meets "
+            "the clock.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make the bitstream of a board: Yosys, nextpnr, timing check, ecppack.
+
+    Takes minutes. An interrupted build goes on where it was, and what has not changed is not done
+    again. A clock that is missed is an error and leaves no bitstream. manifest.json lists all
+    files with their SHA-256 and what the design needs; it is written last.
+    """
+    from rich.console import Console
+
+    from summand.boards.board import find_board
+    from summand.boards.build import board_files
+    from summand.cli.progress import heartbeat
+    from summand.synth.bitstream import TimingError, build_bitstream, check_tools
+
+    start = time.perf_counter()
+    target = find_board(board)
+    engine = EngineConfig.load(config) if config else target.engine
+    folder = OutputFolder(out, kind=_KIND, command="build")
+    with heartbeat(Console(stderr=True)) as progress:
+        progress("Starting the tools")
+        check_tools()
+        progress("Writing Verilog")
+        texts = board_files(target, engine)
+        design = board_outputs(target, texts)
+        design["config.json"] = OutputFile(engine.to_json(), "the engine's configuration")
+        folder.prepare({*design, _BITSTREAM})
+        if not folder.holds(design):
+            folder.clear()
+        seeds = tuple(seed or (1,))
+        try:
+            made = build_bitstream(target, texts, out / _WORK, seeds=seeds, progress=progress)
+        except TimingError:
+            folder.clear()
+            raise
+    bits = OutputFile(made.path, f"bitstream for {target.title}")
+    manifest = folder.write({**design, _BITSTREAM: bits}, _manifest(engine, made))
+    seconds = round(time.perf_counter() - start, 3)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
+        return
+    _show(manifest, out)
+    typer.echo(f"{seconds:.0f} s. To load it: openFPGALoader {target.loader} {out / _BITSTREAM}")
+
+
+def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
+    placement = made.placement
+    return {
+        "format": 1,
+        "summand": importlib.metadata.version("summand"),
+        "amaranth": importlib.metadata.version("amaranth"),
+        "yosys": made.netlist.tool,
+        "nextpnr": placement.tool,
+        "board": made.board.name,
+        "part": made.board.part.name,
+        "package": made.board.package,
+        "speed_grade": made.board.speed_grade,
+        "digest": engine.digest,
+        "config": dataclasses.asdict(engine),
+        "seed": placement.options.seed,
+        "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
+        "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},
+        "used": {name: placement.used[cell] for name, cell in _CELLS.items()},
+        "available": {name: placement.available[cell] for name, cell in _CELLS.items()},
+    }
+
+
+def _slowest(placement: "Placement") -> float:
+    """Return the frequency that the worst of the clocks reached, MHz."""
+    clocks = placement.clocks.values()
+    return min(clocks, key=lambda c: c.achieved_mhz / c.constraint_mhz).achieved_mhz
+
+
+def _show(manifest: dict[str, Any], out: Path) -> None:
+    typer.echo(f"{manifest['board']} with the engine {manifest['digest']}")
+    for name, used in manifest["used"].items():
+        there = manifest["available"][name]
+        typer.echo(f"  {name.replace('_', ' '):11} {used:7,} of {there:7,}  {used / there:4.0%}")
+    for clock in manifest["clocks"].values():
+        typer.echo(
+            f"  {clock['achieved_mhz']:.1f} MHz reached, {clock['constraint_mhz']:g} MHz needed "
+            f"(seed {manifest['seed']})"
+        )
+    typer.echo(f"{out / _BITSTREAM}  {manifest['files'][_BITSTREAM]['bytes']:,} bytes")

@@ -1,0 +1,35 @@
+"""Signs of life from what takes minutes."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["heartbeat"]
+
+#: Seconds between lines where they cannot replace each other.
+_PAUSE_S = 60
+
+
+@contextlib.contextmanager
+def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
+    """Give a function that shows what is being done; it may be called as often as one likes.
+
+    On a terminal the last text is shown. Elsewhere, such as in a log, a line is written a minute.
+    """
+    if console.is_terminal:
+        with console.status("Beginning") as status:
+            yield status.update
+        return
+    written = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal written
+        if time.monotonic() >= written + _PAUSE_S:
+            written = time.monotonic()
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    yield tell

@@ -1,0 +1,257 @@
+"""``summand synth``: what an engine takes of an FPGA, and how fast it is."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.cli.folder import OutputFile, OutputFolder
+from summand.isa import ConfigError, EngineConfig, SummandError
+
+if TYPE_CHECKING:
+    from summand.boards.board import Board
+    from summand.synth.engine import Measured
+    from summand.synth.flow import Placement, PlaceOptions
+    from summand.synth.steps import Progress
+    from summand.synth.targets import Target
+
+__all__ = ["register"]
+
+_KIND = "summand-synthesis"
+#: The tools' files, in the output folder: what an interrupted call goes on from.
+_WORK = "work"
+_REPORT = "synth.json"
+
+#: What is counted: the name, nextpnr's cell, the name for people, what to reduce.
+_COUNTS = (
+    ("luts", "TRELLIS_COMB", "look-up tables", "fewer rows or cols, or less depth"),
+    ("ffs", "TRELLIS_FF", "flip-flops", "fewer rows or cols"),
+    ("lut_rams", "TRELLIS_RAMW", "LUT RAMs", "fewer rows or cols, or less depth"),
+    ("block_rams", "DP16KD", "block RAMs", "less acc_depth or act_depth, or fewer rows"),
+    ("dsps", "MULT18X18D", "multipliers", "fewer rows"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("synth")(_synth)
+
+
+def _synth(
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The engine's configuration, a JSON file."),
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A board, such as ulx3s-85f: its FPGA, and its engine unless --config is given. "
+            "Without it the FPGA is an LFE5U-85F, speed 6.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Keep figures, logs and the tools' files; a later call goes on from there.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=0, help="Seed of a placement, 1 without it; give several."),
+    ] = None,
+    route: Annotated[
+        bool, typer.Option("--route/--no-route", help="Place and route, or only count cells.")
+    ] = True,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="ecp5|xilinx7|ultrascale+|gowin",
+            help="The FPGA family; all but ecp5 are counted by Yosys only.",
+        ),
+    ] = "ecp5",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
+
+    The engine alone, with its AXI ports, out of context: its ports are no pins. Place and route
+    takes from a minute to an hour for each seed.
+    """
+    from rich.console import Console
+
+    from summand.boards.board import find_board
+    from summand.cli.progress import heartbeat
+    from summand.synth.engine import measure
+    from summand.synth.targets import ECP5, find_target
+
+    start = time.perf_counter()
+    on = find_board(board) if board else None
+    if config:
+        engine = EngineConfig.load(config)
+    elif on:
+        engine = on.engine
+    else:
+        raise SummandError("give --config FILE or --board NAME: which engine is to be synthesised?")
+    family = find_target(target)
+    if seed and (family is not ECP5 or not route):
+        raise SummandError(
+            "--seed is of place and route, which only --target ecp5 without --no-route has"
+        )
+    if on and family is not ECP5:
+        raise SummandError(f"{on.name} has a {on.part.name}: give --board or --target, not both")
+    folder = OutputFolder(out, kind=_KIND, command="synth") if out else None
+    seeds = tuple(dict.fromkeys(seed or (1,))) if route and family is ECP5 else ()
+    logs = _log_names(family is ECP5, seeds)
+    if folder:
+        folder.prepare({_REPORT, "config.json", *logs})
+    with heartbeat(Console(stderr=True)) as progress, _work(out) as work:
+        if family is ECP5:
+            measured, packed = _place(engine, work, _options(on), seeds, progress)
+        else:
+            measured = measure(engine, work, target=family, progress=progress)
+            packed = None
+        report = _report(measured, packed)
+        if folder:
+            paths = [measured.netlist.log, *([packed.log] if packed else [])]
+            paths += [p.log for p in measured.placements]
+            files = {
+                _REPORT: OutputFile(json.dumps(report, indent=2) + "\n", "figures"),
+                "config.json": OutputFile(engine.to_json(), "the engine's configuration"),
+            }
+            tools = {n: OutputFile(p, "a tool's log") for n, p in zip(logs, paths, strict=True)}
+            folder.write(files | tools, {"format": 1})
+    seconds = round(time.perf_counter() - start, 3)
+    if as_json:
+        typer.echo(json.dumps({**report, "seconds": seconds}))
+        return
+    _show(report, family)
+    typer.echo(f"{seconds:.0f} s" + (f"; files in {out}" if out else ""))
+
+
+def _log_names(placed: bool, seeds: tuple[int, ...]) -> list[str]:
+    packing = ["nextpnr-packing.log"] if placed else []
+    return ["yosys.log", *packing, *(f"nextpnr-seed-{seed}.log" for seed in seeds)]
+
+
+def _options(board: "Board | None") -> "PlaceOptions":
+    from summand.synth.flow import PlaceOptions
+
+    if board is None:
+        return PlaceOptions()
+    return PlaceOptions(part=board.part.name, package=board.package, speed_grade=board.speed_grade)
+
+
+@contextlib.contextmanager
+def _work(out: Path | None) -> Iterator[Path]:
+    """Give a folder for the tools, which stays only in an output folder."""
+    if out:
+        yield out / _WORK
+        return
+    with tempfile.TemporaryDirectory(prefix="summand-") as folder:
+        yield Path(folder)
+
+
+def _place(
+    engine: EngineConfig,
+    work: Path,
+    options: "PlaceOptions",
+    seeds: tuple[int, ...],
+    progress: "Progress",
+) -> "tuple[Measured, Placement]":
+    """Return what was measured, one placement a seed, and the packed design before them."""
+    from summand.synth.engine import measure_ecp5
+
+    packing = dataclasses.replace(options, route=False)
+    counted = measure_ecp5(engine, work, packing, progress=progress)
+    (packed,) = counted.placements
+    if not seeds:
+        return dataclasses.replace(counted, placements=()), packed
+    _check_fit(packed)
+    return measure_ecp5(engine, work, options, seeds=seeds, progress=progress), packed
+
+
+def _check_fit(packed: "Placement") -> None:
+    for _, cell, what, remedy in _COUNTS:
+        needed, there = packed.used[cell], packed.available[cell]
+        if needed > there:
+            raise ConfigError(
+                f"the engine does not fit: it needs {needed:,} {what} and the "
+                f"{packed.options.part} has {there:,}; choose {remedy}, or give --no-route to "
+                f"count cells only"
+            )
+
+
+def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
+    from summand.synth.runs import runs_of
+
+    netlist, config = measured.netlist, measured.config
+    tools = {"amaranth": importlib.metadata.version("amaranth"), "yosys": netlist.tool}
+    if packed:
+        counts = {name: packed.used[cell] for name, cell, _, _ in _COUNTS}
+        there = {name: packed.available[cell] for name, cell, _, _ in _COUNTS}
+        options = packed.options
+        where = {
+            "part": options.part,
+            "package": options.package,
+            "speed_grade": options.speed_grade,
+            "asked_mhz": options.mhz,
+        }
+        tools["nextpnr-ecp5"] = packed.tool
+    else:
+        counts, there, where = dataclasses.asdict(netlist.counts), None, {}
+    runs = runs_of(measured)
+    reached = {str(run.seed): run.fmax_mhz for run in runs if run.fmax_mhz is not None}
+    macs = config.rows * config.plane_bits
+    return {
+        "format": 1,
+        "summand": importlib.metadata.version("summand"),
+        "digest": config.digest,
+        "config": dataclasses.asdict(config),
+        "verilog_sha256": measured.verilog,
+        "target": netlist.target.name,
+        "placed": bool(runs),
+        **where,
+        "tools": tools,
+        "used": counts,
+        "available": there,
+        "macs": macs,
+        "luts_per_mac": round(counts["luts"] / macs, 3),
+        "fmax_mhz": reached,
+        "median_mhz": round(statistics.median(reached.values()), 2) if reached else None,
+        "slowest_paths": {str(run.seed): run.path for run in runs},
+        "cells": dict(sorted(netlist.cells.items())),
+    }
+
+
+def _show(report: dict[str, Any], family: "Target") -> None:
+    where = family.title
+    if report["available"]:
+        where = f"{report['part']}-{report['speed_grade']} {report['package']}"
+    typer.echo(f"engine {report['digest']} on {where}, out of context")
+    if not report["available"]:
+        typer.echo("  Yosys's counts, without place and route")
+    elif not report["placed"]:
+        typer.echo("  packed, without place and route")
+    for name, _, what, _ in _COUNTS:
+        line = f"  {what:15}{report['used'][name]:9,g}"
+        if report["available"]:
+            there = report["available"][name]
+            line += f" of {there:7,}  {report['used'][name] / there:4.0%}"
+        typer.echo(line)
+    typer.echo(f"  {report['luts_per_mac']:.2f} look-up tables a 1-bit MAC, of {report['macs']:,}")
+    for seed, mhz in report["fmax_mhz"].items():
+        typer.echo(f"  seed {seed}: {mhz:.1f} MHz; slowest: {report['slowest_paths'][seed]}")
+    if report["placed"]:
+        typer.echo(f"  median {report['median_mhz']:.1f} MHz")
+    typer.echo("  " + ", ".join(f"{tool} {version}" for tool, version in report["tools"].items()))

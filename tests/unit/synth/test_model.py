@@ -1,0 +1,118 @@
+"""The model of resources: exact where it says so, near elsewhere, and plain about its errors."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from summand.boards.board import BOARDS
+from summand.boards.parts import ECP5_85F
+from summand.isa import ConfigError, EngineConfig
+from summand.synth.fit import fit, inexact
+from summand.synth.model import Model, ModelError, block_rams, estimate, fits, load_model
+from summand.synth.runs import load_runs
+
+SMALL = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=256, act_depth=32)
+
+configs = st.builds(
+    EngineConfig,
+    rows=st.integers(1, 16),
+    cols=st.sampled_from([4, 8, 16]),
+    depth=st.sampled_from([64, 128]),
+    stream_bits=st.sampled_from([64, 128, 256]),
+    acc_depth=st.sampled_from([64, 1024, 4096]),
+    shift=st.integers(0, 8),
+)
+
+
+def test_memories_and_multipliers_of_stored_runs_are_exact():
+    assert inexact(load_runs()) == []
+
+
+def test_held_out_errors_are_within_what_is_aimed_at():
+    errors = load_model().errors
+    assert errors["luts"].mean < 0.08
+    assert errors["ffs"].mean < 0.08
+    assert errors["period_ns"].mean < 0.15
+
+
+def test_the_model_is_the_fit_of_the_stored_runs():
+    pytest.importorskip("scipy")
+    fitted, stored = fit(load_runs()), load_model()
+    assert fitted.errors.keys() == stored.errors.keys()
+    for figure, terms in stored.coefficients.items():
+        assert fitted.coefficients[figure] == pytest.approx(terms, rel=1e-3, abs=1e-3)
+
+
+def test_estimates_are_near_stored_runs():
+    for run in load_runs():
+        found = estimate(run.config)
+        assert found.luts == pytest.approx(run.luts, rel=0.08)
+        assert found.ffs == pytest.approx(run.ffs, rel=0.08)
+
+
+@given(config=configs)
+def test_more_rows_take_more(config):
+    less = estimate(config)
+    more = estimate(dataclasses.replace(config, rows=config.rows + 1))
+    assert more.luts > less.luts
+    assert more.ffs > less.ffs
+    assert more.lut_rams > less.lut_rams
+    assert more.block_rams >= less.block_rams
+    assert more.fmax_mhz <= less.fmax_mhz
+
+
+@pytest.mark.parametrize(
+    ("acc_depth", "blocks"), [(256, 2), (512, 2), (1024, 4), (2048, 8), (4096, 16)]
+)
+def test_accumulators_take_whole_block_rams(acc_depth, blocks):
+    """64 bits of two columns, in words of 36, 18, 9 and 4 bits."""
+    config = dataclasses.replace(SMALL, acc_depth=acc_depth)
+    others = block_rams(SMALL) - 2
+    assert block_rams(config) == others + blocks
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+def test_boards_engines_fit(board):
+    fits(board.engine, board.part)
+
+
+def test_what_does_not_fit_is_told_with_a_remedy_that_fits():
+    big = EngineConfig(rows=64, cols=4, depth=64, stream_bits=128)
+    with pytest.raises(ConfigError) as refused:
+        fits(big)
+    said = str(refused.value)
+    assert f"does not fit the {ECP5_85F.name}, by the model" in said
+    assert "look-up tables of 83,640" in said
+    assert "held-out" in said
+    rows = re.search(r"rows from 64 to (\d+)", said)
+    assert rows
+    fits(dataclasses.replace(big, rows=int(rows[1])))
+    with pytest.raises(ConfigError):
+        fits(dataclasses.replace(big, rows=int(rows[1]) + 1))
+
+
+def test_memory_alone_may_be_too_much():
+    with pytest.raises(ConfigError, match=r"block RAMs of 208.*acc_depth from 16384 to"):
+        fits(EngineConfig(rows=2, cols=8, depth=32, stream_bits=128, acc_depth=16384))
+
+
+def test_a_model_that_cannot_be_used(tmp_path):
+    with pytest.raises(ModelError, match=r"cannot read .*none\.json"):
+        load_model(tmp_path / "none.json")
+    bad = tmp_path / "bad.json"
+    bad.write_text("{")
+    with pytest.raises(ModelError, match=r"bad\.json: not a model"):
+        load_model(bad)
+    stored = load_model()
+    older = Model(coefficients={**stored.coefficients, "luts": {"rows": 1.0}}, errors=stored.errors)
+    with pytest.raises(ModelError, match="terms of luts are not this version's; fit it again"):
+        estimate(SMALL, older)
+    assert Model.from_json(stored.to_json()) == stored
+
+
+def test_too_few_runs_are_told():
+    with pytest.raises(ModelError, match="too few for the terms of luts"):
+        fit(load_runs()[:2])
