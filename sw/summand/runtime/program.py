@@ -36,7 +36,7 @@ class Gemm:
     segments: tuple[Segment, ...]
     #: Slices that share scales; 0 without.
     group: int
-    #: Scales and plane words, the same object in every call: a device may cache what it makes of it.
+    #: Scales and plane words, the same object in every call: a device may cache their meaning.
     weights: bytes = field(repr=False)
 
 

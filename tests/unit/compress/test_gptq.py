@@ -34,12 +34,14 @@ def problem(seed, *, n=12, k=80, bits=4, group=0, scale_bits=6, limit=1 << 24) -
 
 
 def loss(given: DenseProblem, solution: DenseSolution) -> float:
+    assert given.moments is not None
     lost = given.weight - solution.matrix()
     return float(((lost @ given.moments) * lost).sum())
 
 
 def naive(given: DenseProblem, steps: torch.Tensor, damping: float) -> torch.Tensor:
     """One weight after another, the inverse of what is left worked out anew each time."""
+    assert given.moments is not None
     low, high = integer_range(given.bits)
     k = given.weight.shape[1]
     h = given.moments.double()
@@ -133,6 +135,7 @@ def test_a_limit_that_no_scale_can_keep_is_refused():
 
 def test_inputs_that_never_vary_are_damped():
     given = problem(7)
+    assert given.moments is not None
     given.moments[:, 10:20] = 0
     given.moments[10:20] = 0
     assert torch.isfinite(Gptq().solve(given).matrix()).all()
