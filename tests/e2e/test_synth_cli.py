@@ -158,6 +158,18 @@ def test_what_does_not_fit_is_not_placed(small, tmp_path, capsys, monkeypatch):
     assert report["used"]["block_rams"] == 1001
 
 
+def test_what_cannot_fit_is_known_before_synthesis(tmp_path, capsys):
+    """By the model, with its error and what to lower; no tool is run."""
+    big = tmp_path / "big.json"
+    big.write_text(EngineConfig(rows=64, cols=8, depth=64, stream_bits=128).to_json())
+    why = _refused(capsys, "--config", big, "-o", tmp_path / "out")
+    assert "the engine does not fit the LFE5U-85F, by the model" in why
+    assert "look-up tables of 83,640" in why
+    assert "held-out" in why
+    assert "lower rows from 64 to" in why
+    assert not (tmp_path / "out").exists()
+
+
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert main(["synth", *map(str, arguments)]) == 2
     return capsys.readouterr().err

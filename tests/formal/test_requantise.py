@@ -20,7 +20,7 @@ class Spec(Elaboratable):
     #: Multipliers up to this width: wider ones cost the solver minutes.
     MULT_BITS = 3
     #: When the word is there: command, parameters, tile, and two cycles to spare.
-    END = 1 + CONFIG.cols + CONFIG.beat_elems + Requantiser.STAGES + 3
+    END = 1 + CONFIG.cols + CONFIG.beat_elems + Requantiser.stages(CONFIG) + 3
 
     def elaborate(self, platform):
         m = Module()

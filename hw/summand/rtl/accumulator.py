@@ -43,8 +43,8 @@ class AccOrder(data.StructLayout):
 class Accumulators(wiring.Component):
     """``acc <- (clear ? 0 : acc << shift) + sum`` on one tile a cycle, wrapping.
 
-    The block RAM's output is registered before the addition. A tile may be named again
-    :attr:`DISTANCE` cycles later at the earliest; slices are further apart than that.
+    What the block RAM returns is cleared in a register before the addition. A tile may be named
+    again :attr:`DISTANCE` cycles later at the earliest; slices are further apart than that.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class Accumulators(wiring.Component):
     """
 
     #: Cycles from an order to the sums it adds.
-    SUM_DELAY = 2
+    SUM_DELAY = 3
     #: Cycles from an order to its result.
-    RESULT_DELAY = 2
+    RESULT_DELAY = 3
     #: Cycles between two orders for the same tile.
-    DISTANCE = 4
+    DISTANCE = 5
 
     order: Any
     sum: Any
@@ -89,32 +89,38 @@ class Accumulators(wiring.Component):
         layout = data.ArrayLayout(signed(cfg.acc_bits), cfg.cols)
         m.submodules.memory = memory = BlockRam(width=Shape.cast(layout).width, depth=cfg.acc_depth)
 
-        # Stage 1: block RAM. Stage 2: its output registered.
+        # Stages 1 and 2: block RAM. Stage 3: cleared, by the register's own reset, which costs no
+        # logic.
+        assert BlockRam.LATENCY == 2
         s1 = Signal(AccOrder(cfg))
         s2 = Signal(AccOrder(cfg))
+        s3 = Signal(AccOrder(cfg))
+        clear = Signal()
         held = Signal(layout, reset_less=True)
         m.d.comb += [memory.read_en.eq(1), memory.read_addr.eq(self.order.tile)]
-        # Clearing is the register's own reset, which costs no logic.
-        m.d.sync += [s1.eq(self.order), s2.eq(s1)]
-        m.d.sync += held.eq(Mux(s1.clear & ~s1.drain, 0, memory.read_data))
+        m.d.sync += [s1.eq(self.order), s2.eq(s1), s3.eq(s2)]
+        m.d.sync += [
+            clear.eq(s1.clear & ~s1.drain),
+            held.eq(Mux(clear, 0, memory.read_data)),
+        ]
 
-        # Stage 3: add. Stage 4: written.
-        s3_write = Signal()
-        s3_tile = Signal.like(self.order.tile)
+        # Stage 4: add. Then written.
+        s4_write = Signal()
+        s4_tile = Signal.like(self.order.tile)
         total = Signal(layout, reset_less=True)
-        m.d.sync += [s3_write.eq(s2.add), s3_tile.eq(s2.tile)]
+        m.d.sync += [s4_write.eq(s3.add), s4_tile.eq(s3.tile)]
         for c in range(cfg.cols):
             kept = held[c]
             if cfg.shift:
-                kept = Mux(s2.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
+                kept = Mux(s3.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
             m.d.sync += total[c].eq(kept + self.sum[c])
         m.d.comb += [
-            memory.write_en.eq(s3_write),
-            memory.write_addr.eq(s3_tile),
+            memory.write_en.eq(s4_write),
+            memory.write_addr.eq(s4_tile),
             memory.write_data.eq(total),
         ]
 
-        here = s2.drain & (s2.drain_row == 0)
+        here = s3.drain & (s3.drain_row == 0)
         m.d.comb += [
             self.result.valid.eq(here),
             self.result.acc.as_value().eq(Mux(here, held.as_value(), 0)),

@@ -34,8 +34,8 @@ class Activations(wiring.Component):
         The staging registers.
     """
 
-    #: Cycles from ``fill`` to ``x``: the memory, and a register behind it.
-    LATENCY = 2
+    #: Cycles from ``fill`` to ``x``: the memory, and the staging registers behind it.
+    LATENCY = BlockRam.LATENCY + 1
 
     write: Signal
     addr: Signal
@@ -72,17 +72,17 @@ class Activations(wiring.Component):
             memory.write_data.eq(
                 Cat(self.data[i * elem : i * elem + cfg.act_bits] for i in range(cfg.beat_elems))
             ),
-            memory.read_en.eq(self.fill.valid),
+            memory.read_en.eq(1),
             memory.read_addr.eq(self.fill.addr),
         ]
 
-        came = Signal()
-        part = Signal(range(words))
-        m.d.sync += [came.eq(self.fill.valid), part.eq(self.fill.addr[: ceil_log2(words)])]
         bits = self.x.as_value()
         width = len(memory.read_data)
+        part = self.fill.addr[: ceil_log2(words)]
         for w in range(words):
-            with m.If(came & (part == w)):
+            came = Signal(BlockRam.LATENCY, name=f"came_{w}")
+            m.d.sync += came.eq(Cat(self.fill.valid & (part == w), came))
+            with m.If(came[-1]):
                 m.d.sync += bits[w * width : (w + 1) * width].eq(memory.read_data)
 
         return m

@@ -14,7 +14,7 @@ class CountedFifo(wiring.Component):
     """Hold up to ``depth`` words. One in and one out a cycle, :attr:`LATENCY` cycles.
 
     There is no ``ready`` for the writer: it must know that there is room, as who hands out credits
-    does. Little then hangs on ``o.ready``: two enables and a narrow counter.
+    does. Little then hangs on ``o.ready``: enables and a narrow counter.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class CountedFifo(wiring.Component):
     """
 
     #: Cycles from a write into an empty FIFO to the same word's valid at ``o``.
-    LATENCY = 2
+    LATENCY = 3
 
     write: Signal
     data: Signal
@@ -58,17 +58,27 @@ class CountedFifo(wiring.Component):
         # Words in the RAM that have not been read; `some` tells without counting whether any are.
         waiting = Signal(ceil_log2(self.depth) + 1)
         some = Signal()
+        read_before = Signal()  # a word stands between the RAM and its output register
         advance = Signal()
+        free = Signal()
         read = Signal()
+        last = Signal(ceil_log2(self.depth), init=self.depth - 1)  # where a word was read
+        # The RAM and its register move together. Where a word is read while another waits at the
+        # output, the register takes what it has once more: without a word to read, the RAM reads
+        # its last one again.
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            read.eq(advance & some),
-            ram.read_en.eq(advance),
+            free.eq(advance | ~read_before),
+            read.eq(free & some),
+            ram.read_en.eq(advance | (some & ~read_before)),
+            ram.read_addr.eq(last + some),
         ]
         with m.If(advance):
-            m.d.sync += self.o.valid.eq(some)
+            m.d.sync += self.o.valid.eq(read_before)
+        with m.If(free):
+            m.d.sync += read_before.eq(some)
         with m.If(read):
-            m.d.sync += ram.read_addr.eq(ram.read_addr + 1)
+            m.d.sync += last.eq(ram.read_addr)
         with m.If(self.write & ~read):
             m.d.sync += [waiting.eq(waiting + 1), some.eq(1)]
         with m.Elif(read & ~self.write):

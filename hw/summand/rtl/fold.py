@@ -9,6 +9,8 @@ from amaranth import *
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import wiring
 
+from summand.rtl.technology import Technology
+
 __all__ = ["Library", "emitted_once"]
 
 _Elaborate = TypeVar("_Elaborate", bound=Callable[..., Any])
@@ -46,10 +48,13 @@ class Library:
     prefix : str
         What the modules' names begin with: a ``Row`` becomes ``<prefix>_row``, and the next
         ``Row`` with other parameters ``<prefix>_row_2``.
+    technology : Technology
+        Whose primitives may be named.
     """
 
-    def __init__(self, prefix: str):
+    def __init__(self, prefix: str, technology: Technology = Technology.GENERIC):
         self.prefix = prefix
+        self.technology = technology
         #: The component that is being emitted, and not to be replaced by an instance of itself.
         self.current: wiring.Component | None = None
         #: Modules in RTLIL, each after those that it instantiates.

@@ -18,8 +18,8 @@ class TableLoader(wiring.Component):
     """Read a slice's activations and step the table writers through them, slice after slice.
 
     A slice takes ``table_share`` passes of 15 steps. The next pass's activations are read during
-    the last two steps of the one before, so that with one word a pass no cycle lies between, and
-    the next slice's stand ready when its turn comes.
+    the last steps of the one before, so that with one word a pass no cycle lies between, and the
+    next slice's stand ready when its turn comes.
 
     Parameters
     ----------
@@ -80,10 +80,9 @@ class TableLoader(wiring.Component):
             m.d.sync += [self.fill.addr.eq(self.fill.addr + 1), word.eq(word + 1)]
             with m.If(last_word):
                 m.d.sync += [filling.eq(0), word.eq(0), passes.eq(passes - 1)]
-        assert Activations.LATENCY == 2
-        landed = Signal()
-        m.d.sync += landed.eq(filling & last_word)
-        with m.If(landed):
+        landed = Signal(Activations.LATENCY - 1)
+        m.d.sync += landed.eq(Cat(filling & last_word, landed))
+        with m.If(landed[-1]):
             m.d.sync += filled.eq(1)
 
         # Stepping.
@@ -98,7 +97,7 @@ class TableLoader(wiring.Component):
             m.d.sync += [index.eq(index + 1), stepping.eq(1)]
             with m.If(begin):
                 m.d.sync += filled.eq(0)
-            with m.If((index == TABLE_STEPS - 3) & (passes != 0)):
+            with m.If((index == TABLE_STEPS - 1 - Activations.LATENCY) & (passes != 0)):
                 m.d.sync += filling.eq(1)
             with m.If(index == TABLE_STEPS - 1):
                 m.d.sync += [index.eq(0), stepping.eq(0), share.eq(share + 1)]

@@ -1,4 +1,4 @@
-"""Block RAM: one write port, one read port."""
+"""Block RAM: one write port, one read port with an output register."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.rtl.fold import Library
+from summand.rtl.technology import Technology
 
 __all__ = ["BlockRam"]
 
-# Amaranth would write out every bit of the initial zeros, which takes minutes for a large memory.
-_VERILOG = """\
+_PORTS = """\
 module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_data);
   input clk;
   input write_en;
@@ -21,7 +21,14 @@ module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_da
   input [{data_top}:0] write_data;
   input read_en;
   input [{addr_top}:0] read_addr;
+"""
+
+# Amaranth would write out every bit of the initial zeros, which takes minutes for a large memory.
+_GENERIC = (
+    _PORTS
+    + """\
   output reg [{data_top}:0] read_data = 0;
+  reg [{data_top}:0] word = 0;
   reg [{data_top}:0] memory [0:{last}];
   integer i;
   initial
@@ -31,13 +38,18 @@ module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_da
     if (write_en)
       memory[write_addr] <= write_data;
     if (read_en) begin
-      read_data <= memory[read_addr];
+      word <= memory[read_addr];
       if (write_en && write_addr == read_addr)
-        read_data <= {width}'bx;
+        word <= {width}'bx;
+      read_data <= word;
     end
   end
 endmodule
 """
+)
+
+#: Bits of a word and words of an ECP5 block RAM. The first kind of word takes both ports' data.
+_ECP5_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 
 class BlockRam(wiring.Component):
@@ -60,9 +72,12 @@ class BlockRam(wiring.Component):
     write_en : ``In(1)``
         Write ``write_data`` to ``write_addr``.
     read_en : ``In(1)``
-        Read; ``read_data`` has the word of ``read_addr`` from the next cycle on, until another
-        read.
+        Read ``read_addr``, and bring what was read before to ``read_data``: a word arrives there
+        with the :attr:`LATENCY`-th enabled cycle, its own being the first.
     """
+
+    #: Enabled cycles from an address to its word.
+    LATENCY = 2
 
     write_en: Signal
     write_addr: Signal
@@ -98,13 +113,17 @@ class BlockRam(wiring.Component):
             write.data.eq(self.write_data),
             read.en.eq(self.read_en),
             read.addr.eq(self.read_addr),
-            self.read_data.eq(read.data),
         ]
+        with m.If(self.read_en):
+            m.d.sync += self.read_data.eq(read.data)
 
         return m
 
     def _instance(self, library: Library) -> Any:
-        text = _VERILOG.format(
+        text = _GENERIC
+        if library.technology is Technology.ECP5 and self.depth <= _ECP5_SHAPES[-1][1]:
+            text = _PORTS + self._ecp5_body()
+        text = text.format(
             name="{name}",
             addr_top=ceil_log2(self.depth) - 1,
             data_top=self.width - 1,
@@ -122,3 +141,72 @@ class BlockRam(wiring.Component):
             i_read_addr=self.read_addr,
             o_read_data=self.read_data,
         )
+
+    def _ecp5_body(self) -> str:
+        """Cut words into block RAMs whose output registers are used, which inference is not.
+
+        A block RAM's own output comes 5 ns late in the cycle, its register's in 1 ns.
+        """
+        width, _ = next(shape for shape in _ECP5_SHAPES if shape[1] >= self.depth)
+        count = -(-self.width // width)
+        skip = ceil_log2(width // 9 * 8 if width >= 9 else width)  # low address bits, unused
+        bytes_written = 2 ** (width // 9) - 1 if width >= 18 else 0
+        lines = [
+            "  output [{data_top}:0] read_data;",
+            f"  wire [{count * width - 1}:0] data_in = write_data;",
+            f"  wire [{count * width - 1}:0] data_out;",
+            f"  wire [13:0] write_place = (write_addr << {skip}) | {bytes_written};",
+            f"  wire [13:0] read_place = read_addr << {skip};",
+            "  assign read_data = data_out[{data_top}:0];",
+        ]
+        for n in range(count):
+            lines += _ecp5_block(n, width)
+        return "\n".join([*lines, "endmodule", ""])
+
+
+def _ecp5_block(n: int, width: int) -> list[str]:
+    """Return the lines of the ``n``-th block RAM, for :meth:`str.format`."""
+    double = width == 36
+    modes = {
+        "DATA_WIDTH_A": width,
+        "DATA_WIDTH_B": width,
+        "REGMODE_A": '"OUTREG"' if double else '"NOREG"',
+        "REGMODE_B": '"OUTREG"',
+        "RESETMODE": '"SYNC"',
+        "ASYNC_RESET_RELEASE": '"SYNC"',
+        "CSDECODE_A": '"0b000"',
+        "CSDECODE_B": '"0b000"',
+        "CLKAMUX": '"CLKA"',
+        "CLKBMUX": '"CLKB"',
+        "WRITEMODE_A": '"NORMAL"',
+        "WRITEMODE_B": '"NORMAL"',
+        "GSR": '"DISABLED"',
+    }
+    half = min(width, 18)
+    ports = {
+        "CLKA": "clk",
+        "CLKB": "clk",
+        "CEA": "write_en",
+        "WEA": "write_en",
+        "OCEA": "read_en" if double else "1'b0",
+        "CEB": "read_en",
+        "OCEB": "read_en",
+        "WEB": "1'b0",
+        **{f"RST{port}": "1'b0" for port in "AB"},
+        **{f"CS{port}{i}": "1'b0" for port in "AB" for i in range(3)},
+        **{f"ADA{i}": f"write_place[{i}]" for i in range(14)},
+        **{f"ADB{i}": f"read_place[{i}]" for i in range(14)},
+    }
+    for i in range(18):
+        low, high = n * width + i, n * width + 18 + i
+        ports[f"DIA{i}"] = f"data_in[{low}]" if i < half else "1'b0"
+        ports[f"DIB{i}"] = f"data_in[{high}]" if double else "1'b0"
+        if double:
+            ports[f"DOA{i}"] = f"data_out[{low}]"
+            ports[f"DOB{i}"] = f"data_out[{high}]"
+        elif i < half:
+            ports[f"DOB{i}"] = f"data_out[{low}]"
+    return [
+        f"  DP16KD #({', '.join(f'.{k}({v})' for k, v in modes.items())})",
+        f"    block_{n} ({', '.join(f'.{k}({v})' for k, v in ports.items())});",
+    ]

@@ -7,12 +7,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.multiply import Multiplier
 from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
 from summand.rtl.stream import Beat
 from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["ActWrite", "Requantiser"]
+
+_MULT = unsigned(16)
 
 
 class ActWrite(data.StructLayout):
@@ -66,9 +69,6 @@ class Requantiser(wiring.Component):
         Words of activations, filled up with zeros at a row's end.
     """
 
-    #: Registers between the held tile and the word an accumulator's activation is shifted into.
-    STAGES = 9
-
     i: stream.Interface
     o: stream.Interface
 
@@ -77,6 +77,11 @@ class Requantiser(wiring.Component):
     param: Any
     param_valid: Signal
     final: Signal
+
+    @staticmethod
+    def stages(config: EngineConfig) -> int:
+        """Registers from the held tile to the word an accumulator's activation is shifted into."""
+        return 7 + Multiplier.latency_of(signed(config.acc_bits), _MULT)
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -146,9 +151,10 @@ class Requantiser(wiring.Component):
             ]
 
         # Marks travel beside the values: one bit a stage.
-        valid = Signal(self.STAGES)
-        ends = Signal(self.STAGES)
-        final = Signal(self.STAGES)
+        stages = self.stages(cfg)
+        valid = Signal(stages)
+        ends = Signal(stages)
+        final = Signal(stages)
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(held_valid, valid)),
@@ -162,27 +168,41 @@ class Requantiser(wiring.Component):
                 m.d.sync += later.eq(value)
             return later
 
-        # 1: accumulator chosen, parameter read. 2: registered. 3: two half products, each one DSP
-        # block wide. 4: their sum. 5, 6: shifted in two steps. 7: rounded. 8, 9: saturated.
+        # 1, 2: accumulator chosen and registered, parameter read. Then the product.
+        assert BlockRam.LATENCY == 2
         acc = stage("acc1", held.data.as_value().word_select(col, cfg.acc_bits))
         acc = stage("acc2", acc)
-        param = kept(stage("param2", memory.read_data))
-        half = cfg.acc_bits // 2
-        low = stage("low3", acc[:half] * param.mult)
-        high = stage("high3", acc[half:].as_signed() * param.mult)
-        down = stage("down3", param.down)
-        product = stage("product4", (low + (high << half))[: cfg.acc_bits + 16].as_signed())
-        down = stage("down4", down)
-        coarse = stage("coarse5", product >> Cat(Const(0, 3), down[3:]))
-        fine = stage("fine5", down[:3])
-        shifted = stage("shifted6", coarse >> fine)
-        rounded = stage("rounded7", (shifted + 1) >> 1)
-        negative = rounded[-1]
-        high = rounded[cfg.act_bits - 1 :]  # all equal where the value fits
-        over = stage("over8", ~negative & high.any())
-        under = stage("under8", negative & ~high.all())
-        plain = stage("plain8", rounded[: cfg.act_bits].as_signed())
-        t = stage("t9", Mux(over, cfg.act_max, Mux(under, cfg.act_min, plain)))
+        param = kept(memory.read_data)
+        m.submodules.multiplier = multiplier = Multiplier(signed(cfg.acc_bits), _MULT)
+        m.d.comb += [
+            multiplier.en.eq(advance),
+            multiplier.a.eq(acc.as_signed()),
+            multiplier.b.eq(param.mult),
+        ]
+        down = param.down
+        for n in range(Multiplier.latency_of(signed(cfg.acc_bits), _MULT)):
+            down = stage(f"down{n + 3}", down)
+
+        # Shifted by 16s, by 4s, by 1s. Each step keeps what the steps to come and the rounding
+        # need of the value, and whether it fitted: a value that did not is out of range.
+        value = multiplier.p
+        fits, negative = Const(1), value[-1]
+        for name, bits, rest in (("coarse", 4, 15), ("middle", 2, 3), ("fine", 0, 0)):
+            moved = value >> Cat(Const(0, bits), down[bits : bits + 2])
+            width = min(cfg.act_bits + 2 + rest, len(moved))
+            above = moved[width - 1 :]
+            fits = stage(f"{name}_fits", fits & (above.all() | ~above.any()))
+            negative = stage(f"{name}_negative", negative)
+            value = stage(name, moved[:width].as_signed())
+            down = stage(f"{name}_down", down[:bits])
+        rounded = stage("rounded", (value + 1) >> 1)
+        fits = stage("rounded_fits", fits)
+        negative = stage("rounded_negative", negative)
+        high = rounded[cfg.act_bits - 1 :]  # all equal where the value is in range
+        over = Mux(fits, ~rounded[-1] & high.any(), ~negative)
+        under = Mux(fits, rounded[-1] & ~high.all(), negative)
+        plain = rounded[: cfg.act_bits].as_signed()
+        t = stage("t", Mux(over, cfg.act_max, Mux(under, cfg.act_min, plain)))
         return t, valid[-1], ends[-1], final[-1]
 
     def _gather(self, m: Module, advance: Signal, t, valid, ends, final) -> None:

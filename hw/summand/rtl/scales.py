@@ -40,7 +40,7 @@ class ScaleMemory(wiring.Component):
     """
 
     #: Cycles from a step to its scales.
-    LATENCY = 3
+    LATENCY = BlockRam.LATENCY + 1
 
     start: Signal
     tiles: Signal
@@ -88,9 +88,9 @@ class ScaleMemory(wiring.Component):
         with m.If(self.start):
             m.d.sync += [self.taking.eq(1), memory.write_addr.eq(0), left.eq(self.tiles)]
 
-        # Stage 1: the beat. Stage 2: registered. Stage 3: the tile.
+        # The memory takes two stages, and choosing the tile a third.
         place = Signal(range(per_beat))
-        m.d.comb += memory.read_en.eq(self.step)
+        m.d.comb += memory.read_en.eq(1)
         with m.If(self.step & self.scaled):
             m.d.sync += place.eq(place + 1)
             with m.If(place == per_beat - 1):
@@ -100,15 +100,13 @@ class ScaleMemory(wiring.Component):
 
         s1_scaled, s2_scaled = Signal(), Signal()
         s1_place, s2_place = Signal.like(place), Signal.like(place)
-        beat = Signal(memory.width, reset_less=True)
         m.d.sync += [
             s1_scaled.eq(self.scaled),
             s1_place.eq(place),
             s2_scaled.eq(s1_scaled),
             s2_place.eq(s1_place),
-            beat.eq(memory.read_data),
         ]
         one = C(sum(1 << c * cfg.scale_bits for c in range(cfg.cols)), tile)
-        m.d.sync += self.scale.eq(Mux(s2_scaled, beat.word_select(s2_place, tile), one))
+        m.d.sync += self.scale.eq(Mux(s2_scaled, memory.read_data.word_select(s2_place, tile), one))
 
         return m

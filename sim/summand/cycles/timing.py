@@ -58,14 +58,14 @@ class Timing:
     settle: int = 2
     prime: int = 3
     checked: int = 2
-    fill: int = 3
+    fill: int = 4
     steps: int = 15
-    read_ahead: int = 12
+    read_ahead: int = 11
     word: int
     bus: int
     order: int
     result: int
-    fifo: int = 2
+    fifo: int = 3
     room: int
     credit: int
     hold: int = 1
@@ -84,11 +84,11 @@ class Timing:
             decode=4,
             word=1,
             bus=2,
-            order=column + scaler - 2,
-            result=3,
+            order=column + scaler - 3,
+            result=4,
             room=1 << (trip - 1).bit_length(),
             credit=2,
-            requantise=9,
+            requantise=10 + (config.acc_bits > 18),
             word_hold=1,
         )
 

@@ -91,8 +91,10 @@ def _synth(
     from rich.console import Console
 
     from summand.boards.board import find_board
+    from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
     from summand.synth.engine import measure
+    from summand.synth.model import fits
     from summand.synth.targets import ECP5, find_target
 
     start = time.perf_counter()
@@ -113,6 +115,8 @@ def _synth(
     folder = OutputFolder(out, kind=_KIND, command="synth") if out else None
     seeds = tuple(dict.fromkeys(seed or (1,))) if route and family is ECP5 else ()
     logs = _log_names(family is ECP5, seeds)
+    if seeds:
+        fits(engine, on.part if on else ECP5_85F)
     if folder:
         folder.prepare({_REPORT, "config.json", *logs})
     with heartbeat(Console(stderr=True)) as progress, _work(out) as work:

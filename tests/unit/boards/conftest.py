@@ -78,7 +78,7 @@ class Bench:
 
     _ctx: Any
 
-    def __init__(self, config=None, *, pace=2, to_board=None, to_host=None, limit=400_000):
+    def __init__(self, config=None, *, pace=3, to_board=None, to_host=None, limit=600_000):
         self.top = EchoTop(config or LinkConfig())
         self.pace = pace
         self.to_board = to_board or Noise()

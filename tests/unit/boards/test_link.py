@@ -35,12 +35,12 @@ def _transfer(bench, data, *, chunk=1000, seed=0):
 @pytest.mark.parametrize("config", [SMALL, LinkConfig()])
 def test_clean_line_needs_no_repetition(bench, config):
     data = random.Random(1).randbytes(3000)
-    b = bench(config, pace=2)
+    b = bench(config, pace=4)
     _transfer(b, data)
     statistics = b.host.statistics
     assert (statistics.repeats_sent, statistics.repeats_asked, statistics.damaged) == (0, 0, 0)
     # 64-byte frames cost 16 bytes more, escapes, and 16 for each answer the other way.
-    assert b.cycle < 2 * 1.6 * len(data) + 4000
+    assert b.cycle < 4 * 1.6 * len(data) + 4000
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_room_is_told_unasked(bench):
         await b.exchange(Frame(kind=FrameKind.OPEN, session=5).encode())
         b.set(b.top.pause, 1)
         (full,) = await b.exchange(_frame(0, bytes(508)))
-        assert (full.accepted, full.limit) == (508, 509)  # one has gone to the output register
+        assert (full.accepted, full.limit) == (508, 508)
         b.set(b.top.swallow, 1)
         b.set(b.top.pause, 0)
-        answers = await b.exchange(b"", cycles=1500)
-        assert answers[-1].limit >= 509 + SMALL.receive_bytes // 4
+        answers = await b.exchange(b"", cycles=2500)
+        assert answers[-1].limit >= 508 + SMALL.receive_bytes // 4
 
     bench(SMALL).run(scenario)
 

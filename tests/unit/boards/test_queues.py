@@ -86,10 +86,9 @@ def test_a_commit_frees_nothing_that_is_unread():
             ctx.set(dut.commit, 0)
             ctx.set(dut.drop, 0)
             await ctx.tick()
-        # One byte has moved on to the output.
         assert promised == 60
         assert ctx.get(dut.accepted) == 48
-        assert ctx.get(dut.limit) == 61
+        assert ctx.get(dut.limit) == 60
 
     _run(dut, testbench)
 
@@ -171,7 +170,7 @@ def test_what_was_accepted_after_all_is_not_repeated():
         for byte in range(10):
             await _put(ctx, dut.i, byte)
         ctx.set(dut.o.ready, 1)
-        for _ in range(25):
+        for _ in range(35):
             await ctx.tick()
         ctx.set(dut.o.ready, 0)
         assert ctx.get(dut.position) == 10
@@ -179,8 +178,7 @@ def test_what_was_accepted_after_all_is_not_repeated():
         assert ctx.get(dut.position) == 2
         await settle(ctx, 7, 0)
         assert ctx.get(dut.position) == 7
-        for _ in range(2):
-            await ctx.tick()
+        await ctx.tick().until(dut.o.valid)
         assert ctx.get(dut.o.payload) == 7
 
     _run(dut, testbench)

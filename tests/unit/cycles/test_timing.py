@@ -33,7 +33,7 @@ def test_constants_are_the_gatewares(config):
     assert timing.result == Accumulators.RESULT_DELAY + 1
     assert timing.room == Drain.room(config)
     assert timing.fifo == CountedFifo.LATENCY
-    assert timing.requantise == Requantiser.STAGES
+    assert timing.requantise == Requantiser.stages(config)
 
 
 def test_room_lets_the_drain_run_at_a_tile_a_cycle():

@@ -230,7 +230,7 @@ def test_commands_follow_one_another():
                     await take(ctx, 1)
                 await take(ctx, 1)
                 ctx.set(dut.i.valid, 0)
-            await take(ctx, Requantiser.STAGES + 2 * config.beat_elems + config.cols)
+            await take(ctx, Requantiser.stages(config) + 2 * config.beat_elems + config.cols)
 
     simulate(dut, bench)
     assert got == want
@@ -245,4 +245,4 @@ def test_a_tile_takes_its_columns_and_one_cycle(name):
     flow = check(config, random_command(config, rng, rows=1, tiles=tiles, addr=0))
     words = 16 // config.beat_elems
     passing = tiles * (config.cols + 1)
-    assert 16 < flow.arrived[-1] - Requantiser.STAGES <= passing + words
+    assert 16 < flow.arrived[-1] - Requantiser.stages(config) <= passing + words

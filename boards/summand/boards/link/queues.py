@@ -1,5 +1,7 @@
 """Queues that forget nothing too early: one that commits, one that can repeat."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,12 +11,26 @@ from summand.rtl.ram import BlockRam
 
 __all__ = ["CommitQueue", "ReplayQueue"]
 
+#: Cycles in which a memory's address must be still before its word is certainly there.
+_READ_CYCLES = 2
+
+
+def _show_when_read(m: Module, valid: Any, *, hold: Any) -> None:
+    """Raise ``valid`` when the word has been read; ``hold``: its address changes or is empty."""
+    still = Signal(range(_READ_CYCLES))
+    with m.If(hold):
+        m.d.sync += [valid.eq(0), still.eq(0)]
+    with m.Elif(still == _READ_CYCLES - 1):
+        m.d.sync += valid.eq(1)
+    with m.Else():
+        m.d.sync += still.eq(still + 1)
+
 
 class CommitQueue(wiring.Component):
     """Hold received bytes back until their frame is known to be good.
 
     Positions count all bytes since reset, modulo ``2**16``. Bytes that find no room are lost, and
-    ``fits`` falls until the frame is committed or dropped.
+    ``fits`` falls until the frame is committed or dropped. A byte leaves at most every third cycle.
 
     Parameters
     ----------
@@ -67,7 +83,7 @@ class CommitQueue(wiring.Component):
         m.submodules.memory = memory = BlockRam(width=8, depth=self.depth)
         address_bits = len(memory.write_addr)
 
-        fetched = Signal(16)  # position after the last byte read
+        fetched = Signal(16)  # position of the byte at `o`
         written = Signal(16)  # position after the last byte written, kept or not
         lost = Signal()
         used = Signal(16)
@@ -90,15 +106,14 @@ class CommitQueue(wiring.Component):
         with m.Elif(self.i.valid):
             m.d.sync += [written.eq(written + ~full), lost.eq(lost | full)]
 
-        fetch = Signal()
+        moved = self.o.valid & self.o.ready
         m.d.comb += [
-            fetch.eq((fetched != self.accepted) & (~self.o.valid | self.o.ready)),
-            memory.read_en.eq(fetch),
+            memory.read_en.eq(1),
             memory.read_addr.eq(fetched[:address_bits]),
             self.o.payload.eq(memory.read_data),
         ]
-        m.d.sync += self.o.valid.eq(fetch | (self.o.valid & ~self.o.ready))
-        with m.If(fetch):
+        _show_when_read(m, self.o.valid, hold=(fetched == self.accepted) | moved)
+        with m.If(moved):
             m.d.sync += fetched.eq(fetched + 1)
 
         return m
@@ -107,7 +122,7 @@ class CommitQueue(wiring.Component):
 class ReplayQueue(wiring.Component):
     """Keep sent bytes until the other side has them, and send them again on demand.
 
-    Positions count all bytes since reset, modulo ``2**16``. A byte leaves at most every second
+    Positions count all bytes since reset, modulo ``2**16``. A byte leaves at most every third
     cycle.
 
     Parameters
@@ -180,9 +195,8 @@ class ReplayQueue(wiring.Component):
         with m.If(memory.write_en):
             m.d.sync += written.eq(written + 1)
 
-        # The memory shows a byte one cycle after `position` has come to it and it was there.
         moved = self.o.valid & self.o.ready
-        m.d.sync += self.o.valid.eq((self.available != 0) & ~moved & ~self.settle)
+        _show_when_read(m, self.o.valid, hold=(self.available == 0) | moved | self.settle)
         with m.If(moved):
             m.d.sync += self.position.eq(self.position + 1)
         with m.If(self.settle & (news <= held)):

@@ -1,0 +1,180 @@
+"""Multiplication in DSP blocks, with the blocks' own registers."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.rtl.fold import Library
+from summand.rtl.technology import Technology
+
+__all__ = ["DSP_BITS", "DspProduct", "Multiplier"]
+
+#: Widest operand of one DSP block, on every technology we know.
+DSP_BITS = 18
+
+
+class DspProduct(wiring.Component):
+    """One DSP block: ``p = a * b``, :attr:`LATENCY` enabled cycles.
+
+    Three registers and nothing else: behind the operands, within the multiplication, and behind
+    the product. Vendors' tools take them into the block; on an ECP5 the block is instantiated.
+
+    Parameters
+    ----------
+    a, b : :class:`~amaranth.hdl.Shape`
+        Operands, signed or not, up to :data:`DSP_BITS` wide.
+
+    Members
+    -------
+    en : ``In(1)``
+        All registers move.
+    a, b : ``In``
+        Operands.
+    p : ``Out``
+        Their product, as wide as both together, signed if one of them is.
+    """
+
+    #: Enabled cycles from operands to their product.
+    LATENCY = 3
+
+    en: Signal
+    a: Signal
+    b: Signal
+    p: Signal
+
+    def __init__(self, a: Shape, b: Shape):
+        assert max(a.width, b.width) <= DSP_BITS
+        product = Shape(a.width + b.width, signed=a.signed or b.signed)
+        super().__init__({"en": In(1), "a": In(a), "b": In(b), "p": Out(product)})
+
+    def elaborate(self, platform):
+        m = Module()
+
+        if isinstance(platform, Library) and platform.technology is Technology.ECP5:
+            m.submodules.block = self._ecp5()
+            return m
+        a = Signal.like(self.a, name="a_in", reset_less=True)
+        b = Signal.like(self.b, name="b_in", reset_less=True)
+        pipeline = Signal.like(self.p, name="pipeline", reset_less=True)
+        product = Signal.like(self.p, name="product", reset_less=True)
+        with m.If(self.en):
+            m.d.sync += [a.eq(self.a), b.eq(self.b), pipeline.eq(a * b), product.eq(pipeline)]
+        m.d.comb += self.p.eq(product)
+
+        return m
+
+    def _ecp5(self) -> Any:
+        registers: dict[str, Any] = {}
+        for name in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT"):
+            registers |= {
+                f"p_REG_{name}_CLK": "CLK0",
+                f"p_REG_{name}_CE": "CE0",
+                f"p_REG_{name}_RST": "RST0",
+            }
+        ports: dict[str, Any] = {}
+        for side, operand in (("A", self.a), ("B", self.b)):
+            is_signed = operand.shape().signed
+            above = operand[-1] if is_signed else Const(0, 1)
+            bits = Cat(operand, above.replicate(DSP_BITS - len(operand)))
+            ports |= {f"i_{side}{i}": bits[i] for i in range(DSP_BITS)}
+            ports |= {f"i_C{i}": Const(0, 1) for i in range(DSP_BITS)}
+            ports[f"i_SIGNED{side}"] = Const(int(is_signed), 1)
+            ports[f"i_SOURCE{side}"] = Const(0, 1)
+        ports |= {f"o_P{i}": self.p[i] for i in range(len(self.p))}
+        return Instance(
+            "MULT18X18D",
+            p_GSR="DISABLED",
+            i_CLK0=ClockSignal(),
+            i_CE0=self.en,
+            i_RST0=Const(0, 1),
+            **registers,
+            **ports,
+        )
+
+
+class Multiplier(wiring.Component):
+    """``p = a * b`` of any widths, one pair in each enabled cycle.
+
+    Operands wider than a DSP block are cut into parts, of which all but the highest are unsigned;
+    the parts' products are added two and two, with a register after each addition.
+
+    Parameters
+    ----------
+    a, b : :class:`~amaranth.hdl.Shape`
+        Operands, signed or not.
+
+    Members
+    -------
+    en : ``In(1)``
+        All registers move.
+    a, b : ``In``
+        Operands.
+    p : ``Out``
+        Their product, as wide as both together, signed if one of them is;
+        :meth:`latency_of` enabled cycles later.
+    """
+
+    en: Signal
+    a: Signal
+    b: Signal
+    p: Signal
+
+    @staticmethod
+    def latency_of(a: Shape, b: Shape) -> int:
+        """Enabled cycles from operands of these shapes to their product."""
+        parts = -(-a.width // DSP_BITS) * -(-b.width // DSP_BITS)
+        return DspProduct.LATENCY + (parts - 1).bit_length()
+
+    def __init__(self, a: Shape, b: Shape):
+        product = Shape(a.width + b.width, signed=a.signed or b.signed)
+        super().__init__({"en": In(1), "a": In(a), "b": In(b), "p": Out(product)})
+
+    def elaborate(self, platform):
+        m = Module()
+
+        terms: list[tuple[int, Any]] = []  # place of the lowest bit, and value
+        for i, (a_place, a) in enumerate(_parts(self.a)):
+            for j, (b_place, b) in enumerate(_parts(self.b)):
+                m.submodules[f"product_{i}_{j}"] = block = DspProduct(a.shape(), b.shape())
+                m.d.comb += [block.en.eq(self.en), block.a.eq(a), block.b.eq(b)]
+                terms.append((a_place + b_place, block.p))
+        level = 0
+        while len(terms) > 1:
+            pairs = []
+            for n, ((at, x), (other, y)) in enumerate(zip(terms[::2], terms[1::2], strict=False)):
+                # What lies below the upper term needs no addition.
+                low, shift = x[: other - at], other - at
+                high = (x >> shift) + y
+                width = min(len(self.p) - at, shift + len(high))
+                total = Signal(
+                    Shape(width, signed=high.shape().signed),
+                    name=f"sum_{level}_{n}",
+                    reset_less=True,
+                )
+                with m.If(self.en):
+                    m.d.sync += total.eq(Cat(low, high))
+                pairs.append((at, total))
+            if len(terms) % 2:
+                at, x = terms[-1]
+                later = Signal.like(x, name=f"kept_{level}", reset_less=True)
+                with m.If(self.en):
+                    m.d.sync += later.eq(x)
+                pairs.append((at, later))
+            terms = pairs
+            level += 1
+        ((_, product),) = terms
+        m.d.comb += self.p.eq(product)
+
+        return m
+
+
+def _parts(operand: Any) -> list[tuple[int, Any]]:
+    """Cut an operand into parts of a DSP block's width, lowest first, each with its place."""
+    parts = []
+    for place in range(0, len(operand), DSP_BITS):
+        part = operand[place : place + DSP_BITS]
+        last = place + DSP_BITS >= len(operand)
+        parts.append((place, part.as_signed() if last and operand.shape().signed else part))
+    return parts
