@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +10,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from summand.boards.link.link import LinkConfig
+from summand.boards.link.uart import Baud
+from summand.boards.uart_top import UartTop
+from summand.isa import EngineConfig
 from summand.model import Dense, Layer, LowRank, ModelWriter
 from summand.model.host import write_host
+from summand.rtl.emit import emit_verilog
+from summand.verilated import ToolError, find_verilator
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -100,3 +110,61 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(path)
     _tokenizer().save_pretrained(path)
     return path
+
+
+class SimulatedBoard:
+    """A board's top in the native simulator, its serial pins on a pseudo-terminal."""
+
+    CONFIG = EngineConfig(
+        rows=2,
+        cols=4,
+        depth=16,
+        stream_bits=64,
+        acc_depth=32,
+        act_depth=4,
+        requant_depth=16,
+        shift=4,
+    )
+    #: As on the ULX3S: bits are no whole number of cycles.
+    CLOCK, BAUD = 25_000_000, 3_000_000
+
+    def __init__(self, folder: Path):
+        tool = find_verilator()
+        bridge = Path(__file__).with_name("board_bridge.cpp")
+        baud = Baud(clock_hz=self.CLOCK, rate=self.BAUD)
+        top = UartTop(self.CONFIG, baud=baud, link=LinkConfig())
+        verilog = emit_verilog(top, name="summand_board", config=self.CONFIG)
+        (folder / "summand_board.v").write_text(verilog)
+        shutil.copy(bridge, folder)
+        flags = ["-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast"]
+        sources = ["--top-module", "summand_board", "summand_board.v", bridge.name]
+        tool.run([tool.executable, "--cc", "--exe", "-Mdir", "obj", *flags, *sources], folder)
+        make = ["make", "-C", "obj", "-f", "Vsummand_board.mk", "-j2"]
+        tool.run([*make, "OPT_FAST=-O2", "OPT_SLOW=-O0"], folder)
+        self._program = folder / "obj" / "Vsummand_board"
+
+    @contextmanager
+    def power(self, *, harm: int = 0, seed: int = 1, life_s: float = 0) -> Iterator[str]:
+        """Power the board up; gives the name of its serial port.
+
+        Of a million bytes each way ``harm`` are lost and as many damaged. After ``life_s``
+        seconds, unless 0, the board is unplugged.
+        """
+        arguments = [str(v) for v in (self._program, self.CLOCK, self.BAUD, harm, seed)]
+        if life_s:
+            arguments = ["timeout", "--signal=KILL", str(life_s), *arguments]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout.readline().strip()
+            finally:
+                process.terminate()
+
+
+@pytest.fixture(scope="session")
+def simulated_board(tmp_path_factory: pytest.TempPathFactory) -> SimulatedBoard:
+    """A board, built once."""
+    try:
+        return SimulatedBoard(tmp_path_factory.mktemp("board"))
+    except ToolError as e:
+        pytest.skip(str(e))

@@ -1,10 +1,13 @@
 """The command line, unchanged, with boards behind serial ports."""
 
 import builtins
+import json
+import time
 
 import pytest
 
 from summand.cli import main
+from summand.runtime.serial import SerialLine
 
 
 @pytest.fixture
@@ -63,3 +66,66 @@ def test_a_boards_engine_on_any_device(call, tiny_llama):
     status, out, _ = call("run", tiny_llama, *args)
     assert status == 0
     assert '"device": "golden"' in out
+
+
+@pytest.fixture
+def engine(simulated_board, tmp_path):
+    """A file with the simulated board's engine."""
+    path = tmp_path / "engine.json"
+    path.write_text(simulated_board.CONFIG.to_json())
+    return path
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("harm", [0, 300])
+def test_a_layer_on_a_board(call, simulated_board, engine, harm):
+    """At the board's own rate, which the simulation is far from; ``harm``: per million bytes."""
+    with simulated_board.power(harm=harm) as port:
+        args = ("--shape", "3,40,20", "--rank", 6, "--config", engine, "--board", "ulx3s-85f")
+        status, out, err = call("verify", "--device", f"serial:{port}", *args, "--json")
+    assert (status, err) == (0, "")
+    report = json.loads(out)
+    assert report["exact"] is True
+    assert report["device"] == f"serial:{port}"
+    assert report["counters"]["work"] == report["plane_words"]
+
+
+@pytest.mark.sim
+def test_a_model_on_a_board(call, simulated_board, engine, tiny_llama):
+    args = (tiny_llama, "--prompt", "Hi", "--tokens", 2, "--config", engine, "--json")
+    golden = json.loads(call("run", *args)[1])
+    with simulated_board.power(harm=20) as port:
+        status, out, _ = call("run", *args, "--device", f"serial:{port}", "--board", "ulx3s-85f")
+    assert status == 0
+    assert json.loads(out)["token_ids"] == golden["token_ids"]
+
+
+@pytest.mark.sim
+def test_a_board_unplugged_in_the_middle(call, simulated_board, engine):
+    with simulated_board.power(life_s=6) as port:
+        board = ("--config", engine, "--board", "ulx3s-85f", "--device", f"serial:{port}")
+        begun = time.monotonic()
+        status, out, err = call("verify", "--shape", "2000,64,64", *board)
+        assert time.monotonic() - begun < 60
+    assert (status, out) == (2, "")
+    assert f"the serial port {port} has gone" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.sim
+def test_a_board_with_another_engine(call, simulated_board):
+    with simulated_board.power() as port:
+        status, _, err = call(*VERIFY, "--device", f"serial:{port}", "--board", "ulx3s-85f")
+    assert status == 2
+    assert f"the engine's configuration digest is {simulated_board.CONFIG.digest}" in err
+
+
+@pytest.mark.sim
+def test_a_busy_port(call, simulated_board, engine):
+    with simulated_board.power() as port:
+        holder = SerialLine(port, 115200)
+        args = ("--config", engine, "--board", "ulx3s-85f", "--device", f"serial:{port}")
+        status, _, err = call(*VERIFY, *args)
+        holder.close()
+    assert status == 2
+    assert f"the serial port {port} is busy; close the program that uses it" in err
