@@ -38,9 +38,8 @@ MODEL = Path(__file__).with_name("model.json")
 
 #: Bits of a word, and words, of an ECP5 block RAM.
 _SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
-#: Memories of so few words become LUT RAM.
-_LUT_RAM_WORDS = 32
-_SEGMENTS = 16
+#: Bits of a multiplier's operand.
+_DSP_BITS = 18
 
 
 class ModelError(SummandError):
@@ -175,29 +174,19 @@ def fits(config: EngineConfig, part: Part = ECP5_85F, model: Model | None = None
 
 
 def lut_rams(config: EngineConfig) -> int:
-    """Return the LUT RAMs of 16 x 4 bits: tables, the segment ring, and short memories."""
+    """Return the LUT RAMs of 16 x 4 bits: look-up tables, and the ring of segments."""
     tables = config.rows * config.cols * config.tables * _ceil(config.act_bits + 2, 4)
-    ring = _ceil(2 * _log2(config.acc_depth) + 7, 4) * (_SEGMENTS // 16)
-    short = [
-        _ceil(words, 16) * _ceil(bits, 4)
-        for bits, words, _ in _memories(config)
-        if words <= _LUT_RAM_WORDS
-    ]
-    return tables + ring + sum(short)
+    return tables + _ceil(2 * _log2(config.acc_depth) + 7, 4)
 
 
 def block_rams(config: EngineConfig) -> int:
-    """Return the block RAMs: accumulators, activations, and longer memories."""
-    return sum(
-        copies * _blocks(bits, words)
-        for bits, words, copies in _memories(config)
-        if words > _LUT_RAM_WORDS
-    )
+    """Return the block RAMs: accumulators, activations, parameters, and drained tiles."""
+    return sum(copies * _blocks(bits, words) for bits, words, copies in _memories(config))
 
 
 def dsps(config: EngineConfig) -> int:
-    """Return the multipliers: the requantiser's two, and the one that counts beats of rows."""
-    return 2 + (config.rows > 1)
+    """Return the multipliers: the requantiser's, and the one that counts beats of rows."""
+    return _ceil(config.acc_bits, _DSP_BITS) + (config.rows > 1)
 
 
 def lut_terms(config: EngineConfig) -> dict[str, float]:
@@ -245,7 +234,7 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
 
 
 def _memories(config: EngineConfig) -> list[tuple[int, int, int]]:
-    """Return bits of a word, words, and how many there are, of each memory."""
+    """Return bits of a word, words, and how many there are, of each block memory."""
     trip = 12 + _log2(config.tables) + 2 * config.rows
     return [
         (config.cols * config.acc_bits, config.acc_depth, config.rows),

@@ -41,6 +41,7 @@ _RANGES = {
     "requant_depth": _Range(16, 4096, power_of_two=True),
     "table_share": _Range(1, 16, power_of_two=True),
     "shift": _Range(0, 8),
+    "scale_bits": _Range(0, 8),
 }
 
 
@@ -72,6 +73,9 @@ class EngineConfig:
         Look-up tables filled in turn by one writer: fewer writers, longer loads.
     shift : int
         How far a segment's shift flag moves the accumulators to the left; 0 builds no shifter.
+    scale_bits : int
+        Width of the unsigned group scales that multiply a scaled segment's slice sums, up to 8;
+        0 builds no multipliers.
     """
 
     rows: int = 1
@@ -85,6 +89,7 @@ class EngineConfig:
     requant_depth: int = 256
     table_share: int = 1
     shift: int = 0
+    scale_bits: int = 0
 
     def __post_init__(self):
         for name, allowed in _RANGES.items():
@@ -112,6 +117,11 @@ class EngineConfig:
         if self.requant_depth < self.cols:
             raise ConfigError(
                 f"requant_depth ({self.requant_depth}) must be at least cols ({self.cols})"
+            )
+        if self.cols * self.scale_bits > self.stream_bits:
+            raise ConfigError(
+                f"one tile's scales, cols * scale_bits ({self.cols * self.scale_bits} bits), must "
+                f"fit a beat of stream_bits ({self.stream_bits}); lower scale_bits or cols"
             )
         if self.slice_sum_bits > self.acc_bits:
             raise ConfigError(
@@ -163,6 +173,11 @@ class EngineConfig:
     def table_cycles(self) -> int:
         """Cycles that fill a column's tables: 15 entries each, entry 0 being always 0."""
         return 15 * self.table_share
+
+    @property
+    def scale_tiles(self) -> int:
+        """Tiles whose scales share a beat; 0 without scales."""
+        return self.stream_bits // (self.cols * self.scale_bits) if self.scale_bits else 0
 
     @property
     def slice_sum_bits(self) -> int:

@@ -2,6 +2,7 @@
 
 import enum
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from summand.isa.config import EngineConfig
@@ -19,11 +20,14 @@ __all__ = [
     "decode_segments",
     "fence",
     "gemm",
+    "group_slices",
     "load",
     "pad",
     "requantise",
+    "scale_beats",
     "segment_beats",
     "store",
+    "walk_beats",
 ]
 
 #: What the eight little-endian half-words of a header fold to by exclusive or.
@@ -62,13 +66,14 @@ class Header:
     op           a               b           c           d
     ===========  ==============  ==========  ==========  ==========
     LOAD         first slice     slices      rows        0
-    GEMM         first slice     slices      segments    0
+    GEMM         first slice     slices      segments    group
     REQUANTISE   first tile      tiles       rows        to slice
     STORE        first tile      tiles       rows        tag
     FENCE        tag             0           0           0
     ===========  ==============  ==========  ==========  ==========
 
-    ``flags`` is 0 in every operation.
+    ``flags`` is 0 in every operation. A GEMM's group, the slices that share scales, is 0 (all of
+    them) in an engine without scales.
     """
 
     op: int
@@ -104,6 +109,8 @@ class Header:
         if self.op not in _USED:
             raise CommandError(ErrorCode.OP)
         unused = {"a", "b", "c", "d"} - set(_USED[Op(self.op)])
+        if self.op == Op.GEMM and not config.scale_bits:
+            unused.add("d")
         if self.flags or any(getattr(self, name) for name in unused):
             raise CommandError(ErrorCode.RESERVED)
         check = {
@@ -165,7 +172,7 @@ class Header:
 
 _USED = {
     Op.LOAD: "abc",
-    Op.GEMM: "abc",
+    Op.GEMM: "abcd",
     Op.REQUANTISE: "abcd",
     Op.STORE: "abcd",
     Op.FENCE: "a",
@@ -188,6 +195,8 @@ class Segment:
         Start from zero at the command's first slice instead of adding to what is there.
     shift : bool
         Shift the accumulators left by ``config.shift`` before the command's first slice adds.
+    scaled : bool
+        Multiply slice sums by the group's scales.
     """
 
     tile: int
@@ -195,14 +204,14 @@ class Segment:
     planes: int
     clear: bool = False
     shift: bool = False
+    scaled: bool = False
 
     _FORMAT = struct.Struct("<HHBBH")
 
     def encode(self) -> bytes:
         """Return the 8-byte descriptor."""
-        return self._FORMAT.pack(
-            self.tile, self.tiles, self.planes, self.clear | self.shift << 1, 0
-        )
+        flags = self.clear | self.shift << 1 | self.scaled << 2
+        return self._FORMAT.pack(self.tile, self.tiles, self.planes, flags, 0)
 
     @classmethod
     def decode(cls, raw: bytes, config: EngineConfig, *, after: int = 0) -> "Segment":
@@ -212,14 +221,20 @@ class Segment:
         accumulator cannot be added to again before its last addition has been written.
         """
         tile, tiles, planes, flags, reserved = cls._FORMAT.unpack(raw)
-        if flags >> 2 or reserved or (flags & 2 and not config.shift):
+        allowed = 1 | bool(config.shift) << 1 | bool(config.scale_bits) << 2
+        if flags & ~allowed or reserved:
             raise CommandError(ErrorCode.RESERVED)
         if tiles < 1 or tile < after or tile + tiles > config.acc_depth:
             raise CommandError(ErrorCode.TILES)
         if not 1 <= planes <= 8:
             raise CommandError(ErrorCode.SEGMENTS)
         return cls(
-            tile=tile, tiles=tiles, planes=planes, clear=bool(flags & 1), shift=bool(flags & 2)
+            tile=tile,
+            tiles=tiles,
+            planes=planes,
+            clear=bool(flags & 1),
+            shift=bool(flags & 2),
+            scaled=bool(flags & 4),
         )
 
     @property
@@ -250,6 +265,27 @@ def segment_beats(count: int, config: EngineConfig) -> int:
     return -(-count * SEGMENT_BYTES // config.beat_bytes)
 
 
+def scale_beats(segments: Sequence[Segment], config: EngineConfig) -> int:
+    """Return the beats of one group's scales: of the scaled segments' tiles, in order."""
+    tiles = sum(s.tiles for s in segments if s.scaled)
+    return -(-tiles // config.scale_tiles) if tiles else 0
+
+
+def group_slices(slices: int, group: int) -> list[int]:
+    """Return the slices of each group of a walk; a ``group`` of 0 is the whole walk."""
+    step = group or slices
+    return [min(step, slices - first) for first in range(0, slices, step)]
+
+
+def walk_beats(
+    slices: int, segments: Sequence[Segment], group: int, config: EngineConfig
+) -> list[int]:
+    """Return the beats of each group of a walk: its scales, and its plane words."""
+    words = sum(s.words for s in segments)
+    scales = scale_beats(segments, config)
+    return [scales + n * words * config.plane_beats for n in group_slices(slices, group)]
+
+
 def decode_segments(raw: bytes, count: int, config: EngineConfig) -> tuple[Segment, ...]:
     """Read and check a table of ``count`` segments; raises :class:`CommandError`."""
     segments: list[Segment] = []
@@ -266,13 +302,17 @@ def load(config: EngineConfig, *, to_slice: int, slices: int, rows: int) -> byte
 
 
 def gemm(
-    config: EngineConfig, *, from_slice: int, slices: int, segments: tuple[Segment, ...]
+    config: EngineConfig,
+    *,
+    from_slice: int,
+    slices: int,
+    segments: tuple[Segment, ...],
+    group: int = 0,
 ) -> bytes:
-    """Return a GEMM header and its segment table; the walk's plane words follow."""
-    words = slices * sum(s.words for s in segments)
-    length = segment_beats(len(segments), config) + words * config.plane_beats
+    """Return a GEMM header and its segment table; the walk's scales and plane words follow."""
+    length = segment_beats(len(segments), config) + sum(walk_beats(slices, segments, group, config))
     table = b"".join(s.encode() for s in segments)
-    header = Header(Op.GEMM, length, from_slice, slices, len(segments))
+    header = Header(Op.GEMM, length, from_slice, slices, len(segments), group)
     return header.encode(config) + pad(table, config)
 
 

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.ram import BlockRam
+from summand.rtl.scaler import scaled_bits
 from summand.rtl.token import Result, row_bits, tile_bits
 
 __all__ = ["AccOrder", "Accumulators"]
@@ -54,8 +55,8 @@ class Accumulators(wiring.Component):
     -------
     order : ``In(AccOrder)``
         What to do.
-    sum : ``In(array of cols signed slice_sum_bits)``
-        Slice sums of the order of :attr:`SUM_DELAY` cycles ago.
+    sum : ``In(array of cols signed scaled_bits)``
+        Slice sums, scaled, of the order of :attr:`SUM_DELAY` cycles ago.
     result : ``Out(Result)``
         What a drain of this row read, :attr:`RESULT_DELAY` cycles after its order.
     """
@@ -76,7 +77,7 @@ class Accumulators(wiring.Component):
         super().__init__(
             {
                 "order": In(AccOrder(config)),
-                "sum": In(data.ArrayLayout(signed(config.slice_sum_bits), config.cols)),
+                "sum": In(data.ArrayLayout(signed(scaled_bits(config)), config.cols)),
                 "result": Out(Result(config)),
             }
         )

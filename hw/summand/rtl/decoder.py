@@ -77,7 +77,8 @@ class Decoder(wiring.Component):
             fold = fold ^ h.as_value().word_select(half, 16)
         is_op = {op: registered(f"is_{op.name.lower()}", h.op == op) for op in Op}
         check = registered("check", fold.any())
-        unused_d = (h.op != Op.REQUANTISE) & (h.op != Op.STORE) & h.d.any()
+        uses_d = [Op.REQUANTISE, Op.STORE] + [Op.GEMM] * bool(cfg.scale_bits)
+        unused_d = ~h.op.matches(*uses_d) & h.d.any()
         unused_bc = (h.op == Op.FENCE) & (h.b.any() | h.c.any())
         reserved = registered("reserved", h.flags.any() | unused_d | unused_bc)
         rows = registered("rows", (h.c == 0) | (h.c > cfg.rows))

@@ -10,6 +10,7 @@ from amaranth.utils import ceil_log2
 from summand.isa import EngineConfig
 from summand.rtl.column import Column
 from summand.rtl.fifo import CountedFifo
+from summand.rtl.scaler import Scaler
 from summand.rtl.token import Result, row_bits, tile_bits
 
 __all__ = ["Drain", "DrainOrder", "DrainedTile"]
@@ -144,7 +145,7 @@ class Drain(wiring.Component):
     @staticmethod
     def room(config: EngineConfig) -> int:
         """Tiles that may be on their way: what the longest way and back takes, or more."""
-        trip = 10 + Column.latency(config) + 2 * config.rows
+        trip = 10 + Column.latency(config) + Scaler.latency(config) + 2 * config.rows
         return 1 << ceil_log2(trip)
 
     def __init__(self, config: EngineConfig):

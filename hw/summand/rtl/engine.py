@@ -7,7 +7,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.column import Column
 from summand.rtl.counters import CountersLayout, CycleCounters
+from summand.rtl.delay import delayed
 from summand.rtl.drain import Drain
 from summand.rtl.front import Front
 from summand.rtl.gearbox import BeatGatherer, ResultPacker
@@ -15,6 +17,7 @@ from summand.rtl.loader import TableLoader
 from summand.rtl.packets import PacketWriter
 from summand.rtl.requantise import Requantiser
 from summand.rtl.rows import Rows
+from summand.rtl.scales import ScaleMemory
 from summand.rtl.segments import SegmentTable
 from summand.rtl.stream import Beat, StreamRegister
 from summand.rtl.token import Token, Work
@@ -29,6 +32,7 @@ class Engine(wiring.Component):
     ::
 
         i -> front -+-> gatherer -> walker --+
+                    +-> scales --------------+
                     +-> loader (tables) -----+-> row 0 -> row 1 -> ...
                     +-> activations ---------+     |
                     +-> drain (free slots) --+     v
@@ -122,6 +126,7 @@ class Engine(wiring.Component):
             walker.start.eq(front.walk),
             front.walking.eq(walker.walking),
             walker.slices.eq(front.slices),
+            walker.group.eq(front.group),
             walker.ready.eq(loader.ready),
             walker.entry.eq(segments.entry),
             walker.ahead.eq(segments.ahead),
@@ -186,6 +191,19 @@ class Engine(wiring.Component):
         m.d.sync += ready.eq(work)
         token = Signal(Token(cfg))
         m.d.comb += [token.work.eq(ready), token.fill.eq(loader.fill), token.step.eq(loader.step)]
+        if cfg.scale_bits:
+            m.submodules.scales = scales = ScaleMemory(cfg)
+            wiring.connect(m, front.scales, scales.i)
+            m.d.comb += [
+                scales.start.eq((front.walk | walker.regroup) & (segments.scaled_tiles != 0)),
+                scales.tiles.eq(segments.scaled_tiles),
+                scales.step.eq(walker.work.valid & walker.work.last),
+                scales.scaled.eq(segments.entry.scaled),
+                scales.rewind.eq(walker.release),
+            ]
+            # The word takes two cycles to the token, and its sum then Column.latency.
+            scale = delayed(m, scales.scale, 2 + Column.latency(cfg) - scales.LATENCY, "scale")
+            m.d.comb += token.scales.eq(scale)
 
         m.submodules.rows = rows = Rows(cfg)
         m.d.comb += [rows.i.eq(token), drain.result.eq(rows.result)]

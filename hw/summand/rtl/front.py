@@ -45,8 +45,10 @@ class Front(wiring.Component):
         A GEMM is accepted: read its tables' activations from ``source`` on, take its segments.
     segment_error, conflict : ``In``
         From the segment table.
-    source, slices : ``Out``
-        Of the GEMM: first activation word and number of slices.
+    source, slices, group : ``Out``
+        Of the GEMM: first activation word, number of slices, and slices that share scales.
+    scales : ``Out(stream.Signature(stream_bits))``
+        Beats of scales; they are wanted when ready.
     walk : ``Out(1)``
         Its segments are good and free: words follow.
     walking : ``In(1)``
@@ -77,6 +79,7 @@ class Front(wiring.Component):
 
     i: stream.Interface
     planes: stream.Interface
+    scales: stream.Interface
 
     param: Any
     param_valid: Signal
@@ -91,6 +94,7 @@ class Front(wiring.Component):
     conflict: Signal
     source: Signal
     slices: Signal
+    group: Signal
     walk: Signal
     walking: Signal
     done: Signal
@@ -119,6 +123,7 @@ class Front(wiring.Component):
             {
                 "i": In(beats),
                 "planes": Out(beats),
+                "scales": Out(beats),
                 "param": Out(Parameter()),
                 "param_valid": Out(1),
                 "act_write": Out(1),
@@ -132,6 +137,7 @@ class Front(wiring.Component):
                 "conflict": In(1),
                 "source": Out(act_addr_bits(config)),
                 "slices": Out(range(config.act_depth + 1)),
+                "group": Out(range(config.act_depth + 1)),
                 "walk": Out(1),
                 "walking": In(1),
                 "done": In(1),
@@ -175,7 +181,9 @@ class Front(wiring.Component):
             self.drain_order.rows.eq(header.c),
             self.planes.payload.eq(self.i.payload),
             # Not by the state of the machine below, which is known later in the cycle.
-            self.planes.valid.eq(self.i.valid & self.walking & ~left.none),
+            self.planes.valid.eq(self.i.valid & self.walking & ~left.none & ~self.scales.ready),
+            self.scales.payload.eq(self.i.payload),
+            self.scales.valid.eq(self.i.valid),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
@@ -219,6 +227,9 @@ class Front(wiring.Component):
         last_c = Signal(16)
         last_word = Signal(act_addr_bits(cfg))
         m.d.sync += [last_c.eq(header.c - 1), last_word.eq(header.b * cfg.slice_words - 1)]
+        # A group that is longer than any walk is as good as one that is just as long.
+        all_slices = (header.d == 0) | (header.d > cfg.act_depth)
+        m.d.sync += self.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
         with m.FSM():
             part = Signal(range(cfg.header_beats))
@@ -251,7 +262,7 @@ class Front(wiring.Component):
 
             with m.State("LOAD"):
                 self._load(m, last_word, last_c, wait, take)
-            self._gemm(m, last_c, left, code, t_conflict, wait)
+            self._gemm(m, last_c, left, code, t_conflict, wait, take)
             self._requantise(m, header, code, idle, t_low, t_high, wait)
 
             with m.State("STORE"):
@@ -312,7 +323,7 @@ class Front(wiring.Component):
                         m.d.sync += row.eq(0)
                         m.next = "HEADER"
 
-    def _gemm(self, m, last_c, left, code, t_conflict, wait) -> None:
+    def _gemm(self, m, last_c, left, code, t_conflict, wait, take) -> None:
         with m.State("GEMM"):
             with m.If(t_conflict):
                 wait()
@@ -352,6 +363,9 @@ class Front(wiring.Component):
                 m.d.comb += self.activity.header.eq(1)
                 m.d.sync += code.eq(ErrorCode.LENGTH)
                 m.next = "FAIL"
+            with m.Elif(self.scales.ready):
+                with take("load"):
+                    m.d.comb += left.step.eq(1)
             with m.Else():
                 m.d.comb += [
                     self.i.ready.eq(self.planes.ready),

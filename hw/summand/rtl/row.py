@@ -10,7 +10,9 @@ from summand.isa import EngineConfig
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.column import Column
+from summand.rtl.delay import delayed
 from summand.rtl.fold import emitted_once
+from summand.rtl.scaler import Scaler
 from summand.rtl.table import TableWriter
 from summand.rtl.token import Result, Token
 
@@ -24,7 +26,7 @@ class Row(wiring.Component):
 
         token -> [reg] -+-> next row
                         +-> activations -> writers -> tables
-                        +-> word ------------------> columns -> accumulators -> result
+                        +-> word ------------------> columns -> scalers -> accumulators -> result
         result of the rows behind -> [reg] or own -> result
 
     Rows are alike: row numbers in a token count down as they pass, and 0 means here.
@@ -89,9 +91,9 @@ class Row(wiring.Component):
         # hear of a word early enough that its sums arrive when the memory has been read.
         delay = Column.latency(cfg) - 1
         # After a reset it is told to end what it had begun.
-        first = _delayed(m, work.first, delay, "first")
-        last = _delayed(m, work.last, delay, "last", init=1)
-        valid = _delayed(m, work.valid, delay, "valid", init=1)
+        first = delayed(m, work.first, delay, "first")
+        last = delayed(m, work.last, delay, "last", init=1)
+        valid = delayed(m, work.valid, delay, "valid", init=1)
         order = Signal(AccOrder(cfg))
         m.d.comb += [
             order.add.eq(work.valid & work.last),
@@ -103,8 +105,8 @@ class Row(wiring.Component):
         ]
 
         m.submodules.accumulators = accumulators = Accumulators(cfg)
-        lead = Column.latency(cfg) - Accumulators.SUM_DELAY
-        m.d.comb += accumulators.order.eq(_delayed(m, order, lead, "order"))
+        lead = Column.latency(cfg) + Scaler.latency(cfg) - Accumulators.SUM_DELAY
+        m.d.comb += accumulators.order.eq(delayed(m, order, lead, "order"))
         for c in range(cfg.cols):
             m.submodules[f"column_{c}"] = column = Column(cfg)
             m.d.comb += [
@@ -114,8 +116,16 @@ class Row(wiring.Component):
                 column.first.eq(first),
                 column.last.eq(last),
                 column.step.eq(valid),
-                accumulators.sum[c].eq(column.sum),
             ]
+            if cfg.scale_bits:
+                m.submodules[f"scaler_{c}"] = scaler = Scaler(cfg)
+                m.d.comb += [
+                    scaler.sum.eq(column.sum),
+                    scaler.scale.eq(token.scales[c]),
+                    accumulators.sum[c].eq(scaler.product),
+                ]
+            else:
+                m.d.comb += accumulators.sum[c].eq(column.sum)
             m.d.comb += [v.eq(w.value) for v, w in zip(column.value, writers, strict=True)]
 
         m.d.sync += [
@@ -126,12 +136,3 @@ class Row(wiring.Component):
         ]
 
         return m
-
-
-def _delayed(m: Module, value, cycles: int, name: str, init: Any = None):
-    """Return ``value`` as it was ``cycles`` ago, after a reset ``init``."""
-    for n in range(cycles):
-        later = Signal.like(value, name=f"{name}_{n + 1}", init=init)
-        m.d.sync += later.eq(value)
-        value = later
-    return value

@@ -25,7 +25,8 @@ class Descriptor(data.StructLayout):
                 "planes": 8,
                 "clear": 1,
                 "shift": 1,
-                "flags": 6,
+                "scaled": 1,
+                "flags": 5,
                 "reserved": 16,
             }
         )
@@ -44,6 +45,8 @@ class SegmentEntry(data.StructLayout):
         Planes after the first.
     clear, shift : 1
         At the command's first slice.
+    scaled : 1
+        Its tiles have scales.
     single : 1
         There is no tile after the first.
     last : 1
@@ -59,6 +62,7 @@ class SegmentEntry(data.StructLayout):
                 "planes": 3,
                 "clear": 1,
                 "shift": 1,
+                "scaled": 1,
                 "single": 1,
                 "last": 1,
             }
@@ -85,6 +89,8 @@ class SegmentTable(wiring.Component):
         Tiles ``low <= t < high`` are being drained.
     conflict : ``Out(1)``
         Some segment touches them; valid as ``error``.
+    scaled_tiles : ``Out``
+        Tiles of all scaled segments, if there is no error; valid as ``error``.
     ahead : ``Out(SegmentEntry)``
         What ``entry`` will be after the next step.
     next : ``In(1)``
@@ -104,6 +110,7 @@ class SegmentTable(wiring.Component):
     low: Signal
     high: Signal
     conflict: Signal
+    scaled_tiles: Signal
     rewind: Signal
     next: Signal
     entry: Any
@@ -122,6 +129,7 @@ class SegmentTable(wiring.Component):
                 "low": In(tiles),
                 "high": In(tiles),
                 "conflict": Out(1),
+                "scaled_tiles": Out(tiles),
                 "rewind": In(1),
                 "next": In(1),
                 "entry": Out(SegmentEntry(config)),
@@ -151,6 +159,8 @@ class SegmentTable(wiring.Component):
         reserved = (seg.flags != 0) | (seg.reserved != 0)
         if not cfg.shift:
             reserved = reserved | seg.shift
+        if not cfg.scale_bits:
+            reserved = reserved | seg.scaled
         with m.If(reserved):
             m.d.comb += code.eq(ErrorCode.RESERVED)
         with m.Elif((seg.tiles == 0) | (seg.tile < after) | (end > cfg.acc_depth)):
@@ -168,6 +178,7 @@ class SegmentTable(wiring.Component):
             write.data.planes.eq(seg.planes - 1),
             write.data.clear.eq(seg.clear),
             write.data.shift.eq(seg.shift),
+            write.data.scaled.eq(seg.scaled),
             write.data.last.eq(last),
         ]
         with m.If(taken):
@@ -176,8 +187,12 @@ class SegmentTable(wiring.Component):
                 m.d.sync += self.error.eq(code)
             with m.If((seg.tile < self.high) & (end > self.low)):
                 m.d.sync += self.conflict.eq(1)
+            if cfg.scale_bits:
+                with m.If(seg.scaled):
+                    m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + seg.tiles)
         with m.If(self.begin):
             m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]
+            m.d.sync += self.scaled_tiles.eq(0)
 
         # The ring: a segment can last one cycle only, so the one after it is read ahead.
         read = memory.read_port(domain="comb")

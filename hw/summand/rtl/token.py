@@ -6,7 +6,17 @@ from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 
-__all__ = ["Fill", "Result", "Step", "Token", "Work", "act_addr_bits", "row_bits", "tile_bits"]
+__all__ = [
+    "Fill",
+    "Result",
+    "Scales",
+    "Step",
+    "Token",
+    "Work",
+    "act_addr_bits",
+    "row_bits",
+    "tile_bits",
+]
 
 
 def row_bits(config: EngineConfig) -> int:
@@ -116,6 +126,13 @@ class Step(data.StructLayout):
         )
 
 
+class Scales(data.ArrayLayout):
+    """A tile's scales, one a column; without ``scale_bits`` nothing."""
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(config.scale_bits, config.cols)
+
+
 class Token(data.StructLayout):
     """Everything a row is told in one cycle; the next row hears it a cycle later.
 
@@ -127,10 +144,20 @@ class Token(data.StructLayout):
         Activation read.
     step : :class:`Step`
         Table writer step.
+    scales : :class:`Scales`
+        What multiplies the slice sums of the tile whose last word came ``Column.latency`` cycles
+        ago.
     """
 
     def __init__(self, config: EngineConfig):
-        super().__init__({"work": Work(config), "fill": Fill(config), "step": Step(config)})
+        super().__init__(
+            {
+                "work": Work(config),
+                "fill": Fill(config),
+                "step": Step(config),
+                "scales": Scales(config),
+            }
+        )
 
 
 class Result(data.StructLayout):

@@ -24,7 +24,10 @@ class Walker(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Begin a walk of ``slices`` slices. The segment table must have been rewound before.
+        Begin a walk of ``slices`` slices in groups of ``group``. The segment table must have been
+        rewound before.
+    regroup : ``Out(1)``
+        A group's last word goes in this cycle, and not the walk's.
     walking : ``Out(1)``
         Words are taken when the tables are ready.
     done : ``Out(1)``
@@ -45,6 +48,8 @@ class Walker(wiring.Component):
 
     start: Signal
     slices: Signal
+    group: Signal
+    regroup: Signal
     walking: Signal
     done: Signal
     ready: Signal
@@ -60,6 +65,8 @@ class Walker(wiring.Component):
             {
                 "start": In(1),
                 "slices": In(range(config.act_depth + 1)),
+                "group": In(range(config.act_depth + 1)),
+                "regroup": Out(1),
                 "walking": Out(1),
                 "done": Out(1),
                 "words": In(stream.Signature(config.plane_bits)),
@@ -115,11 +122,15 @@ class Walker(wiring.Component):
                 more.eq(self.ahead.more),
                 last_tile.eq(self.ahead.single),
             ]
+        group = Signal.like(self.group)  # still to come of the group, this slice included
         with m.If(self.release):
-            m.d.sync += [slices.eq(slices - 1), first_slice.eq(0)]
+            m.d.sync += [slices.eq(slices - 1), group.eq(group - 1), first_slice.eq(0)]
             with m.If(slices == 1):
                 m.d.comb += self.done.eq(1)
                 m.d.sync += self.walking.eq(0)
+            with m.Elif(group == 1):
+                m.d.comb += self.regroup.eq(1)
+                m.d.sync += group.eq(self.group)
 
         # Two steps bring the ring to its first segment.
         m.d.sync += prime.eq(prime >> 1)
@@ -129,6 +140,7 @@ class Walker(wiring.Component):
             m.d.sync += [
                 self.walking.eq(1),
                 slices.eq(self.slices),
+                group.eq(self.group),
                 first_slice.eq(1),
                 prime.eq(0b11),
             ]

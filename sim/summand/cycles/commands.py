@@ -19,11 +19,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Gemm:
-    """A walk over ``slices`` activation slices from ``from_slice`` on."""
+    """A walk over ``slices`` activation slices from ``from_slice`` on, with scales a ``group``."""
 
     from_slice: int
     slices: int
     segments: tuple[Segment, ...]
+    group: int = 0
 
     @property
     def words(self) -> int:
@@ -94,7 +95,8 @@ def _read_command(header: Header, reader: "_Reader", config: EngineConfig) -> Co
             beats = segment_beats(header.c, config)
             table = reader.take(beats * config.beat_bytes)
             payload -= beats
-            command = Gemm(header.a, header.b, decode_segments(table, header.c, config))
+            segments = decode_segments(table, header.c, config)
+            command = Gemm(header.a, header.b, segments, header.d)
         case Op.REQUANTISE:
             command = Requantise(header.a, header.b, header.c, header.d)
         case Op.STORE:

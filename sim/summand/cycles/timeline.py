@@ -165,6 +165,7 @@ class Timeline:
         self._spend("header", 1)
         walked = walk(command, begin, self.cycle - 1, self._inlet, job, config, timing)
         self._spend("work", walked.work)
+        self._spend("load", walked.load)
         self._spend("table", walked.table)
         self._spend("stream", walked.stream)
 

@@ -78,12 +78,13 @@ class Timing:
     def of(cls, config: EngineConfig) -> "Timing":
         """Return the timing of the engine that ``summand.rtl`` builds for ``config``."""
         column = 2 + (config.tables - 1).bit_length()
-        trip = 10 + column + 2 * config.rows
+        scaler = 3 if config.scale_bits else 0
+        trip = 10 + column + scaler + 2 * config.rows
         return cls(
             decode=4,
             word=1,
             bus=2,
-            order=column - 3,
+            order=column + scaler - 3,
             result=4,
             room=1 << (trip - 1).bit_length(),
             credit=2,

@@ -7,6 +7,7 @@ from summand.cycles.drain import Background
 from summand.cycles.inlet import Inlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
+from summand.isa.ops import scale_beats
 
 __all__ = ["Tables", "Walked", "walk"]
 
@@ -42,9 +43,10 @@ class Tables:
 
 @dataclass(frozen=True)
 class Walked:
-    """Cycles of a walk: of plane beats, waiting for tables and for the source; and its last."""
+    """Cycles of a walk: of plane beats, scales, waiting for tables and the source; and its last."""
 
     work: int
+    load: int
     table: int
     stream: int
     end: int
@@ -59,7 +61,7 @@ def walk(
     config: EngineConfig,
     timing: Timing,
 ) -> Walked:
-    """Walk a GEMM's slices.
+    """Walk a GEMM's slices, in groups that begin with their scales.
 
     Beats are taken from the cycle after the verdict on, one a cycle; a word's last beat waits for
     the tables.
@@ -72,6 +74,8 @@ def walk(
         What goes on behind: it is told of the words until they no longer matter to it.
     """
     beats, words = config.plane_beats, gemm.words
+    scales = scale_beats(gemm.segments, config)
+    load = 0
     tables = Tables(begin, config, timing)
     released = verdict
     table = stream = 0
@@ -79,15 +83,23 @@ def walk(
         ready = tables.ready(released if n else begin)
         if not n:
             ready = max(ready, verdict + timing.prime)
+        new_group = scales if n % (gemm.group or gemm.slices) == 0 else 0
+        load += new_group
         if inlet.steady:
-            there = released + beats  # the first word's last beat
+            there = released + new_group + beats  # the first word's last beat
             first = max(there, ready)
             table += first - there
             released = first + (words - 1) * beats
             if job:
                 _mark(job, gemm, first, beats)
         else:
-            stalled = _stalled_slice(gemm, released + 1, ready, inlet, job, beats)
+            now = released + 1
+            for _ in range(new_group):
+                there = max(now, inlet.valid)
+                stream += there - now
+                inlet.take(there)
+                now = there + 1
+            stalled = _stalled_slice(gemm, now, ready, inlet, job, beats)
             table += stalled.table
             stream += stalled.stream
             released = stalled.end
@@ -97,7 +109,7 @@ def walk(
                 job = None
     if inlet.steady:
         inlet.take(released)
-    return Walked(gemm.slices * words * beats, table, stream, released)
+    return Walked(gemm.slices * words * beats, load, table, stream, released)
 
 
 def _mark(job: Background, gemm: Gemm, first: int, beats: int) -> None:
@@ -126,4 +138,4 @@ def _stalled_slice(
                 job.words(now - 1, 1, 1)
                 if word % s.planes == s.planes - 1:
                     job.ends(now - 1, 1, 1)
-    return Walked(gemm.words * beats, table, stream, now - 1)
+    return Walked(gemm.words * beats, 0, table, stream, now - 1)

@@ -20,11 +20,11 @@ def wrap(values: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
 
 
 def exact_product(
-    x: npt.NDArray[np.integer], w: npt.NDArray[np.float32], *, act_bits: int, planes: int
+    x: npt.NDArray[np.integer], w: npt.NDArray[np.float32], *, act_bits: int, bits: int
 ) -> npt.NDArray[np.int64]:
     """Multiply activations by integer weights held as float32; no rounding happens.
 
-    A product is at most ``2**(act_bits - 1) * 2**(planes - 1)`` in magnitude. The sum over K is
+    A product is at most ``2**(act_bits - 1) * 2**(bits - 1)`` in magnitude. The sum over K is
     cut where that bound times the number of terms reaches 2**24, so every partial sum that BLAS
     can form, in any order and with or without fused multiply-add, is an integer that float32 holds.
 
@@ -33,13 +33,13 @@ def exact_product(
     x : integer array, shape ``[M, K]``
         Within ``act_bits`` (4 to 10) bits, two's complement.
     w : float32 array, shape ``[K, N]``
-        Whole numbers within ``planes`` (1 to 8) bits, two's complement.
+        Whole numbers within ``bits`` (1 to 16) bits, two's complement.
 
     Returns
     -------
     int64 array, shape ``[M, N]``
     """
-    step = _FLOAT32_EXACT >> (act_bits - 1 + planes - 1)
+    step = _FLOAT32_EXACT >> (act_bits - 1 + bits - 1)
     xf = x.astype(np.float32)
     total = (xf[:, :step] @ w[:step]).astype(np.int64)
     for k in range(step, len(w), step):

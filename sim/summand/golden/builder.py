@@ -90,10 +90,22 @@ class ProgramBuilder:
         width = self.config.elem_bits // 8
         self._add(self._header(header), values.astype(f"<i{width}").tobytes())
 
-    def gemm(self, from_slice: int, slices: int, segments: Sequence[Segment], words: bytes) -> None:
-        """Add a GEMM; ``words`` are its plane words in the order of the walk."""
+    def gemm(
+        self,
+        from_slice: int,
+        slices: int,
+        segments: Sequence[Segment],
+        words: bytes,
+        *,
+        group: int = 0,
+    ) -> None:
+        """Add a GEMM; ``words`` are its scales and plane words in the order of the walk."""
         command = ops.gemm(
-            self.config, from_slice=from_slice, slices=slices, segments=tuple(segments)
+            self.config,
+            from_slice=from_slice,
+            slices=slices,
+            segments=tuple(segments),
+            group=group,
         )
         split = self.config.header_beats * self.config.beat_bytes
         table = self._pad(command[split:], len(segments) * SEGMENT_BYTES)

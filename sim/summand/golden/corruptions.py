@@ -73,7 +73,8 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
         yield _bad(f"fence-{name}", ErrorCode.RESERVED, cfg, header)
     yield _bad("fence-length", ErrorCode.LENGTH, cfg, Header(Op.FENCE, 1))
     yield _bad("load-d", ErrorCode.RESERVED, cfg, Header(Op.LOAD, d=1))
-    yield _bad("gemm-d", ErrorCode.RESERVED, cfg, Header(Op.GEMM, d=0x8000))
+    if not cfg.scale_bits:
+        yield _bad("gemm-d", ErrorCode.RESERVED, cfg, Header(Op.GEMM, d=0x8000))
 
 
 def _loads(cfg: EngineConfig) -> Iterator[Corruption]:
@@ -120,7 +121,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     good = [Segment(tile=n, tiles=1, planes=1).encode() for n in (0, 1, 3)]
     entry = struct.Struct("<HHBBH").pack
     cases = [
-        ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)),
+        ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 8, 0)),
         ("flags-top", ErrorCode.RESERVED, entry(0, 1, 1, 0x80, 0)),
         ("reserved", ErrorCode.RESERVED, entry(0, 1, 1, 0, 0x100)),
         ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 1)),
@@ -134,6 +135,8 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     ]
     if not cfg.shift:
         cases.append(("shift", ErrorCode.RESERVED, entry(0, 1, 1, 2, 0)))
+    if not cfg.scale_bits:
+        cases.append(("scaled", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)))
     for name, code, bad in cases:
         # Among good ones, and before another that is bad differently: the first counts.
         other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)
@@ -172,6 +175,30 @@ def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:
         header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
         words = b"\x5a" * ((min(length, needed) - table_beats) * cfg.beat_bytes)
         yield Corruption(f"gemm-{name}", ErrorCode.LENGTH, header + raw_table + words)
+    if cfg.scale_bits:
+        yield from _scaled_lengths(cfg)
+
+
+def _scaled_lengths(cfg: EngineConfig) -> Iterator[Corruption]:
+    """Yield GEMMs that end before, among, and after their scales."""
+    table = (Segment(tile=2, tiles=cfg.scale_tiles + 1, planes=1, clear=True, scaled=True),)
+    if table[0].end > cfg.acc_depth:
+        return
+    first = ops.segment_beats(1, cfg)
+    whole = ops.gemm(cfg, from_slice=0, slices=2, segments=table, group=1)
+    needed = Header.decode(whole).length
+    for name, length in (
+        ("no-scales", first),
+        ("some-scales", first + 1),
+        ("scales-only", first + 2),
+        ("first-group", first + (needed - first) // 2),
+        ("short", needed - 1),
+        ("long", needed + 1),
+    ):
+        header = Header(Op.GEMM, length, 0, 2, 1, 1).encode(cfg)
+        words = b"\x5a" * ((min(length, needed) - first) * cfg.beat_bytes)
+        raw_table = whole[len(header) :]
+        yield Corruption(f"gemm-scaled-{name}", ErrorCode.LENGTH, header + raw_table + words)
 
 
 def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:

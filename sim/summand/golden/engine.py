@@ -126,9 +126,9 @@ class GoldenEngine:
         cfg = self.config
         first = command.from_slice * cfg.depth
         x = self.activations[:, first : first + command.slices * cfg.depth]
-        w = self._weights.get(command.words, command.slices, command.segments)
-        planes = max(s.planes for s in command.segments)
-        sums = exact_product(x, w, act_bits=cfg.act_bits, planes=planes)
+        w = self._weights.get(command.words, command.slices, command.segments, command.group)
+        bits = max(s.planes + cfg.scale_bits * s.scaled for s in command.segments)
+        sums = exact_product(x, w, act_bits=cfg.act_bits, bits=bits)
         column = 0
         for s in command.segments:
             width = s.tiles * cfg.cols

@@ -76,7 +76,7 @@ def random_layer(
     x = signed_values(rng, config.act_bits, m * k).reshape(m, k).astype(np.int16)
     a = _weights(rng, rank_bits, (k, rank))
     mult = rng.integers(1 << 15, 1 << 16, rank)
-    inner = exact_product(x, a.astype(np.float32), act_bits=config.act_bits, planes=rank_bits)
+    inner = exact_product(x, a.astype(np.float32), act_bits=config.act_bits, bits=rank_bits)
     peak = np.abs(inner).max(axis=0) * mult
     shift = np.ceil(np.log2(np.maximum(peak, 1))).astype(np.int64) + 1 - config.act_bits
     return RandomLayer(

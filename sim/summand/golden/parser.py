@@ -9,7 +9,15 @@ import numpy.typing as npt
 from summand.golden.arithmetic import wrap
 from summand.golden.queue import ByteQueue
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import CommandError, Header, Op, Segment, decode_segments, segment_beats
+from summand.isa.ops import (
+    CommandError,
+    Header,
+    Op,
+    Segment,
+    decode_segments,
+    segment_beats,
+    walk_beats,
+)
 
 __all__ = ["Command", "Fence", "Gemm", "Load", "Parser", "Requantise", "Store"]
 
@@ -24,11 +32,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Gemm:
-    """A walk over ``slices`` slices; ``words`` are its plane words as they came."""
+    """A walk over ``slices`` slices; ``words`` are its scales and plane words as they came."""
 
     from_slice: int
     slices: int
     segments: tuple[Segment, ...]
+    group: int
     words: bytes
 
 
@@ -136,11 +145,11 @@ def _read_gemm(header: Header, config: EngineConfig) -> _Reader:
     table_beats = segment_beats(header.c, config)
     table = yield table_beats * config.beat_bytes
     segments = decode_segments(table, header.c, config)
-    word_beats = header.b * sum(s.words for s in segments) * config.plane_beats
+    word_beats = sum(walk_beats(header.b, segments, header.d, config))
     words = yield min(header.length - table_beats, word_beats) * config.beat_bytes
     if header.length != table_beats + word_beats:
         raise CommandError(ErrorCode.LENGTH)
-    return Gemm(header.a, header.b, segments, words)
+    return Gemm(header.a, header.b, segments, header.d, words)
 
 
 def _activations(payload: bytes, rows: int, config: EngineConfig) -> npt.NDArray[np.int16]:

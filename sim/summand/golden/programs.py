@@ -6,7 +6,7 @@ import numpy.typing as npt
 from summand.golden.builder import Program, ProgramBuilder
 from summand.golden.stimulus import plane_words, signed_values
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Segment
+from summand.isa.ops import MAX_SEGMENTS, Segment, group_slices, scale_beats
 
 __all__ = ["Program", "random_program"]
 
@@ -73,6 +73,7 @@ class _RandomProgram:
         cfg, rng = self._config, self._rng
         first, slices = self._readable_slices()
         segments = self._segments(slices)
+        group = int(rng.integers(slices + 2)) if cfg.scale_bits else 0
         k = slice(first * cfg.depth, (first + slices) * cfg.depth)
         # Weights are zero where some of the first rows have nothing to multiply.
         live = self._act[: self._rows(), k].all(axis=0)
@@ -80,11 +81,20 @@ class _RandomProgram:
         mask = np.packbits(live.reshape(slices, cfg.depth), axis=1, bitorder="little")
         mask = np.tile(mask, (1, cfg.cols))
         words = plane_words(rng, shape).reshape(slices, -1, shape[1]) & mask[:, None]
-        self._builder.gemm(first, slices, segments, words.tobytes())
+        payload, done = [], 0
+        for count in group_slices(slices, group):
+            payload.append(self._scales(scale_beats(segments, cfg)))
+            payload.append(words[done : done + count].tobytes())
+            done += count
+        self._builder.gemm(first, slices, segments, b"".join(payload), group=group)
         fed = np.asarray((self._act[:, k] | ~live).all(axis=1))
         for s in segments:
             tiles = self._acc[:, s.tile : s.tile + s.tiles]
             tiles[:] = fed[:, None] & (tiles | s.clear)
+
+    def _scales(self, beats: int) -> bytes:
+        """Return random scales, some all 0 and some all 1; what fills up a beat is noise."""
+        return plane_words(self._rng, (beats, self._config.beat_bytes)).tobytes()
 
     def _readable_slices(self) -> tuple[int, int]:
         """Return a span of slices, most often one of which row 0 is defined somewhere."""
@@ -115,6 +125,7 @@ class _RandomProgram:
                     planes=planes,
                     clear=bool(not kept or rng.random() < 0.3),
                     shift=bool(cfg.shift and rng.random() < 0.3),
+                    scaled=bool(cfg.scale_bits and rng.random() < 0.5),
                 )
             )
             words -= tiles * planes

@@ -23,11 +23,12 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "requant_depth": rng.choice([16, 32, 64]),
             "table_share": rng.choice([1, 1, 2, 4]),
             "shift": rng.choice([0, 0, 1, 4, 8]),
+            "scale_bits": rng.choice([0, 0, 1, 4, 6, 8]),
         }
         try:
             return EngineConfig(**{name: int(value) for name, value in fields.items()})
         except ConfigError:
-            continue  # some combinations do not exist; about one in three does
+            continue  # some combinations do not exist; about one in four does
 
 
 def signed_values(rng: np.random.Generator, bits: int, count: int) -> npt.NDArray[np.int64]:

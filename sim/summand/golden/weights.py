@@ -6,33 +6,67 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment
+from summand.isa.ops import Segment, group_slices, scale_beats
 from summand.isa.planes import unpack_planes
+from summand.isa.scales import unpack_scales
 
 __all__ = ["WeightCache", "decode_walk"]
 
 
 def decode_walk(
-    words: bytes, slices: int, segments: tuple[Segment, ...], config: EngineConfig
+    words: bytes, slices: int, segments: tuple[Segment, ...], group: int, config: EngineConfig
 ) -> npt.NDArray[np.float32]:
-    """Decode the plane words of a GEMM.
+    """Decode the scales and plane words of a GEMM, ``group`` slices sharing scales.
 
     Returns float32 of shape ``[slices * depth, features]``: whole numbers, the segments side by
-    side in the order of the table, ``tiles * cols`` columns each.
+    side in the order of the table, ``tiles * cols`` columns each; weights times scales.
     """
-    raw = np.frombuffer(words, np.uint8).reshape(slices, -1, config.plane_bits // 8)
     features = sum(s.tiles for s in segments) * config.cols
     out = np.empty((slices * config.depth, features), np.float32)
+    slice_bytes = sum(s.words for s in segments) * config.plane_bits // 8
+    scale_bytes = scale_beats(segments, config) * config.beat_bytes
+    at = row = 0
+    for count in group_slices(slices, group if scale_bytes else 0):
+        rows = count * config.depth
+        planes = words[at + scale_bytes :][: count * slice_bytes]
+        part = out[row : row + rows]
+        _decode_planes(planes, count, segments, part, config)
+        if scale_bytes:
+            part *= _scale_row(words[at : at + scale_bytes], segments, config)
+        at += scale_bytes + len(planes)
+        row += rows
+    return out
+
+
+def _scale_row(
+    raw: bytes, segments: tuple[Segment, ...], config: EngineConfig
+) -> npt.NDArray[np.float32]:
+    """Return what each column of a walk is multiplied by, shape ``[features]``."""
+    scales = unpack_scales(raw, sum(s.tiles for s in segments if s.scaled), config)
+    scaled = np.repeat([s.scaled for s in segments], [s.tiles * config.cols for s in segments])
+    row = np.ones(len(scaled), np.float32)
+    row[scaled] = scales.reshape(-1)
+    return row
+
+
+def _decode_planes(
+    words: bytes,
+    slices: int,
+    segments: tuple[Segment, ...],
+    out: npt.NDArray[np.float32],
+    config: EngineConfig,
+) -> None:
+    """Decode plane words into ``out``, shape ``[slices * depth, features]``."""
+    raw = np.frombuffer(words, np.uint8).reshape(slices, -1, config.plane_bits // 8)
     word = column = 0
     for s in segments:
         part = raw[:, word : word + s.words].reshape(slices, s.tiles, s.planes, -1)
         width = s.tiles * config.cols
         out[:, column : column + width] = unpack_planes(part, config)
         word, column = word + s.words, column + width
-    return out
 
 
-_Key = tuple[bytes, int, tuple[tuple[int, int], ...]]
+_Key = tuple[bytes, int, int, tuple[tuple[int, int, bool], ...]]
 
 
 class WeightCache:
@@ -62,15 +96,15 @@ class WeightCache:
         return self._size
 
     def get(
-        self, words: bytes, slices: int, segments: tuple[Segment, ...]
+        self, words: bytes, slices: int, segments: tuple[Segment, ...], group: int = 0
     ) -> npt.NDArray[np.float32]:
         """Return :func:`decode_walk` of the arguments; the array must not be changed."""
-        key = (words, slices, tuple((s.tiles, s.planes) for s in segments))
+        key = (words, slices, group, tuple((s.tiles, s.planes, s.scaled) for s in segments))
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
             return found
-        matrix = decode_walk(words, slices, segments, self._config)
+        matrix = decode_walk(words, slices, segments, group, self._config)
         if len(words) + matrix.nbytes <= self._limit:
             self._held[key] = matrix
             self._size += len(words) + matrix.nbytes

@@ -3,6 +3,7 @@
 from summand.compress.compressor import Job, plan
 from summand.compress.errors import CompressError
 from summand.compress.evaluate import Evaluation, evaluate, load_integer
+from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear
 from summand.compress.pipeline import Options, compress_layer, compress_layers
 from summand.compress.rtn import RoundToNearest
@@ -14,6 +15,7 @@ from summand.compress.text import Text, calibration_text, evaluation_text, read_
 __all__ = [
     "CompressError",
     "Evaluation",
+    "Gptq",
     "IntegerLinear",
     "Job",
     "Options",

@@ -30,7 +30,7 @@ class _ExactProduct:
     """``x @ w`` of whole numbers by float32 BLAS, in pieces whose sums stay below 2**24."""
 
     def __init__(self, w: torch.Tensor, act_max: int):
-        """Take an int8 ``[K, N]`` matrix and the largest magnitude of an activation."""
+        """Take an integer ``[K, N]`` matrix and the largest magnitude of an activation."""
         magnitude = w.to(torch.int64).abs_()
         self._pieces: list[tuple[int, int]] = []
         start, total = 0, torch.zeros(w.shape[1], dtype=torch.int64)
@@ -81,7 +81,7 @@ class IntegerLinear(nn.Module):
         worst = 1 << (layer.act_bits - 1)
         self._dense = self._a = self._b = None
         if layer.dense is not None:
-            self._dense = _ExactProduct(torch.from_numpy(layer.dense.weights), worst)
+            self._dense = _ExactProduct(torch.from_numpy(layer.dense.integers()), worst)
         if layer.low_rank is not None:
             self._a = _ExactProduct(torch.from_numpy(layer.low_rank.a), worst)
             self._b = _ExactProduct(torch.from_numpy(layer.low_rank.b), worst)

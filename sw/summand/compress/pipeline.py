@@ -13,6 +13,7 @@ from summand.compress.parallel import in_parallel
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
     DenseProblem,
+    DenseSolution,
     DenseSolver,
     LowRankProblem,
     LowRankSolution,
@@ -35,6 +36,8 @@ _LIMITS = {
     "bits": (1, 8),
     "rank": (0, 4096),
     "rank_bits": (1, 8),
+    "group": (0, 4096),
+    "scale_bits": (1, 8),
     "head_bits": (1, 8),
     "act_bits": (4, 10),
     "acc_shift": (0, 8),
@@ -50,6 +53,11 @@ class Options:
     ----------
     bits : int
         Of the dense summand's weights, 1 to 8.
+    group : int
+        Input features that share an integer scale, a multiple of the engine's ``depth``; 0 for one
+        scale an output.
+    scale_bits : int
+        Of these scales, 1 to 8: the engine's ``scale_bits``.
     rank : int
         Of the low-rank summand; 0 leaves it out.
     rank_bits : int
@@ -60,12 +68,15 @@ class Options:
         Of activations, 4 to 10.
     acc_shift : int
         How much finer than the dense summand's the low-rank summand's unit is, as a power of two;
-        an engine that runs the model is built with the same ``shift``.
+        an engine that runs the model is built with the same ``shift``. Group scales, which make
+        the unit finer themselves, take its place.
     acc_bits : int
         Of the accumulators that must not overflow, 16 to 32.
     """
 
     bits: int = 4
+    group: int = 0
+    scale_bits: int = 6
     rank: int = 0
     rank_bits: int = 4
     head_bits: int = 8
@@ -85,6 +96,8 @@ class Choice:
     """What one layer gets."""
 
     bits: int
+    group: int
+    scale_bits: int
     rank: int
     rank_bits: int
     act_bits: int
@@ -97,10 +110,12 @@ class Choice:
         rank = 0 if head else options.rank
         return cls(
             bits=options.head_bits if head else options.bits,
+            group=options.group,
+            scale_bits=options.scale_bits if options.group else 0,
             rank=rank,
             rank_bits=options.rank_bits,
             act_bits=options.act_bits,
-            acc_shift=options.acc_shift if rank else 0,
+            acc_shift=options.acc_shift if rank and not options.group else 0,
             acc_bits=options.acc_bits,
         )
 
@@ -146,6 +161,8 @@ def compress_layer(
                 energy=statistics.energy,
                 moments=statistics.moments if dense_solver.needs_moments else None,
                 limit=(room - reserved) >> choice.acc_shift,
+                group=choice.group,
+                scale_bits=choice.scale_bits,
             )
         )
         scale = dense.scale * 2.0**-choice.acc_shift
@@ -177,7 +194,7 @@ def compress_layer(
         in_features=k,
         out_features=n,
         act_bits=choice.act_bits,
-        dense=Dense(dense.weights.T.contiguous().numpy(), choice.bits),
+        dense=_dense(dense, choice),
         low_rank=low_rank,
         acc_shift=choice.acc_shift,
         scale=scale.numpy(),
@@ -189,6 +206,17 @@ def compress_layer(
             f"{choice.acc_bits} there are; raise acc_bits, or lower acc_shift or act_bits"
         )
     return layer
+
+
+def _dense(solution: DenseSolution, choice: Choice) -> Dense:
+    scales = solution.scales
+    return Dense(
+        solution.weights.T.contiguous().numpy(),
+        choice.bits,
+        scales=None if scales is None else scales.T.contiguous().numpy(),
+        scale_bits=choice.scale_bits,
+        group=choice.group,
+    )
 
 
 def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:

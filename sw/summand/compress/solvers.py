@@ -30,8 +30,12 @@ class DenseProblem:
     moments : float32 tensor, shape ``[K, K]``, optional
         Mean of ``x^T x``; there when the solver asks for it.
     limit : int
-        Most that the magnitudes of one output feature's integers may add up to, so that no
-        accumulator can overflow.
+        Most that the magnitudes of one output feature's integers, times their group's scale, may
+        add up to, so that no accumulator can overflow.
+    group : int
+        Input features that share an integer scale; 0 for none, one scale an output.
+    scale_bits : int
+        Of these integer scales, 1 to 8; 0 without groups.
     """
 
     weight: torch.Tensor
@@ -39,18 +43,42 @@ class DenseProblem:
     energy: torch.Tensor
     moments: torch.Tensor | None
     limit: int
+    group: int = 0
+    scale_bits: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class DenseSolution:
-    """``weights * scale[:, None]`` is nearly the matrix; int8 ``[N, K]``, float32 ``[N]``."""
+    """What a weight matrix becomes.
+
+    Parameters
+    ----------
+    weights : int8 tensor, shape ``[N, K]``
+        Integers.
+    scale : float32 tensor, shape ``[N]``
+        The unit of each output feature.
+    scales : uint8 tensor, shape ``[N, ceil(K / group)]``, optional
+        What each group's integers are multiplied by, with ``group``.
+    group : int
+        Input features that share one of these; 0 without.
+    """
 
     weights: torch.Tensor
     scale: torch.Tensor
+    scales: torch.Tensor | None = None
+    group: int = 0
+
+    def integers(self) -> torch.Tensor:
+        """Return weights times group scales, int16 ``[N, K]``."""
+        wide = self.weights.to(torch.int16)
+        if self.scales is None:
+            return wide
+        spread = self.scales.to(torch.int16).repeat_interleave(self.group, dim=1)
+        return wide * spread[:, : wide.shape[1]]
 
     def matrix(self) -> torch.Tensor:
         """Return the float32 ``[N, K]`` matrix it stands for."""
-        return self.weights * self.scale[:, None]
+        return self.integers() * self.scale[:, None]
 
 
 class DenseSolver(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from summand.compress.errors import CompressError
-from summand.compress.rtn import integer_range, search_scale
+from summand.compress.scaling import integer_range, search_scale
 from summand.compress.solvers import LowRankProblem, LowRankSolution
 
 __all__ = ["WhitenedSvd", "requantisation"]

@@ -150,7 +150,13 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
     k, n, rank = entry.in_features, entry.out_features, entry.rank
     dense = low_rank = None
     if entry.dense_bits:
-        dense = Dense(matrix("dense", entry.dense_bits, (k, n)), entry.dense_bits)
+        dense = Dense(
+            matrix("dense", entry.dense_bits, (k, n)),
+            entry.dense_bits,
+            scales=tensor("scales") if entry.group else None,
+            scale_bits=entry.scale_bits,
+            group=entry.group,
+        )
     if rank:
         low_rank = LowRank(
             a=matrix("a", entry.a_bits, (k, rank)),

@@ -96,13 +96,58 @@ class Dense:
         Two's complement of ``bits``.
     bits : int
         1 to 8: the bit-planes that are streamed.
+    scales : uint8 array, shape ``[ceil(K / group), N]``, optional
+        What each group of input features is multiplied by, 0 to ``2**scale_bits - 1``.
+    scale_bits : int
+        1 to 8 with scales, else 0.
+    group : int
+        Input features that share scales, the last group's perhaps fewer; 0 without scales.
     """
 
     weights: npt.NDArray[np.int8]
     bits: int
+    scales: npt.NDArray[np.uint8] | None = None
+    scale_bits: int = 0
+    group: int = 0
 
     def __post_init__(self):
         _check_matrix("dense weights", self.weights, self.bits, "bits")
+        if self.scales is None:
+            if self.scale_bits or self.group:
+                raise LayerError(
+                    f"scale_bits and group must be 0 without scales, "
+                    f"not {self.scale_bits} and {self.group}"
+                )
+            return
+        k, n = self.weights.shape
+        if not 1 <= self.scale_bits <= 8:
+            raise LayerError(f"scale_bits must be 1 to 8 with scales, not {self.scale_bits}")
+        if self.group < 1:
+            raise LayerError(f"group must be at least 1 with scales, not {self.group}")
+        shape = (-(-k // self.group), n)
+        if self.scales.dtype != np.uint8 or self.scales.shape != shape:
+            raise LayerError(
+                f"scales must be uint8 of shape {shape}, "
+                f"not {self.scales.dtype} of shape {self.scales.shape}"
+            )
+        if self.scales.max() >> self.scale_bits:
+            raise LayerError(
+                f"scales must be at most {(1 << self.scale_bits) - 1} to fit scale_bits "
+                f"{self.scale_bits}, not {self.scales.max()}"
+            )
+
+    @property
+    def streamed_bits(self) -> int:
+        """Bits of weights and scales, without padding."""
+        scales = 0 if self.scales is None else self.scales.size * self.scale_bits
+        return self.weights.size * self.bits + scales
+
+    def integers(self) -> npt.NDArray[np.int16]:
+        """Return weights times scales, ``[K, N]``."""
+        wide = self.weights.astype(np.int16)
+        if self.scales is None:
+            return wide
+        return wide * np.repeat(self.scales.astype(np.int16), self.group, axis=0)[: len(wide)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +211,7 @@ class Layer:
 
     For tokens ``xq`` with scales ``s_x`` (:func:`quantise`)::
 
-        acc = xq @ dense
+        acc = xq @ (dense * its group scales)
         t   = requantise(xq @ a)
         acc = (acc << acc_shift) + t @ b
         y   = acc * s_x * scale (+ bias)
@@ -248,7 +293,7 @@ class Layer:
         """Bits of all summands' weights, without padding."""
         total = 0
         if self.dense is not None:
-            total += self.dense.weights.size * self.dense.bits
+            total += self.dense.streamed_bits
         if self.low_rank is not None:
             total += self.low_rank.a.size * self.low_rank.a_bits
             total += self.low_rank.b.size * self.low_rank.b_bits
@@ -265,7 +310,7 @@ class Layer:
         bounds = []
         final = np.zeros(self.out_features, np.int64)
         if self.dense is not None:
-            final = _magnitudes(self.dense.weights) * worst << self.acc_shift
+            final = _magnitudes(self.dense.integers()) * worst << self.acc_shift
         if self.low_rank is not None:
             bounds.append(int(_magnitudes(self.low_rank.a).max()) * worst)
             final = final + _magnitudes(self.low_rank.b) * worst
@@ -284,7 +329,7 @@ class Layer:
             )
         acc = np.zeros((len(x), self.out_features), np.int64)
         if self.dense is not None:
-            acc = (x @ self.dense.weights.astype(np.int64)) << self.acc_shift
+            acc = (x @ self.dense.integers().astype(np.int64)) << self.acc_shift
         if self.low_rank is not None:
             lr = self.low_rank
             t = requantise(x @ lr.a.astype(np.int64), lr.mult, lr.shift, self.act_bits)
@@ -310,7 +355,7 @@ class Layer:
         """Return the float ``[K, N]`` matrix that the summands stand for, rounding of T aside."""
         acc = np.zeros((self.in_features, self.out_features))
         if self.dense is not None:
-            acc += np.ldexp(self.dense.weights.astype(np.float64), self.acc_shift)
+            acc += np.ldexp(self.dense.integers().astype(np.float64), self.acc_shift)
         if self.low_rank is not None:
             lr = self.low_rank
             factor = np.ldexp(lr.mult.astype(np.float64), -lr.shift.astype(np.int64))
@@ -318,6 +363,6 @@ class Layer:
         return acc * self.scale
 
 
-def _magnitudes(matrix: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+def _magnitudes(matrix: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """Sum magnitudes over the first axis."""
-    return np.abs(matrix.astype(np.int16)).sum(axis=0, dtype=np.int64)
+    return np.abs(matrix.astype(np.int32)).sum(axis=0, dtype=np.int64)

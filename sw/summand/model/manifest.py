@@ -13,8 +13,8 @@ __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifes
 
 FORMAT = "summand-model"
 
-#: Raised whenever an older reader would misread the folder.
-VERSION = 1
+#: Raised with every change of what a folder holds.
+VERSION = 2
 
 _T = TypeVar("_T")
 
@@ -41,9 +41,10 @@ class HostEntry:
 class LayerEntry:
     """A compressed layer's sizes.
 
-    ``dense_bits`` and ``rank`` are 0 where that summand is missing. ``bits`` counts the streamed
-    bits without padding; ``acc_bits`` is the accumulator that no activations can overflow;
-    ``error`` is the relative error of its output on the calibration text.
+    ``dense_bits`` and ``rank`` are 0 where that summand is missing, ``group`` and ``scale_bits``
+    where it has no group scales. ``bits`` counts the streamed bits without padding; ``acc_bits`` is
+    the accumulator that no activations can overflow; ``error`` is the relative error of its output
+    on the calibration text.
     """
 
     name: str
@@ -51,6 +52,8 @@ class LayerEntry:
     out_features: int
     act_bits: int
     dense_bits: int
+    group: int
+    scale_bits: int
     rank: int
     a_bits: int
     b_bits: int
@@ -113,9 +116,14 @@ class Manifest:
         version = raw.get("version")
         if not isinstance(version, int) or version < 1:
             raise ModelError(f"version must be a whole number from 1, not {version!r}")
+        if version < VERSION:
+            raise ModelError(
+                f"version {version} was written by an older Summand; this one reads {VERSION}: "
+                f"compress the model again"
+            )
         if version > VERSION:
             raise ModelError(
-                f"version {version} was written by a newer Summand; this one reads up to "
+                f"version {version} was written by a newer Summand; this one reads "
                 f"{VERSION}: upgrade it, or compress the model again"
             )
         checksum = raw.pop("checksum", None)

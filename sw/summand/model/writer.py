@@ -82,6 +82,8 @@ class ModelWriter:
             parts["bias"] = layer.bias
         if dense is not None:
             parts["dense"] = pack(dense.weights, dense.bits)
+            if dense.scales is not None:
+                parts["scales"] = dense.scales
         if low is not None:
             parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
             parts |= {"mult": low.mult, "shift": low.shift}
@@ -92,6 +94,8 @@ class ModelWriter:
             out_features=layer.out_features,
             act_bits=layer.act_bits,
             dense_bits=dense.bits if dense is not None else 0,
+            group=dense.group if dense is not None else 0,
+            scale_bits=dense.scale_bits if dense is not None else 0,
             rank=low.rank if low is not None else 0,
             a_bits=low.a_bits if low is not None else 0,
             b_bits=low.b_bits if low is not None else 0,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from summand.isa import EngineConfig
 from summand.isa.ops import pad
 from summand.isa.planes import pack_planes
+from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.runtime.errors import CompileError
 from summand.runtime.plan import Fetch, Input, Matrix, PlanStep, Strip, Walk
@@ -73,6 +74,17 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
             f"its accumulators can need {layer.acc_bits} bits, but the engine's acc_bits is "
             f"{config.acc_bits}; use an engine with more, or compress the layer to fewer bits"
         )
+    dense = layer.dense
+    if dense and dense.scale_bits > config.scale_bits:
+        refuse(
+            f"its group scales have {dense.scale_bits} bits, but the engine's scale_bits is "
+            f"{config.scale_bits}; use an engine with more, or compress it without groups"
+        )
+    if dense and dense.group % config.depth:
+        refuse(
+            f"its groups have {dense.group} input features, which is no multiple of the engine's "
+            f"depth, {config.depth}; use an engine with a depth that divides it, or other groups"
+        )
     least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
     if layer.low_rank and least >= config.act_depth:
         refuse(
@@ -114,7 +126,8 @@ class _Filler:
             case Input():
                 return Load(step.first, step.slices, 0)
             case Walk():
-                return Gemm(step.from_slice, step.slices, step.segments, self._weights(step))
+                weights = self._weights(step)
+                return Gemm(step.from_slice, step.slices, step.segments, step.group, weights)
             case Bundle():
                 return self._requantise(step)
             case Fetch():
@@ -124,9 +137,35 @@ class _Filler:
         strips = tuple((s.matrix, s.first, s.tiles) for s in walk.strips)
         content = (walk.first, walk.slices, strips)
         if content not in self._bytes:
-            parts = [self._strip(walk, s) for s in walk.strips]
-            self._bytes[content] = np.concatenate(parts, axis=1).tobytes()
+            words = np.concatenate([self._strip(walk, s) for s in walk.strips], axis=1)
+            self._bytes[content] = self._with_scales(walk, words)
         return self._bytes[content]
+
+    def _with_scales(self, walk: Walk, words: npt.NDArray[np.uint8]) -> bytes:
+        """Put each group's scales before its plane words, of shape ``[slices, bytes]``."""
+        if not walk.group:
+            return words.tobytes()
+        parts = []
+        for first in range(0, walk.slices, walk.group):
+            parts.append(pack_scales(self._scales(walk, walk.first + first), self._config))
+            parts.append(words[first : first + walk.group].tobytes())
+        return b"".join(parts)
+
+    def _scales(self, walk: Walk, at: int) -> npt.NDArray[np.uint8]:
+        """Return the scales of all scaled tiles of a walk in slice ``at``, ``[tiles, cols]``."""
+        cols = self._config.cols
+        rows = []
+        for strip in walk.strips:
+            if not strip.group:
+                continue
+            dense = self._layers[strip.matrix.layer].dense
+            assert dense is not None
+            assert dense.scales is not None
+            row = np.zeros(strip.tiles * cols, np.uint8)
+            mine = dense.scales[at // strip.group, strip.first * cols :][: len(row)]
+            row[: len(mine)] = mine
+            rows.append(row.reshape(strip.tiles, cols))
+        return np.concatenate(rows)
 
     def _strip(self, walk: Walk, strip: Strip) -> npt.NDArray[np.uint8]:
         """Return a strip's plane words of a walk, shape ``[slices, bytes]``."""

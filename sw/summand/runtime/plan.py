@@ -1,5 +1,6 @@
 """The commands of a batch in order, before weights and activations are put in."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -43,6 +44,8 @@ class Strip:
     planes: int
     clear: bool = False
     shift: bool = False
+    #: Slices that share scales; 0 without.
+    group: int = 0
 
     def within(self, low: int, high: int) -> "Strip | None":
         """Return the part in accumulator tiles ``low`` to ``high``, if there is one."""
@@ -71,6 +74,12 @@ class Walk:
         Their plane words are in tile order slice by slice, as they are side by side.
         """
         return _joined(self.strips)
+
+    @property
+    def group(self) -> int:
+        """Slices after which scales are sent anew, so that no strip's ever change within; or 0."""
+        groups = [s.group for s in self.strips if s.group]
+        return math.gcd(self.first, *groups) if groups else 0
 
     @property
     def words(self) -> int:
@@ -144,7 +153,7 @@ def commands(steps: Sequence[PlanStep], rows: int) -> Iterator[cycles.Command]:
             case Input():
                 yield cycles.Load(step.slices, rows)
             case Walk():
-                yield cycles.Gemm(step.from_slice, step.slices, step.segments)
+                yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
             case Bundle():
                 yield cycles.Requantise(step.tile, step.tiles, rows, step.to_slice)
             case Fetch():
@@ -182,7 +191,7 @@ def plan(
                 fresh = bundles if p == 0 else ()
             else:
                 fresh = tuple(b for b in bundles if any(q.layer in here for q in b.pieces))
-            strips = _dense(layers, runs if r == 0 else ())
+            strips = _dense(layers, runs if r == 0 else (), config)
             factors = _first_factors(layers, fresh)
             steps += _walk_input(tiling, (*strips, *factors), fresh, deferred=deferred)
             steps += _walk_intermediates(layers, runs, bundles, started, config)
@@ -190,9 +199,17 @@ def plan(
     return tuple(steps)
 
 
-def _dense(layers: Sequence[Sizes], runs: Sequence[Run]) -> tuple[Strip, ...]:
+def _dense(layers: Sequence[Sizes], runs: Sequence[Run], config: EngineConfig) -> tuple[Strip, ...]:
     return tuple(
-        Strip(Matrix(r.layer, "dense"), r.first, r.tile, r.tiles, layers[r.layer].bits, clear=True)
+        Strip(
+            Matrix(r.layer, "dense"),
+            r.first,
+            r.tile,
+            r.tiles,
+            layers[r.layer].bits,
+            clear=True,
+            group=layers[r.layer].group // config.depth,
+        )
         for r in runs
         if layers[r.layer].bits
     )
@@ -337,16 +354,21 @@ class Tail:
 def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:
     joined: list[Segment] = []
     for s in strips:
+        segment = Segment(
+            tile=s.tile,
+            tiles=s.tiles,
+            planes=s.planes,
+            clear=s.clear,
+            shift=s.shift,
+            scaled=bool(s.group),
+        )
         last = joined[-1] if joined else None
-        if last and (last.end, last.planes, last.clear, last.shift) == (
-            s.tile,
-            s.planes,
-            s.clear,
-            s.shift,
+        if (
+            last
+            and replace(segment, tile=last.tile, tiles=last.tiles) == last
+            and last.end == s.tile
         ):
             joined[-1] = replace(last, tiles=last.tiles + s.tiles)
         else:
-            joined.append(
-                Segment(tile=s.tile, tiles=s.tiles, planes=s.planes, clear=s.clear, shift=s.shift)
-            )
+            joined.append(segment)
     return tuple(joined)

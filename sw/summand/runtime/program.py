@@ -34,7 +34,9 @@ class Gemm:
     from_slice: int
     slices: int
     segments: tuple[Segment, ...]
-    #: Plane words, the same object in every call: a device may cache what it makes of them.
+    #: Slices that share scales; 0 without.
+    group: int
+    #: Scales and plane words, the same object in every call: a device may cache their meaning.
     weights: bytes = field(repr=False)
 
 
@@ -114,7 +116,7 @@ class Batch:
                 case Load():
                     yield cycles.Load(step.slices, self.rows)
                 case Gemm():
-                    yield cycles.Gemm(step.from_slice, step.slices, step.segments)
+                    yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
                 case Requantise():
                     yield cycles.Requantise(step.tile, step.tiles, self.rows, step.to_slice)
                 case Store():
@@ -215,8 +217,16 @@ class Program:
                 case Load(first, count, to_slice):
                     out.append(load(config, to_slice=to_slice, slices=count, rows=rows))
                     out.append(padded[:, first * depth : (first + count) * depth].tobytes())
-                case Gemm(from_slice, count, segments, weights):
-                    out.append(gemm(config, from_slice=from_slice, slices=count, segments=segments))
+                case Gemm(from_slice, count, segments, group, weights):
+                    out.append(
+                        gemm(
+                            config,
+                            from_slice=from_slice,
+                            slices=count,
+                            segments=segments,
+                            group=group,
+                        )
+                    )
                     out.append(weights)
                 case Requantise(tile, tiles, to_slice, params):
                     out.append(

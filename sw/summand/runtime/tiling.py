@@ -19,6 +19,8 @@ class Sizes:
     in_features: int
     out_features: int
     bits: int
+    #: Input features that share scales.
+    group: int
     rank: int
     a_bits: int
     b_bits: int
@@ -33,6 +35,7 @@ class Sizes:
             in_features=layer.in_features,
             out_features=layer.out_features,
             bits=layer.dense.bits if layer.dense else 0,
+            group=layer.dense.group if layer.dense else 0,
             rank=low_rank.rank if low_rank else 0,
             a_bits=low_rank.a_bits if low_rank else 0,
             b_bits=low_rank.b_bits if low_rank else 0,

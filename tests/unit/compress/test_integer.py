@@ -13,7 +13,18 @@ from summand.model import Dense, Layer, LowRank, quantise
 
 
 def random_layer(
-    seed, *, k, n, bits=4, rank=0, rank_bits=8, act_bits=8, acc_shift=4, extreme=False, bias=False
+    seed,
+    *,
+    k,
+    n,
+    bits=4,
+    rank=0,
+    rank_bits=8,
+    act_bits=8,
+    acc_shift=4,
+    extreme=False,
+    bias=False,
+    group=0,
 ):
     rng = np.random.default_rng(seed)
 
@@ -34,12 +45,16 @@ def random_layer(
             mult=rng.integers(0, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(1, 48, rank).astype(np.uint8),
         )
+    groups = {}
+    if group:
+        scales = rng.integers(0, 64, (-(-k // group), n)).astype(np.uint8)
+        groups = {"scales": scales | (63 * extreme), "scale_bits": 6, "group": group}
     return Layer(
         name="layer",
         in_features=k,
         out_features=n,
         act_bits=act_bits,
-        dense=Dense(matrix(bits, (k, n)), bits) if bits else None,
+        dense=Dense(matrix(bits, (k, n)), bits, **groups) if bits else None,
         low_rank=low_rank,
         acc_shift=acc_shift if rank and bits else 0,
         scale=rng.normal(size=n).astype(np.float32),
@@ -62,8 +77,11 @@ def tokens(seed, m, k, act_bits):
     rank_bits=st.integers(1, 8),
     act_bits=st.integers(4, 10),
     acc_shift=st.integers(0, 8),
+    group=st.sampled_from([0, 0, 1, 16]),
 )
-def test_accumulators_equal_the_reference(seed, k, n, bits, rank, rank_bits, act_bits, acc_shift):
+def test_accumulators_equal_the_reference(
+    seed, k, n, bits, rank, rank_bits, act_bits, acc_shift, group
+):
     if not bits and not rank:
         return
     layer = random_layer(
@@ -75,6 +93,7 @@ def test_accumulators_equal_the_reference(seed, k, n, bits, rank, rank_bits, act
         rank_bits=rank_bits,
         act_bits=act_bits,
         acc_shift=acc_shift,
+        group=group,
     )
     xq = tokens(seed, 3, k, act_bits)
     got = IntegerLinear(layer).accumulate(torch.from_numpy(xq))
@@ -83,11 +102,19 @@ def test_accumulators_equal_the_reference(seed, k, n, bits, rank, rank_bits, act
 
 @pytest.mark.parametrize("extreme", [True, False])
 @pytest.mark.parametrize("act_bits", [8, 10])
-@pytest.mark.parametrize("rank", [0, 3])
-def test_sums_beyond_float32_are_exact(rank, act_bits, extreme):
+@pytest.mark.parametrize(("rank", "group"), [(0, 0), (3, 0), (3, 64)])
+def test_sums_beyond_float32_are_exact(rank, act_bits, extreme, group):
     """8-bit weights, thousands of inputs: one float32 product would round."""
     layer = random_layer(
-        1, k=5000, n=17, bits=8, rank=rank, act_bits=act_bits, extreme=extreme, acc_shift=3
+        1,
+        k=5000,
+        n=17,
+        bits=8,
+        rank=rank,
+        act_bits=act_bits,
+        extreme=extreme,
+        acc_shift=3,
+        group=group,
     )
     xq = tokens(2, 4, 5000, act_bits)
     xq[0], xq[1] = xq.min(), xq.max()

@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import summand.compress.rtn as rtn
+import summand.compress.scaling as scaling
 from summand.compress import CompressError, RoundToNearest
-from summand.compress.rtn import integer_range
+from summand.compress.scaling import integer_range
 from summand.compress.solvers import DenseProblem
 
 
@@ -109,6 +109,6 @@ def test_no_room_at_all_is_refused():
 
 def test_pieces_do_not_matter(monkeypatch):
     whole = RoundToNearest().solve(problem(3, n=33))
-    monkeypatch.setattr(rtn, "_CHUNK", 100)
+    monkeypatch.setattr(scaling, "_CHUNK", 100)
     pieces = RoundToNearest().solve(problem(3, n=33))
     assert torch.equal(whole.weights, pieces.weights)

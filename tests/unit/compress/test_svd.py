@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from summand.compress import CompressError, WhitenedSvd
 from summand.compress.integer import quantise_tokens
-from summand.compress.rtn import integer_range
+from summand.compress.scaling import integer_range
 from summand.compress.solvers import LowRankProblem
 from summand.compress.svd import requantisation
 from summand.model import requantise

@@ -1,5 +1,7 @@
 """A host that reads the answers to what it has sent before it sends more."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,13 +30,14 @@ def spent(commands, config, *, waits, stalls=None):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CONFIGS), st.sets(st.integers(0, 11)))
-def test_waiting_costs_and_parts_add_up(seed, config, waits):
+def test_waiting_leaves_the_work_and_parts_add_up(seed, config, waits):
+    """It may even save cycles: words that come later leave a drain the slots to end earlier."""
     program = random_program(np.random.default_rng(seed), config, commands=12)
     commands = list(read_commands(program.chunks, config))
     free, late = spent(commands, config, waits=()), spent(commands, config, waits=waits)
-    assert late.cycles >= free.cycles
-    assert late.work == free.work
-    assert late.load == free.load
+    for cost in (free, late):
+        assert cost.cycles == sum(dataclasses.astuple(cost)) - cost.cycles
+    assert (late.work, late.load, late.header) == (free.work, free.load, free.header)
     stalls = Stalls(offered=np.ones(0, bool), ready=np.ones(0, bool))
     assert spent(commands, config, waits=waits, stalls=stalls) == late
 

@@ -11,12 +11,14 @@ from summand.rtl.decoder import Decoder
 from summand.rtl.drain import Drain
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.requantise import Requantiser
+from summand.rtl.scaler import Scaler
 from summand.rtl.table import TABLE_STEPS
 
 CONFIGS = [
     EngineConfig(),
     EngineConfig(rows=3, cols=2, depth=16, stream_bits=32),
     EngineConfig(rows=8, cols=16, depth=256, stream_bits=512),
+    EngineConfig(scale_bits=6),
 ]
 
 
@@ -26,7 +28,8 @@ def test_constants_are_the_gatewares(config):
     assert timing.decode == Decoder.LATENCY + 1
     assert timing.fill == Activations.LATENCY + 1
     assert timing.steps == TABLE_STEPS
-    assert timing.order == Column.latency(config) - Accumulators.SUM_DELAY
+    sums = Column.latency(config) + Scaler.latency(config)
+    assert timing.order == sums - Accumulators.SUM_DELAY
     assert timing.result == Accumulators.RESULT_DELAY + 1
     assert timing.room == Drain.room(config)
     assert timing.fifo == CountedFifo.LATENCY

@@ -77,7 +77,7 @@ def test_products_are_exact_at_the_worst(act_bits, planes):
     w = np.full((k, 3), -(1 << (planes - 1)), np.float32)
     w[:, 1] = (1 << (planes - 1)) - 1
     w[::3, 2] = 0
-    got = exact_product(x, w, act_bits=act_bits, planes=planes)
+    got = exact_product(x, w, act_bits=act_bits, bits=planes)
     np.testing.assert_array_equal(got, x.astype(np.int64) @ w.astype(np.int64))
 
 
@@ -86,7 +86,7 @@ def test_products_are_exact_around_the_cut(k):
     rng = np.random.default_rng(k)
     x = signed_values(rng, 10, 3 * k).reshape(3, k).astype(np.int16)
     w = signed_values(rng, 8, k * 5).reshape(k, 5)
-    got = exact_product(x, w.astype(np.float32), act_bits=10, planes=8)
+    got = exact_product(x, w.astype(np.float32), act_bits=10, bits=8)
     np.testing.assert_array_equal(got, x.astype(np.int64) @ w)
 
 

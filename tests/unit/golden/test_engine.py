@@ -90,7 +90,7 @@ class NaiveEngine:
 
     def gemm(self, length: int, a: int, b: int, c: int, d: int) -> None:
         cfg = self.cfg
-        require(d == 0, 3)
+        require(d == 0 or cfg.scale_bits > 0, 3)
         require(b >= 1 and a + b <= cfg.act_depth, 5)
         require(1 <= c <= 16, 7)
         table_beats = -(-c * 8 // self.beat)
@@ -99,22 +99,54 @@ class NaiveEngine:
         segments = []
         for n in range(c):
             tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
-            require(flags < 4 and zero == 0 and not (flags & 2 and cfg.shift == 0), 3)
+            require(flags < 8 and zero == 0, 3)
+            require(not (flags & 2 and cfg.shift == 0), 3)
+            require(not (flags & 4 and cfg.scale_bits == 0), 3)
             after = segments[-1][0] + segments[-1][1] if segments else 0
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
-            segments.append((tile, tiles, planes, flags & 1, flags & 2))
+            segments.append((tile, tiles, planes, flags & 1, flags & 2, flags & 4))
         word_bytes = cfg.cols * cfg.depth // 8
         need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
+        starts = range(0, b, d or b)  # of groups
+        scaled = sum(s[1] for s in segments if s[5])
+        per_beat = cfg.stream_bits // (cfg.cols * cfg.scale_bits) if scaled else 1
+        beats: list[int] = []  # of the group's scales
+        if scaled:
+            need += len(starts) * -(-scaled // per_beat)
         words = self.take(min(length - table_beats, need) * self.beat)
         require(length == table_beats + need, 9)
         for s in range(b):
-            for tile, tiles, planes, clear, shift in segments:
+            if scaled and s in starts:
+                beats.clear()
+                for _ in range(-(-scaled // per_beat)):
+                    beats.append(int.from_bytes(words[: self.beat], "little"))
+                    words = words[self.beat :]
+            turn = 0
+            for tile, tiles, planes, clear, shift, times in segments:
                 for t in range(tile, tile + tiles):
                     taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
-                    self.tile(a + s, t, taken, planes, clear and s == 0, shift and s == 0)
+                    scale = [1] * cfg.cols
+                    if times:
+                        packed = (
+                            beats[turn // per_beat] >> turn % per_beat * len(scale) * cfg.scale_bits
+                        )
+                        for n in range(cfg.cols):
+                            scale[n] = packed % 2**cfg.scale_bits
+                            packed >>= cfg.scale_bits
+                        turn += 1
+                    self.tile(a + s, t, taken, planes, clear and s == 0, shift and s == 0, scale)
 
-    def tile(self, s: int, t: int, words: bytes, planes: int, clear: bool, shift: bool) -> None:
+    def tile(
+        self,
+        s: int,
+        t: int,
+        words: bytes,
+        planes: int,
+        clear: bool,
+        shift: bool,
+        scale: list[int],
+    ) -> None:
         cfg = self.cfg
         size = len(words) // planes
         plane = [int.from_bytes(words[p * size : (p + 1) * size], "little") for p in range(planes)]
@@ -129,7 +161,7 @@ class NaiveEngine:
                     total += x[d] * signed(weight, planes)
                 n = t * cfg.cols + c
                 base = 0 if clear else self.acc[row][n] * 2 ** (cfg.shift if shift else 0)
-                self.acc[row][n] = signed(base + total, cfg.acc_bits)
+                self.acc[row][n] = signed(base + scale[c] * total, cfg.acc_bits)
 
     def requantise(self, length: int, a: int, b: int, c: int, d: int) -> None:
         cfg = self.cfg

@@ -20,7 +20,7 @@ def make(rng: np.random.Generator) -> tuple[bytes, tuple[Segment, ...], np.ndarr
 
 def test_segments_of_several_widths_are_decoded_side_by_side():
     words, segments, weights = make(np.random.default_rng(0))
-    got = decode_walk(words, 3, segments, CONFIG)
+    got = decode_walk(words, 3, segments, 0, CONFIG)
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, weights)
 

@@ -21,6 +21,8 @@ def random_layer(
     b_bits: int = 6,
     act_bits: int = 8,
     acc_shift: int = 4,
+    group: int = 0,
+    scale_bits: int = 5,
     bias: bool = True,
 ) -> Layer:
     rng = np.random.default_rng(seed)
@@ -34,12 +36,19 @@ def random_layer(
             mult=rng.integers(0, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(12, 24, rank).astype(np.uint8),
         )
+    dense = None
+    if bits is not None:
+        groups = {}
+        if group:
+            scales = rng.integers(0, 1 << scale_bits, (-(-k // group), n)).astype(np.uint8)
+            groups = {"scales": scales, "scale_bits": scale_bits, "group": group}
+        dense = Dense(signed(rng, bits, (k, n)), bits, **groups)
     return Layer(
         name="block.linear",
         in_features=k,
         out_features=n,
         act_bits=act_bits,
-        dense=None if bits is None else Dense(signed(rng, bits, (k, n)), bits),
+        dense=dense,
         low_rank=low_rank,
         acc_shift=acc_shift if rank and bits else 0,
         scale=rng.normal(size=n).astype(np.float32),

@@ -53,13 +53,14 @@ def same(a, b):
     rank=st.integers(0, 3),
     factor_bits=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     bias=st.booleans(),
+    group=st.sampled_from([0, 2, 4]),
 )
-def test_layers_survive(tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias):
+def test_layers_survive(tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias, group):
     if bits is None and not rank:
         return
     a_bits, b_bits = factor_bits
     layer = make_layer(
-        seed, k=9, n=6, bits=bits, rank=rank, a_bits=a_bits, b_bits=b_bits, bias=bias
+        seed, k=9, n=6, bits=bits, rank=rank, a_bits=a_bits, b_bits=b_bits, bias=bias, group=group
     )
     path = tmp_path_factory.mktemp("m") / "model"
     write(path, [layer])
@@ -246,7 +247,8 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=2), "newer Summand; this one reads up to 1: upgrade"),
+        (lambda raw: raw.update(version=3), "newer Summand; this one reads 2: upgrade"),
+        (lambda raw: raw.update(version=1), "older Summand; this one reads 2: compress"),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
         (lambda raw: raw.pop("groups"), "manifest has no field groups"),
@@ -308,7 +310,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 1, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 2, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))

@@ -17,6 +17,9 @@ def by_hand(layer: Layer, x: list[int]) -> list[int]:
     acc = [0] * layer.out_features
     if layer.dense is not None:
         w = layer.dense.weights.tolist()
+        if layer.dense.scales is not None:
+            g, group = layer.dense.scales.tolist(), layer.dense.group
+            w = [[v * g[k // group][n] for n, v in enumerate(row)] for k, row in enumerate(w)]
         acc = [sum(a * row[n] for a, row in zip(x, w, strict=True)) for n in range(len(acc))]
     if layer.low_rank is not None:
         low = layer.low_rank
@@ -39,20 +42,27 @@ def by_hand(layer: Layer, x: list[int]) -> list[int]:
     st.sampled_from([None, 1, 4, 8]),
     st.sampled_from([0, 1, 3]),
     st.integers(4, 10),
+    st.sampled_from([0, 0, 2, 3, 9]),
 )
-def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits):
+def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits, group):
     if bits is None and not rank:
         return
-    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
+    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits, group=group)
     rng = np.random.default_rng(seed)
     x = rng.integers(-(1 << (act_bits - 1)), 1 << (act_bits - 1), (3, layer.in_features))
     got = layer.accumulate(x.astype(np.int16))
     assert got.tolist() == [by_hand(layer, row) for row in x.tolist()]
 
 
-@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 3), st.integers(4, 10))
-def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_bits):
-    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 8),
+    st.integers(0, 3),
+    st.integers(4, 10),
+    st.sampled_from([0, 2, 7]),
+)
+def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_bits, group):
+    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits, group=group, scale_bits=8)
     assert layer.dense is not None
     low, high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
     limit = 1 << (layer.acc_bits - 1)

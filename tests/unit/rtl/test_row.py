@@ -13,6 +13,7 @@ from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.column import Column
 from summand.rtl.row import Row
+from summand.rtl.scaler import Scaler
 from summand.rtl.table import TableWriter, gray_steps
 from summand.rtl.token import Result, Token
 
@@ -23,6 +24,7 @@ CONFIGS = [
                  acc_bits=24),
     EngineConfig(rows=1, cols=8, depth=8, stream_bits=64, act_depth=4, acc_depth=16, act_bits=5,
                  acc_bits=20),
+    EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16, scale_bits=6),
 ]  # fmt: skip
 
 
@@ -55,7 +57,7 @@ class Schedule:
     def __init__(self, config, rng):
         self.config = config
         self.rng = rng
-        self.tokens: dict[int, dict[str, dict[str, int]]] = defaultdict(dict)
+        self.tokens: dict[int, dict[str, Any]] = defaultdict(dict)
         self.now = 0
         self.stepped = 0  # when the tables' last step was
 
@@ -89,7 +91,7 @@ class Schedule:
         # A step's write is visible the cycle after it is made.
         self.now += TableWriter.LATENCY
 
-    def words(self, w, tile, planes, *, clear, shift, gaps):
+    def words(self, w, tile, planes, scales, *, clear, shift, gaps):
         """Send a tile's planes of weights ``[depth, cols]``; returns the cycles in between."""
         cfg = self.config
         free = []
@@ -115,13 +117,16 @@ class Schedule:
             }
             if not last:
                 free.append(self.now)
+            elif scales is not None:
+                self.tokens[self.now + Column.latency(cfg)]["scales"] = scales.tolist()
             self.now += 1
         return free
 
-    def gemm(self, w, tiles, planes, *, shift=False, gaps=0.0):
+    def gemm(self, w, tiles, planes, *, scales=None, shift=False, gaps=0.0):
         """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end.
 
-        The accumulators start from zero or, with ``shift``, from what they hold, shifted.
+        The sums of each slice are multiplied by ``scales[slices, tiles * cols]``, 1 without. The
+        accumulators start from zero or, with ``shift``, from what they hold, shifted.
         """
         cfg = self.config
         free = []
@@ -137,7 +142,12 @@ class Schedule:
             for n, tile in enumerate(tiles):
                 part = w[s * cfg.depth :, n * cfg.cols :][: cfg.depth, : cfg.cols]
                 flags = {"clear": s == 0 and not shift, "shift": s == 0 and shift}
-                free += self.words(part, tile, planes, **flags, gaps=gaps)
+                factors = None
+                if cfg.scale_bits:
+                    factors = np.ones(cfg.cols, int)
+                    if scales is not None:
+                        factors = scales[s, n * cfg.cols :][: cfg.cols]
+                free += self.words(part, tile, planes, factors, **flags, gaps=gaps)
         self.now += Accumulators.DISTANCE
         return free
 
@@ -148,7 +158,7 @@ class Schedule:
     def run(self):
         """Return (cycle, accumulators) of every result; where there is none, all must be 0."""
         cfg = self.config
-        tail = 8 + Column.latency(cfg) + 2 * cfg.rows
+        tail = 8 + Column.latency(cfg) + Scaler.latency(cfg) + 2 * cfg.rows
         inputs = [{"i": self.tokens.get(n, {})} for n in range(self.now + tail)]
         found = []
         for cycle, (result,) in enumerate(trace(Chain(cfg), inputs, ["result"])):
@@ -161,7 +171,7 @@ class Schedule:
 
 def trip(config, row):
     """Return the cycles from a token with a drain to its result."""
-    there = row + 1 + Column.latency(config) - Accumulators.SUM_DELAY
+    there = row + 1 + Column.latency(config) + Scaler.latency(config) - Accumulators.SUM_DELAY
     return there + Accumulators.RESULT_DELAY + 1 + row
 
 
@@ -220,6 +230,26 @@ def test_draining_takes_the_slots_that_words_leave(config):
         schedule.drain(schedule.now, row, 5 + tile)
         want.append((schedule.now + trip(config, row), y[row, tile].tolist()))
         schedule.now += 1
+    assert schedule.run() == want
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_slice_sums_are_multiplied_by_their_scales(gaps):
+    config = CONFIGS[3]
+    rng = np.random.default_rng(5)
+    x = random_activations(config, rng, 3)
+    w = random_weights(config, rng, 3, 4, 4)
+    scales = rng.integers(0, 1 << config.scale_bits, (3, w.shape[1]))
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(w, [1, 2, 5, 0], 4, scales=scales, gaps=gaps)
+    y = x @ (w * np.repeat(scales, config.depth, axis=0))
+    want = []
+    for row, tiles in enumerate(y.reshape(config.rows, 4, config.cols)):
+        for tile, acc in zip((1, 2, 5, 0), tiles, strict=True):
+            schedule.drain(schedule.now, row, tile)
+            want.append((schedule.now + trip(config, row), acc.tolist()))
+            schedule.now += 1
     assert schedule.run() == want
 
 

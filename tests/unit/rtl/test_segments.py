@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ VERDICT = 2
 
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
+SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits=3)
 
 
 def good_table(rng, config):
@@ -31,6 +33,7 @@ def good_table(rng, config):
                 planes=rng.randint(1, 8),
                 clear=rng.random() < 0.5,
                 shift=bool(config.shift) and rng.random() < 0.5,
+                scaled=bool(config.scale_bits) and rng.random() < 0.5,
             )
         )
         after = segments[-1].end
@@ -47,7 +50,7 @@ def spoiled(rng, raw):
             (2, [0, 1, 2, 16, 17, 32, 33]),
             (3, [1, 255]),
             (4, [0, 9, 255]),
-            (5, [2, 4, 128]),
+            (5, [2, 4, 8, 128]),
             (6, [1]),
             (7, [128]),
         ]
@@ -86,7 +89,7 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
     return ctx.get(dut.error), ctx.get(dut.conflict)
 
 
-@pytest.mark.parametrize("config", [PLAIN, SHIFTING], ids=["plain", "shifting"])
+@pytest.mark.parametrize("config", [PLAIN, SHIFTING, SCALING], ids=["plain", "shifting", "scaling"])
 def test_the_first_bad_segment_is_reported(config):
     """Good tables and spoiled ones in turn: nothing is left over from the one before."""
     rng = random.Random(1)
@@ -101,6 +104,9 @@ def test_the_first_bad_segment_is_reported(config):
             want = verdict(raw, config)
             error, _ = await write_table(ctx, dut, raw, rng)
             assert error == want, raw.hex(" ", 8)
+            if want == ErrorCode.OK:
+                segments = decode_segments(raw, len(raw) // 8, config)
+                assert ctx.get(dut.scaled_tiles) == sum(s.tiles for s in segments if s.scaled)
             seen.add(want)
 
     simulate(dut, bench)
@@ -108,15 +114,18 @@ def test_the_first_bad_segment_is_reported(config):
 
 
 @settings(max_examples=60, deadline=None)
-@given(raw=st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3))
-def test_any_bytes_get_the_decoders_verdict(raw):
+@given(
+    st.sampled_from([SHIFTING, SCALING]),
+    st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3),
+)
+def test_any_bytes_get_the_decoders_verdict(config, raw):
     table = b"".join(raw)
 
     async def bench(ctx):
         error, _ = await write_table(ctx, dut, table, random.Random(0))
-        assert error == verdict(table, SHIFTING)
+        assert error == verdict(table, config)
 
-    dut = SegmentTable(SHIFTING)
+    dut = SegmentTable(config)
     simulate(dut, bench)
 
 
@@ -149,7 +158,7 @@ def test_conflict_means_a_tile_in_common():
 
 def test_the_ring_gives_the_table_again_and_again():
     """Two steps after `rewind` the first entry stands; one that lasts a cycle is no hurdle."""
-    config = SHIFTING
+    config = replace(SHIFTING, scale_bits=2)
     rng = random.Random(3)
     dut = SegmentTable(config)
 
@@ -162,6 +171,7 @@ def test_the_ring_gives_the_table_again_and_again():
                     planes=1 + n % 8,
                     clear=n % 3 == 0,
                     shift=n % 5 == 0,
+                    scaled=n % 4 == 1,
                 )
                 for n in range(count)
             ]
@@ -177,6 +187,7 @@ def test_the_ring_gives_the_table_again_and_again():
                 s = segments[n % count]
                 assert (entry.tile, entry.more + 1, entry.planes + 1) == (s.tile, s.tiles, s.planes)
                 assert (entry.clear, entry.shift) == (s.clear, s.shift)
+                assert entry.scaled == s.scaled
                 assert entry.single == (s.tiles == 1)
                 assert entry.last == (n % count == count - 1)
                 ahead = ctx.get(dut.ahead)

@@ -41,18 +41,20 @@ def expected(segments, slices):
 class Walks:
     """Runs walks one after another, with a model of the ring and of the loader."""
 
-    def __init__(self, walks, *, p_stall=0.0, load=lambda: 0, seed=0):
+    def __init__(self, walks, *, group=CONFIG.act_depth, p_stall=0.0, load=lambda: 0, seed=0):
         self.dut = Walker(CONFIG)
         self.rng = random.Random(seed)
         counts = [len(expected(segments, slices)) for segments, slices in walks]
         self.payloads = [self.rng.getrandbits(CONFIG.plane_bits) for _ in range(sum(counts))]
         self.source = Source(self.dut.words, self.payloads, p_stall=p_stall, seed=seed)
         self.walks = walks
+        self.group = group
         self.load = load
         #: Cycle and orders of each word.
         self.words: list[tuple[int, dict[str, int]]] = []
         self.releases: list[int] = []
         self.dones: list[int] = []
+        self.regroups: list[int] = []
         self.starts: list[int] = []
         simulate(self.dut, self._bench)
 
@@ -63,6 +65,7 @@ class Walks:
             ring, steps, wait, ended = segments, 0, self.load(), False
             ctx.set(dut.start, 1)
             ctx.set(dut.slices, slices)
+            ctx.set(dut.group, self.group)
             self.starts.append(cycle)
             for _ in range(3000):
                 loaded = wait == 0
@@ -70,11 +73,12 @@ class Walks:
                 ctx.set(dut.ready, loaded)
                 self._entry(ctx, ring, steps)
                 self.source.before(ctx)
-                _, _, taken, work, release, done, step, walking = await ctx.tick().sample(
+                _, _, taken, work, release, done, regroup, step, walking = await ctx.tick().sample(
                     dut.words.ready,
                     dut.work,
                     dut.release,
                     dut.done,
+                    dut.regroup,
                     dut.next,
                     dut.walking,
                 )
@@ -90,9 +94,12 @@ class Walks:
                 else:
                     assert not release
                     assert not done
+                    assert not regroup
                 if release:
                     self.releases.append(cycle)
                     wait = self.load()
+                if regroup:
+                    self.regroups.append(cycle)
                 if done:
                     self.dones.append(cycle)
                     ended = True
@@ -149,3 +156,14 @@ def test_a_word_a_cycle():
     got = Walks([(TABLES[2], 4)])
     start = got.starts[0] + 1 + 2
     assert [cycle for cycle, _ in got.words] == list(range(start, start + len(got.words)))
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 8])
+def test_a_group_ends_with_its_last_slice_and_the_walks_last_is_done_instead(group):
+    walks = [(TABLES[2], 6), (TABLES[0], 1), (TABLES[1], 5)]
+    got = Walks(walks, group=group, p_stall=0.2)
+    releases, want = iter(got.releases), []
+    for _, slices in walks:
+        ends = [next(releases) for _ in range(slices)]
+        want += ends[group - 1 : -1 : group]
+    assert got.regroups == want

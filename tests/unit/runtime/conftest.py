@@ -17,6 +17,7 @@ def make_layer(
     bits: int = 4,
     rank: int = 0,
     rank_bits: int = 4,
+    group: int = 0,
     seed: int = 0,
 ) -> Layer:
     """Random weights of full range; ``bits`` 0 leaves the dense summand out, ``rank`` 0 the other.
@@ -40,12 +41,19 @@ def make_layer(
             mult=rng.integers(1 << 14, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(14 + typical - 2, 14 + typical + 3, rank).astype(np.uint8),
         )
+    dense = None
+    if bits:
+        weights, groups = matrix(k, n, bits), {}
+        if group:
+            scales = rng.integers(0, 1 << config.scale_bits, (-(-k // group), n)).astype(np.uint8)
+            groups = {"scales": scales, "scale_bits": config.scale_bits, "group": group}
+        dense = Dense(weights, bits, **groups)
     return Layer(
         name=name,
         in_features=k,
         out_features=n,
         act_bits=config.act_bits,
-        dense=Dense(matrix(k, n, bits), bits) if bits else None,
+        dense=dense,
         low_rank=low_rank,
         acc_shift=config.shift if bits and rank else 0,
         scale=rng.uniform(1e-3, 1e-2, n).astype(np.float32),

@@ -17,7 +17,7 @@ from summand.runtime.tiling import Sizes, Tiling
 
 
 def sizes(k: int, n: int, bits: int = 4, rank: int = 0) -> Sizes:
-    return Sizes(k, n, bits, rank, 8 * (rank > 0), 8 * (rank > 0), rank > 0)
+    return Sizes(k, n, bits, 0, rank, 8 * (rank > 0), 8 * (rank > 0), rank > 0)
 
 
 def block(rank: int = 0) -> list[tuple[Sizes, ...]]:

@@ -33,6 +33,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
             act_depth=draw(powers(2, 16)),
             requant_depth=draw(powers(16, 64)),
             shift=draw(st.integers(0, 4)),
+            scale_bits=draw(st.sampled_from([0, 2, 6])),
         )
     except ConfigError:
         assume(False)
@@ -60,6 +61,7 @@ def check_exact(config: EngineConfig, layers: list[Any], x: np.ndarray) -> None:
 def test_engine_computes_what_the_layers_mean(data, make_layer):
     config = data.draw(configs(), "config")
     k = data.draw(st.integers(1, 200), "k")
+    groups = st.sampled_from([0, 1, 2, 3, 4])
     layers = []
     for i in range(data.draw(st.integers(1, 5), "layers")):
         bits = data.draw(st.integers(0, 8), f"bits {i}")
@@ -72,6 +74,7 @@ def test_engine_computes_what_the_layers_mean(data, make_layer):
                 bits=bits,
                 rank=data.draw(st.integers(not bits, 70), f"rank {i}"),
                 rank_bits=data.draw(st.integers(1, 8), f"rank bits {i}"),
+                group=config.depth * data.draw(groups, f"group {i}") if config.scale_bits else 0,
                 seed=i,
             )
         )
@@ -99,6 +102,19 @@ def test_what_does_not_fit_is_tiled(what, k, n, rank, config, make_layer):
         make_layer(config, name="c", k=k, n=n, bits=0, rank=rank or 5),
     ]
     check_exact(config, layers, random_tokens(config, 5, k, seed=1))
+
+
+@pytest.mark.parametrize(("k", "n"), [(40, 40), (300, 40), (300, 300)])
+def test_groups_of_several_sizes_share_a_walk(k, n, config, make_layer):
+    """Scales are sent as often as the layer with the smallest groups needs, where walks are cut."""
+    scaling = dataclasses.replace(config, scale_bits=5)
+    layers = [
+        make_layer(scaling, name="a", k=k, n=n, group=32),
+        make_layer(scaling, name="b", k=k, n=n + 3, bits=2, group=48),
+        make_layer(scaling, name="c", k=k, n=n, rank=6, group=64),
+        make_layer(scaling, name="d", k=k, n=n, bits=3),
+    ]
+    check_exact(scaling, layers, random_tokens(scaling, 5, k, seed=1))
 
 
 def steps_of(layers: list[Any], config: EngineConfig) -> tuple[Step, ...]:
@@ -284,3 +300,13 @@ def test_layers_that_cannot_share_an_input(config, make_layer):
         compile_layers(layers, config)
     with pytest.raises(CompileError, match="at least one layer"):
         compile_layers([], config)
+
+
+def test_group_scales_that_the_engine_cannot_take_are_refused(roomy, make_layer):
+    scaling = dataclasses.replace(roomy, scale_bits=6)
+    layer = make_layer(scaling, k=64, group=32)
+    with pytest.raises(CompileError, match="have 6 bits, but the engine's scale_bits is 0"):
+        compile_layers([layer], roomy)
+    deeper = dataclasses.replace(scaling, depth=64)
+    with pytest.raises(CompileError, match="32 input features, which is no multiple of .* 64"):
+        compile_layers([layer], deeper)

@@ -1,0 +1,112 @@
+"""A group's scales: taken from the stream, kept, and handed out tile by tile in every slice."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.isa import EngineConfig
+from summand.rtl.ram import BlockRam
+from summand.rtl.token import Scales
+
+__all__ = ["ScaleMemory"]
+
+
+class ScaleMemory(wiring.Component):
+    """Keep one group's scales. A beat or a tile a cycle, never both.
+
+    The tiles of a walk come in the order of their scales, so a count of tiles finds them.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes; ``scale_bits`` is not 0.
+
+    Members
+    -------
+    start, tiles : ``In``
+        Scales of ``tiles`` tiles follow, at least one.
+    taking : ``Out(1)``
+        Beats of scales are still to come.
+    i : ``In(stream.Signature(stream_bits))``
+        Beats; only taken while ``taking``.
+    step, scaled : ``In(1)``
+        A tile's last word goes in. Its scales come out, or 1 if it is not ``scaled``.
+    rewind : ``In(1)``
+        So does the slice's last: the next scaled tile is the first again.
+    scale : ``Out(Scales)``
+        :attr:`LATENCY` cycles after ``step``; in other cycles anything.
+    """
+
+    #: Cycles from a step to its scales.
+    LATENCY = BlockRam.LATENCY + 1
+
+    start: Signal
+    tiles: Signal
+    taking: Signal
+    i: stream.Interface
+    step: Signal
+    scaled: Signal
+    rewind: Signal
+    scale: Any
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "tiles": In(range(config.acc_depth + 1)),
+                "taking": Out(1),
+                "i": In(stream.Signature(config.stream_bits)),
+                "step": In(1),
+                "scaled": In(1),
+                "rewind": In(1),
+                "scale": Out(Scales(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+
+        per_beat = cfg.scale_tiles
+        tile = len(self.scale.as_value())
+        depth = max(2, -(-cfg.acc_depth // per_beat))
+        m.submodules.memory = memory = BlockRam(width=per_beat * tile, depth=depth)
+
+        left = Signal.like(self.tiles)
+        m.d.comb += [
+            self.i.ready.eq(self.taking),
+            memory.write_en.eq(self.taking & self.i.valid),
+            memory.write_data.eq(self.i.payload),
+        ]
+        with m.If(memory.write_en):
+            m.d.sync += [memory.write_addr.eq(memory.write_addr + 1), left.eq(left - per_beat)]
+            with m.If(left <= per_beat):
+                m.d.sync += self.taking.eq(0)
+        with m.If(self.start):
+            m.d.sync += [self.taking.eq(1), memory.write_addr.eq(0), left.eq(self.tiles)]
+
+        # The memory takes two stages, and choosing the tile a third.
+        place = Signal(range(per_beat))
+        m.d.comb += memory.read_en.eq(1)
+        with m.If(self.step & self.scaled):
+            m.d.sync += place.eq(place + 1)
+            with m.If(place == per_beat - 1):
+                m.d.sync += [place.eq(0), memory.read_addr.eq(memory.read_addr + 1)]
+        with m.If(self.rewind):
+            m.d.sync += [place.eq(0), memory.read_addr.eq(0)]
+
+        s1_scaled, s2_scaled = Signal(), Signal()
+        s1_place, s2_place = Signal.like(place), Signal.like(place)
+        m.d.sync += [
+            s1_scaled.eq(self.scaled),
+            s1_place.eq(place),
+            s2_scaled.eq(s1_scaled),
+            s2_place.eq(s1_place),
+        ]
+        one = C(sum(1 << c * cfg.scale_bits for c in range(cfg.cols)), tile)
+        m.d.sync += self.scale.eq(Mux(s2_scaled, memory.read_data.word_select(s2_place, tile), one))
+
+        return m
