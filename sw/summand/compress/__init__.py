@@ -5,11 +5,11 @@ from summand.compress.errors import CompressError
 from summand.compress.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear
+from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.pipeline import Options, compress_layer, compress_layers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sources import Source, open_source, reopen, window_of
 from summand.compress.survey import Survey, survey
-from summand.compress.svd import WhitenedSvd
 from summand.compress.text import Text, calibration_text, evaluation_text, read_text, windows
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Evaluation",
     "Gptq",
     "IntegerLinear",
+    "Iterative",
     "Job",
     "Options",
+    "PlainSvd",
     "RoundToNearest",
     "Source",
     "Survey",

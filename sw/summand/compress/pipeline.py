@@ -9,6 +9,7 @@ from torch import nn
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.errors import CompressError
 from summand.compress.integer import IntegerLinear, quantise_tokens
+from summand.compress.lowrank import WhitenedSvd
 from summand.compress.parallel import in_parallel
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
@@ -20,7 +21,6 @@ from summand.compress.solvers import (
     LowRankSolver,
 )
 from summand.compress.survey import Batch, Survey
-from summand.compress.svd import WhitenedSvd
 from summand.model import Dense, Layer, LowRank
 
 __all__ = [

@@ -148,9 +148,25 @@ class LowRankSolution:
     mult: torch.Tensor
     shift: torch.Tensor
 
+    @property
+    def rank(self) -> int:
+        """Columns of ``a``."""
+        return self.a.shape[1]
+
+    def first(self, rank: int) -> "LowRankSolution":
+        """Return the first ranks alone: what the solver gives when it is asked for no more."""
+        if not 1 <= rank <= self.rank:
+            raise ValueError(f"rank must be 1 to {self.rank}, not {rank}")
+        part = slice(rank)
+        return LowRankSolution(self.a[:, part], self.b[part], self.mult[part], self.shift[part])
+
 
 class LowRankSolver(Protocol):
-    """Factorises a matrix into integers; always uses moments."""
+    """Factorises a matrix into integers, rank by rank.
+
+    Ranks are nested: the first ranks of a solution are what the same problem with a lower
+    ``rank`` gives, so that one decomposition serves all of them.
+    """
 
     @property
     def name(self) -> str:

@@ -4,12 +4,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.compress import CompressError, WhitenedSvd
+from summand.compress import CompressError, Iterative, PlainSvd, WhitenedSvd
 from summand.compress.integer import quantise_tokens
+from summand.compress.lowrank import is_singular, requantisation
+from summand.compress.lowrank.iterative import _Leader
+from summand.compress.lowrank.ranks import Ranks, svd_basis
 from summand.compress.scaling import integer_range
 from summand.compress.solvers import LowRankProblem
-from summand.compress.svd import requantisation
 from summand.model import requantise
+
+SOLVERS = (
+    PlainSvd(),
+    WhitenedSvd(),
+    Iterative(),
+    Iterative(whitened=False),
+)
 
 
 @given(st.floats(2**-30, 2**14))
@@ -68,16 +77,17 @@ def loss(given_, solution):
 
 @settings(deadline=None, max_examples=30)
 @given(
+    st.sampled_from(SOLVERS),
     st.integers(0, 10**6),
     st.sampled_from([(40, 32), (20, 32), (5, 3), (1, 7)]),
     st.integers(1, 8),
     st.integers(4, 10),
 )
-def test_factors_fit(seed, shape, bits, act_bits):
+def test_factors_fit(solver, seed, shape, bits, act_bits):
     n, k = shape
     rank = min(4, n, k)
     given_ = problem(seed, n=n, k=k, rank=rank, bits=bits, act_bits=act_bits)
-    solution = WhitenedSvd().solve(given_)
+    solution = solver.solve(given_)
     low, high = integer_range(bits)
     for factor, size in ((solution.a, (k, rank)), (solution.b, (rank, n))):
         assert factor.dtype == torch.int8
@@ -116,11 +126,91 @@ def test_whitening_pays():
     )
 
 
+def mean_loss(solver, seeds=range(6), **more):
+    problems = [problem(seed, **more) for seed in seeds]
+    return sum(loss(p, solver.solve(p)) for p in problems) / len(problems)
+
+
 def test_later_ranks_make_up_for_earlier_ones():
-    for seed in range(5):
-        given_ = problem(seed, bits=2, rank=8, decay=0.8)
-        alone = WhitenedSvd(feedback=False).solve(given_)
-        assert loss(given_, WhitenedSvd().solve(given_)) < loss(given_, alone)
+    kind = {"bits": 6, "rank": 8, "decay": 0.8}
+    alone = mean_loss(WhitenedSvd(feedback=False), **kind)
+    assert mean_loss(WhitenedSvd(), **kind) < alone
+
+
+@pytest.mark.parametrize("decay", [0.8, 0.97])
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+def test_iterating_beats_one_shot(bits, decay):
+    kind = {"bits": bits, "rank": 8, "decay": decay}
+    assert mean_loss(Iterative(), **kind) < mean_loss(WhitenedSvd(feedback=False), **kind)
+
+
+@pytest.mark.parametrize("bits", [3, 4, 6])
+def test_iterating_beats_one_shot_on_the_matrix_too(bits):
+    """Without weights; where the spectrum falls, so that the ranks are the matrix."""
+    kind = {"bits": bits, "rank": 8, "decay": 0.6}
+    assert mean_loss(Iterative(whitened=False), **kind) < mean_loss(PlainSvd(), **kind)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.sampled_from(SOLVERS),
+    st.integers(0, 10**6),
+    st.sampled_from([(40, 32), (20, 32), (6, 9)]),
+    st.integers(1, 8),
+)
+def test_ranks_are_nested(solver, seed, shape, bits):
+    n, k = shape
+    most = solver.solve(problem(seed, n=n, k=k, rank=6, bits=bits))
+    for rank in (1, 3, 6):
+        fewer = solver.solve(problem(seed, n=n, k=k, rank=rank, bits=bits))
+        first = most.first(rank)
+        for name in ("a", "b", "mult", "shift"):
+            assert torch.equal(getattr(fewer, name), getattr(first, name))
+
+
+@pytest.mark.parametrize("rank", [0, 7])
+def test_a_solution_has_no_more_ranks_than_it_has(rank):
+    with pytest.raises(ValueError, match="1 to 6"):
+        PlainSvd().solve(problem(0, rank=6)).first(rank)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_rank_above_the_matrix_is_refused(solver):
+    with pytest.raises(CompressError, match="1 to 5, not 6"):
+        solver.solve(problem(0, n=5, k=9, rank=6))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_full_rank_is_possible(solver):
+    assert solver.solve(problem(0, n=5, k=9, rank=5)).a.shape == (9, 5)
+
+
+def test_what_is_left_is_searched_well():
+    """The direction found holds nearly all that the best one would take."""
+    g = torch.Generator().manual_seed(3)
+    target = torch.randn(40, 60, generator=g, dtype=torch.float64)
+    ranks, leader = Ranks(target, 12), _Leader(svd_basis(target))
+    for _ in range(12):
+        u = leader(ranks)
+        taken = float(ranks.transposed_times(u[:, None]).norm())
+        left = target - ranks.factors[0] @ ranks.factors[1]
+        assert taken > 0.97 * float(torch.linalg.matrix_norm(left, 2))
+        u = u + 0.3 * torch.randn(40, generator=g, dtype=torch.float64) / 40**0.5
+        b = ranks.transposed_times(u[:, None])[:, 0] / u.square().sum()
+        ranks.add(u, b * (1 + 0.3 * torch.randn(60, generator=g, dtype=torch.float64)))
+
+
+def test_moments_that_span_everything_are_not_singular():
+    x = torch.randn(400, 32, generator=torch.Generator().manual_seed(0))
+    assert not is_singular(x.T @ x)
+    assert is_singular(x[:20].T @ x[:20])
+    assert is_singular(torch.zeros(32, 32))
+
+
+def test_moments_that_are_not_finite_are_refused():
+    broken = LowRankProblem(**{**vars(problem(0)), "moments": torch.full((32, 32), torch.nan)})
+    with pytest.raises(CompressError, match="calibrate on more text"):
+        WhitenedSvd().solve(broken)
 
 
 def test_singular_moments_are_damped():
@@ -131,11 +221,12 @@ def test_singular_moments_are_damped():
     assert loss(singular, WhitenedSvd().solve(singular)) < 0.2
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("what", ["target", "moments", "xq"])
-def test_nothing_to_do_adds_nothing(what):
+def test_nothing_to_do_adds_nothing(what, solver):
     given_ = problem(5)
     empty = LowRankProblem(**{**vars(given_), what: torch.zeros_like(getattr(given_, what))})
-    solution = WhitenedSvd().solve(empty)
+    solution = solver.solve(empty)
     if what != "moments":
         assert float(output(empty, solution).abs().max()) == 0
 

@@ -1,0 +1,15 @@
+"""Solvers of the low-rank summand."""
+
+from summand.compress.lowrank.intermediate import requantisation
+from summand.compress.lowrank.iterative import Iterative
+from summand.compress.lowrank.svd import PlainSvd, WhitenedSvd
+from summand.compress.lowrank.weighting import Weighting, is_singular
+
+__all__ = [
+    "Iterative",
+    "PlainSvd",
+    "Weighting",
+    "WhitenedSvd",
+    "is_singular",
+    "requantisation",
+]
