@@ -44,6 +44,19 @@ def _compress(
         ),
     ],
     bits: Annotated[int, typer.Option(help="Bits of a weight, 1 to 8.")] = 4,
+    group: Annotated[
+        int,
+        typer.Option(
+            help="Input features that share an integer scale, a multiple of the engine's depth; "
+            "0 for one scale an output."
+        ),
+    ] = 0,
+    scale_bits: Annotated[
+        int, typer.Option(help="Bits of these scales, 1 to 8: the engine's scale_bits.")
+    ] = 6,
+    solver: Annotated[
+        str, typer.Option(help="Of the dense summand: gptq, or rtn to round to nearest.")
+    ] = "gptq",
     rank: Annotated[
         int, typer.Option(help="Rank of the low-rank summand beside each layer; 0 for none.")
     ] = 0,
@@ -81,6 +94,9 @@ def _compress(
     start = time.perf_counter()
     options = Options(
         bits=bits,
+        group=group,
+        scale_bits=scale_bits,
+        solver=solver,
         rank=rank,
         rank_bits=rank_bits,
         head_bits=head_bits,
@@ -130,14 +146,15 @@ def _show_support(job: "Job", console: "Console") -> None:
     """Print what becomes of every module that has parameters."""
     table = _table("To be compressed")
     table.add_column("layers", overflow="fold")
-    for title in ("count", "shape", "bits", "rank", "of bits"):
+    for title in ("count", "shape", "bits", "group", "of bits", "rank", "of bits"):
         table.add_column(title, justify="right", no_wrap=True)
     for kind, names in _by_kind(job.survey.layers, str).items():
         linear = job.source.module.get_submodule(names[0])
-        choice = job.choice(names[0])
+        choice = job.choices[names[0]]
+        group = (str(choice.group), str(choice.scale_bits)) if choice.group else ("", "")
         rank = (str(choice.rank), str(choice.rank_bits)) if choice.rank else ("", "")
         shape = f"{linear.in_features} x {linear.out_features}"
-        table.add_row(kind, str(len(names)), shape, str(choice.bits), *rank)
+        table.add_row(kind, str(len(names)), shape, str(choice.bits), *group, *rank)
     console.print(table)
     host = _table("To stay on the host")
     host.add_column("module", overflow="fold")

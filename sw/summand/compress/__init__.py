@@ -6,13 +6,14 @@ from summand.compress.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear
 from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
-from summand.compress.pipeline import Options, compress_layer, compress_layers
+from summand.compress.pipeline import Choice, Options, compress_layer, compress_layers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sources import Source, open_source, reopen, window_of
 from summand.compress.survey import Survey, survey
 from summand.compress.text import Text, calibration_text, evaluation_text, read_text, windows
 
 __all__ = [
+    "Choice",
     "CompressError",
     "Evaluation",
     "Gptq",

@@ -1,7 +1,7 @@
 """The whole of ``summand compress``: a source in, a folder out."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Job:
         The same, cut up.
     survey : Survey
         The support table: which layers will be compressed, what stays on the host and why.
+    choices : mapping
+        What each layer gets.
     """
 
     source: Source
@@ -42,15 +44,7 @@ class Job:
     text: Text
     batches: list[torch.Tensor]
     survey: Survey
-
-    @property
-    def head(self) -> str | None:
-        """Name of the output head."""
-        return head_name(self.source.module)
-
-    def choice(self, name: str) -> Choice:
-        """Return what a layer gets."""
-        return Choice.of(self.options, head=name == self.head)
+    choices: Mapping[str, Choice]
 
     def run(
         self, destination: Path, *, progress: Callable[[str, int, int], None] | None = None
@@ -62,8 +56,7 @@ class Job:
                 module,
                 [{"input_ids": ids} for ids in self.batches],
                 found,
-                self.options,
-                head=self.head,
+                self.choices,
                 progress=progress,
             )
             for layer, error in layers:
@@ -102,4 +95,5 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
         found = survey(source.module, {"input_ids": batches[0][:, :16]})
     except TypeError as e:
         raise CompressError(f"the model cannot be called with token ids: {e}") from None
-    return Job(source, options, text, batches, found)
+    choices = options.choices(found.layers, head=head_name(source.module))
+    return Job(source, options, text, batches, found, choices)

@@ -1,13 +1,15 @@
 """From a module and some text to compressed layers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.errors import CompressError
+from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.lowrank import WhitenedSvd
 from summand.compress.parallel import in_parallel
@@ -21,9 +23,10 @@ from summand.compress.solvers import (
     LowRankSolver,
 )
 from summand.compress.survey import Batch, Survey
-from summand.model import Dense, Layer, LowRank
+from summand.model import Dense, Layer, LowRank, Transform
 
 __all__ = [
+    "DENSE_SOLVERS",
     "Choice",
     "Options",
     "check_weights",
@@ -43,6 +46,9 @@ _LIMITS = {
     "acc_shift": (0, 8),
     "acc_bits": (16, 32),
 }
+
+#: Dense solvers by the names that users give them.
+DENSE_SOLVERS: Mapping[str, Callable[[], DenseSolver]] = {"rtn": RoundToNearest, "gptq": Gptq}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,10 @@ class Options:
         the unit finer themselves, take its place.
     acc_bits : int
         Of the accumulators that must not overflow, 16 to 32.
+    balance, rotate : bool
+        Whether the host balances the channels of a layer's input, and rotates it.
+    solver : str
+        Of the dense summand: ``"gptq"``, or ``"rtn"`` to round to nearest.
     """
 
     bits: int = 4
@@ -83,12 +93,25 @@ class Options:
     act_bits: int = 8
     acc_shift: int = 4
     acc_bits: int = 32
+    balance: bool = True
+    rotate: bool = True
+    solver: str = "gptq"
 
     def __post_init__(self):
+        for name in ("balance", "rotate"):
+            if not isinstance(getattr(self, name), bool):
+                raise CompressError(f"{name} must be true or false, not {getattr(self, name)!r}")
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise CompressError(f"{name} must be {low} to {high}, not {value!r}")
+        if self.solver not in DENSE_SOLVERS:
+            known = " or ".join(DENSE_SOLVERS)
+            raise CompressError(f"solver must be {known}, not {self.solver!r}")
+
+    def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":
+        """Return what each of the layers gets, one of which may be the output head."""
+        return {name: Choice.of(self, head=name == head) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +126,9 @@ class Choice:
     act_bits: int
     acc_shift: int
     acc_bits: int
+    solver: str
+    balance: bool = True
+    rotate: bool = True
 
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":
@@ -117,6 +143,9 @@ class Choice:
             act_bits=options.act_bits,
             acc_shift=options.acc_shift if rank and not options.group else 0,
             acc_bits=options.acc_bits,
+            solver=options.solver,
+            balance=options.balance,
+            rotate=options.rotate,
         )
 
 
@@ -138,8 +167,11 @@ def compress_layer(
     *,
     dense_solver: DenseSolver,
     low_rank_solver: LowRankSolver,
+    transform: Transform | None = None,
 ) -> Layer:
     """Compress one layer; depends on nothing else.
+
+    ``statistics`` are of the layer's input as the model has it, before ``transform``.
 
     Raises
     ------
@@ -148,7 +180,8 @@ def compress_layer(
     """
     _check_rank(name, linear, choice)
     n, k = linear.weight.shape
-    weight = linear.weight.detach().to("cpu", torch.float32)
+    weight = transformed_weight(linear.weight.detach().to("cpu", torch.float32), transform)
+    statistics = transformed(statistics, transform)
     worst = 1 << (choice.act_bits - 1)
     room = ((1 << (choice.acc_bits - 1)) - 1) // worst
     # What the low-rank summand may add at most, before anything is known about it.
@@ -199,6 +232,7 @@ def compress_layer(
         acc_shift=choice.acc_shift,
         scale=scale.numpy(),
         bias=bias,
+        transform=transform,
     )
     if layer.acc_bits > choice.acc_bits:
         raise CompressError(
@@ -244,9 +278,8 @@ def compress_layers(
     module: nn.Module,
     batches: Sequence[Batch],
     found: Survey,
-    options: Options,
+    choices: Mapping[str, Choice],
     *,
-    head: str | None = None,
     dense_solver: DenseSolver | None = None,
     low_rank_solver: LowRankSolver | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -261,12 +294,12 @@ def compress_layers(
         What it is called with to calibrate.
     found : Survey
         From :func:`~summand.compress.survey.survey`.
-    options : Options
-        Bits and ranks.
-    head : str, optional
-        Name of the output head.
-    dense_solver, low_rank_solver : optional
-        Round to nearest and whitened SVD by default.
+    choices : mapping
+        What each layer of the survey gets; see :meth:`Options.choices`.
+    dense_solver : optional
+        Takes the place of the solvers that the choices name.
+    low_rank_solver : optional
+        Whitened SVD by default.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
@@ -275,9 +308,8 @@ def compress_layers(
     Layer, float
         In the survey's order, each with its relative output error on calibration tokens.
     """
-    dense_solver = dense_solver or RoundToNearest()
+    solvers = {name: dense_solver or DENSE_SOLVERS[choices[name].solver]() for name in found.layers}
     low_rank_solver = low_rank_solver or WhitenedSvd()
-    choices = {name: Choice.of(options, head=name == head) for name in found.layers}
     linears = {name: _linear(module, name) for name in found.layers}
     for name, linear in linears.items():
         check_weights(name, linear)
@@ -286,26 +318,39 @@ def compress_layers(
         module,
         batches,
         found.groups,
-        moments=bool(options.rank) or dense_solver.needs_moments,
+        moments=any(choices[n].rank or solvers[n].needs_moments for n in found.layers),
         progress=None if progress is None else lambda i, n: progress("calibrating", i, n),
     )
     total = sum(linear.weight.numel() for linear in linears.values())
     done = 0
 
-    def work(job: tuple[str, InputStatistics]) -> tuple[Layer, float]:
-        name, seen = job
+    transforms = {
+        group[0]: choose_transform(
+            [linears[name].weight.detach() for name in group],
+            statistics[group[0]].energy,
+            balance=choices[group[0]].balance,
+            rotate=choices[group[0]].rotate,
+            seed=0,
+        )
+        for group in found.groups
+    }
+
+    def work(job: tuple[str, str]) -> tuple[Layer, float]:
+        name, first = job
+        seen = statistics[first]
         linear = linears[name]
         layer = compress_layer(
             name,
             linear,
             seen,
             choices[name],
-            dense_solver=dense_solver,
+            dense_solver=solvers[name],
             low_rank_solver=low_rank_solver,
+            transform=transforms[first],
         )
         return layer, output_error(linear, layer, seen.sample[:256])
 
-    jobs = [(name, statistics[group[0]]) for group in found.groups for name in group]
+    jobs = [(name, group[0]) for group in found.groups for name in group]
     for layer, error in in_parallel(work, jobs):
         yield layer, error
         done += layer.in_features * layer.out_features

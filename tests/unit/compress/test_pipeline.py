@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from summand.compress import CompressError, Options, RoundToNearest, compress_layers, survey
+from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
 from summand.compress.parallel import in_parallel
 from summand.compress.solvers import DenseSolution
 
@@ -22,12 +22,13 @@ def batches(seed=1, count=4):
     return [torch.randn(60, 48, generator=g) @ mix for _ in range(count)]
 
 
-def compress(module, options, rows=None, **more):
+def compress(module, options, rows=None, head=None, **more):
     rows = batches() if rows is None else rows
     found = survey(module, rows[0])
+    choices = options.choices(found.layers, head=head)
     return {
         layer.name: (layer, error)
-        for layer, error in compress_layers(module, rows, found, options, **more)
+        for layer, error in compress_layers(module, rows, found, choices, **more)
     }
 
 
@@ -43,6 +44,27 @@ def test_every_layer_is_compressed_as_asked():
     head = done["3"][0]
     assert head.dense is not None
     assert (head.dense.bits, head.low_rank, head.acc_shift) == (7, None, 0)
+
+
+def test_each_layer_may_get_something_else():
+    module, rows = mlp(), batches()
+    found = survey(module, rows[0])
+    base = Options(solver="rtn").choices(found.layers)
+    choices = base | {
+        "2": Choice.of(Options(bits=3, group=16, solver="gptq"), head=False),
+        "3": Choice.of(Options(bits=2, rank=4), head=False),
+    }
+    done = {layer.name: layer for layer, _ in compress_layers(module, rows, found, choices)}
+    dense = [done[name].dense for name in found.layers]
+    assert [d and (d.bits, d.group) for d in dense] == [(4, 0), (3, 16), (2, 0)]
+    assert [done[name].low_rank is None for name in found.layers] == [True, True, False]
+
+
+def test_the_solver_is_the_one_that_was_chosen():
+    """GPTQ gives lower errors on the text that it was calibrated on."""
+    rtn, gptq = (compress(mlp(), Options(bits=3, solver=s)) for s in ("rtn", "gptq"))
+    for name in rtn:
+        assert gptq[name][1] < rtn[name][1]
 
 
 def test_the_module_is_left_as_it_is():
@@ -131,7 +153,7 @@ def test_numbers_that_are_not_finite_are_named(what, bad):
     count = {"weight": "64 of 2560", "bias": "1 of 40"}[what]
     found = survey(module, batches()[0])
     with pytest.raises(CompressError, match=f"layer '2': {count} numbers of its {what}"):
-        list(compress_layers(module, batches(), found, Options()))
+        list(compress_layers(module, batches(), found, Options().choices(found.layers)))
 
 
 def test_a_rank_above_the_matrix_is_refused_first():
@@ -159,6 +181,11 @@ def test_a_rank_above_the_matrix_is_refused_first():
 def test_impossible_options_are_named(field, value):
     with pytest.raises(CompressError, match=f"^{field} must be .* not {value}"):
         Options(**{field: value})
+
+
+def test_an_unknown_solver_is_named():
+    with pytest.raises(CompressError, match="^solver must be rtn or gptq, not 'magic'"):
+        Options(solver="magic")
 
 
 def test_any_solver_will_do():
