@@ -89,6 +89,7 @@ class IntegerLinear(nn.Module):
             self._mult = torch.from_numpy(layer.low_rank.mult.astype(np.float64))
             self._half = torch.from_numpy(np.ldexp(1.0, shift - 1))
             self._unit = torch.from_numpy(np.ldexp(1.0, -shift))
+        self._transform = layer.transform
         self._scale = torch.from_numpy(layer.scale)
         self._bias = None if layer.bias is None else torch.from_numpy(layer.bias)
 
@@ -114,6 +115,8 @@ class IntegerLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``[..., N]`` of ``[..., K]``, in ``x``'s type."""
         flat = x.detach().reshape(-1, self.in_features).to(torch.float32)
+        if self._transform is not None:
+            flat = torch.from_numpy(self._transform.apply(flat.numpy()))
         if not torch.isfinite(flat).all():
             raise CompressError(
                 f"layer {self.name!r}: activations must be finite; the layers before it overflowed"

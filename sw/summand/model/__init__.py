@@ -4,6 +4,7 @@ from summand.model.errors import LayerError, ModelError
 from summand.model.folder import SummandModel, is_model
 from summand.model.layer import Dense, Layer, LowRank, quantise, requantise
 from summand.model.manifest import HostEntry, LayerEntry, Manifest
+from summand.model.transform import Transform
 from summand.model.writer import ModelWriter, check_destination
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ModelError",
     "ModelWriter",
     "SummandModel",
+    "Transform",
     "check_destination",
     "is_model",
     "quantise",

@@ -13,6 +13,7 @@ from summand.model.errors import LayerError, ModelError
 from summand.model.layer import Dense, Layer, LowRank
 from summand.model.manifest import FORMAT, LayerEntry, Manifest
 from summand.model.packing import unpack
+from summand.model.transform import Transform
 
 __all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "sha256"]
 
@@ -166,6 +167,10 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
             mult=tensor("mult"),
             shift=tensor("shift"),
         )
+    transform = None
+    if entry.balance or entry.rotation is not None:
+        balance = tensor("balance") if entry.balance else None
+        transform = Transform(k, balance, entry.rotation)
     return Layer(
         name=entry.name,
         in_features=k,
@@ -176,4 +181,5 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
         acc_shift=entry.acc_shift,
         scale=tensor("scale"),
         bias=tensor("bias") if entry.bias else None,
+        transform=transform,
     )

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.model.errors import LayerError
+from summand.model.transform import Transform
 
 __all__ = ["Dense", "Layer", "LowRank", "act_limit", "quantise", "requantise"]
 
@@ -209,7 +210,7 @@ class LowRank:
 class Layer:
     """A linear layer ``y = x W (+ bias)`` as a sum of integer products.
 
-    For tokens ``xq`` with scales ``s_x`` (:func:`quantise`)::
+    For tokens ``xq`` with scales ``s_x`` (:meth:`quantise`)::
 
         acc = xq @ (dense * its group scales)
         t   = requantise(xq @ a)
@@ -236,6 +237,8 @@ class Layer:
         The accumulator's unit of each output feature. Finite; may be negative.
     bias : float32 array, shape ``[N]``, optional
         Added on the host.
+    transform : Transform, optional
+        What the host does to inputs before they become integers.
 
     Raises
     ------
@@ -252,6 +255,7 @@ class Layer:
     acc_shift: int
     scale: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32] | None = None
+    transform: Transform | None = None
 
     def __post_init__(self):
         k, n = self.in_features, self.out_features
@@ -274,6 +278,8 @@ class Layer:
                 f"acc_shift must be 0 without both summands, not {self.acc_shift}: "
                 f"the shift happens between them"
             )
+        if self.transform is not None and self.transform.features != k:
+            self._refuse(f"transform must be of {k} features, not {self.transform.features}")
         for what, value in (("scale", self.scale), ("bias", self.bias)):
             if value is None:
                 continue
@@ -317,6 +323,20 @@ class Layer:
         bounds.append(int(final.max()))
         return max(bounds).bit_length() + 1
 
+    def quantise(
+        self, x: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
+        """Transform tokens ``[M, K]`` and turn them into integers, as :func:`quantise` does.
+
+        Raises :class:`LayerError` if an activation is not finite.
+        """
+        if self.transform is not None:
+            x = self.transform.apply(x)
+        try:
+            return quantise(x, self.act_bits)
+        except LayerError as e:
+            raise LayerError(f"layer {self.name!r}: {e}") from None
+
     def accumulate(self, xq: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
         """Return the accumulators of integer tokens: the layer's meaning, without overflow.
 
@@ -344,15 +364,15 @@ class Layer:
         return y if self.bias is None else y + self.bias
 
     def forward(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return ``y`` of float tokens: quantise, accumulate, scale."""
-        try:
-            xq, s_x = quantise(x, self.act_bits)
-        except LayerError as e:
-            raise LayerError(f"layer {self.name!r}: {e}") from None
+        """Return ``y`` of float tokens: transform, quantise, accumulate, scale."""
+        xq, s_x = self.quantise(x)
         return self.scaled(self.accumulate(xq), s_x)
 
     def matrix(self) -> npt.NDArray[np.float64]:
-        """Return the float ``[K, N]`` matrix that the summands stand for, rounding of T aside."""
+        """Return the float ``[K, N]`` matrix that the summands stand for, rounding of T aside.
+
+        It multiplies transformed tokens.
+        """
         acc = np.zeros((self.in_features, self.out_features))
         if self.dense is not None:
             acc += np.ldexp(self.dense.integers().astype(np.float64), self.acc_shift)

@@ -14,7 +14,7 @@ __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifes
 FORMAT = "summand-model"
 
 #: Raised with every change of what a folder holds.
-VERSION = 2
+VERSION = 3
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,8 @@ class LayerEntry:
     ``dense_bits`` and ``rank`` are 0 where that summand is missing, ``group`` and ``scale_bits``
     where it has no group scales. ``bits`` counts the streamed bits without padding; ``acc_bits`` is
     the accumulator that no activations can overflow; ``error`` is the relative error of its output
-    on the calibration text.
+    on the calibration text. ``balance`` says whether inputs are balanced channel by channel,
+    ``rotation`` is the seed of their rotation, if there is one.
     """
 
     name: str
@@ -60,6 +61,8 @@ class LayerEntry:
     acc_shift: int
     acc_bits: int
     bias: bool
+    balance: bool
+    rotation: int | None
     bits: int
     error: float | None
 

@@ -76,10 +76,12 @@ class ModelWriter:
 
     def add(self, layer: Layer, *, error: float | None = None) -> LayerEntry:
         """Add a layer; ``error`` is its relative output error, if it is known."""
-        dense, low = layer.dense, layer.low_rank
+        dense, low, transform = layer.dense, layer.low_rank, layer.transform
         parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
         if layer.bias is not None:
             parts["bias"] = layer.bias
+        if transform is not None and transform.balance is not None:
+            parts["balance"] = transform.balance
         if dense is not None:
             parts["dense"] = pack(dense.weights, dense.bits)
             if dense.scales is not None:
@@ -102,6 +104,8 @@ class ModelWriter:
             acc_shift=layer.acc_shift,
             acc_bits=layer.acc_bits,
             bias=layer.bias is not None,
+            balance=transform is not None and transform.balance is not None,
+            rotation=transform.rotation if transform is not None else None,
             bits=layer.bits,
             error=error,
         )

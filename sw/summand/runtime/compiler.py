@@ -11,6 +11,7 @@ from summand.isa.ops import pad
 from summand.isa.planes import pack_planes
 from summand.isa.scales import pack_scales
 from summand.model import Layer
+from summand.model.transform import same_transform
 from summand.runtime.errors import CompileError
 from summand.runtime.plan import Fetch, Input, Matrix, PlanStep, Strip, Walk
 from summand.runtime.program import Gemm, Load, Output, Program, Requantise, Step, Store
@@ -56,6 +57,11 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
         refuse(
             f"it has {layer.in_features} input features and cannot share an input with "
             f"{first.name!r}, which has {first.in_features}; put them into different groups"
+        )
+    if not same_transform(layer.transform, first.transform):
+        refuse(
+            f"its input is balanced or rotated in another way than that of {first.name!r}, with "
+            f"which it shares it; compress them together, or put them into different groups"
         )
     if layer.act_bits != config.act_bits:
         refuse(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from summand.isa import SummandError
-from summand.model import Layer, LayerError, quantise
+from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.runtime.errors import CompileError
@@ -53,10 +53,7 @@ class LayerGroup:
 
     def _run(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         flat = x.detach().reshape(-1, x.shape[-1]).to("cpu", torch.float32).numpy()
-        try:
-            xq, s_x = quantise(flat, self._driver.config.act_bits)
-        except LayerError as e:
-            raise LayerError(f"layer {self.program.name!r}: {e}") from None
+        xq, s_x = self.layers[0].quantise(flat)
         accs = self._driver.run(self.program, xq).outputs
         return {
             i: _as_tensor(layer.scaled(acc, s_x), x)

@@ -1,5 +1,7 @@
 """The fast torch path against the reference: equal, not close."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 
 from summand.compress import CompressError, IntegerLinear
 from summand.compress.integer import quantise_tokens, replace
-from summand.model import Dense, Layer, LowRank, quantise
+from summand.model import Dense, Layer, LowRank, Transform, quantise
 
 
 def random_layer(
@@ -135,6 +137,19 @@ def test_sums_beyond_float32_are_exact(rank, act_bits, extreme, group):
 def test_outputs_equal_the_reference(seed, act_bits, rank, size):
     layer = random_layer(seed, k=30, n=11, rank=rank, act_bits=act_bits, bias=True)
     x = (np.random.default_rng(seed).normal(size=(5, 30)) * 10.0**size).astype(np.float32)
+    got = IntegerLinear(layer)(torch.from_numpy(x))
+    np.testing.assert_array_equal(got.numpy(), layer.forward(x))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), rotation=st.none() | st.integers(0, 9), balanced=st.booleans())
+def test_transformed_outputs_equal_the_reference(seed, rotation, balanced):
+    rng = np.random.default_rng(seed)
+    balance = rng.uniform(0.1, 9, 24).astype(np.float32) if balanced else None
+    layer = dataclasses.replace(
+        random_layer(seed, k=24, n=11, rank=2), transform=Transform(24, balance, rotation)
+    )
+    x = rng.standard_cauchy(size=(5, 24)).astype(np.float32)
     got = IntegerLinear(layer)(torch.from_numpy(x))
     np.testing.assert_array_equal(got.numpy(), layer.forward(x))
 

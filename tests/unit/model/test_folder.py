@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,8 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from summand.model import HostEntry, ModelError, ModelWriter, SummandModel, check_destination
+from summand.model import (
+    HostEntry,
+    ModelError,
+    ModelWriter,
+    SummandModel,
+    Transform,
+    check_destination,
+)
 from summand.model.manifest import Manifest, seal
+from summand.model.transform import same_transform
 
 
 def write(path: Path, layers, **finish):
@@ -41,6 +50,8 @@ def edit_manifest(folder: Path, change) -> None:
 def same(a, b):
     if a is None or isinstance(a, str | int):
         return a == b
+    if isinstance(a, Transform):
+        return same_transform(a, b)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     return all(same(value, vars(b)[key]) for key, value in vars(a).items())
@@ -54,14 +65,22 @@ def same(a, b):
     factor_bits=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     bias=st.booleans(),
     group=st.sampled_from([0, 2, 4]),
+    balance=st.booleans(),
+    rotation=st.none() | st.integers(0, 2**32 - 1),
 )
-def test_layers_survive(tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias, group):
+def test_layers_survive(
+    tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias, group, balance, rotation
+):
     if bits is None and not rank:
         return
     a_bits, b_bits = factor_bits
     layer = make_layer(
         seed, k=9, n=6, bits=bits, rank=rank, a_bits=a_bits, b_bits=b_bits, bias=bias, group=group
     )
+    if balance or rotation is not None:
+        c = np.random.default_rng(seed).uniform(0.1, 9, 9).astype(np.float32)
+        transform = Transform(9, c if balance else None, rotation)
+        layer = dataclasses.replace(layer, transform=transform)
     path = tmp_path_factory.mktemp("m") / "model"
     write(path, [layer])
     model = SummandModel(path)
@@ -247,8 +266,8 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=3), "newer Summand; this one reads 2: upgrade"),
-        (lambda raw: raw.update(version=1), "older Summand; this one reads 2: compress"),
+        (lambda raw: raw.update(version=4), "newer Summand; this one reads 3: upgrade"),
+        (lambda raw: raw.update(version=1), "older Summand; this one reads 3: compress"),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
         (lambda raw: raw.pop("groups"), "manifest has no field groups"),
@@ -310,7 +329,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 2, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 3, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from summand.isa import SummandError
-from summand.model import Layer, LayerError
+from summand.model import Layer, LayerError, Transform
 from summand.runtime import CompileError, Driver, GoldenDevice
 from summand.runtime.modules import LayerGroup, SummandLinear, replace_linears
 
@@ -58,6 +58,24 @@ def test_bias_and_output_features(config, make_layer, driver):
     assert (linear.in_features, linear.out_features) == (24, 7)
 
 
+def test_inputs_are_transformed_for_the_whole_group(config, make_layer, driver):
+    balance = np.linspace(0.5, 2, 24, dtype=np.float32)
+    layers = [
+        dataclasses.replace(
+            make_layer(config, name=name, rank=2), transform=Transform(24, balance.copy(), 5)
+        )
+        for name in ("m.q", "m.k")
+    ]
+    group = LayerGroup(driver, layers)
+    x = torch.randn(3, 24, generator=torch.Generator().manual_seed(1))
+    for index in range(2):
+        same(SummandLinear(group, index), x)
+    assert driver.runs == 1
+    other = dataclasses.replace(layers[1], transform=Transform(24, balance, 6))
+    with pytest.raises(CompileError, match="'m.k': its input is balanced or rotated in another"):
+        LayerGroup(driver, [layers[0], other])
+
+
 def test_result_has_the_inputs_type(pair):
     x = torch.randn(2, 24).to(torch.bfloat16)
     assert pair[0](x).dtype == torch.bfloat16
@@ -76,7 +94,7 @@ def test_rows_of_zeros_and_of_tiny_numbers(pair):
 def test_activations_that_are_not_finite_are_refused_by_name(pair, value):
     x = torch.zeros(2, 24)
     x[1, 5] = value
-    with pytest.raises(LayerError, match=r"'m\.q\+k': activations must be finite"):
+    with pytest.raises(LayerError, match=r"'m\.q': activations must be finite"):
         pair[0](x)
     same(pair[0], torch.ones(2, 24))
 
