@@ -160,6 +160,11 @@ class LowRankSolution:
         part = slice(rank)
         return LowRankSolution(self.a[:, part], self.b[part], self.mult[part], self.shift[part])
 
+    def matrix(self, unit: torch.Tensor) -> torch.Tensor:
+        """Return the float32 ``[N, K]`` matrix it stands for, with the accumulator's unit."""
+        ratio = torch.ldexp(self.mult.double(), -self.shift)
+        return ((self.a * ratio) @ self.b.double() * unit.double()).T.float()
+
 
 class LowRankSolver(Protocol):
     """Factorises a matrix into integers, rank by rank.

@@ -1,5 +1,6 @@
 """Solvers of the low-rank summand."""
 
+from summand.compress.lowrank.alone import output_loss, solve_alone
 from summand.compress.lowrank.intermediate import requantisation
 from summand.compress.lowrank.iterative import Iterative
 from summand.compress.lowrank.svd import PlainSvd, WhitenedSvd
@@ -11,5 +12,7 @@ __all__ = [
     "Weighting",
     "WhitenedSvd",
     "is_singular",
+    "output_loss",
     "requantisation",
+    "solve_alone",
 ]
