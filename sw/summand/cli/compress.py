@@ -43,7 +43,9 @@ def _compress(
             help="Where the Summand model goes; one that is there already is replaced.",
         ),
     ],
-    bits: Annotated[int, typer.Option(help="Bits of a weight, 1 to 8.")] = 4,
+    bits: Annotated[
+        int, typer.Option(help="Bits of a weight, 1 to 8; 0 for a low-rank summand alone.")
+    ] = 4,
     group: Annotated[
         int,
         typer.Option(
@@ -61,6 +63,16 @@ def _compress(
         int, typer.Option(help="Rank of the low-rank summand beside each layer; 0 for none.")
     ] = 0,
     rank_bits: Annotated[int, typer.Option(help="Bits of its factors, 1 to 8.")] = 4,
+    rank_solver: Annotated[
+        str,
+        typer.Option(
+            help="Of the low-rank summand: whitened, iterative, or without regard to the inputs "
+            "svd, iterative-plain."
+        ),
+    ] = "whitened",
+    rank_order: Annotated[
+        str, typer.Option(help="When it is found: after the dense one, before, or alternating.")
+    ] = "after",
     head_bits: Annotated[
         int, typer.Option(help="Bits of the output head's weights, 1 to 8; it gets no rank.")
     ] = 8,
@@ -99,6 +111,8 @@ def _compress(
         solver=solver,
         rank=rank,
         rank_bits=rank_bits,
+        rank_solver=rank_solver,
+        rank_order=rank_order,
         head_bits=head_bits,
         act_bits=act_bits,
         acc_shift=acc_shift,

@@ -11,7 +11,7 @@ from summand.compress.calibration import InputStatistics, collect
 from summand.compress.errors import CompressError
 from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear, quantise_tokens
-from summand.compress.lowrank import WhitenedSvd
+from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.parallel import in_parallel
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
@@ -22,11 +22,13 @@ from summand.compress.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
+from summand.compress.summands import ORDERS, solve_summands
 from summand.compress.survey import Batch, Survey
 from summand.model import Dense, Layer, LowRank, Transform
 
 __all__ = [
     "DENSE_SOLVERS",
+    "LOW_RANK_SOLVERS",
     "Choice",
     "Options",
     "check_weights",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 _LIMITS = {
-    "bits": (1, 8),
+    "bits": (0, 8),
     "rank": (0, 4096),
     "rank_bits": (1, 8),
     "group": (0, 4096),
@@ -50,6 +52,14 @@ _LIMITS = {
 #: Dense solvers by the names that users give them.
 DENSE_SOLVERS: Mapping[str, Callable[[], DenseSolver]] = {"rtn": RoundToNearest, "gptq": Gptq}
 
+#: Low-rank solvers by the names that users give them.
+LOW_RANK_SOLVERS: Mapping[str, LowRankSolver] = {
+    "svd": PlainSvd(),
+    "whitened": WhitenedSvd(),
+    "iterative": Iterative(),
+    "iterative-plain": Iterative(whitened=False),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -58,7 +68,7 @@ class Options:
     Parameters
     ----------
     bits : int
-        Of the dense summand's weights, 1 to 8.
+        Of the dense summand's weights, 1 to 8; 0 leaves it out, which takes a rank.
     group : int
         Input features that share an integer scale, a multiple of the engine's ``depth``; 0 for one
         scale an output.
@@ -82,6 +92,11 @@ class Options:
         Whether the host balances the channels of a layer's input, and rotates it.
     solver : str
         Of the dense summand: ``"gptq"``, or ``"rtn"`` to round to nearest.
+    rank_solver : str
+        Of the low-rank summand: ``"whitened"``, ``"iterative"``, or without regard to the inputs
+        ``"svd"``, ``"iterative-plain"``.
+    rank_order : str
+        Which summand is found first: see :func:`~summand.compress.summands.solve_summands`.
     """
 
     bits: int = 4
@@ -96,6 +111,8 @@ class Options:
     balance: bool = True
     rotate: bool = True
     solver: str = "gptq"
+    rank_solver: str = "whitened"
+    rank_order: str = "after"
 
     def __post_init__(self):
         for name in ("balance", "rotate"):
@@ -105,9 +122,16 @@ class Options:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise CompressError(f"{name} must be {low} to {high}, not {value!r}")
-        if self.solver not in DENSE_SOLVERS:
-            known = " or ".join(DENSE_SOLVERS)
-            raise CompressError(f"solver must be {known}, not {self.solver!r}")
+        known = {
+            "solver": DENSE_SOLVERS,
+            "rank_solver": LOW_RANK_SOLVERS,
+            "rank_order": ORDERS,
+        }
+        for name, names in known.items():
+            if (value := getattr(self, name)) not in names:
+                raise CompressError(f"{name} must be {' or '.join(names)}, not {value!r}")
+        if not self.bits and not self.rank:
+            raise CompressError("bits must be 1 to 8 without a rank, not 0")
 
     def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":
         """Return what each of the layers gets, one of which may be the output head."""
@@ -127,6 +151,8 @@ class Choice:
     acc_shift: int
     acc_bits: int
     solver: str
+    rank_solver: str = "whitened"
+    rank_order: str = "after"
     balance: bool = True
     rotate: bool = True
 
@@ -134,16 +160,20 @@ class Choice:
     def of(cls, options: Options, *, head: bool) -> "Choice":
         """Return what ``options`` mean for the head, or for another layer."""
         rank = 0 if head else options.rank
+        bits = options.head_bits if head else options.bits
+        group = options.group if bits else 0
         return cls(
-            bits=options.head_bits if head else options.bits,
-            group=options.group,
-            scale_bits=options.scale_bits if options.group else 0,
+            bits=bits,
+            group=group,
+            scale_bits=options.scale_bits if group else 0,
             rank=rank,
             rank_bits=options.rank_bits,
             act_bits=options.act_bits,
-            acc_shift=options.acc_shift if rank and not options.group else 0,
+            acc_shift=options.acc_shift if bits and rank and not group else 0,
             acc_bits=options.acc_bits,
             solver=options.solver,
+            rank_solver=options.rank_solver,
+            rank_order=options.rank_order,
             balance=options.balance,
             rotate=options.rotate,
         )
@@ -187,8 +217,9 @@ def compress_layer(
     # What the low-rank summand may add at most, before anything is known about it.
     reserved = choice.rank << (choice.rank_bits - 1)
     try:
-        dense = dense_solver.solve(
-            DenseProblem(
+        dense = low_rank = None
+        if choice.bits:
+            dense = DenseProblem(
                 weight=weight,
                 bits=choice.bits,
                 energy=statistics.energy,
@@ -197,26 +228,28 @@ def compress_layer(
                 group=choice.group,
                 scale_bits=choice.scale_bits,
             )
-        )
-        scale = dense.scale * 2.0**-choice.acc_shift
-        low_rank = None
         if choice.rank:
             assert statistics.moments is not None
             xq, s_x = quantise_tokens(statistics.sample, choice.act_bits)
-            solution = low_rank_solver.solve(
-                LowRankProblem(
-                    target=weight - dense.matrix(),
-                    unit=scale,
-                    rank=choice.rank,
-                    bits=choice.rank_bits,
-                    moments=statistics.moments,
-                    xq=xq,
-                    s_x=s_x,
-                    act_bits=choice.act_bits,
-                    limit=room,
-                )
+            low_rank = LowRankProblem(
+                target=weight,
+                unit=torch.ones(n),
+                rank=choice.rank,
+                bits=choice.rank_bits,
+                moments=statistics.moments,
+                xq=xq,
+                s_x=s_x,
+                act_bits=choice.act_bits,
+                limit=room,
             )
-            low_rank = _low_rank(solution, choice.rank_bits)
+        solved = solve_summands(
+            dense,
+            low_rank,
+            dense_solver=dense_solver,
+            low_rank_solver=low_rank_solver,
+            acc_shift=choice.acc_shift,
+            order=choice.rank_order,
+        )
     except CompressError as e:
         raise CompressError(f"layer {name!r}: {e}") from None
     bias = None
@@ -227,10 +260,10 @@ def compress_layer(
         in_features=k,
         out_features=n,
         act_bits=choice.act_bits,
-        dense=_dense(dense, choice),
-        low_rank=low_rank,
-        acc_shift=choice.acc_shift,
-        scale=scale.numpy(),
+        dense=None if solved.dense is None else _dense(solved.dense, choice),
+        low_rank=None if solved.low_rank is None else _low_rank(solved.low_rank, choice.rank_bits),
+        acc_shift=solved.acc_shift,
+        scale=solved.unit.numpy(),
         bias=bias,
         transform=transform,
     )
@@ -296,10 +329,8 @@ def compress_layers(
         From :func:`~summand.compress.survey.survey`.
     choices : mapping
         What each layer of the survey gets; see :meth:`Options.choices`.
-    dense_solver : optional
-        Takes the place of the solvers that the choices name.
-    low_rank_solver : optional
-        Whitened SVD by default.
+    dense_solver, low_rank_solver : optional
+        Take the place of the solvers that the choices name.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
@@ -309,7 +340,6 @@ def compress_layers(
         In the survey's order, each with its relative output error on calibration tokens.
     """
     solvers = {name: dense_solver or DENSE_SOLVERS[choices[name].solver]() for name in found.layers}
-    low_rank_solver = low_rank_solver or WhitenedSvd()
     linears = {name: _linear(module, name) for name in found.layers}
     for name, linear in linears.items():
         check_weights(name, linear)
@@ -345,7 +375,7 @@ def compress_layers(
             seen,
             choices[name],
             dense_solver=solvers[name],
-            low_rank_solver=low_rank_solver,
+            low_rank_solver=low_rank_solver or LOW_RANK_SOLVERS[choices[name].rank_solver],
             transform=transforms[first],
         )
         return layer, output_error(linear, layer, seen.sample[:256])

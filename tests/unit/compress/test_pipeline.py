@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -6,6 +8,7 @@ from torch import nn
 
 from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
 from summand.compress.parallel import in_parallel
+from summand.compress.pipeline import LOW_RANK_SOLVERS
 from summand.compress.solvers import DenseSolution
 
 
@@ -183,9 +186,43 @@ def test_impossible_options_are_named(field, value):
         Options(**{field: value})
 
 
-def test_an_unknown_solver_is_named():
-    with pytest.raises(CompressError, match="^solver must be rtn or gptq, not 'magic'"):
-        Options(solver="magic")
+@pytest.mark.parametrize(
+    ("field", "known"),
+    [
+        ("solver", "rtn or gptq"),
+        ("rank_solver", "svd or whitened or iterative or iterative-plain"),
+        ("rank_order", "after or before or alternating"),
+    ],
+)
+def test_an_unknown_solver_is_named(field, known):
+    with pytest.raises(CompressError, match=f"^{field} must be {known}, not 'magic'"):
+        dataclasses.replace(Options(), **{field: "magic"})
+
+
+def test_no_summand_at_all_is_refused():
+    with pytest.raises(CompressError, match="^bits must be 1 to 8 without a rank, not 0"):
+        Options(bits=0)
+
+
+@pytest.mark.parametrize("rank_solver", list(LOW_RANK_SOLVERS))
+@pytest.mark.parametrize("rank_order", ["after", "before", "alternating"])
+def test_every_way_to_a_low_rank_summand_lowers_the_error(rank_solver, rank_order):
+    module = mlp()
+    plain = compress(module, Options(bits=2))["0"][1]
+    options = Options(bits=2, rank=12, rank_bits=6, rank_solver=rank_solver, rank_order=rank_order)
+    layer, error = compress(module, options)["0"]
+    assert layer.low_rank is not None
+    assert error < plain
+
+
+def test_a_low_rank_summand_may_be_alone():
+    options = Options(bits=0, rank=30, rank_bits=8, rank_solver="iterative", group=16)
+    done = compress(mlp(), options, head="3")
+    layer, error = done["0"]
+    assert layer.dense is None
+    assert layer.acc_shift == 0
+    assert error < 0.5
+    assert done["3"][0].dense is not None
 
 
 def test_any_solver_will_do():
