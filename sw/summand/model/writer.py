@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from summand.model.errors import ModelError
@@ -15,6 +14,7 @@ from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
 from summand.model.layer import Layer
 from summand.model.manifest import FileEntry, HostEntry, LayerEntry, Manifest
 from summand.model.packing import pack
+from summand.model.parts import Parts
 
 __all__ = ["ModelWriter", "check_destination"]
 
@@ -37,30 +37,54 @@ def check_destination(path: Path) -> None:
 class ModelWriter:
     """Collects a model in a hidden folder beside its destination, and renames it at the end.
 
-    Use as a context; without :meth:`finish` nothing is left behind. Files that go with the model
-    (configuration, tokenizer) may be put into :attr:`folder`.
+    Use as a context; without :meth:`finish` nothing is left behind, unless there is a ``job``.
+    Every layer is on the disk as soon as it is added, and not in memory any more. Files that go
+    with the model (configuration, tokenizer) may be put into :attr:`folder`.
 
     Parameters
     ----------
     path : Path
         The destination; see :func:`check_destination`.
+    job : mapping, optional
+        What is being done, as JSON: all that the layers depend on. With it, layers that were
+        added before an error, or before the process was killed, are kept; the next writer with the
+        same destination and job has them in :attr:`finished`.
+    restart : bool
+        Drop such layers instead, whatever job they are of.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, job: Mapping[str, Any] | None = None, restart: bool = False):
         self.path = path.resolve()
-        self._tensors: dict[str, npt.NDArray[Any]] = {}
-        self._entries: list[LayerEntry] = []
+        self._job = job
+        self._restart = restart
 
     def __enter__(self) -> "ModelWriter":
         check_destination(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            hidden = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+            if self._job is None:
+                hidden = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+            else:
+                hidden = self.path.with_name(f".{self.path.name}.partial")
+                hidden.mkdir(exist_ok=True)
+            #: Where the model grows.
+            self.folder = hidden
+            self._parts = Parts(hidden)
+            if self._job is not None:
+                self._parts.lock(str(self.path))
+                try:
+                    self._parts.begin(self._job, restart=self._restart)
+                except BaseException:
+                    self._parts.close()
+                    raise
         except OSError as e:
             raise ModelError(f"cannot write {self.path}: {e.strerror}") from None
-        #: Where the model grows.
-        self.folder = Path(hidden)
         return self
+
+    @property
+    def finished(self) -> Mapping[str, LayerEntry]:
+        """Layers that are there already."""
+        return self._parts.entries
 
     def __exit__(
         self,
@@ -68,11 +92,17 @@ class ModelWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        count = len(self.finished) if self._job is not None else 0
+        if not count or error is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._parts.close()
         from safetensors import SafetensorError
 
         if isinstance(error, OSError | SafetensorError):
-            raise ModelError(f"cannot write {self.path}: {error}") from None
+            kept = (
+                f"; {count} finished layers are kept, run the same again to go on" if count else ""
+            )
+            raise ModelError(f"cannot write {self.path}: {error}{kept}") from None
 
     def add(self, layer: Layer, *, error: float | None = None) -> LayerEntry:
         """Add a layer; ``error`` is its relative output error, if it is known."""
@@ -89,7 +119,6 @@ class ModelWriter:
         if low is not None:
             parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
             parts |= {"mult": low.mult, "shift": low.shift}
-        self._tensors |= {f"{layer.name}.{part}": value for part, value in parts.items()}
         entry = LayerEntry(
             name=layer.name,
             in_features=layer.in_features,
@@ -109,7 +138,7 @@ class ModelWriter:
             bits=layer.bits,
             error=error,
         )
-        self._entries.append(entry)
+        self._parts.add(entry, {f"{layer.name}.{part}": value for part, value in parts.items()})
         return entry
 
     def finish(
@@ -121,23 +150,28 @@ class ModelWriter:
         options: Mapping[str, Any],
         aliases: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """Write what was added and move the folder to its destination."""
+        """Write what was added and move the folder to its destination.
+
+        Layers are in the order in which they were added, with a ``job`` in that of ``groups``.
+        """
         from safetensors.numpy import save_file
 
-        save_file(
-            {k: np.ascontiguousarray(v) for k, v in self._tensors.items()}, self.folder / LAYERS
-        )
+        names = list(self.finished)
+        if self._job is not None:
+            order = [name for group in groups for name in group]
+            names.sort(key=order.index)
+        self._parts.merge(names, self.folder / LAYERS)
         if not (self.folder / HOST).exists():
             save_file({}, self.folder / HOST)
         files = {
             file.name: FileEntry(sha256=sha256(file), bytes=file.stat().st_size)
             for file in sorted(self.folder.iterdir())
-            if file.is_file()
+            if file.is_file() and file.name not in Parts.FILES
         }
         manifest = Manifest(
             source=source,
             options=options,
-            layers=tuple(self._entries),
+            layers=tuple(self.finished[name] for name in names),
             groups=tuple(tuple(group) for group in groups),
             host=tuple(host),
             aliases=aliases or {},
@@ -146,6 +180,7 @@ class ModelWriter:
         text = manifest.to_json()
         Manifest.from_json(text)  # what could not be read is not written
         (self.folder / MANIFEST).write_text(text)
+        self._parts.clear()
         self.folder.chmod(0o755)
         self._replace()
         return manifest

@@ -1,0 +1,146 @@
+"""The folder in which a model grows: each layer in a file of its own as soon as it is finished."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.model.errors import ModelError
+from summand.model.folder import sha256
+from summand.model.manifest import LayerEntry, seal
+from summand.model.tensors import merge
+
+__all__ = ["Parts"]
+
+_JOB = "job.json"
+_LOCK = "lock"
+_LAYERS = "finished"
+
+
+class Parts:
+    """Finished layers on the disk, and the description of the work that they belong to.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are; it is there.
+    """
+
+    #: Names of files that are not part of the finished model.
+    FILES = (_JOB, _LOCK)
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._layers = folder / _LAYERS
+        self._lock: IO[bytes] | None = None
+        #: What is finished, by name.
+        self.entries: dict[str, LayerEntry] = {}
+        self._files: dict[str, Path] = {}
+
+    def lock(self, purpose: str) -> None:
+        """Keep other processes out until this one closes the folder or ends, however it ends."""
+        self._lock = (self.folder / _LOCK).open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ModelError(
+                f"another process is at work on {purpose}; wait for it, or give another folder"
+            ) from None
+
+    def close(self) -> None:
+        """Let other processes in."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def begin(self, job: Mapping[str, Any], *, restart: bool) -> None:
+        """Find what an earlier process finished of the same job, and drop what is damaged.
+
+        Raises
+        ------
+        ModelError
+            If the layers there are of another job, and ``restart`` does not drop them.
+        """
+        wanted = json.loads(json.dumps(job))
+        try:
+            raw = json.loads((self.folder / _JOB).read_text())
+            known = raw["job"] if raw["checksum"] == seal(raw["job"]) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            known = None
+        if known is not None and not restart:
+            if other := _difference(known, wanted, ""):
+                count = len(list(self._layers.glob("*.json")))
+                raise ModelError(
+                    f"{self.folder} holds {count} finished layers of an interrupted job with "
+                    f"{other}: repeat that job to go on with it, or use --force to begin anew"
+                )
+            self._find()
+            return
+        shutil.rmtree(self._layers, ignore_errors=True)
+        sealed = {"job": wanted, "checksum": seal(wanted)}
+        _write(self.folder / _JOB, json.dumps(sealed))
+
+    def _find(self) -> None:
+        for record in sorted(self._layers.glob("*.json")):
+            file = record.with_suffix(".safetensors")
+            try:
+                raw = json.loads(record.read_text())
+                entry = LayerEntry(**raw["entry"])
+                whole = raw["checksum"] == seal(raw["entry"]) and raw["sha256"] == sha256(file)
+            except (OSError, ValueError, KeyError, TypeError):
+                entry, whole = None, False
+            if entry is None or not whole:
+                record.unlink()
+                continue
+            self.entries[entry.name] = entry
+            self._files[entry.name] = file
+
+    def add(self, entry: LayerEntry, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write a layer: afterwards it is there whole, whatever happens to this process."""
+        from safetensors.numpy import save_file
+
+        self._layers.mkdir(exist_ok=True)
+        number = len(self._files)
+        while (record := self._layers / f"{number:06d}.json").exists():
+            number += 1
+        file = record.with_suffix(".safetensors")
+        save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, file)
+        raw = asdict(entry)
+        listing = {"entry": raw, "checksum": seal(json.loads(json.dumps(raw)))}
+        _write(record, json.dumps({**listing, "sha256": sha256(file)}))
+        self.entries[entry.name] = entry
+        self._files[entry.name] = file
+
+    def merge(self, names: Iterable[str], destination: Path) -> None:
+        """Write the layers of these names to one file."""
+        merge([self._files[name] for name in names], destination)
+
+    def clear(self) -> None:
+        """Remove everything that is not part of the finished model."""
+        shutil.rmtree(self._layers, ignore_errors=True)
+        for name in self.FILES:
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def _difference(known: Any, wanted: Any, where: str) -> str:
+    """Name the first thing in which one job differs from another; empty if they are the same."""
+    if isinstance(known, dict) and isinstance(wanted, dict):
+        for key in (*known, *(wanted.keys() - known.keys())):
+            inner = f"{where} {key}".strip()
+            if found := _difference(known.get(key), wanted.get(key), inner):
+                return found
+        return ""
+    return "" if known == wanted else f"{where} {known!r}, not {wanted!r}"
