@@ -10,7 +10,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.model import HostEntry
 
-__all__ = ["Batch", "Survey", "call", "survey"]
+__all__ = ["Batch", "Survey", "call", "invoke", "survey"]
 
 #: What a module is called with: keyword arguments, positional arguments, or one tensor.
 Batch = Mapping[str, Any] | Sequence[Any] | torch.Tensor
@@ -41,11 +41,16 @@ class Survey:
 def call(module: nn.Module, batch: Batch) -> Any:
     """Run a module on one batch, without gradients."""
     with torch.no_grad():
-        if isinstance(batch, torch.Tensor):
-            return module(batch)
-        if isinstance(batch, Mapping):
-            return module(**batch)
-        return module(*batch)
+        return invoke(module, batch)
+
+
+def invoke(module: nn.Module, batch: Batch) -> Any:
+    """Run a module on one batch."""
+    if isinstance(batch, torch.Tensor):
+        return module(batch)
+    if isinstance(batch, Mapping):
+        return module(**batch)
+    return module(*batch)
 
 
 def survey(module: nn.Module, example: Batch) -> Survey:
