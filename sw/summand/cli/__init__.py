@@ -23,6 +23,7 @@ _COMMANDS = ("compress", "generate", "build", "synth", "verify", "run", "bench",
 _EXTRAS = {
     "accelerate": "model",
     "gguf": "model",
+    "joblib": "model",
     "safetensors": "model",
     "torch": "model",
     "transformers": "model",

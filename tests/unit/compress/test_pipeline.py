@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
-from summand.compress.parallel import in_parallel
 from summand.compress.pipeline import LOW_RANK_SOLVERS
 from summand.compress.solvers import DenseSolution
 
@@ -248,11 +247,3 @@ def test_progress_ends_at_the_end():
     weights = 48 * 64 + 64 * 40 + 40 * 50
     assert told[3] == ("calibrating", 4, 4)
     assert told[-1] == ("compressing", weights, weights)
-
-
-def test_parallel_work_keeps_its_order_and_its_errors():
-    threads = torch.get_num_threads()
-    assert list(in_parallel(lambda i: i * i, range(20))) == [i * i for i in range(20)]
-    with pytest.raises(ZeroDivisionError):
-        list(in_parallel(lambda i: 1 // (5 - i), range(20)))
-    assert torch.get_num_threads() == threads
