@@ -15,7 +15,7 @@ class Streamed:
     """Bits by what they are for. A batch of tokens streams them once.
 
     Activations are not among them, nor what depends on how a batch is cut up for an engine's
-    memories: headers of commands, and scales that are sent again where a walk is cut within a group.
+    memories: headers of commands, and scales sent again where a walk is cut within a group.
     """
 
     planes: int = 0
