@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from summand.compress.compressor import Job
+    from summand.compress.importers import Keeper
     from summand.model import LayerEntry, Manifest
 
 __all__ = ["register"]
@@ -84,6 +85,14 @@ def _compress(
     acc_bits: Annotated[
         int, typer.Option(help="The engine's accumulator width, which nothing may overflow.")
     ] = 32,
+    keep_quantised: Annotated[
+        bool,
+        typer.Option(
+            "--keep-quantised",
+            help="Take layers that MODEL has quantised already as they are, where the format can "
+            "hold them; the other options are for the rest.",
+        ),
+    ] = False,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -109,6 +118,7 @@ def _compress(
         group=group,
         scale_bits=scale_bits,
         solver=solver,
+        keep_quantised=keep_quantised,
         rank=rank,
         rank_bits=rank_bits,
         rank_solver=rank_solver,
@@ -162,14 +172,18 @@ def _show_support(job: "Job", console: "Console") -> None:
     table.add_column("layers", overflow="fold")
     for title in ("count", "shape", "bits", "group", "of bits", "rank", "of bits"):
         table.add_column(title, justify="right", no_wrap=True)
-    for kind, names in _by_kind(job.survey.layers, str).items():
+    kept = job.keeper.kinds if job.keeper else {}
+    for kind, names in _by_kind((n for n in job.survey.layers if n not in kept), str).items():
         linear = job.source.module.get_submodule(names[0])
         choice = job.choices[names[0]]
         group = (str(choice.group), str(choice.scale_bits)) if choice.group else ("", "")
         rank = (str(choice.rank), str(choice.rank_bits)) if choice.rank else ("", "")
         shape = f"{linear.in_features} x {linear.out_features}"
         table.add_row(kind, str(len(names)), shape, str(choice.bits), *group, *rank)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    if job.keeper:
+        _show_kept(job.keeper, console)
     host = _table("To stay on the host")
     host.add_column("module", overflow="fold")
     host.add_column("count", justify="right", no_wrap=True)
@@ -178,6 +192,21 @@ def _show_support(job: "Job", console: "Console") -> None:
     for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
         host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
     console.print(host)
+
+
+def _show_kept(keeper: "Keeper", console: "Console") -> None:
+    """Print which layers are taken over, and why others are not."""
+    table = _table(f"Quantised by {keeper.checkpoint.format}")
+    table.add_column("layers", overflow="fold")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("taken over as", no_wrap=True)
+    table.add_column("or compressed anew because")
+    for kind, names in _by_kind(keeper.kinds, str).items():
+        table.add_row(kind, str(len(names)), " or ".join(sorted({keeper.kinds[n] for n in names})))
+    for kind, names in _by_kind(keeper.reasons, str).items():
+        reasons = "; ".join(sorted({keeper.reasons[n] for n in names}))
+        table.add_row(kind, str(len(names)), "", reasons)
+    console.print(table)
 
 
 def _show_results(layers: "tuple[LayerEntry, ...]", console: "Console") -> None:

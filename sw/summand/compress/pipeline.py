@@ -10,6 +10,7 @@ from summand.compress.balance import choose_transform, transformed, transformed_
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.errors import CompressError
 from summand.compress.gptq import Gptq
+from summand.compress.importers import Keeper
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.parallel import in_parallel
@@ -97,6 +98,9 @@ class Options:
         ``"svd"``, ``"iterative-plain"``.
     rank_order : str
         Which summand is found first: see :func:`~summand.compress.summands.solve_summands`.
+    keep_quantised : bool
+        Whether layers that the source has quantised already are taken over as they are, where they
+        can be.
     """
 
     bits: int = 4
@@ -113,9 +117,10 @@ class Options:
     solver: str = "gptq"
     rank_solver: str = "whitened"
     rank_order: str = "after"
+    keep_quantised: bool = False
 
     def __post_init__(self):
-        for name in ("balance", "rotate"):
+        for name in ("balance", "rotate", "keep_quantised"):
             if not isinstance(getattr(self, name), bool):
                 raise CompressError(f"{name} must be true or false, not {getattr(self, name)!r}")
         for name, (low, high) in _LIMITS.items():
@@ -315,6 +320,7 @@ def compress_layers(
     *,
     dense_solver: DenseSolver | None = None,
     low_rank_solver: LowRankSolver | None = None,
+    keeper: Keeper | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[tuple[Layer, float]]:
     """Compress every layer of a survey, one after another.
@@ -331,6 +337,9 @@ def compress_layers(
         What each layer of the survey gets; see :meth:`Options.choices`.
     dense_solver, low_rank_solver : optional
         Take the place of the solvers that the choices name.
+    keeper : Keeper, optional
+        Takes over as they are what layers it can, from a quantised checkpoint. Their inputs, which
+        other layers may share, are not transformed.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
@@ -354,8 +363,11 @@ def compress_layers(
     total = sum(linear.weight.numel() for linear in linears.values())
     done = 0
 
+    kept = keeper.kinds if keeper else {}
     transforms = {
-        group[0]: choose_transform(
+        group[0]: None
+        if any(name in kept for name in group)
+        else choose_transform(
             [linears[name].weight.detach() for name in group],
             statistics[group[0]].energy,
             balance=choices[group[0]].balance,
@@ -369,6 +381,9 @@ def compress_layers(
         name, first = job
         seen = statistics[first]
         linear = linears[name]
+        if keeper is not None and name in kept:
+            layer = keeper.take(module, name, seen.sample)
+            return layer, output_error(linear, layer, seen.sample[:256])
         layer = compress_layer(
             name,
             linear,

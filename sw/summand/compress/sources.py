@@ -12,6 +12,14 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
+from summand.compress.importers import (
+    Checkpoint,
+    GgufCheckpoint,
+    float_tensors,
+    open_folder,
+    quantisation_of,
+)
+from summand.compress.importers.tensors import Tensors
 from summand.model import is_model
 from summand.model.folder import sha256
 from summand.model.host import quiet
@@ -33,11 +41,14 @@ class Source:
         Of the same model.
     record : mapping
         How to find it again: ``kind``, ``path``, ``sha256`` of its weights.
+    quantised : Checkpoint, optional
+        The integers that the weights were made from, where others quantised them.
     """
 
     module: nn.Module
     tokenizer: Any
     record: Mapping[str, Any]
+    quantised: Checkpoint | None = None
 
     @property
     def window(self) -> int:
@@ -121,17 +132,24 @@ def _load(kind: str, path: Path) -> Source:
         folder, extra = path.parent, {"gguf_file": path.name}
     from transformers import AutoTokenizer
 
+    quantised: Checkpoint | None = None
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            module, info = _model_class(folder, kind).from_pretrained(
-                folder,
-                local_files_only=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **extra,
-            )
-        except ModuleNotFoundError:
+            model_class = _model_class(folder, kind)
+            if kind == "folder" and (scheme := quantisation_of(folder)) is not None:
+                tensors = Tensors(folder)
+                quantised = open_folder(folder, tensors, scheme)
+                module, info = _from_floats(model_class, folder, float_tensors(quantised, tensors))
+            else:
+                module, info = model_class.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                    **extra,
+                )
+        except (ModuleNotFoundError, CompressError):
             raise
         except Exception as e:  # transformers raises whatever its parsers happen to
             why = " ".join(str(e).split())[:300]
@@ -148,7 +166,21 @@ def _load(kind: str, path: Path) -> Source:
     record = {"kind": kind, "sha256": _digest(path)}
     if kind != "smollm2":
         record["path"] = str(path.resolve())
-    return Source(module, tokenizer, record)
+    if kind != "folder":
+        tied = bool(getattr(module.config, "tie_word_embeddings", False))
+        quantised = GgufCheckpoint(path, tied=tied)
+    return Source(module, tokenizer, record, quantised)
+
+
+def _from_floats(model_class: Any, folder: Path, state: dict[str, torch.Tensor]) -> Any:
+    """Build a model whose folder is quantised from what its weights stand for."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    del config.quantization_config
+    return model_class.from_pretrained(
+        None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
+    )
 
 
 def _check_folder(path: Path) -> None:

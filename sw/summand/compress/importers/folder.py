@@ -1,0 +1,67 @@
+"""Hugging Face folders with quantised weights, read without the libraries that wrote them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from summand.compress.errors import CompressError
+from summand.compress.importers.gptq_folder import GptqCheckpoint
+from summand.compress.importers.packed import PackedCheckpoint
+from summand.compress.importers.tensors import Tensors
+
+__all__ = ["float_tensors", "open_folder", "quantisation_of"]
+
+FolderCheckpoint = GptqCheckpoint | PackedCheckpoint
+
+
+def quantisation_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return what a folder's ``config.json`` says of its quantisation, if it is quantised.
+
+    Raises
+    ------
+    CompressError
+        If ``config.json`` cannot be read.
+    """
+    path = folder / "config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        found = raw.get("quantization_config") or raw.get("compression_config")
+    except (OSError, ValueError, AttributeError) as e:
+        raise CompressError(f"{path} cannot be read: {e}; download it again") from None
+    return found if isinstance(found, Mapping) else None
+
+
+def open_folder(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> FolderCheckpoint:
+    """Open a quantised folder.
+
+    Raises
+    ------
+    CompressError
+        If it is of a kind that cannot be read.
+    """
+    method, form = config.get("quant_method"), config.get("format")
+    if method == "gptq":
+        return GptqCheckpoint(tensors, config)
+    if method == "compressed-tensors" and form == "pack-quantized":
+        return PackedCheckpoint(tensors, config)
+    kind = f"{method} {form}" if form else str(method)
+    raise CompressError(
+        f"{folder} is quantised by {kind}, which cannot be read; gptq and compressed-tensors "
+        f"pack-quantized can, or give the model before it was quantised"
+    )
+
+
+def float_tensors(checkpoint: FolderCheckpoint, tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Return the state of the model in float32, quantised layers as what they stand for."""
+    state = {
+        name: tensor.float() if (tensor := tensors.tensor(name)).is_floating_point() else tensor
+        for name in tensors.names
+        if not checkpoint.owns(name)
+    }
+    for name in checkpoint.names:
+        matrix = torch.from_numpy(checkpoint.weight(name).matrix())
+        state[f"{name}.weight"] = matrix.T.contiguous()
+    return state

@@ -1,0 +1,115 @@
+"""Which layers of a quantised model are taken over as they are, and which cannot be."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from summand.compress.errors import CompressError
+from summand.compress.importers.errors import NotHeldError
+from summand.compress.importers.hold import Fidelity, hold
+from summand.compress.importers.rows import find_rows
+from summand.compress.importers.weight import Checkpoint, QuantisedWeight
+from summand.model import Layer
+
+__all__ = ["Keeper"]
+
+
+@dataclass(frozen=True, eq=False)
+class Keeper:
+    """Takes layers over from a quantised checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Where the integers are.
+    kinds : mapping
+        The layers that can be taken over, each with what the checkpoint calls it.
+    reasons : mapping
+        The others, each with the reason why it cannot.
+    act_bits, scale_bits, acc_bits : int
+        The engine's.
+    """
+
+    checkpoint: Checkpoint
+    kinds: Mapping[str, str]
+    reasons: Mapping[str, str]
+    act_bits: int
+    scale_bits: int
+    acc_bits: int
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint | None,
+        module: nn.Module,
+        names: Iterable[str],
+        *,
+        act_bits: int,
+        scale_bits: int,
+        acc_bits: int,
+    ) -> "Keeper":
+        """Look at the layers of ``names`` in a loaded model.
+
+        Raises
+        ------
+        CompressError
+            If there is no checkpoint, or no layer can be taken over.
+        """
+        if checkpoint is None:
+            raise CompressError(
+                "the model is not quantised; leave out --keep-quantised to compress it"
+            )
+        kinds, reasons = {}, {}
+        for name in names:
+            try:
+                kinds[name] = _matched(checkpoint, module, name).kind
+            except NotHeldError as e:
+                reasons[name] = str(e)
+        if not kinds:
+            name, why = next(iter(reasons.items()))
+            raise CompressError(
+                f"no layer can be taken over as it is (the first, {name}: {why}); leave out "
+                f"--keep-quantised to compress what they stand for"
+            )
+        return cls(checkpoint, kinds, reasons, act_bits, scale_bits, acc_bits)
+
+    def take(self, module: nn.Module, name: str, sample: torch.Tensor) -> Layer:
+        """Return the layer ``name``; ``sample`` are some of its inputs, float32 ``[S, K]``."""
+        bias = getattr(module.get_submodule(name), "bias", None)
+        try:
+            return hold(
+                name,
+                _matched(self.checkpoint, module, name),
+                bias=None if bias is None else bias.detach().float().numpy(),
+                sample=sample,
+                act_bits=self.act_bits,
+                scale_bits=self.scale_bits,
+                acc_bits=self.acc_bits,
+            )
+        except NotHeldError as e:
+            raise CompressError(
+                f"layer {name!r} cannot be taken over: {e}; raise acc_bits, or leave out "
+                f"--keep-quantised"
+            ) from None
+
+    def fidelity(self, module: nn.Module, layer: Layer) -> Fidelity:
+        """Return how far a layer that was taken over is off from its source."""
+        return Fidelity.of(layer, _matched(self.checkpoint, module, layer.name))
+
+
+def _matched(checkpoint: Checkpoint, module: nn.Module, name: str) -> QuantisedWeight:
+    """Read a layer and put its outputs into the order that the model has them in."""
+    if not checkpoint.holds(name):
+        raise NotHeldError(f"not quantised in the {checkpoint.format} checkpoint")
+    weight = checkpoint.weight(name)
+    weight.check()
+    loaded = module.get_submodule(name).weight
+    assert isinstance(loaded, torch.Tensor)
+    matrix = np.ascontiguousarray(weight.matrix().T)
+    order = find_rows(loaded.detach().float().numpy(), matrix)
+    if order is None:
+        raise NotHeldError("the loaded model has other weights: they are rearranged on loading")
+    return weight.columns(order)
