@@ -1,0 +1,149 @@
+"""What a batch of tokens streams into an engine: every byte, by what it is for."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+from summand.isa import EngineConfig
+from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, scale_beats
+from summand.model import LayerEntry, Manifest
+from summand.runtime.choice import alone
+from summand.runtime.device import DEFAULT_CONFIG
+from summand.runtime.plan import Input, PlanStep, Walk
+from summand.runtime.tiling import Bundle, Sizes
+
+__all__ = ["Traffic", "engine_of", "group_traffic", "model_traffic", "sizes_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Bytes of an input stream; what fills up beats, slices and tiles is counted where it is.
+
+    Parameters
+    ----------
+    planes : int
+        Of the dense summands' bit-planes.
+    scales : int
+        Of their groups' scales.
+    factors : int
+        Of the low-rank summands' bit-planes.
+    requantisations : int
+        Of the parameters between the factors.
+    headers : int
+        Of all commands, with the segment tables of GEMMs.
+    activations : int
+        Of the tokens.
+    """
+
+    planes: int = 0
+    scales: int = 0
+    factors: int = 0
+    requantisations: int = 0
+    headers: int = 0
+    activations: int = 0
+
+    def __add__(self, other: "Traffic") -> "Traffic":
+        return Traffic(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in _FIELDS})
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return sum(getattr(self, f.name) for f in _FIELDS)
+
+    @property
+    def weights(self) -> int:
+        """All bytes but the activations: what a compressed model costs."""
+        return self.total - self.activations
+
+
+_FIELDS = fields(Traffic)
+
+
+def engine_of(manifest: Manifest, base: EngineConfig = DEFAULT_CONFIG) -> EngineConfig:
+    """Return ``base`` with the widths that a model needs, and slices that its groups are made of.
+
+    Plane words and memories are as large as before.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    """
+    layers = manifest.layers
+    depth = math.gcd(base.depth, *(e.group for e in layers))
+    scale_bits = max(e.scale_bits for e in layers)
+    return replace(
+        base,
+        act_bits=layers[0].act_bits,
+        acc_bits=max(base.acc_bits, max(e.acc_bits for e in layers)),
+        shift=max(e.acc_shift for e in layers) or base.shift,
+        scale_bits=scale_bits or base.scale_bits,
+        cols=base.cols * base.depth // depth,
+        depth=depth,
+        acc_depth=base.acc_depth * depth // base.depth,
+        act_depth=base.act_depth * base.depth // depth,
+    )
+
+
+def model_traffic(manifest: Manifest, config: EngineConfig, *, rows: int = 1) -> Traffic:
+    """Return what a batch of ``rows`` tokens streams for all layers of a model."""
+    entries = {e.name: e for e in manifest.layers}
+    total = Traffic()
+    for group in manifest.groups:
+        sizes = tuple(sizes_of(entries[name]) for name in group)
+        total += group_traffic(sizes, config, rows=rows)
+    return total
+
+
+def sizes_of(entry: LayerEntry) -> Sizes:
+    """Return all that commands depend on."""
+    return Sizes(
+        in_features=entry.in_features,
+        out_features=entry.out_features,
+        bits=entry.dense_bits,
+        group=entry.group,
+        rank=entry.rank,
+        a_bits=entry.a_bits,
+        b_bits=entry.b_bits,
+        shifts=bool(entry.dense_bits and entry.rank and entry.acc_shift),
+    )
+
+
+def group_traffic(layers: Sequence[Sizes], config: EngineConfig, *, rows: int = 1) -> Traffic:
+    """Return what a batch of ``rows`` tokens streams for layers that share an input."""
+    steps = alone(tuple(layers), config, 1 if rows == 1 else config.rows)
+    return _sum(_step(step, config, rows) for step in steps)
+
+
+def _sum(parts: Iterable[Traffic]) -> Traffic:
+    return sum(parts, Traffic())
+
+
+def _step(step: PlanStep, config: EngineConfig, rows: int) -> Traffic:
+    header = _padded(HEADER_BYTES, config)
+    match step:
+        case Input():
+            words = rows * step.slices * config.slice_words
+            return Traffic(headers=header, activations=words * config.beat_bytes)
+        case Walk():
+            return _walk(step, config) + Traffic(headers=header)
+        case Bundle():
+            parameters = _padded(4 * step.tiles * config.cols, config)
+            return Traffic(headers=header, requantisations=parameters)
+        case _:
+            return Traffic(headers=header)
+
+
+def _walk(walk: Walk, config: EngineConfig) -> Traffic:
+    table = _padded(SEGMENT_BYTES * len(walk.segments), config)
+    groups = -(-walk.slices // walk.group) if walk.group else 1
+    scales = groups * scale_beats(walk.segments, config) * config.beat_bytes
+    word = config.plane_beats * config.beat_bytes
+    planes = {True: 0, False: 0}
+    for strip in walk.strips:
+        planes[strip.matrix.kind == "dense"] += walk.slices * strip.tiles * strip.planes * word
+    return Traffic(planes=planes[True], factors=planes[False], scales=scales, headers=table)
+
+
+def _padded(count: int, config: EngineConfig) -> int:
+    return -(-count // config.beat_bytes) * config.beat_bytes

@@ -1,0 +1,107 @@
+"""Counted bytes are the bytes that are sent."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.isa import EngineConfig
+from summand.model import LayerEntry, Manifest
+from summand.runtime import compile_layers
+from summand.runtime.device import DEFAULT_CONFIG
+from summand.runtime.tiling import Sizes
+from summand.runtime.traffic import Traffic, engine_of, group_traffic, model_traffic
+
+from .conftest import make_layer
+
+SMALL = EngineConfig(
+    rows=2, cols=4, depth=16, stream_bits=64, acc_depth=16, act_depth=4, shift=3, scale_bits=5
+)
+ROOMY = dataclasses.replace(SMALL, acc_depth=1024, act_depth=64, stream_bits=32)
+
+
+def layers(config, shapes):
+    return [
+        make_layer(config, name=f"m.{i}", k=40, n=n, bits=bits, rank=rank, group=group, seed=i)
+        for i, (n, bits, rank, group) in enumerate(shapes)
+    ]
+
+
+shapes = st.lists(
+    st.tuples(
+        st.integers(1, 60),
+        st.integers(1, 6),
+        st.sampled_from([0, 0, 3, 20]),
+        st.sampled_from([0, 16, 32]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.sampled_from([SMALL, ROOMY]), st.integers(1, 2))
+def test_every_byte_is_counted(shapes, config, rows):
+    found = layers(config, shapes)
+    program = compile_layers(found, config)
+    (batch,) = program.schedule(rows)
+    sent = b"".join(program.chunks(batch, np.zeros((rows, 40), np.int16)))
+    traffic = group_traffic(tuple(map(Sizes.of, found)), config, rows=rows)
+    assert traffic.total == len(sent)
+    assert traffic.weights == traffic.total - traffic.activations
+    words = batch.plane_words * config.plane_beats * config.beat_bytes
+    assert traffic.planes + traffic.factors == words
+
+
+def test_what_each_part_is():
+    """Counted by hand: 3 slices of 16, 5 tiles of 4, words of 64 bits."""
+    (layer,) = layers(SMALL, [(20, 3, 2, 16)])
+    traffic = group_traffic([Sizes.of(layer)], dataclasses.replace(SMALL, acc_depth=64))
+    assert traffic.planes == 3 * 5 * 3 * 8
+    # 64 // (4 * 5) tiles' scales in a beat: two beats for each of three groups
+    assert traffic.scales == 3 * 2 * 8
+    # A: 3 slices, a tile; B: a slice, 5 tiles; both of 4 bits
+    assert traffic.factors == 3 * 1 * 4 * 8 + 1 * 5 * 4 * 8
+    assert traffic.requantisations == 4 * 4
+    assert traffic.activations == 3 * 16
+
+
+def entry(name, **changes):
+    plain = {"in_features": 40, "out_features": 20, "act_bits": 8, "dense_bits": 4, "group": 0}
+    plain |= {"scale_bits": 0, "rank": 0, "a_bits": 0, "b_bits": 0, "acc_shift": 0, "acc_bits": 20}
+    optional = {f.name for f in dataclasses.fields(LayerEntry)} - plain.keys() - {"name"}
+    plain |= dict.fromkeys(optional)
+    return LayerEntry(**{"name": name, **plain, "bias": False, "bits": 3200, **changes})
+
+
+def manifest(*entries):
+    groups = tuple((e.name,) for e in entries)
+    return Manifest(
+        source={}, options={}, layers=entries, groups=groups, host=(), aliases={}, files={}
+    )
+
+
+def test_a_model_is_the_sum_of_its_groups():
+    one, two = entry("a"), entry("b", dense_bits=2, rank=4, a_bits=4, b_bits=4)
+    parts = [model_traffic(manifest(e), SMALL) for e in (one, two)]
+    assert model_traffic(manifest(one, two), SMALL) == parts[0] + parts[1]
+    assert parts[1].factors > parts[0].factors == 0
+
+
+def test_the_engine_fits_the_model():
+    found = engine_of(manifest(entry("a"), entry("b", group=32, scale_bits=6, act_bits=8)))
+    assert (found.depth, found.scale_bits, found.act_bits) == (32, 6, 8)
+    assert found.plane_bits == DEFAULT_CONFIG.plane_bits
+    assert found.act_depth * found.depth == DEFAULT_CONFIG.act_depth * DEFAULT_CONFIG.depth
+    assert engine_of(manifest(entry("a"))) == DEFAULT_CONFIG
+    assert engine_of(manifest(entry("a", acc_shift=6))).shift == 6
+
+
+def test_parts_add_up():
+    one = Traffic(planes=1, scales=2, factors=3, requantisations=4, headers=5, activations=6)
+    assert one.total == 21
+    assert (one + one).weights == 30
+    with pytest.raises(AttributeError):
+        one + 3  # type: ignore[operator]
