@@ -1,6 +1,6 @@
 """One pass over text that notes what each group of layers is fed with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
-from summand.compress.survey import Batch, call
+from summand.compress.survey import call
 
 __all__ = ["InputStatistics", "collect"]
 
@@ -28,12 +28,16 @@ class InputStatistics:
         Mean of ``x^T x``.
     sample : float32 tensor, shape ``[S, K]``
         Some of the tokens, evenly spread.
+    low, high : float32 tensors, shape ``[K]``, optional
+        Least and largest value of each feature; not known behind a transform.
     """
 
     tokens: int
     energy: torch.Tensor
     moments: torch.Tensor | None
     sample: torch.Tensor
+    low: torch.Tensor | None = None
+    high: torch.Tensor | None = None
 
 
 class _Collector:
@@ -46,18 +50,30 @@ class _Collector:
         self._batches = batches
         self._tokens = 0
         self._total: torch.Tensor | None = None
+        self._low = self._high = torch.empty(0)
         self._sample = torch.empty(0, 0)
         self._sampled = 0
 
     def add(self, x: torch.Tensor) -> None:
         """Take float32 ``[M, K]``."""
-        total = x.T @ x if self._wants_moments else x.square().sum(dim=0)
-        if not torch.isfinite(total.sum()):
+        if not len(x):
+            return
+        low, high = x.amin(dim=0), x.amax(dim=0)
+        if self._total is None:
+            k = x.shape[1]
+            self._total = torch.zeros((k, k) if self._wants_moments else k)
+            self._low, self._high = low, high
+        if self._wants_moments:
+            self._total.addmm_(x.T, x)
+            squares = self._total.diagonal()
+        else:
+            squares = self._total.add_(x.square().sum(dim=0))
+        if not torch.isfinite(squares.sum()):
             raise CompressError(
                 f"layer {self._name!r} is fed with numbers that are not finite on the calibration "
                 f"text; the model or the text is broken"
             )
-        self._total = total if self._total is None else self._total.add_(total)
+        self._low, self._high = torch.minimum(self._low, low), torch.maximum(self._high, high)
         self._keep(x[-self._tokens % self._stride :: self._stride])
         self._tokens += len(x)
 
@@ -78,31 +94,38 @@ class _Collector:
     def result(self) -> InputStatistics:
         if self._total is None or not self._tokens:
             raise CompressError(f"layer {self._name!r} was fed no token; give more text")
-        mean = self._total / self._tokens
+        mean = self._total.div_(self._tokens)
         moments = mean if self._wants_moments else None
         energy = mean.diagonal() if self._wants_moments else mean
         # A feature that never fires on this text may on another: it counts a little.
         energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
-        return InputStatistics(self._tokens, energy, moments, self._sample[: self._sampled])
+        sample = self._sample[: self._sampled]
+        return InputStatistics(self._tokens, energy, moments, sample, self._low, self._high)
 
 
 def collect(
     module: nn.Module,
-    batches: Sequence[Batch],
+    batches: Sequence[Any],
     groups: Sequence[Sequence[str]],
     *,
-    moments: bool,
+    moments: bool | Container[str],
     stride: int = 16,
+    run: Callable[[nn.Module, Any], Any] = call,
     progress: Callable[[int, int], None] | None = None,
 ) -> Mapping[str, InputStatistics]:
     """Run ``batches`` through a module; returns statistics by the first name of each group.
 
-    Memory is bounded by the statistics (``K * K`` floats a group with ``moments``) and by one
-    batch's activations. ``stride`` is the distance of sampled tokens; ``progress`` is called with
-    the batches done and their number.
+    Memory is bounded by the statistics (``K * K`` floats for each group with ``moments``: all,
+    none, or those of these first names) and by one batch's activations. ``stride`` is the distance
+    of sampled tokens; ``run`` calls the module, or a part of it, with a batch; ``progress`` is
+    called with the batches done and their number.
     """
+    if isinstance(moments, bool):
+        moments = [group[0] for group in groups] if moments else ()
     collectors = {
-        group[0]: _Collector(group[0], moments=moments, stride=stride, batches=len(batches))
+        group[0]: _Collector(
+            group[0], moments=group[0] in moments, stride=stride, batches=len(batches)
+        )
         for group in groups
     }
     with _Aside() as aside:
@@ -121,7 +144,7 @@ def collect(
         ]
         try:
             for i, batch in enumerate(batches):
-                call(module, batch)
+                run(module, batch)
                 aside.wait()
                 if progress:
                     progress(i + 1, len(batches))

@@ -1,19 +1,19 @@
 """From a module and some text to compressed layers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from summand.compress.balance import choose_transform, transformed, transformed_weight
-from summand.compress.calibration import InputStatistics, collect
+from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.gptq import Gptq
 from summand.compress.importers import Keeper
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
-from summand.compress.parallel import in_parallel
+from summand.compress.parallel import Workers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
     DenseProblem,
@@ -25,6 +25,7 @@ from summand.compress.solvers import (
 )
 from summand.compress.summands import ORDERS, solve_summands
 from summand.compress.survey import Batch, Survey
+from summand.compress.walk import Part, Walk
 from summand.model import Dense, Layer, LowRank, Transform
 
 __all__ = [
@@ -321,6 +322,9 @@ def compress_layers(
     dense_solver: DenseSolver | None = None,
     low_rank_solver: LowRankSolver | None = None,
     keeper: Keeper | None = None,
+    walk: Walk | None = None,
+    workers: Workers | None = None,
+    finished: Collection[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[tuple[Layer, float]]:
     """Compress every layer of a survey, one after another.
@@ -340,67 +344,120 @@ def compress_layers(
     keeper : Keeper, optional
         Takes over as they are what layers it can, from a quantised checkpoint. Their inputs, which
         other layers may share, are not transformed.
+    walk : Walk, optional
+        How to go through the module; the whole of it at once by default.
+    workers : Workers, optional
+        Who compresses the layers, each as a job of its own; threads by default.
+    finished : collection of str
+        Layers to leave out.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
     Yields
     ------
     Layer, float
-        In the survey's order, each with its relative output error on calibration tokens.
+        In the walk's order, which is the survey's without stages, each with its relative output
+        error on calibration tokens.
     """
+    walk = walk or Walk()
     solvers = {name: dense_solver or DENSE_SOLVERS[choices[name].solver]() for name in found.layers}
     linears = {name: _linear(module, name) for name in found.layers}
     for name, linear in linears.items():
-        check_weights(name, linear)
+        if walk.weights is None:
+            check_weights(name, linear)
         _check_rank(name, linear, choices[name])
-    statistics = collect(
+    total = sum(linear.weight.numel() for linear in linears.values())
+    done = sum(linears[name].weight.numel() for name in finished)
+    kept = keeper.kinds if keeper else {}
+
+    def jobs(part: Part) -> Iterator[_Job]:
+        for group in part.groups:
+            seen = part.statistics[group[0]]
+            transform = None
+            if not any(name in kept for name in group):
+                transform = choose_transform(
+                    [linears[name].weight.detach() for name in group],
+                    seen.energy,
+                    balance=choices[group[0]].balance,
+                    rotate=choices[group[0]].rotate,
+                    seed=0,
+                )
+            for name in group:
+                if name in finished:
+                    continue
+                taken = None
+                if keeper is not None and name in kept:
+                    taken = keeper.take(module, name, seen.sample)
+                yield _Job(
+                    name=name,
+                    linear=linears[name],
+                    statistics=seen,
+                    choice=choices[name],
+                    dense_solver=solvers[name],
+                    low_rank_solver=low_rank_solver or LOW_RANK_SOLVERS[choices[name].rank_solver],
+                    transform=transform,
+                    taken=taken,
+                )
+
+    parts = walk.parts(
         module,
         batches,
-        found.groups,
-        moments=any(choices[n].rank or solvers[n].needs_moments for n in found.layers),
+        [group for group in found.groups if not all(name in finished for name in group)],
+        moments=[
+            group[0]
+            for group in found.groups
+            if any(choices[name].rank or solvers[name].needs_moments for name in group)
+        ],
         progress=None if progress is None else lambda i, n: progress("calibrating", i, n),
     )
-    total = sum(linear.weight.numel() for linear in linears.values())
-    done = 0
+    with workers or Workers() as working:
+        for part in parts:
+            if walk.weights is not None:
+                for name in (name for group in part.groups for name in group):
+                    check_weights(name, linears[name])
+            for layer, error in working.map(_compress, jobs(part)):
+                yield layer, error
+                done += layer.in_features * layer.out_features
+                if progress:
+                    progress("compressing", done, total)
+            del part  # before the next is collected
 
-    kept = keeper.kinds if keeper else {}
-    transforms = {
-        group[0]: None
-        if any(name in kept for name in group)
-        else choose_transform(
-            [linears[name].weight.detach() for name in group],
-            statistics[group[0]].energy,
-            balance=choices[group[0]].balance,
-            rotate=choices[group[0]].rotate,
-            seed=0,
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Job:
+    """All that compressing a layer needs, wherever it is done."""
+
+    name: str
+    linear: nn.Linear
+    statistics: InputStatistics
+    choice: Choice
+    dense_solver: DenseSolver
+    low_rank_solver: LowRankSolver
+    transform: Transform | None
+    taken: Layer | None
+
+
+def _compress(job: _Job) -> tuple[Layer, float]:
+    """Compress a layer, unless it was taken over as it is, and measure its error."""
+    try:
+        layer = job.taken or compress_layer(
+            job.name,
+            job.linear,
+            job.statistics,
+            job.choice,
+            dense_solver=job.dense_solver,
+            low_rank_solver=job.low_rank_solver,
+            transform=job.transform,
         )
-        for group in found.groups
-    }
-
-    def work(job: tuple[str, str]) -> tuple[Layer, float]:
-        name, first = job
-        seen = statistics[first]
-        linear = linears[name]
-        if keeper is not None and name in kept:
-            layer = keeper.take(module, name, seen.sample)
-            return layer, output_error(linear, layer, seen.sample[:256])
-        layer = compress_layer(
-            name,
-            linear,
-            seen,
-            choices[name],
-            dense_solver=solvers[name],
-            low_rank_solver=low_rank_solver or LOW_RANK_SOLVERS[choices[name].rank_solver],
-            transform=transforms[first],
-        )
-        return layer, output_error(linear, layer, seen.sample[:256])
-
-    jobs = [(name, group[0]) for group in found.groups for name in group]
-    for layer, error in in_parallel(work, jobs):
-        yield layer, error
-        done += layer.in_features * layer.out_features
-        if progress:
-            progress("compressing", done, total)
+        return layer, output_error(job.linear, layer, job.statistics.sample[:256])
+    except (MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and "allocate memory" not in str(e):
+            raise
+        n, k = job.linear.weight.shape
+        raise CompressError(
+            f"out of memory at layer {job.name!r}, which is {n} x {k}; use fewer workers, or a "
+            f"machine with more memory"
+        ) from None
 
 
 def _linear(module: nn.Module, name: str) -> nn.Linear:

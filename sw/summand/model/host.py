@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, MANIFEST, SummandModel
+from summand.model.tensors import merge
 
 __all__ = ["attach_host", "load_host", "load_tokenizer", "quiet", "write_host"]
 
@@ -34,15 +35,22 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def write_host(module: nn.Module, layers: Collection[str], folder: Path) -> dict[str, str]:
+def write_host(
+    module: nn.Module,
+    layers: Collection[str],
+    folder: Path,
+    *,
+    load: Callable[[str], torch.Tensor] | None = None,
+) -> dict[str, str]:
     """Write every parameter and buffer outside of ``layers`` to ``host.safetensors``.
 
-    Returns the aliases: second names of tensors that are shared, each with its first name.
+    One tensor at a time: ``load`` gives those of a module whose own are not in memory. Returns the
+    aliases: second names of tensors that are shared, each with its first name.
     """
     from safetensors.torch import save_file
 
     prefixes = tuple(f"{name}." for name in layers)
-    kept: dict[str, torch.Tensor] = {}
+    parts: list[Path] = []
     aliases: dict[str, str] = {}
     first: dict[tuple[int, torch.Size, tuple[int, ...]], str] = {}
     for name, tensor in module.state_dict().items():
@@ -51,9 +59,13 @@ def write_host(module: nn.Module, layers: Collection[str], folder: Path) -> dict
         seen = first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), name)
         if seen != name and tensor.numel():
             aliases[name] = seen
-        else:
-            kept[name] = tensor.detach().cpu().contiguous().clone()
-    save_file(kept, folder / HOST)
+            continue
+        value = tensor if load is None else load(name)
+        parts.append(folder / f"{HOST}.{len(parts)}")
+        save_file({name: value.detach().cpu().contiguous()}, parts[-1])
+    merge(parts, folder / HOST)
+    for part in parts:
+        part.unlink()
     return aliases
 
 

@@ -45,6 +45,21 @@ def test_without_moments_there_is_energy():
     torch.testing.assert_close(without["first"].energy, with_["first"].energy)
 
 
+def test_moments_of_some_only():
+    seen = collect(TwoInputs(), batches(), GROUPS, moments=["second"])
+    assert [seen[name].moments is None for name in ("first", "second")] == [True, False]
+
+
+def test_ranges_are_those_of_every_token():
+    seen = collect(TwoInputs(), batches(), GROUPS, moments=False)
+    x = torch.cat(batches()).reshape(-1, 6)
+    low, high = seen["first"].low, seen["first"].high
+    assert low is not None
+    assert high is not None
+    assert torch.equal(low, x.amin(dim=0))
+    assert torch.equal(high, x.amax(dim=0))
+
+
 @pytest.mark.parametrize("stride", [1, 3, 5, 16])
 def test_sampled_tokens_are_evenly_spread(stride):
     seen = collect(TwoInputs(), batches(), GROUPS, moments=False, stride=stride)
