@@ -53,7 +53,7 @@ def test_fisher_predicts_the_divergence():
     module, rows = Net(), batches()
     found = survey(module, rows[0])
     f = fisher(module, rows, found)
-    statistics = collect(module, rows, found.groups, moments=True)
+    statistics = collect(module, rows, found.groups, moments=found.layers)
     heads = {name: group[0] for group in found.groups for name in group}
     for name in ("first", "loud", "dull"):
         noisy = copy.deepcopy(module)
@@ -82,7 +82,7 @@ def test_the_module_is_left_as_it_is():
     before = {name: t.clone() for name, t in module.state_dict().items()}
     found = survey(module, rows[0])
     fisher(module, rows, found)
-    statistics = collect(module, rows, found.groups, moments=True)
+    statistics = collect(module, rows, found.groups, moments=found.layers)
     differences(module, rows, found, statistics, solver=RoundToNearest())
     assert all(torch.equal(before[name], t) for name, t in module.state_dict().items())
     assert [p.requires_grad for p in module.first.parameters()] == [False, True]
@@ -92,7 +92,7 @@ def test_the_module_is_left_as_it_is():
 def test_finite_differences_are_near_fisher():
     module, rows = Net(), batches()
     found = survey(module, rows[0])
-    statistics = collect(module, rows, found.groups, moments=True)
+    statistics = collect(module, rows, found.groups, moments=found.layers)
     f = fisher(module, rows, found)
     d = differences(module, rows, found, statistics, solver=RoundToNearest(), bits=5)
     for name in ("first", "loud", "dull"):

@@ -1,0 +1,196 @@
+"""From a target, of streamed bits or of KL divergence, to what every layer gets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from summand.compress.allocation import Candidate, allocate, allocate_loss
+from summand.compress.balance import choose_transform, transformed, transformed_weight
+from summand.compress.calibration import InputStatistics, collect
+from summand.compress.candidates import Space, estimate
+from summand.compress.errors import CompressError
+from summand.compress.parallel import in_parallel
+from summand.compress.pipeline import Choice
+from summand.compress.rtn import RoundToNearest
+from summand.compress.sensitivity import differences, fisher
+from summand.compress.survey import Batch, Survey
+from summand.isa import EngineConfig
+
+__all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
+
+#: How sensitivity is found: see :mod:`~summand.compress.sensitivity`.
+SENSITIVITIES = ("fisher", "differences")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a compression is to come to; one of the first two.
+
+    Parameters
+    ----------
+    bits : float, optional
+        Streamed bits a weight at most, everything counted.
+    kl : float, optional
+        KL divergence from the source at most, in nats a token, as estimated.
+    sensitivity : str
+        How an error's cost is estimated: ``"fisher"`` or ``"differences"``.
+    engine : EngineConfig, optional
+        Whose slices and tiles are filled up; without it padding does not count.
+    """
+
+    bits: float | None = None
+    kl: float | None = None
+    sensitivity: str = "fisher"
+    engine: EngineConfig | None = None
+
+    def __post_init__(self):
+        if (self.bits is None) == (self.kl is None):
+            raise CompressError("a target is either of bits or of KL divergence, not both")
+        for name in ("bits", "kl"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise CompressError(f"target {name} must be above 0, not {value}")
+        if self.sensitivity not in SENSITIVITIES:
+            known = " or ".join(SENSITIVITIES)
+            raise CompressError(f"sensitivity must be {known}, not {self.sensitivity!r}")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What every layer gets, and what that is estimated to cost.
+
+    Parameters
+    ----------
+    candidates : mapping
+        Choice, streamed bits and loss of each layer, by its name.
+    weights : int
+        Of all layers.
+    """
+
+    candidates: Mapping[str, Candidate[Choice]]
+    weights: int
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """What each layer gets."""
+        return {name: c.choice for name, c in self.candidates.items()}
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Streamed bits a weight."""
+        return sum(c.bits for c in self.candidates.values()) / self.weights
+
+    @property
+    def kl(self) -> float:
+        """Estimated KL divergence in nats a token."""
+        return sum(c.loss for c in self.candidates.values())
+
+
+def choose(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    found: Survey,
+    space: Space,
+    target: Target,
+    *,
+    head: str | None = None,
+    tokens: int = 2048,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Allocation:
+    """Allocate bits, groups and ranks to all layers.
+
+    Parameters
+    ----------
+    batches : sequence of batches
+        Text to calibrate on; sensitivity takes the first of them only, ``tokens`` inputs or so.
+    space : Space
+        What layers may get.
+    head : str, optional
+        Name of the output head.
+
+    Raises
+    ------
+    CompressError
+        If the target cannot be met; the text names the nearest that can.
+    """
+
+    def report(what: str) -> Callable[[int, int], None]:
+        return lambda i, n: progress(what, i, n) if progress else None
+
+    statistics = collect(
+        module, batches, found.groups, moments=found.layers, progress=report("calibrating")
+    )
+    some = batches[: max(1, tokens * len(batches) // _tokens(statistics))]
+    if target.sensitivity == "fisher":
+        costs = fisher(module, some, found, progress=report("sensitivity"))
+    else:
+        costs = differences(
+            module,
+            some,
+            found,
+            statistics,
+            solver=RoundToNearest(steps=8, refinements=1),
+            progress=report("sensitivity"),
+        )
+    options = space.options
+
+    def tried(group: tuple[str, ...]) -> dict[str, list[Candidate[Choice]]]:
+        seen = statistics[group[0]]
+        weights = [_weight(module, name) for name in group]
+        transform = choose_transform(
+            weights, seen.energy, balance=options.balance, rotate=options.rotate, seed=0
+        )
+        behind = transformed(seen, transform)
+        out = {}
+        for name, weight in zip(group, weights, strict=True):
+            n, k = weight.shape
+            choices = space.choices(k, n, head=name == head)
+            weight = transformed_weight(weight, transform)
+            out[name] = estimate(weight, behind, costs[name], choices, target.engine)
+        return out
+
+    candidates: dict[str, list[Candidate[Choice]]] = {}
+    for i, each in enumerate(in_parallel(tried, found.groups)):
+        candidates |= each
+        report("estimating")(i + 1, len(found.groups))
+    weights = sum(_weight(module, name).numel() for name in found.layers)
+    return Allocation(_within(candidates, target, weights), weights)
+
+
+def _within(
+    candidates: Mapping[str, Sequence[Candidate[Choice]]], target: Target, weights: int
+) -> dict[str, Candidate[Choice]]:
+    """Allocate, or say in the target's own terms why not."""
+    if target.bits is not None:
+        least = sum(min(c.bits for c in each) for each in candidates.values())
+        if target.bits * weights < least:
+            raise CompressError(
+                f"{target.bits:g} bits a weight cannot be met: what the layers may get takes "
+                f"{_up(least / weights):.3f} at least; raise the target, or fix fewer options"
+            )
+        return allocate(candidates, int(target.bits * weights))
+    assert target.kl is not None
+    least = sum(min(c.loss for c in each) for each in candidates.values())
+    if target.kl < least:
+        raise CompressError(
+            f"a KL divergence of {target.kl:g} cannot be met: the best that the layers may get is "
+            f"estimated to cost {_up(least):.3f}; raise the target, or fix fewer options"
+        )
+    return allocate_loss(candidates, target.kl)
+
+
+def _up(value: float) -> float:
+    """Round up to three digits, so that what is named can be met."""
+    return -(-value * 1000 // 1) / 1000
+
+
+def _tokens(statistics: Mapping[str, InputStatistics]) -> int:
+    return max(seen.tokens for seen in statistics.values())
+
+
+def _weight(module: nn.Module, name: str) -> torch.Tensor:
+    linear = module.get_submodule(name)
+    assert isinstance(linear, nn.Linear)
+    return linear.weight.detach().to("cpu", torch.float32)

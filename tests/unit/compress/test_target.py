@@ -1,0 +1,187 @@
+import pytest
+import torch
+from torch import nn
+
+from summand.compress import CompressError, Options, compress_layers, survey
+from summand.compress.balance import choose_transform, transformed, transformed_weight
+from summand.compress.calibration import collect
+from summand.compress.candidates import Space, choice_bits, estimate
+from summand.compress.sensitivity import output_errors
+from summand.compress.target import Target, choose
+from summand.isa import EngineConfig
+from summand.model.streamed import streamed
+
+ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
+
+
+class Net(nn.Module):
+    """Two layers that share an input, one of which hardly matters, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.loud = nn.Linear(96, 64)
+        self.dull = nn.Linear(96, 64)
+        self.head = nn.Linear(64, 80)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.loud(x) + 0.01 * self.dull(x)))
+
+
+def batches(count=4):
+    g = torch.Generator().manual_seed(1)
+    mix = torch.randn(96, 96, generator=g) / 10
+    return [torch.randn(150, 96, generator=g) @ mix for _ in range(count)]
+
+
+def found(module):
+    return survey(module, batches()[0])
+
+
+def allocation(target, *, fixed=("group",), options=None, **more):
+    module = Net()
+    options = options or Options(group=32)
+    space = Space.of(options, fixed, target.engine)
+    return choose(module, batches(), found(module), space, target, head="head", **more)
+
+
+def test_bits_are_within_the_target_and_near_it():
+    for bits in (3.0, 4.0, 5.5):
+        got = allocation(Target(bits=bits))
+        assert bits - 0.5 < got.bits_per_weight <= bits
+
+
+def test_more_bits_lose_less():
+    losses = [allocation(Target(bits=bits)).kl for bits in (3.0, 4.0, 5.0, 6.0)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_what_matters_gets_more():
+    choices = allocation(Target(bits=4.5)).choices
+    assert choices["loud"].bits > choices["dull"].bits
+
+
+def test_a_loss_is_met_with_few_bits():
+    strict, lax = (allocation(Target(kl=kl)) for kl in (0.01, 0.1))
+    assert strict.kl <= 0.01
+    assert lax.kl <= 0.1
+    assert lax.bits_per_weight < strict.bits_per_weight
+
+
+def test_both_sensitivities_agree_about_what_matters():
+    choices = allocation(Target(bits=4.5, sensitivity="differences")).choices
+    assert choices["loud"].bits > choices["dull"].bits
+
+
+def test_what_is_fixed_stays():
+    options = Options(bits=5, group=32, rank=8, rank_bits=3, head_bits=6)
+    fixed = ("group", "rank", "rank_bits", "head_bits")
+    got = allocation(Target(bits=6.0), fixed=fixed, options=options).choices
+    assert {(c.group, c.rank, c.rank_bits) for n, c in got.items() if n != "head"} == {(32, 8, 3)}
+    assert got["head"].bits == 6
+    assert got["head"].rank == 0
+
+
+def test_the_allocation_can_be_compressed():
+    module = Net()
+    got = allocation(Target(bits=4.0))
+    layers = list(compress_layers(module, batches(), found(module), got.choices))
+    weights = bits = 0
+    for layer, _ in layers:
+        assert layer.dense is not None
+        low_rank = layer.low_rank
+        weights += layer.in_features * layer.out_features
+        bits += layer.bits + (32 * low_rank.rank if low_rank else 0)
+    assert bits / weights == got.bits_per_weight
+
+
+def test_bits_below_everything_are_refused_with_the_least():
+    with pytest.raises(CompressError, match=r"^1 bits a weight cannot be met.*takes 2\.\d\d\d at"):
+        allocation(Target(bits=1.0))
+    least = str(pytest.raises(CompressError, allocation, Target(bits=1.0)).value)
+    least = float(least.split(" at least")[0].split()[-1])
+    assert allocation(Target(bits=least)).bits_per_weight <= least
+
+
+def test_a_loss_below_everything_is_refused_with_the_least():
+    with pytest.raises(CompressError, match=r"KL divergence of 1e-07 cannot be met.*to cost 0\.\d"):
+        allocation(Target(kl=1e-7))
+
+
+def test_progress_names_every_part():
+    seen = []
+    allocation(Target(bits=4.0), progress=lambda what, i, n: seen.append((what, i == n)))
+    parts = ("calibrating", "sensitivity", "estimating")
+    assert [what for what, last in seen if last] == list(parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ({}, "either of bits or of KL"),
+        ({"bits": 4.0, "kl": 0.1}, "either of bits or of KL"),
+        ({"bits": 0.0}, "target bits must be above 0"),
+        ({"kl": float("nan")}, "target kl must be above 0, not nan"),
+        ({"bits": 4.0, "sensitivity": "guess"}, "fisher or differences, not 'guess'"),
+    ],
+)
+def test_impossible_targets_are_named(kind, match):
+    with pytest.raises(CompressError, match=match):
+        Target(**kind)
+
+
+def test_no_dense_summand_is_refused():
+    with pytest.raises(CompressError, match="needs a dense summand"):
+        allocation(Target(bits=4.0), fixed=("bits", "rank"), options=Options(bits=0, rank=8))
+
+
+def test_dense_alone_is_always_there():
+    for engine in (None, ENGINE):
+        choices = Space.of(Options(), (), engine).choices(576, 1536, head=False)
+        assert {c.bits for c in choices if not c.rank} == {2, 3, 4, 5, 6, 7, 8}
+        assert {c.rank for c in choices} > {0}
+
+
+def test_ranks_that_take_more_than_the_matrix_are_left_out():
+    space = Space.of(Options(), ())
+    assert {c.rank for c in space.choices(40, 40, head=False)} == {0, 8, 16}
+
+
+def test_an_engine_says_which_groups_and_ranks():
+    choices = Space.of(Options(), (), ENGINE).choices(576, 1536, head=False)
+    assert {c.group for c in choices} == {32, 64, 128}
+    assert {c.scale_bits for c in choices} == {4}
+    assert {c.rank for c in choices} == {0, 32, 64}
+    plain = EngineConfig(depth=32, cols=4, stream_bits=128)
+    assert {c.group for c in Space.of(Options(), (), plain).choices(64, 64, head=False)} == {0}
+
+
+def test_padding_counts_with_an_engine():
+    choice = Space.of(Options(), ()).choices(70, 70, head=False)[0]
+    assert choice_bits(choice, 70, 70) < choice_bits(choice, 70, 70, ENGINE)
+    assert choice_bits(choice, 70, 70) == streamed(70, 70, bits=2, group=32, scale_bits=6).total
+
+
+def test_estimates_are_near_what_compressing_loses():
+    module, rows = Net(), batches()
+    groups = found(module).groups
+    seen = collect(module, rows, groups, moments=found(module).layers)["loud"]
+    weight = module.loud.weight.detach()
+    transform = choose_transform(
+        [weight, module.dull.weight.detach()], seen.energy, balance=True, rotate=True, seed=0
+    )
+    space = Space(options=Options(), bits=(3, 6), groups=(32, 96), ranks=(0, 16), rank_bits=(4,))
+    choices = space.choices(96, 64, head=False)
+    candidates = estimate(
+        transformed_weight(weight, transform),
+        transformed(seen, transform),
+        torch.ones(64),
+        choices,
+    )
+    for candidate in candidates:
+        given = dict.fromkeys(found(module).layers, candidate.choice)
+        layers = compress_layers(module, rows, found(module), given)
+        layer = next(layer for layer, _ in layers if layer.name == "loud")
+        lost = transformed_weight(weight, transform) - torch.from_numpy(layer.matrix()).T.float()
+        real = float(output_errors(lost, transformed(seen, transform)).sum()) / 2
+        assert 0.5 < candidate.loss / real < 2
