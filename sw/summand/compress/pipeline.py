@@ -215,9 +215,31 @@ def compress_layer(
         If its rank is above the matrix's, or no scale keeps its accumulators from overflowing.
     """
     _check_rank(name, linear, choice)
-    n, k = linear.weight.shape
-    weight = transformed_weight(linear.weight.detach().to("cpu", torch.float32), transform)
-    statistics = transformed(statistics, transform)
+    return _fit(
+        name,
+        transformed_weight(linear.weight.detach().to("cpu", torch.float32), transform),
+        linear.bias,
+        transformed(statistics, transform),
+        choice,
+        dense_solver=dense_solver,
+        low_rank_solver=low_rank_solver,
+        transform=transform,
+    )
+
+
+def _fit(
+    name: str,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    statistics: InputStatistics,
+    choice: Choice,
+    *,
+    dense_solver: DenseSolver,
+    low_rank_solver: LowRankSolver,
+    transform: Transform | None,
+) -> Layer:
+    """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``."""
+    n, k = weight.shape
     worst = 1 << (choice.act_bits - 1)
     room = ((1 << (choice.acc_bits - 1)) - 1) // worst
     # What the low-rank summand may add at most, before anything is known about it.
@@ -258,9 +280,6 @@ def compress_layer(
         )
     except CompressError as e:
         raise CompressError(f"layer {name!r}: {e}") from None
-    bias = None
-    if linear.bias is not None:
-        bias = linear.bias.detach().to("cpu", torch.float32).numpy()
     layer = Layer(
         name=name,
         in_features=k,
@@ -270,7 +289,7 @@ def compress_layer(
         low_rank=None if solved.low_rank is None else _low_rank(solved.low_rank, choice.rank_bits),
         acc_shift=solved.acc_shift,
         scale=solved.unit.numpy(),
-        bias=bias,
+        bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
     )
     if layer.acc_bits > choice.acc_bits:
