@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from summand.cli import main
+from summand.isa import EngineConfig
 from summand.model import SummandModel
 
 
@@ -53,6 +54,50 @@ def test_json_is_one_object_and_nothing_else(compress, llama_folder, tmp_path):
     assert {entry["kind"] for entry in report["host"]} == {"Embedding", "LlamaRMSNorm"}
 
 
+@pytest.mark.parametrize("sensitivity", ["fisher", "differences"])
+def test_bits_are_allocated_for_a_target(compress, llama_folder, tmp_path, sensitivity):
+    asked = ("--target-bits", 4.5, "--sensitivity", sensitivity, "--group", 0, "--rank-bits", 8)
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "m", *asked, "--json")
+    assert status == 0
+    report = json.loads(text)
+    assert 4.2 < report["bits_per_weight"] <= 4.5
+    assert len({layer["dense_bits"] for layer in report["layers"]}) > 1
+    assert {layer["group"] for layer in report["layers"]} == {0}
+    assert {layer["a_bits"] for layer in report["layers"]} <= {0, 8}
+    target = report["options"]["target"]
+    assert (target["bits"], target["kl"], target["sensitivity"]) == (4.5, None, sensitivity)
+    assert target["bits_per_weight"] <= 4.5
+    assert "rank" not in report["options"]
+
+
+def test_what_was_allocated_is_shown(compress, llama_folder, tmp_path):
+    asked = ("--target-kl", 0.05, "--rank", 0, "--head-bits", 8)
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "m", *asked)
+    assert status == 0
+    layers = {layer.name: layer for layer in SummandModel(tmp_path / "m").layers()}
+    assert all(layer.low_rank is None for layer in layers.values())
+    assert layers["lm_head"].dense is not None
+    assert layers["lm_head"].dense.bits == 8
+    down = [layer.dense for name, layer in layers.items() if "down_proj" in name]
+    bits = sorted({dense.bits for dense in down if dense})
+    shown = f"{bits[0]}-{bits[-1]}" if len(bits) > 1 else str(bits[0])
+    row = next(line for line in text.splitlines() if "down_proj" in line)
+    assert shown in row.split()
+
+
+def test_an_engine_s_padding_counts(compress, llama_folder, tmp_path):
+    (tmp_path / "engine.json").write_text(EngineConfig(depth=64, cols=4).to_json())
+    engine = ("--engine", tmp_path / "engine.json")
+    status, text, _ = compress(
+        llama_folder, "-o", tmp_path / "m", "--target-bits", 4.5, *engine, "--json"
+    )
+    assert status == 0
+    report = json.loads(text)
+    # 48 features fill three quarters of a slice of 64.
+    assert report["bits_per_weight"] < 0.8 * report["options"]["target"]["bits_per_weight"]
+    assert {layer["group"] for layer in report["layers"]} == {0}
+
+
 def test_calibration_text_of_ones_own(compress, llama_folder, tmp_path):
     (tmp_path / "own.txt").write_text("once upon a time " * 20)
     own = ("--calibration", tmp_path / "own.txt")
@@ -64,7 +109,15 @@ def test_calibration_text_of_ones_own(compress, llama_folder, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--bits", 9], "bits must be 1 to 8, not 9"),
+        (["--bits", 9], "bits must be 0 to 8, not 9"),
+        (["--bits", 0], "bits must be 1 to 8 without a rank, not 0"),
+        (["--rank-solver", "magic"], "rank_solver must be svd or whitened or"),
+        (["--target-bits", 1.5], "1.5 bits a weight cannot be met"),
+        (["--target-kl", 1e-9], "a KL divergence of 1e-09 cannot be met"),
+        (["--target-kl", 1, "--target-bits", 4], "either of bits or of KL divergence, not both"),
+        (["--target-bits", 4, "--sensitivity", "x"], "must be fisher or differences, not 'x'"),
+        (["--target-bits", 4, "--engine", "/no.json"], "cannot read /no.json: No such file"),
+        (["--engine", "/no.json"], "--engine is for a target"),
         (["--rank", 17], "rank must be at most 16, not 17"),
         (["--act-bits", 3], "act_bits must be 4 to 10, not 3"),
         (["--calibration", "/nowhere"], "cannot read /nowhere: No such file"),

@@ -1,19 +1,26 @@
 """The whole of ``summand compress``: a source in, a folder out."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import importlib.metadata
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from summand.compress.blocks import find_blocks
+from summand.compress.candidates import Space
 from summand.compress.errors import CompressError
 from summand.compress.importers import Keeper
+from summand.compress.parallel import Workers
 from summand.compress.pipeline import Choice, Options, compress_layers
 from summand.compress.sources import Source, head_name, write_side_files
+from summand.compress.statistics import StatisticsFolder
 from summand.compress.survey import Survey, survey
+from summand.compress.target import Allocation, Target, choose
 from summand.compress.text import Text, windows
+from summand.compress.walk import Walk
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
 
@@ -40,6 +47,10 @@ class Job:
         What each layer gets.
     keeper : Keeper, optional
         What is taken over from a quantised source, and what cannot be.
+    target : Target, optional
+        What the choices were allocated for.
+    allocation : Allocation, optional
+        What came out.
     """
 
     source: Source
@@ -49,19 +60,110 @@ class Job:
     survey: Survey
     choices: Mapping[str, Choice]
     keeper: Keeper | None = None
+    target: Target | None = None
+    allocation: Allocation | None = None
+
+    def allocated(
+        self,
+        target: Target,
+        fixed: Collection[str] = (),
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> "Job":
+        """Return the job with choices for a target; options named in ``fixed`` stay as they are.
+
+        Raises
+        ------
+        CompressError
+            If the target cannot be met, or layers are taken over as they are.
+        """
+        if self.keeper is not None:
+            raise CompressError(
+                "layers that are taken over as they are cannot be allocated for a target; leave "
+                "out the target or keep_quantised"
+            )
+        space = Space.of(self.options, fixed, target.engine)
+        allocation = choose(
+            self.source.module,
+            [{"input_ids": ids} for ids in self.batches],
+            self.survey,
+            space,
+            target,
+            head=head_name(self.source.module),
+            progress=progress,
+        )
+        return dataclasses.replace(
+            self,
+            options=space.options,
+            choices=allocation.choices,
+            target=target,
+            allocation=allocation,
+        )
+
+    def statistics(self, folder: Path) -> StatisticsFolder:
+        """Open a folder for what calibration collects on this model and text."""
+        return StatisticsFolder(
+            folder,
+            {
+                "model": self.source.record["sha256"],
+                "text": self.text.sha256,
+                "tokens": self._tokens,
+                "window": self.source.window,
+            },
+        )
 
     def run(
-        self, destination: Path, *, progress: Callable[[str, int, int], None] | None = None
+        self,
+        destination: Path,
+        *,
+        workers: Workers | None = None,
+        statistics: StatisticsFolder | None = None,
+        restart: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> Manifest:
-        """Compress, and write the Summand model."""
+        """Compress, and write the Summand model.
+
+        What is interrupted goes on where it was when the same is run again.
+
+        Parameters
+        ----------
+        destination : Path
+            Where the model goes; replaced if there is one.
+        workers : Workers, optional
+            Who compresses the layers; threads by default.
+        statistics : StatisticsFolder, optional
+            Where what calibration collects is kept, and taken from if it is there.
+        restart : bool
+            Begin anew, whatever an interrupted run has left.
+        progress : callable, optional
+            Called with what is being done, how much of it is done, and how much there is.
+
+        Raises
+        ------
+        CompressError
+            If a layer cannot be compressed as chosen.
+        ModelError
+            If the model cannot be written, or if what an interrupted run left is of another job.
+        """
         module, found = self.source.module, self.survey
-        with ModelWriter(destination) as writer:
+        batches = [{"input_ids": ids} for ids in self.batches]
+        with ModelWriter(destination, job=self._description(), restart=restart) as writer:
+            walk = Walk(
+                blocks=find_blocks(module, found, {"input_ids": self.batches[0][:, :16]}),
+                weights=self.source.weights,
+                store=statistics,
+                scratch=writer.scratch,
+            )
+            taken = self.keeper.kinds if self.keeper else {}
             layers = compress_layers(
                 module,
-                [{"input_ids": ids} for ids in self.batches],
+                batches,
                 found,
                 self.choices,
                 keeper=self.keeper,
+                walk=walk,
+                workers=workers,
+                finished=writer.finished.keys() - taken.keys(),
                 progress=progress,
             )
             kept: dict[str, Any] = {}
@@ -70,7 +172,9 @@ class Job:
                 if self.keeper is not None and layer.name in self.keeper.kinds:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
-            aliases = write_host(module, found.layers, writer.folder)
+            weights = self.source.weights
+            load = None if weights is None else weights.tensor
+            aliases = write_host(module, found.layers, writer.folder, load=load)
             write_side_files(self.source, writer.folder)
             return writer.finish(
                 groups=found.groups,
@@ -80,13 +184,40 @@ class Job:
                 aliases=aliases,
             )
 
+    @property
+    def _tokens(self) -> int:
+        return sum(ids.numel() for ids in self.batches)
+
+    def _description(self) -> dict[str, Any]:
+        """Return all that the layers depend on."""
+        source = {key: self.source.record[key] for key in ("kind", "sha256")}
+        choices = {name: dataclasses.asdict(self.choices[name]) for name in self.survey.layers}
+        return {
+            "version": importlib.metadata.version("summand"),
+            "source": source,
+            "options": self._record({}),
+            "choice for": choices,
+        }
+
     def _record(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         calibration = {
             "text": self.text.origin,
             "sha256": self.text.sha256,
-            "tokens": sum(ids.numel() for ids in self.batches),
+            "tokens": self._tokens,
         }
         record = {**dataclasses.asdict(self.options), "calibration": calibration}
+        if self.target is not None and self.allocation is not None:
+            # The layers' own entries say what each of them got.
+            for name in ("bits", "head_bits", "group", "rank", "rank_bits"):
+                del record[name]
+            record["target"] = {
+                "bits": self.target.bits,
+                "kl": self.target.kl,
+                "sensitivity": self.target.sensitivity,
+                "engine": self.target.engine and self.target.engine.digest,
+                "bits_per_weight": self.allocation.bits_per_weight,
+                "estimated_kl": self.allocation.kl,
+            }
         if self.keeper is not None:
             record["kept"] = {
                 "format": self.keeper.checkpoint.format,

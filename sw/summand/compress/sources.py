@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from summand.compress.checkpoint import LazyWeights, open_lazily
 from summand.compress.errors import CompressError
 from summand.compress.importers import (
     Checkpoint,
@@ -43,12 +44,15 @@ class Source:
         How to find it again: ``kind``, ``path``, ``sha256`` of its weights.
     quantised : Checkpoint, optional
         The integers that the weights were made from, where others quantised them.
+    weights : LazyWeights, optional
+        Where the module's weights are, if they are not in memory.
     """
 
     module: nn.Module
     tokenizer: Any
     record: Mapping[str, Any]
     quantised: Checkpoint | None = None
+    weights: LazyWeights | None = None
 
     @property
     def window(self) -> int:
@@ -62,8 +66,10 @@ def window_of(module: nn.Module) -> int:
     return min(512, getattr(config, "max_position_embeddings", None) or 512)
 
 
-def open_source(model: str) -> Source:
+def open_source(model: str, *, lazy: bool = False) -> Source:
     """Load what a user calls MODEL: ``smollm2``, a ``.gguf`` file, or a folder.
+
+    ``lazy`` leaves the weights of a folder on the disk where that can be done.
 
     Raises
     ------
@@ -76,7 +82,7 @@ def open_source(model: str) -> Source:
     if path.suffix.lower() == ".gguf":
         return _load("gguf", path)
     if path.is_dir():
-        return _load("folder", path)
+        return _load("folder", path, lazy=lazy)
     raise CompressError(
         f"{model!r} is no model: give smollm2, a .gguf file, or a folder with a Hugging Face "
         f"model (config.json, safetensors, tokenizer)"
@@ -123,7 +129,7 @@ def _digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _load(kind: str, path: Path) -> Source:
+def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     if kind == "folder":
         _check_folder(path)
         folder, extra = path, {}
@@ -136,6 +142,9 @@ def _load(kind: str, path: Path) -> Source:
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
+            if lazy and (opened := open_lazily(folder)) is not None:
+                module, weights = opened
+                return Source(module, tokenizer, _record(kind, path), weights=weights)
             model_class = _model_class(folder, kind)
             if kind == "folder" and (scheme := quantisation_of(folder)) is not None:
                 tensors = Tensors(folder)
@@ -163,13 +172,18 @@ def _load(kind: str, path: Path) -> Source:
             f"of them {missing[0]}; it is not whole, or its config.json is of another model"
         )
     module.eval()
-    record = {"kind": kind, "sha256": _digest(path)}
-    if kind != "smollm2":
-        record["path"] = str(path.resolve())
     if kind != "folder":
         tied = bool(getattr(module.config, "tie_word_embeddings", False))
         quantised = GgufCheckpoint(path, tied=tied)
-    return Source(module, tokenizer, record, quantised)
+    return Source(module, tokenizer, _record(kind, path), quantised)
+
+
+def _record(kind: str, path: Path) -> dict[str, Any]:
+    """Return how a source can be found again."""
+    record = {"kind": kind, "sha256": _digest(path)}
+    if kind != "smollm2":
+        record["path"] = str(path.resolve())
+    return record
 
 
 def _from_floats(model_class: Any, folder: Path, state: dict[str, torch.Tensor]) -> Any:

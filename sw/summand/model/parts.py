@@ -21,6 +21,7 @@ __all__ = ["Parts"]
 _JOB = "job.json"
 _LOCK = "lock"
 _LAYERS = "finished"
+_SCRATCH = "scratch"
 
 
 class Parts:
@@ -82,7 +83,7 @@ class Parts:
                 )
             self._find()
             return
-        shutil.rmtree(self._layers, ignore_errors=True)
+        self._drop()
         sealed = {"job": wanted, "checksum": seal(wanted)}
         _write(self.folder / _JOB, json.dumps(sealed))
 
@@ -117,15 +118,24 @@ class Parts:
         self.entries[entry.name] = entry
         self._files[entry.name] = file
 
+    @property
+    def scratch(self) -> Path:
+        """Where whoever makes the layers may keep what is worth keeping when interrupted."""
+        return self.folder / _SCRATCH
+
     def merge(self, names: Iterable[str], destination: Path) -> None:
         """Write the layers of these names to one file."""
         merge([self._files[name] for name in names], destination)
 
     def clear(self) -> None:
         """Remove everything that is not part of the finished model."""
-        shutil.rmtree(self._layers, ignore_errors=True)
+        self._drop()
         for name in self.FILES:
             (self.folder / name).unlink(missing_ok=True)
+
+    def _drop(self) -> None:
+        for folder in (self._layers, self.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -86,6 +86,11 @@ class ModelWriter:
         """Layers that are there already."""
         return self._parts.entries
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what the job may need when it goes on; gone when the model is finished."""
+        return self._parts.scratch
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
