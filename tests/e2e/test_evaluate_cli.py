@@ -4,6 +4,8 @@ import shutil
 import pytest
 
 from summand.cli import main
+from summand.model import SummandModel
+from summand.report import METHODS
 
 
 @pytest.fixture
@@ -78,6 +80,75 @@ def test_text_of_ones_own(evaluate, model, tmp_path):
     assert status == 0
     report = json.loads(out)
     assert (report["text"], report["tokens"]) == ("own.txt", 68 - 2)
+
+
+def test_several_texts(evaluate, model, tmp_path):
+    (tmp_path / "own.txt").write_text("once upon a time " * 4)
+    status, out, _ = evaluate(model, "--text", tmp_path / "own.txt", "--other", "--json")
+    assert status == 0
+    report = json.loads(out)
+    names = [text["text"] for text in report["texts"]]
+    assert names == ["own.txt", "GNU General Public License, version 3"]
+    assert report["perplexity"] == report["texts"][0]["perplexity"]
+    status, out, _ = evaluate(model, "--text", tmp_path / "own.txt", "--other")
+    assert "own.txt" in out
+    assert "GNU" in out
+
+
+def test_everything_streamed_is_counted(evaluate, model):
+    status, out, _ = evaluate(model, "--json")
+    assert status == 0
+    report = json.loads(out)
+    weights = sum(e.weights for e in SummandModel(model).manifest.layers)
+    parts = report["streamed_bytes"]
+    streamed = 8 * (sum(parts.values()) - parts["activations"]) / weights
+    assert report["streamed_bits_per_weight"] == pytest.approx(streamed)
+    assert streamed > 8
+
+
+def test_a_report_is_left_beside_the_model(evaluate, model, tmp_path):
+    status, out, _ = evaluate(model)
+    assert status == 0
+    assert f"Report in {model / 'report.html'}" in " ".join(out.split())
+    assert "KL divergence" in (model / "report.html").read_text()
+    SummandModel(model)  # is as good as before
+    status, out, _ = evaluate(model, "--report", tmp_path / "own.html", "--json")
+    assert json.loads(out)["report"] == f"Report in {tmp_path / 'own.html'}"
+    assert (tmp_path / "own.html").exists()
+    status, _, err = evaluate(model, "--report", tmp_path / "no" / "own.html")
+    assert status == 2
+    assert "cannot write the report" in err
+
+
+def test_baselines_are_worked_out_once(evaluate, model, monkeypatch):
+    status, out, _ = evaluate(model, "--baselines", "--json")
+    assert status == 0
+    first = json.loads(out)["baselines"]
+    assert [b["name"][:4] for b in first] == ["RTN,", "RTN,", "GPTQ", "GPTQ"]
+    for b in first:  # rank 16 is too much for layers as small as these
+        assert 7 < b["bits_per_weight"] <= (9 if "rank" in b["name"] else 8)
+        assert b["texts"][0]["kl_divergence"] > 0
+    # What was worked out already is not worked out again.
+    known = json.loads((model / "baselines.json").read_text())
+    assert len(known) == 4
+    last = list(known)[-1]
+    (model / "baselines.json").write_text(json.dumps({k: known[k] for k in known if k != last}))
+    monkeypatch.setattr("summand.report.baselines.METHODS", METHODS[:3])
+    monkeypatch.setattr("summand.report.baselines.compress_layers", None)
+    status, out, _ = evaluate(model, "--baselines")
+    assert status == 0
+    assert "Published methods at as many bits" in out
+    assert "RTN" in (model / "report.html").read_text()
+
+
+def test_baselines_need_the_model_and_its_text(evaluate, model, llama_folder, tmp_path):
+    status, _, err = evaluate(llama_folder, "--baselines")
+    assert status == 2
+    assert "--baselines goes with a Summand model" in err
+    (tmp_path / "own.txt").write_text("once upon a time " * 50)
+    status, _, err = evaluate(model, "--baselines", "--calibration", tmp_path / "own.txt")
+    assert status == 2
+    assert "calibrated on another text" in err
 
 
 def test_a_damaged_model_is_named(evaluate, model, tmp_path):

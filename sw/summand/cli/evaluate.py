@@ -2,14 +2,21 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.reports import publish
+
 if TYPE_CHECKING:
-    from summand.compress import Evaluation, Source
-    from summand.model import SummandModel
+    from rich.console import Console
+
+    from summand.compress import Source, Text
+    from summand.compress.embeddings import EmbeddingEvaluation
+    from summand.model import Manifest, SummandModel
+    from summand.report import BaselineFigures, ModelFigures, TextFigures
 
 __all__ = ["register"]
 
@@ -28,46 +35,80 @@ def _evaluate(
         ),
     ],
     text: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Text to read; without it, a part of Python's pydoc_data.topics that "
-            "calibration does not see.",
+            help="Text to read, as often as there are texts; without it, a part of Python's "
+            "pydoc_data.topics that calibration does not see.",
         ),
     ] = None,
-    tokens: Annotated[int, typer.Option(help="Tokens of it to read, at most.", min=2)] = 4096,
+    other: Annotated[
+        bool,
+        typer.Option(
+            "--other",
+            help="Also read text of a kind that calibration does not see: the GNU General Public "
+            "License.",
+        ),
+    ] = False,
+    tokens: Annotated[int, typer.Option(help="Tokens of each to read, at most.", min=2)] = 4096,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines",
+            help="Also compress the source by published methods to as many bits, and evaluate "
+            "that. Takes minutes; what is finished is kept in DIR/baselines.json.",
+        ),
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Text that the model was calibrated on, if one was given then."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the HTML report goes; DIR/report.html by default."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a table.")
     ] = False,
 ) -> None:
     """Measure perplexity; for a Summand model also the KL divergence from the uncompressed one.
 
-    A Summand model's layers are computed with exactly the integers that an engine computes.
+    A Summand model's layers are computed with exactly the integers that an engine computes. Models
+    that embed sentences are compared by their embeddings instead.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
-    from summand.compress import evaluate, evaluation_text, read_text, windows
+    from summand.compress import evaluation_text, other_text, read_text
 
-    body = read_text(text) if text else evaluation_text()
-    console = Console(stderr=True)
-    with console.status(f"Loading {model}"):
+    texts = [read_text(path) for path in text or []] or [evaluation_text()]
+    if other:
+        texts.append(other_text())
+    errors = Console(stderr=True)
+    with errors.status(f"Loading {model}"):
         subject = _open(model)
-    rows = windows(subject.tokenizer, body, tokens=tokens, window=subject.window)
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("Reading", total=len(rows))
-        result = evaluate(
-            subject.module,
-            rows,
-            reference=subject.reference,
-            progress=lambda done, _: bars.update(task, completed=done),
-        )
-    if as_json:
-        report = {"model": model, "text": body.origin, "text_sha256": body.sha256}
-        report |= {"bits_per_weight": subject.bits_per_weight, "no_reference": subject.missing}
-        typer.echo(json.dumps(report | dataclasses.asdict(result)))
+    if subject.encodes:
+        _compare(model, texts, subject, tokens=tokens, console=errors, as_json=as_json)
         return
-    _show(model, body.origin, subject, result)
+    start = _rows(subject, texts, tokens)
+    found = [_read(subject, body, rows, errors) for body, rows in start]
+    beside = _baselines(subject, start, Path(model), calibration, errors) if baselines else ()
+    figures = subject.figures
+    path = report or (Path(model) / "report.html" if figures else None)
+    written = None
+    if figures and path:
+        texts_read = [figure for figure, _ in found]
+        asked = report is not None
+        written = publish(model, figures, path, asked=asked, texts=texts_read, baselines=beside)
+    if as_json:
+        typer.echo(json.dumps(_record(model, subject, found, beside, written)))
+        return
+    _show(model, subject, found, beside)
+    if written:
+        Console().print(written, highlight=False, soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,9 +118,25 @@ class _Subject:
     module: Any
     tokenizer: Any
     window: int
-    bits_per_weight: float | None = None
-    reference: Any = None
+    manifest: "Manifest | None" = None
+    source: "Source | None" = None
     missing: str | None = None
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it has no output head: it embeds, and predicts no tokens."""
+        find = getattr(self.module, "get_output_embeddings", None)
+        return find is not None and find() is None
+
+    @property
+    def figures(self) -> "ModelFigures | None":
+        """Bits of a Summand model."""
+        from summand.report import ModelFigures
+
+        return ModelFigures.of(self.manifest) if self.manifest else None
+
+
+_Rows = list[tuple["Text", list[Any]]]
 
 
 def _open(model: str) -> _Subject:
@@ -103,39 +160,212 @@ def _open_compressed(model: "SummandModel") -> _Subject:
         source = reopen(model.manifest.source)
     except CompressError as e:
         missing = str(e)
-    layers = model.manifest.layers
     return _Subject(
         module=module,
         tokenizer=tokenizer,
         window=window_of(module),
-        bits_per_weight=sum(e.bits for e in layers) / sum(e.weights for e in layers),
-        reference=source.module if source else None,
+        manifest=model.manifest,
+        source=source,
         missing=missing,
     )
 
 
-def _show(model: str, origin: str, subject: _Subject, result: "Evaluation") -> None:
+def _rows(subject: _Subject, texts: "Sequence[Text]", tokens: int) -> _Rows:
+    from summand.compress import windows
+
+    return [
+        (body, windows(subject.tokenizer, body, tokens=tokens, window=subject.window))
+        for body in texts
+    ]
+
+
+def _read(
+    subject: _Subject, body: "Text", rows: list[Any], console: "Console"
+) -> "tuple[TextFigures, float]":
+    """Return what a text says of the model, and how many seconds that took."""
+    from rich.progress import Progress
+
+    from summand.compress import evaluate
+    from summand.report import TextFigures
+
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task("Reading", total=len(rows))
+        found = evaluate(
+            subject.module,
+            rows,
+            reference=subject.source.module if subject.source else None,
+            progress=lambda done, _: bars.update(task, completed=done),
+        )
+    return TextFigures.of(body, found), found.seconds
+
+
+def _baselines(
+    subject: _Subject, texts: _Rows, folder: Path, calibration: Path | None, console: "Console"
+) -> "tuple[BaselineFigures, ...]":
+    from summand.cli.progress import heartbeat
+    from summand.compress import CompressError, calibration_text, read_text, windows
+    from summand.compress.sources import head_name
+    from summand.report import Baselines
+
+    manifest, source = subject.manifest, subject.source
+    if manifest is None:
+        raise CompressError("--baselines goes with a Summand model, which says how many bits")
+    if source is None:
+        raise CompressError(f"--baselines needs the uncompressed model: {subject.missing}")
+    known = manifest.options.get("calibration", {})
+    body = read_text(calibration) if calibration else calibration_text()
+    if body.sha256 != known.get("sha256"):
+        raise CompressError(
+            f"the model was calibrated on another text ({known.get('text')}); give it with "
+            f"--calibration for the baselines"
+        )
+    batches = windows(source.tokenizer, body, tokens=known["tokens"], window=source.window)
+    work = Baselines(
+        source,
+        manifest,
+        head=head_name(source.module),
+        batches=batches,
+        texts=texts,
+        cache=folder / "baselines.json",
+    )
+    with heartbeat(console) as tell:
+        return tuple(work.results(tell))
+
+
+def _record(
+    model: str,
+    subject: _Subject,
+    found: "Sequence[tuple[TextFigures, float]]",
+    baselines: "Sequence[BaselineFigures]",
+    written: str | None,
+) -> dict[str, Any]:
+    """Return what ``--json`` prints; the first text's figures also stand by themselves."""
+    figures = subject.figures
+    record: dict[str, Any] = {"model": model, "bits_per_weight": None}
+    record |= dataclasses.asdict(found[0][0])
+    record["seconds"] = sum(seconds for _, seconds in found)
+    record |= figures.as_dict() if figures else {}
+    record["no_reference"] = subject.missing
+    record["texts"] = [dataclasses.asdict(text) for text, _ in found]
+    record["baselines"] = [dataclasses.asdict(b) for b in baselines]
+    record["report"] = written
+    return record
+
+
+def _show(
+    model: str,
+    subject: _Subject,
+    found: "Sequence[tuple[TextFigures, float]]",
+    baselines: "Sequence[BaselineFigures]",
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     table = Table(title=model, title_justify="left", show_header=False)
     table.add_column()
-    table.add_column(justify="right")
-    table.add_row("text", origin)
-    table.add_row("tokens predicted", f"{result.tokens:,}")
-    if subject.bits_per_weight is not None:
-        table.add_row("bits per weight", f"{subject.bits_per_weight:.3f}")
-    table.add_row("perplexity", f"{result.perplexity:.3f}")
-    if result.reference_perplexity is not None:
-        table.add_row("perplexity, uncompressed", f"{result.reference_perplexity:.3f}")
-        table.add_row("KL divergence from it", f"{result.kl_divergence:.4f} nats/token")
-        table.add_row("same likeliest token", f"{100 * (result.top1_agreement or 0):.1f} %")
-    table.add_row("seconds", f"{result.seconds:.1f}")
-    console = Console()
+    texts = [text for text, _ in found]
+    for _ in texts:
+        table.add_column(justify="right")
+    table.add_row("text", *(t.text for t in texts))
+    table.add_row("tokens predicted", *(f"{t.tokens:,}" for t in texts))
+    if (figures := subject.figures) is not None:
+        table.add_row("bits per weight", f"{figures.bits_per_weight:.3f}")
+        table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
+    table.add_row("perplexity", *(f"{t.perplexity:.3f}" for t in texts))
+    if subject.source:
+        table.add_row("perplexity, uncompressed", *(f"{t.reference_perplexity:.3f}" for t in texts))
+        table.add_row("times as much", *(f"{t.ratio:.4f}" for t in texts))
+        table.add_row("KL divergence, nats/token", *(f"{t.kl_divergence:.4f}" for t in texts))
+        table.add_row("same likeliest token", *(f"{t.top1_agreement:.1%}" for t in texts))
+    table.add_row("seconds", *(f"{seconds:.1f}" for _, seconds in found))
     console.print(table)
+    if baselines:
+        _show_baselines(texts, baselines, console)
     if subject.missing:
         console.print(
             f"No KL divergence: {subject.missing}. Compress the model again from its source to "
             f"compare.",
             highlight=False,
         )
+
+
+def _show_baselines(
+    texts: "Sequence[TextFigures]", baselines: "Sequence[BaselineFigures]", console: "Console"
+) -> None:
+    from rich.table import Table
+
+    table = Table(title="Published methods at as many bits", title_justify="left")
+    table.add_column("method")
+    table.add_column("bits per weight", justify="right")
+    for text in texts:
+        table.add_column(f"perplexity, times as much: {text.text}", justify="right")
+        table.add_column("KL divergence", justify="right")
+    for b in baselines:
+        cells = [c for t in b.texts for c in (f"{t.ratio:.4f}", f"{t.kl_divergence:.4f}")]
+        table.add_row(b.name, f"{b.bits_per_weight:.3f}", *cells)
+    console.print(table)
+
+
+def _compare(
+    model: str,
+    texts: "Sequence[Text]",
+    subject: _Subject,
+    *,
+    tokens: int,
+    console: "Console",
+    as_json: bool,
+) -> None:
+    """Compare an encoder's embeddings with those of its source, and say so."""
+    from rich.progress import Progress
+
+    from summand.compress import CompressError
+    from summand.compress.embeddings import compare_embeddings, sentences_of
+
+    if subject.source is None:
+        why = subject.missing or "give the Summand model that was made from it"
+        raise CompressError(
+            f"{model} predicts no tokens and has nothing to be compared with: {why}"
+        )
+    found = []
+    for body in texts:
+        rows = sentences_of(subject.tokenizer, body, tokens=tokens, window=subject.window)
+        with Progress(console=console, transient=True) as bars:
+            task = bars.add_task("Embedding", total=len(rows))
+            one = compare_embeddings(
+                subject.module,
+                rows,
+                subject.source.module,
+                progress=lambda done, _, bars=bars, task=task: bars.update(task, completed=done),
+            )
+        found.append((body.origin, one))
+    figures = subject.figures
+    assert figures is not None
+    if as_json:
+        record: dict[str, Any] = {"model": model, **figures.as_dict()}
+        record["texts"] = [{"text": origin, **dataclasses.asdict(e)} for origin, e in found]
+        typer.echo(json.dumps(record))
+        return
+    _show_embeddings(model, figures, found)
+
+
+def _show_embeddings(
+    model: str, figures: "ModelFigures", found: "Sequence[tuple[str, EmbeddingEvaluation]]"
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=model, title_justify="left", show_header=False)
+    table.add_column()
+    for _ in found:
+        table.add_column(justify="right")
+    results = [result for _, result in found]
+    table.add_row("text", *(origin for origin, _ in found))
+    table.add_row("sentences", *(f"{r.sentences:,}" for r in results))
+    table.add_row("bits per weight", f"{figures.bits_per_weight:.3f}")
+    table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
+    table.add_row("cosine to uncompressed, mean", *(f"{r.mean_cosine:.5f}" for r in results))
+    table.add_row("the same, least", *(f"{r.least_cosine:.5f}" for r in results))
+    table.add_row("error of similarities", *(f"{r.similarity_error:.5f}" for r in results))
+    table.add_row("same nearest sentence", *(f"{r.same_nearest:.1%}" for r in results))
+    Console().print(table)

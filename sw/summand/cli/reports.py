@@ -1,0 +1,41 @@
+"""Reports that commands end with."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from summand.report import BaselineFigures, ModelFigures, TextFigures
+
+__all__ = ["publish"]
+
+
+def publish(
+    name: str,
+    figures: "ModelFigures",
+    path: Path,
+    *,
+    asked: bool = False,
+    texts: "Sequence[TextFigures]" = (),
+    baselines: "Sequence[BaselineFigures]" = (),
+) -> str:
+    """Write an HTML report, if what draws it is installed; returns what to say about it.
+
+    Raises
+    ------
+    ReportError
+        If the file cannot be written and the user ``asked`` for it.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return "No report: it needs matplotlib; pip install 'summand[plots]'"
+    from summand.report import Report, ReportError, write_page
+
+    report = Report(name=name, model=figures, texts=tuple(texts), baselines=tuple(baselines))
+    try:
+        write_page(report, path)
+    except ReportError as e:
+        if asked:
+            raise
+        return f"No report: {e}"
+    return f"Report in {path}"

@@ -1,0 +1,241 @@
+"""Published methods at a model's number of bits, with the same calibration and the same text."""
+
+import copy
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from summand.compress import (
+    Choice,
+    CompressError,
+    Options,
+    Source,
+    Text,
+    compress_layers,
+    evaluate,
+    survey,
+)
+from summand.compress.integer import replace
+from summand.model import Manifest
+from summand.report.figures import BaselineFigures, TextFigures
+from summand.runtime.tiling import Sizes
+from summand.runtime.traffic import Traffic, engine_of, group_traffic
+
+__all__ = ["METHODS", "Baselines", "Method", "spread_bits"]
+
+#: Features in a group where the model itself has none.
+_GROUP = 64
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to compress layers without anything that this project adds.
+
+    Inputs are neither balanced nor rotated, and every layer gets about as many bits.
+    """
+
+    name: str
+    solver: str
+    grouped: bool
+    rank: int = 0
+    rank_bits: int = 8
+
+    def options(self, group: int, act_bits: int) -> Options:
+        """Return its options but for the bits."""
+        return Options(
+            solver=self.solver,
+            group=group if self.grouped else 0,
+            rank=self.rank,
+            rank_bits=self.rank_bits,
+            act_bits=act_bits,
+            balance=False,
+            rotate=False,
+        )
+
+
+#: In the order of reports.
+METHODS = (
+    Method("RTN, one scale an output", "rtn", grouped=False),
+    Method("RTN, groups", "rtn", grouped=True),
+    Method("GPTQ, groups", "gptq", grouped=True),
+    Method("GPTQ, groups, and rank 16 of 8 bits", "gptq", grouped=True, rank=16),
+)
+
+
+def spread_bits(weights: Sequence[int], beside: Sequence[int], budget: float) -> list[int]:
+    """Return bits of each layer's weights so that all together stay just below a budget.
+
+    Widths are the two around the mean, spread evenly: what a layer leaves over, because its bits
+    are whole, goes to the next.
+
+    Parameters
+    ----------
+    weights : sequence of int
+        Of each layer.
+    beside : sequence of int
+        Bits that each layer needs besides: scales and factors.
+    budget : float
+        Bits a weight, of everything.
+    """
+    mean = min(max(budget - sum(beside) / sum(weights), 1.0), 8.0)
+    spare, out = 0.0, []
+    for count in weights:
+        spare += mean * count
+        bits = int(mean) + (spare >= (int(mean) + 1) * count)
+        spare -= bits * count
+        out.append(bits)
+    return out
+
+
+class Baselines:
+    """Works baselines out, and keeps what is finished in a file.
+
+    Parameters
+    ----------
+    source : Source
+        The uncompressed model.
+    manifest : Manifest
+        Of the compressed model that they are beside.
+    head : str, optional
+        Name of the output head, which gets the bits it has in the model.
+    batches : sequence of tensors
+        What to calibrate on.
+    texts : sequence of Text and rows
+        What to evaluate on.
+    cache : Path
+        The file; made at the first result, replaced whole at each.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        manifest: Manifest,
+        *,
+        head: str | None,
+        batches: Sequence[torch.Tensor],
+        texts: Sequence[tuple[Text, Sequence[torch.Tensor]]],
+        cache: Path,
+    ):
+        self._source, self._manifest, self._head = source, manifest, head
+        self._batches, self._texts, self._cache = batches, texts, cache
+
+    def __iter__(self) -> Iterator[BaselineFigures]:
+        return self.results(lambda _: None)
+
+    def results(self, tell: Callable[[str], None]) -> Iterator[BaselineFigures]:
+        """Yield one after another; ``tell`` hears what is being done."""
+        known = self._read()
+        for method in METHODS:
+            choices = self._choices(method)
+            key = self._key(choices)
+            if key not in known:
+                tell(f"Baseline: {method.name}")
+                known[key] = dataclasses.asdict(self._work(method, choices))
+                self._write(known)
+            yield BaselineFigures.from_dict(known[key])
+
+    def _choices(self, method: Method) -> dict[str, Choice]:
+        """Return what every layer gets, at the model's number of bits."""
+        entries = self._manifest.layers
+        group = max(e.group for e in entries) or _GROUP
+        options = method.options(group, entries[0].act_bits)
+        plain = [e for e in entries if e.name != self._head]
+        rank = {e.name: min(method.rank, e.in_features, e.out_features) for e in plain}
+        beside = [
+            -(-e.in_features // group) * e.out_features * options.scale_bits * method.grouped
+            + rank[e.name] * (e.in_features + e.out_features) * method.rank_bits
+            for e in plain
+        ]
+        choices = {}
+        if plain:
+            weights = [e.weights for e in plain]
+            bits = spread_bits(weights, beside, sum(e.bits for e in plain) / sum(weights))
+            for e, b in zip(plain, bits, strict=True):
+                mine = dataclasses.replace(options, bits=b, rank=rank[e.name])
+                choices[e.name] = Choice.of(mine, head=False)
+        for e in entries:
+            if e.name == self._head:
+                mine = dataclasses.replace(options, head_bits=max(e.dense_bits, 1), group=e.group)
+                if e.group:
+                    mine = dataclasses.replace(mine, scale_bits=e.scale_bits)
+                choices[e.name] = Choice.of(mine, head=True)
+        return choices
+
+    def _key(self, choices: Mapping[str, Choice]) -> str:
+        """Return a checksum of all that a result depends on."""
+        parts = {
+            "source": dict(self._source.record),
+            "choices": {name: dataclasses.asdict(c) for name, c in choices.items()},
+            "calibration": [hash_rows(self._batches)],
+            "texts": [hash_rows(rows) for _, rows in self._texts],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _work(self, method: Method, choices: Mapping[str, Choice]) -> BaselineFigures:
+        start = time.perf_counter()
+        module = self._source.module
+        batches = [{"input_ids": ids} for ids in self._batches]
+        found = survey(module, {"input_ids": self._batches[0][:, :16]})
+        if missing := set(found.layers) ^ choices.keys():
+            raise CompressError(
+                f"the model was compressed from other layers than its source has now "
+                f"({sorted(missing)[0]}); compress it again"
+            )
+        compressed = copy.deepcopy(module)
+        layers, sizes = [], {}
+        for layer, _ in compress_layers(module, batches, found, choices):
+            layers.append(layer.bits)
+            sizes[layer.name] = Sizes.of(layer)
+            replace(compressed, layer)
+        weights = sum(e.weights for e in self._manifest.layers)
+        engine = engine_of(self._manifest)
+        if any(s.group for s in sizes.values()) and not engine.scale_bits:
+            engine = dataclasses.replace(engine, scale_bits=Options().scale_bits)
+        traffic = sum(
+            (group_traffic([sizes[n] for n in group], engine) for group in found.groups), Traffic()
+        )
+        texts = tuple(
+            TextFigures.of(text, evaluate(compressed, rows, reference=module))
+            for text, rows in self._texts
+        )
+        return BaselineFigures(
+            name=method.name,
+            bits_per_weight=sum(layers) / weights,
+            streamed_bits_per_weight=8 * traffic.weights / weights,
+            texts=texts,
+            seconds=round(time.perf_counter() - start, 1),
+        )
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            raw = json.loads(self._cache.read_text())
+        except (OSError, ValueError):
+            return {}
+        return raw if isinstance(raw, dict) else {}
+
+    def _write(self, known: Mapping[str, Any]) -> None:
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", dir=self._cache.parent, prefix=f".{self._cache.name}-", delete=False
+            ) as file:
+                json.dump(known, file, indent=1)
+            os.replace(file.name, self._cache)  # noqa: PTH105
+        except OSError as e:
+            raise CompressError(f"cannot write {self._cache}: {e.strerror}") from None
+
+
+def hash_rows(rows: Sequence[torch.Tensor]) -> str:
+    """Return a checksum of token ids."""
+    total = hashlib.sha256()
+    for row in rows:
+        total.update(row.numpy().tobytes())
+    return total.hexdigest()

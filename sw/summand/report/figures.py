@@ -1,0 +1,148 @@
+"""What a report says, as plain data: a model's bits, its errors, and what text says of it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from summand.compress import Evaluation, Text
+from summand.isa import EngineConfig
+from summand.model import LayerEntry, Manifest
+from summand.runtime.traffic import Traffic, engine_of, model_traffic
+
+__all__ = ["BaselineFigures", "ModelFigures", "Report", "TextFigures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFigures:
+    """How a model does on a text, compared with the uncompressed one where that is there."""
+
+    text: str
+    text_sha256: str
+    tokens: int
+    perplexity: float
+    reference_perplexity: float | None = None
+    kl_divergence: float | None = None
+    top1_agreement: float | None = None
+
+    @classmethod
+    def of(cls, text: Text, found: Evaluation) -> "TextFigures":
+        """Return what an evaluation on a text found."""
+        values = dataclasses.asdict(found)
+        del values["seconds"]
+        return cls(text=text.origin, text_sha256=text.sha256, **values)
+
+    @property
+    def ratio(self) -> float | None:
+        """Perplexity as a multiple of the uncompressed model's."""
+        if self.reference_perplexity is None:
+            return None
+        return self.perplexity / self.reference_perplexity
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineFigures:
+    """A published method at the model's number of bits.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    bits_per_weight : float
+        Bits of weights, scales and factors, without padding.
+    streamed_bits_per_weight : float
+        Everything that is streamed for them, counted as the model's.
+    texts : tuple of TextFigures
+        One for each text.
+    seconds : float
+        Time for compressing and evaluating.
+    """
+
+    name: str
+    bits_per_weight: float
+    streamed_bits_per_weight: float
+    texts: tuple[TextFigures, ...]
+    seconds: float
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "BaselineFigures":
+        """Undo ``dataclasses.asdict``."""
+        texts = tuple(TextFigures(**text) for text in raw["texts"])
+        return cls(**{**raw, "texts": texts})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelFigures:
+    """A compressed model's size, layer by layer and as streamed.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the model.
+    engine : EngineConfig
+        The engine that it is streamed to.
+    traffic : Traffic
+        Of one token.
+    """
+
+    manifest: Manifest
+    engine: EngineConfig
+    traffic: Traffic
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelFigures":
+        """Count a model's bits on the engine that fits it."""
+        engine = engine_of(manifest)
+        return cls(manifest=manifest, engine=engine, traffic=model_traffic(manifest, engine))
+
+    @property
+    def layers(self) -> tuple[LayerEntry, ...]:
+        """The compressed layers, in call order."""
+        return self.manifest.layers
+
+    @property
+    def weights(self) -> int:
+        """Weights before compression."""
+        return sum(e.weights for e in self.layers)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of weights, scales and factors, without padding."""
+        return sum(e.bits for e in self.layers) / self.weights
+
+    @property
+    def streamed_bits_per_weight(self) -> float:
+        """Everything that one token streams but its activations, padding and headers included."""
+        return 8 * self.traffic.weights / self.weights
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON holds them."""
+        return {
+            "weights": self.weights,
+            "bits_per_weight": self.bits_per_weight,
+            "streamed_bits_per_weight": self.streamed_bits_per_weight,
+            "streamed_bytes": dataclasses.asdict(self.traffic),
+            "engine": dataclasses.asdict(self.engine),
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Report:
+    """Everything that is known about a compressed model.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    model : ModelFigures
+        Its size.
+    texts : tuple of TextFigures
+        None before it was evaluated.
+    baselines : tuple of BaselineFigures
+        Published methods at as many bits.
+    """
+
+    name: str
+    model: ModelFigures
+    texts: tuple[TextFigures, ...] = ()
+    baselines: tuple[BaselineFigures, ...] = ()

@@ -1,0 +1,171 @@
+"""A report as one HTML page that needs nothing but itself."""
+
+import html
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from summand.isa import SummandError
+from summand.report.figures import Report, TextFigures
+from summand.report.plots import baselines_plot, layers_plot
+
+__all__ = ["ReportError", "page", "write_page"]
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; margin: 0.5em 0 1.5em; }
+th, td { padding: 0.15em 0.8em 0.15em 0; text-align: right; white-space: nowrap; }
+th { border-bottom: 1px solid; font-weight: 600; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
+tr.own td { font-weight: 600; }
+svg { max-width: 100%; height: auto; }
+pre { overflow: auto; font-size: 85%; }
+"""
+
+
+class ReportError(SummandError):
+    """A report that cannot be written."""
+
+
+def page(report: Report) -> str:
+    """Return the page; equal reports give equal bytes."""
+    body = [
+        f"<h1>{_text(report.name)}</h1>",
+        _summary(report),
+        *(_results(report) if report.texts else ()),
+        "<h2>What one token streams</h2>",
+        _traffic(report),
+        "<h2>Layers</h2>",
+        layers_plot(report.model.layers),
+        "<details><summary>All layers</summary>",
+        _layers(report),
+        "</details>",
+        "<details><summary>Options</summary><pre>",
+        _text(json.dumps(dict(report.model.manifest.options), indent=1)),
+        "</pre></details>",
+    ]
+    title = f"<title>{_text(report.name)}</title>"
+    head = f'<head><meta charset="utf-8">{title}<style>{_STYLE}</style></head>'
+    whole = ["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>"]
+    return "\n".join([*whole, ""])
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises
+    ------
+    ReportError
+        If the file cannot be written.
+    """
+    text = page(report)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as e:
+        raise ReportError(f"cannot write the report {path}: {e.strerror}") from None
+
+
+def _text(value: str) -> str:
+    return html.escape(value)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], own: int | None = None) -> str:
+    """Return a table; ``own`` is the row that stands out."""
+    cells = "".join(f"<th>{_text(head)}</th>" for head in heads)
+    out = [f"<table><tr>{cells}</tr>"]
+    for i, row in enumerate(rows):
+        kind = ' class="own"' if i == own else ""
+        out.append(f"<tr{kind}>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>")
+    return "".join([*out, "</table>"])
+
+
+def _summary(report: Report) -> str:
+    model = report.model
+    rows = [
+        ("weights", f"{model.weights / 1e6:.1f} million in {len(model.layers)} layers"),
+        ("bits a weight, everything streamed", f"{model.streamed_bits_per_weight:.3f}"),
+        ("bits a weight, without padding and headers", f"{model.bits_per_weight:.3f}"),
+        ("megabytes a token", f"{model.traffic.weights / 1e6:.2f}"),
+    ]
+    source = model.manifest.source
+    rows.append(("compressed from", str(source.get("path", source.get("kind", "?")))))
+    return _table(("", ""), rows)
+
+
+def _results(report: Report) -> list[str]:
+    out = ["<h2>On text that calibration has not seen</h2>"]
+    heads = (
+        "", "bits streamed", "perplexity", "times full precision", "KL divergence",
+        "same likeliest token",
+    )  # fmt: skip
+    for i, text in enumerate(report.texts):
+        rows = []
+        if text.reference_perplexity is not None:
+            rows.append(("full precision", "", f"{text.reference_perplexity:.3f}", "", "", ""))
+        own = len(rows)
+        rows.append(_result("this model", report.model.streamed_bits_per_weight, text))
+        rows += [_result(b.name, b.streamed_bits_per_weight, b.texts[i]) for b in report.baselines]
+        out.append(f"<h3>{_text(text.text)}, {text.tokens:,} tokens</h3>")
+        out.append(_table(heads, rows, own))
+    if report.baselines:
+        out.append(baselines_plot(report))
+    return out
+
+
+def _result(name: str, bits: float, text: TextFigures) -> tuple[str, ...]:
+    def shown(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    return (
+        name,
+        f"{bits:.3f}",
+        f"{text.perplexity:.3f}",
+        shown(text.ratio, ".4f"),
+        shown(text.kl_divergence, ".4f"),
+        shown(text.top1_agreement, ".1%"),
+    )
+
+
+def _traffic(report: Report) -> str:
+    model = report.model
+    parts = {
+        "bit-planes of dense summands": model.traffic.planes,
+        "scales of groups": model.traffic.scales,
+        "low-rank factors": model.traffic.factors,
+        "requantisation parameters": model.traffic.requantisations,
+        "command headers and segment tables": model.traffic.headers,
+        "all of these": model.traffic.weights,
+        "activations, besides": model.traffic.activations,
+    }
+    rows = [
+        (name, f"{count:,}", f"{8 * count / model.weights:.4f}") for name, count in parts.items()
+    ]
+    e = model.engine
+    note = (
+        f"Counted as sent to an engine of {e.cols} columns of depth {e.depth} behind a stream of "
+        f"{e.stream_bits} bits, zeros that fill up beats, slices and tiles included."
+    )
+    return _table(("", "bytes", "bits a weight"), rows) + f"<p>{_text(note)}</p>"
+
+
+def _layers(report: Report) -> str:
+    heads = ("layer", "K", "N", "dense bits", "group", "scale bits", "rank", "factor bits",
+             "bits a weight", "output error")  # fmt: skip
+    rows = []
+    for e in report.model.layers:
+        numbers = (e.in_features, e.out_features, e.dense_bits, e.group, e.scale_bits, e.rank)
+        factors = f"{e.a_bits}, {e.b_bits}" if e.rank else ""
+        error = "" if e.error is None else f"{100 * e.error:.2f} %"
+        cells = (str(v) if v else "" for v in numbers)
+        rows.append((e.name, *cells, factors, f"{e.bits / e.weights:.3f}", error))
+    return _table(heads, rows)

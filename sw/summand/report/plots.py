@@ -1,0 +1,82 @@
+"""Plots as SVG text, with nothing in them that changes from run to run."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from summand.model import LayerEntry
+from summand.report.figures import Report
+from summand.runtime.program import kind_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["baselines_plot", "layers_plot"]
+
+_STYLE: Any = {"svg.hashsalt": "summand", "svg.fonttype": "none", "font.size": 9}
+
+
+def layers_plot(layers: Sequence[LayerEntry]) -> str:
+    """Return bits, errors and the running total of every layer, in call order, as SVG."""
+    kinds = list(dict.fromkeys(kind_of(e.name) for e in layers))
+    places = range(len(layers))
+
+    def draw(figure: "Figure") -> None:
+        bits, errors, total = figure.subplots(3, 1, sharex=True)
+        for i, kind in enumerate(kinds):
+            mine = [p for p in places if kind_of(layers[p].name) == kind]
+            each = [layers[p].bits / layers[p].weights for p in mine]
+            bits.scatter(mine, each, s=10, color=f"C{i % 10}", label=kind)
+            known = [(p, layers[p].error) for p in mine]
+            points = [(p, 100 * e) for p, e in known if e is not None]
+            errors.scatter(*zip(*points, strict=True), s=10, color=f"C{i % 10}") if points else None
+        bits.set_ylabel("bits a weight")
+        errors.set_ylabel("output error, %")
+        errors.set_ylim(bottom=0)
+        sums, running = 0, []
+        for e in layers:
+            sums += e.bits
+            running.append(sums / 8e6)
+        total.step(places, running, where="post", color="0.3")
+        total.set_ylabel("megabytes, running total")
+        total.set_xlabel("layer, in call order")
+        figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+
+    return _svg(draw, 7.5, 7.5)
+
+
+def baselines_plot(report: Report) -> str:
+    """Return the KL divergence of the model and the baselines on each text, as SVG."""
+
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots(1, len(report.texts), squeeze=False)[0]
+        for i, (axis, text) in enumerate(zip(axes, report.texts, strict=True)):
+            rows = [("this model", text.kl_divergence)]
+            rows += [(b.name, b.texts[i].kl_divergence) for b in report.baselines]
+            known = [(name, kl) for name, kl in reversed(rows) if kl is not None]
+            colours = ["C0" if name == "this model" else "0.6" for name, _ in known]
+            bars = axis.barh([n for n, _ in known], [kl for _, kl in known], color=colours)
+            axis.bar_label(bars, fmt="%.3g", padding=2)
+            axis.margins(x=0.2)
+            axis.set_xlabel("KL divergence, nats a token")
+            axis.set_title(text.text, fontsize=8, loc="left", wrap=True)
+            if i:
+                axis.set_yticklabels([])
+
+    return _svg(draw, 7.5, 1.2 + 0.35 * (1 + len(report.baselines)))
+
+
+def _svg(draw: Any, width: float, height: float) -> str:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    # Within a page, an SVG element needs neither prologue nor names of formats.
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

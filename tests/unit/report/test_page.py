@@ -1,0 +1,163 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from summand.model import LayerEntry, Manifest
+from summand.report import BaselineFigures, ModelFigures, Report, ReportError, TextFigures
+from summand.report.page import page, write_page
+
+TEXT = TextFigures(
+    text="a <text>",
+    text_sha256="0",
+    tokens=4088,
+    perplexity=12.5,
+    reference_perplexity=10.0,
+    kl_divergence=0.0625,
+    top1_agreement=0.875,
+)
+
+
+def entry(name: str, bits: int, error: float | None = 0.03) -> LayerEntry:
+    known: dict[str, object] = {
+        "in_features": 128,
+        "out_features": 64,
+        "act_bits": 8,
+        "dense_bits": bits,
+    }
+    known |= {"error": error, "bits": 128 * 64 * bits, "acc_bits": 24, "bias": False}
+    rest = {f.name: 0 for f in dataclasses.fields(LayerEntry)}
+    return LayerEntry(**{**rest, "name": name, **known})
+
+
+def report(**changes) -> Report:
+    layers = tuple(entry(f"m.{i}.{kind}", 3 + i) for i in range(3) for kind in ("up", "down")) + (
+        entry("head", 8, None),
+    )
+    manifest = Manifest(
+        source={"kind": "folder", "path": "/some/<where>"},
+        options={"bits": 4},
+        layers=layers,
+        groups=tuple((e.name,) for e in layers),
+        host=(),
+        aliases={},
+        files={},
+    )
+    return Report(**{"name": "m & co", "model": ModelFigures.of(manifest), **changes})
+
+
+class _Checker(HTMLParser):
+    """Collects tags, and what a browser would fetch."""
+
+    void = ("meta", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in self.void:
+            self.open.append(tag)
+        outside = ("src", "href", "xlink:href", "data", "action")
+        self.fetched += [v for k, v in attrs if k in outside and v and not v.startswith("#")]
+        if tag in ("script", "link", "iframe"):
+            self.fetched.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def checked(text: str) -> _Checker:
+    checker = _Checker()
+    checker.feed(text)
+    assert checker.open == []
+    return checker
+
+
+def test_a_page_needs_nothing_else():
+    whole = report(texts=(TEXT,), baselines=(baseline("RTN"),))
+    checker = checked(page(whole))
+    assert checker.fetched == []
+    assert not re.search(r"url\((?!#)|@import", page(whole))
+    assert checker.seen.count("svg") == 2
+
+
+def baseline(name: str) -> BaselineFigures:
+    return BaselineFigures(
+        name=name,
+        bits_per_weight=4.0,
+        streamed_bits_per_weight=4.1,
+        texts=(dataclasses.replace(TEXT, kl_divergence=0.25, perplexity=15.0),),
+        seconds=1,
+    )
+
+
+def test_what_it_says():
+    figures = report()
+    text = page(report(texts=(TEXT,), baselines=(baseline("GPTQ & more"),)))
+    for said in (
+        "m &amp; co",
+        "a &lt;text&gt;",
+        "/some/&lt;where&gt;",
+        "GPTQ &amp; more",
+        "1.2500",
+        "0.0625",
+        "87.5%",
+        "1.5000",
+        "0.2500",
+        f"{figures.model.streamed_bits_per_weight:.3f}",
+        f"{figures.model.traffic.planes:,}",
+        "m.2.down",
+        "3.00 %",
+    ):
+        assert said in text
+
+
+def test_before_it_is_evaluated_there_are_bits_only():
+    text = page(report())
+    assert "perplexity" not in text
+    assert checked(text).seen.count("svg") == 1
+
+
+def test_without_the_source_there_is_perplexity_only():
+    alone = TextFigures(text="t", text_sha256="0", tokens=5, perplexity=9.0)
+    text = page(report(texts=(alone,)))
+    assert "9.000" in text
+    assert "full precision</td>" not in text
+
+
+def test_equal_reports_are_equal_bytes():
+    make = lambda: page(report(texts=(TEXT,), baselines=(baseline("RTN"),)))  # noqa: E731
+    assert make() == make()
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "r.html"
+    write_page(report(), path)
+    assert path.read_text() == page(report())
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+    monkeypatch.setattr(
+        "pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full"))
+    )
+    with pytest.raises(ReportError, match=r"cannot write the report .*r\.html: full"):
+        write_page(report(texts=(TEXT,)), path)
+    assert path.read_text() == page(report())
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_a_place_that_is_not_there(tmp_path):
+    with pytest.raises(ReportError, match="No such file"):
+        write_page(report(), tmp_path / "no" / "r.html")
+
+
+def test_the_figures_add_up():
+    model = report().model
+    raw = model.as_dict()
+    assert raw["bits_per_weight"] == pytest.approx((2 * (3 + 4 + 5) + 8) / 7)
+    assert raw["streamed_bits_per_weight"] * raw["weights"] == 8 * model.traffic.weights
+    assert sum(raw["streamed_bytes"].values()) == model.traffic.total
+    assert raw["streamed_bits_per_weight"] > raw["bits_per_weight"]
