@@ -145,7 +145,7 @@ def find_blocks(module: nn.Module, found: Survey, example: Batch) -> Blocks | No
 
     Looked at is the ``nn.ModuleList`` that holds most of the surveyed layers. Its modules must be
     called in order, once each, each with the very tensor that the one before it gave and with none
-    that an earlier one gave; no group of layers may lie in two stages.
+    that an earlier one was given or gave; no group of layers may lie in two stages.
     """
     rows = [
         (sum(layer.startswith(f"{name}.") for layer in found.layers), name)
@@ -220,7 +220,9 @@ class _Trace:
             self.in_a_row = False
             return
         others = [x for x in (*args, *kwargs.values()) if x is not hidden]
-        if number and hidden is not self._given[-1]:
+        if number == 0:
+            self._given.append(hidden)
+        elif hidden is not self._given[-1]:
             self.in_a_row = False
         if any(x is given for x in others for given in self._given if given is not None):
             self.in_a_row = False

@@ -118,6 +118,7 @@ def open_lazily(folder: Path) -> tuple[nn.Module, LazyWeights] | None:
     cls: Any = getattr(transformers, (config.architectures or [""])[0], None)
     if cls is None or getattr(config, "quantization_config", None) is not None:
         return None
+    config.dtype = torch.float32
     with init_empty_weights(include_buffers=False):
         module: nn.Module = cls(config)
     tie = getattr(module, "tie_weights", None)

@@ -116,7 +116,8 @@ class Walk:
                         run=self._stage(i, batches, hidden),
                         progress=tell,
                     )
-                yield Part(tuple(stage), self._complete(stage, found))
+                if stage:
+                    yield Part(tuple(stage), self._complete(stage, found))
                 del found
             if i + 1 in runs:
                 hidden.save(i + 1)
