@@ -4,7 +4,8 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from summand.compress.compressor import Job
     from summand.compress.importers import Keeper
+    from summand.compress.target import Target
     from summand.model import LayerEntry, Manifest
 
 __all__ = ["register"]
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _compress(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -93,6 +96,32 @@ def _compress(
             "hold them; the other options are for the rest.",
         ),
     ] = False,
+    target_bits: Annotated[
+        float | None,
+        typer.Option(
+            help="Streamed bits a weight at most, everything counted: bits, groups and ranks are "
+            "chosen for each layer, but for those given here."
+        ),
+    ] = None,
+    target_kl: Annotated[
+        float | None,
+        typer.Option(
+            help="The same for as few bits as an estimated KL divergence allows, in nats a token."
+        ),
+    ] = None,
+    sensitivity: Annotated[
+        str,
+        typer.Option(
+            help="How a layer's cost is estimated for a target: fisher (gradients), or differences "
+            "(a run of the model for each layer)."
+        ),
+    ] = "fisher",
+    engine: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Configuration of an engine whose padding a target counts."
+        ),
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -128,15 +157,22 @@ def _compress(
         acc_shift=acc_shift,
         acc_bits=acc_bits,
     )
+    target = _target(target_bits, target_kl, sensitivity, engine)
     check_destination(output)
     text = read_text(calibration) if calibration else calibration_text()
     console, progress = Console(), Console(stderr=True)
     with progress.status(f"Loading {model}"):
         source = open_source(model)
         job = plan(source, options, text, tokens=calibration_tokens)
+    if target is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
+        with _bars(("calibrating", "sensitivity", "estimating"), progress) as show:
+            job = job.allocated(target, fixed, progress=show)
     if not as_json:
         _show_support(job, console)
-    manifest = _run(job, output, progress)
+    with _bars(("calibrating", "compressing"), progress) as show:
+        manifest = job.run(output, progress=show)
     seconds = time.perf_counter() - start
     if as_json:
         typer.echo(json.dumps(_report(manifest, output, seconds)))
@@ -145,17 +181,35 @@ def _compress(
     console.print(f"{output} written in {seconds:.0f} s", highlight=False)
 
 
-def _run(job: "Job", output: Path, console: Any) -> "Manifest":
+def _target(
+    bits: float | None, kl: float | None, sensitivity: str, engine: Path | None
+) -> "Target | None":
+    """Return the target that options ask for, if they do."""
+    from summand.compress import CompressError
+    from summand.compress.target import Target
+    from summand.isa import EngineConfig
+
+    if bits is None and kl is None:
+        if engine is not None:
+            raise CompressError("--engine is for a target; give --target-bits or --target-kl too")
+        return None
+    config = EngineConfig.load(engine) if engine else None
+    return Target(bits=bits, kl=kl, sensitivity=sensitivity, engine=config)
+
+
+@contextmanager
+def _bars(parts: Iterable[str], console: Any) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar for each part; yields what moves them."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
-        tasks = {what: bars.add_task(what.capitalize()) for what in ("calibrating", "compressing")}
+        tasks = {what: bars.add_task(what.capitalize()) for what in parts}
 
         def show(what: str, done: int, total: int) -> None:
             bars.update(tasks[what], completed=done, total=total)
 
-        return job.run(output, progress=show)
+        yield show
 
 
 def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
@@ -175,11 +229,18 @@ def _show_support(job: "Job", console: "Console") -> None:
     kept = job.keeper.kinds if job.keeper else {}
     for kind, names in _by_kind((n for n in job.survey.layers if n not in kept), str).items():
         linear = job.source.module.get_submodule(names[0])
-        choice = job.choices[names[0]]
-        group = (str(choice.group), str(choice.scale_bits)) if choice.group else ("", "")
-        rank = (str(choice.rank), str(choice.rank_bits)) if choice.rank else ("", "")
-        shape = f"{linear.in_features} x {linear.out_features}"
-        table.add_row(kind, str(len(names)), shape, str(choice.bits), *group, *rank)
+        choices = [job.choices[name] for name in names]
+        grouped, ranked = [c for c in choices if c.group], [c for c in choices if c.rank]
+        table.add_row(
+            kind,
+            str(len(names)),
+            f"{linear.in_features} x {linear.out_features}",
+            _span(c.bits for c in choices),
+            _span(c.group for c in (choices if grouped else ())),
+            _span(c.scale_bits for c in grouped),
+            _span(c.rank for c in (choices if ranked else ())),
+            _span(c.rank_bits for c in ranked),
+        )
     if table.row_count:
         console.print(table)
     if job.keeper:
@@ -192,6 +253,12 @@ def _show_support(job: "Job", console: "Console") -> None:
     for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
         host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
     console.print(host)
+
+
+def _span(values: Iterable[int]) -> str:
+    """Write a number, or the least and the largest."""
+    found = sorted(set(values))
+    return f"{found[0]}-{found[-1]}" if len(found) > 1 else "".join(map(str, found))
 
 
 def _show_kept(keeper: "Keeper", console: "Console") -> None:
