@@ -6,11 +6,19 @@ from summand.compress.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear
 from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
+from summand.compress.parallel import Workers
 from summand.compress.pipeline import Choice, Options, compress_layer, compress_layers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sources import Source, open_source, reopen, window_of
 from summand.compress.survey import Survey, survey
-from summand.compress.text import Text, calibration_text, evaluation_text, read_text, windows
+from summand.compress.text import (
+    Text,
+    calibration_text,
+    evaluation_text,
+    other_text,
+    read_text,
+    windows,
+)
 
 __all__ = [
     "Choice",
@@ -27,6 +35,7 @@ __all__ = [
     "Survey",
     "Text",
     "WhitenedSvd",
+    "Workers",
     "calibration_text",
     "compress_layer",
     "compress_layers",
@@ -34,6 +43,7 @@ __all__ = [
     "evaluation_text",
     "load_integer",
     "open_source",
+    "other_text",
     "plan",
     "read_text",
     "reopen",

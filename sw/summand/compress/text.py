@@ -1,13 +1,17 @@
-"""Text to calibrate on and text to evaluate on, which have no paragraph in common.
+"""Text to calibrate on and texts to evaluate on, which have no paragraph in common.
 
-Both come with Python. Evaluation reads every second topic of ``pydoc_data.topics``. Calibration
-reads the other topics, less every paragraph that evaluation has too (several topics repeat each
-other), and, turn and turn about, docstrings of the standard library: two kinds of text, because
-what is calibrated on one kind alone is worse on others.
+Evaluation reads every second topic of ``pydoc_data.topics``, or a text of a kind that calibration
+never sees: the GNU General Public License, as it comes with NumPy. Calibration reads, turn and turn
+about, the other topics, less every paragraph that evaluation has too (several topics repeat each
+other), docstrings of the standard library, and ``prose.json``: three kinds of text, because what is
+calibrated on one kind alone is worse on others. The prose was written by SmolLM2-135M-Instruct;
+``tools/prose.py`` had it do so.
 """
 
 import ast
 import hashlib
+import importlib.metadata
+import json
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +22,17 @@ import torch
 
 from summand.compress.errors import CompressError
 
-__all__ = ["Text", "calibration_text", "evaluation_text", "read_text", "windows"]
+__all__ = [
+    "Text",
+    "calibration_text",
+    "evaluation_text",
+    "other_text",
+    "read_text",
+    "windows",
+]
+
+#: Packages whose wheels carry the GNU General Public License, version 3, among their licences.
+_LICENSED = ("numpy", "scipy", "torch")
 
 #: Modules with long docstrings in plain English, in every Python from 3.11.
 _DOCUMENTED = (
@@ -74,9 +88,46 @@ def _docstrings() -> Iterator[str]:
                     yield from _paragraphs(doc)
 
 
+def _prose() -> Iterator[str]:
+    """Yield the paragraphs of stories, letters and articles."""
+    for document in json.loads(Path(__file__).with_name("prose.json").read_text(encoding="utf-8")):
+        yield from _paragraphs(document)
+
+
 def evaluation_text() -> Text:
-    """Return the default text for perplexity."""
+    """Return the default text for perplexity, of a kind that calibration knows."""
     return Text("every second topic of pydoc_data.topics", "\n\n".join(_topics(0)))
+
+
+def other_text() -> Text:
+    """Return a text of a kind that calibration does not know.
+
+    Raises
+    ------
+    CompressError
+        If no installed package carries it.
+    """
+    for package in _LICENSED:
+        try:
+            files = importlib.metadata.files(package) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for file in files:
+            if "LICENSE" not in file.name.upper():
+                continue
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            start = text.find("GNU GENERAL PUBLIC LICENSE\n")
+            stop = text.find("END OF TERMS AND CONDITIONS", start)
+            if 0 <= start < stop and "Version 3" in text[start : start + 200]:
+                body = "\n\n".join(map(_plain, _paragraphs(text[start:stop])))
+                return Text("GNU General Public License, version 3", body)
+    raise CompressError(
+        f"none of {', '.join(_LICENSED)} carries the GNU General Public License as installed here; "
+        f"give a text of your own"
+    )
 
 
 def calibration_text() -> Text:
@@ -84,10 +135,10 @@ def calibration_text() -> Text:
     taken = {_plain(p) for p in _topics(0)}
     kinds = (
         _pieces(p for p in source if _plain(p) not in taken)
-        for source in (_topics(1), _docstrings())
+        for source in (_topics(1), _docstrings(), _prose())
     )
-    mixed = [piece for pair in zip(*kinds, strict=False) for piece in pair]
-    origin = "other topics of pydoc_data.topics and docstrings of the standard library, in turn"
+    mixed = [piece for turn in zip(*kinds, strict=False) for piece in turn]
+    origin = "topics of pydoc_data.topics, docstrings of the standard library and prose, in turn"
     return Text(origin, "\n\n".join(mixed))
 
 

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from summand.compress import CompressError, calibration_text, evaluation_text, read_text, windows
+from summand.compress import (
+    CompressError,
+    calibration_text,
+    evaluation_text,
+    other_text,
+    read_text,
+    windows,
+)
 
 
 def paragraphs(text):
@@ -12,16 +19,32 @@ def test_calibration_and_evaluation_share_no_paragraph():
     assert paragraphs(calibration_text()).isdisjoint(paragraphs(evaluation_text()))
 
 
+def test_the_other_text_is_of_another_kind():
+    body = other_text().body
+    assert body.startswith("GNU GENERAL PUBLIC LICENSE Version 3")
+    assert len(body) > 30_000
+    assert "free software" in body
+    assert not {"python", "module"} & set(body.lower().split())
+    assert paragraphs(calibration_text()).isdisjoint(paragraphs(other_text()))
+
+
+def test_an_other_text_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.files", lambda _: [])
+    with pytest.raises(CompressError, match="carries the GNU General Public License"):
+        other_text()
+
+
 def test_both_are_long_enough_and_the_same_every_time():
     for text in (calibration_text, evaluation_text):
         assert len(text().body) > 100_000
         assert text().sha256 == text().sha256
 
 
-def test_calibration_mixes_two_kinds_of_text():
+def test_calibration_mixes_three_kinds_of_text():
     body = calibration_text().body
     assert "statement" in body[:3000]
     assert "ArgumentParser" in body[:30000]
+    assert "Lisbon" in body[:30000]
 
 
 def test_reading_a_file(tmp_path):
