@@ -138,7 +138,7 @@ def test_no_model(compress, tmp_path):
     assert status == 2
     assert len(err.strip().splitlines()) == 1
     assert err.startswith("summand: ")
-    assert "is no model: give smollm2, a .gguf file, or a folder" in err
+    assert "is no model: give smollm2, minilm, a .gguf file, or a folder" in err
 
 
 def test_something_else_is_not_overwritten(compress, llama_folder, tmp_path):

@@ -172,7 +172,11 @@ def _compress(
     if not as_json:
         _show_support(job, console)
     with _bars(("calibrating", "compressing"), progress) as show:
-        manifest = job.run(output, progress=show)
+        manifest = job.run(
+            output,
+            progress=show,
+            notice=lambda text: progress.print(f"summand: {text}", highlight=False),
+        )
     seconds = time.perf_counter() - start
     if as_json:
         typer.echo(json.dumps(_report(manifest, output, seconds)))

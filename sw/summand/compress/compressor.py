@@ -120,6 +120,7 @@ class Job:
         statistics: StatisticsFolder | None = None,
         restart: bool = False,
         progress: Callable[[str, int, int], None] | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> Manifest:
         """Compress, and write the Summand model.
 
@@ -137,6 +138,8 @@ class Job:
             Begin anew, whatever an interrupted run has left.
         progress : callable, optional
             Called with what is being done, how much of it is done, and how much there is.
+        notice : callable, optional
+            Called with what the user should know besides.
 
         Raises
         ------
@@ -165,6 +168,7 @@ class Job:
                 workers=workers,
                 finished=writer.finished.keys() - taken.keys(),
                 progress=progress,
+                notice=notice,
             )
             kept: dict[str, Any] = {}
             for layer, error in layers:

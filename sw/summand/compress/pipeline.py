@@ -12,7 +12,7 @@ from summand.compress.errors import CompressError
 from summand.compress.gptq import Gptq
 from summand.compress.importers import Keeper
 from summand.compress.integer import IntegerLinear, quantise_tokens
-from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
+from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd, is_singular
 from summand.compress.parallel import Workers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
@@ -345,6 +345,7 @@ def compress_layers(
     workers: Workers | None = None,
     finished: Collection[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Layer, float]]:
     """Compress every layer of a survey, one after another.
 
@@ -371,6 +372,9 @@ def compress_layers(
         Layers to leave out.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
+    notice : callable, optional
+        Called with a sentence if inputs do not go in every direction on the text, so that damping
+        decides what happens there.
 
     Yields
     ------
@@ -388,10 +392,13 @@ def compress_layers(
     total = sum(linear.weight.numel() for linear in linears.values())
     done = sum(linears[name].weight.numel() for name in finished)
     kept = keeper.kinds if keeper else {}
+    singular: list[str] = []
 
     def jobs(part: Part) -> Iterator[_Job]:
         for group in part.groups:
             seen = part.statistics[group[0]]
+            if notice and seen.moments is not None and is_singular(seen.moments):
+                singular.append(group[0])
             transform = None
             if not any(name in kept for name in group):
                 transform = choose_transform(
@@ -440,6 +447,12 @@ def compress_layers(
                 if progress:
                     progress("compressing", done, total)
             del part  # before the next is collected
+    if notice and singular:
+        notice(
+            f"the inputs of {len(singular)} of {len(found.groups)} groups of layers, the first of "
+            f"them {singular[0]!r}, do not go in every direction on the calibration text; their "
+            f"moments were damped; more text does better"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -198,6 +198,16 @@ def test_an_unknown_solver_is_named(field, known):
         dataclasses.replace(Options(), **{field: "magic"})
 
 
+def test_inputs_that_do_not_go_everywhere_are_said():
+    module, said = mlp(), []
+    compress(module, Options(bits=3), notice=said.append)
+    few = [batches()[0][:20]]
+    assert said == []
+    compress(module, Options(bits=3), few, notice=said.append)
+    (text,) = said
+    assert text.startswith("the inputs of 3 of 3 groups of layers, the first of them '0', do not")
+
+
 def test_no_summand_at_all_is_refused():
     with pytest.raises(CompressError, match="^bits must be 1 to 8 without a rank, not 0"):
         Options(bits=0)
