@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from summand.model.manifest import FORMAT, LayerEntry, Manifest
 from summand.model.packing import unpack
 from summand.model.transform import Transform
 
-__all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "sha256"]
+__all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "read_layers", "sha256"]
 
 MANIFEST = "manifest.json"
 LAYERS = "layers.safetensors"
@@ -118,22 +118,23 @@ class SummandModel:
 
     def layer(self, name: str) -> Layer:
         """Read one layer."""
-        return next(self._read([self.entry(name)]))
+        return next(read_layers(self.path / LAYERS, [self.entry(name)]))
 
     def layers(self) -> Iterator[Layer]:
         """Read all layers, one at a time."""
-        return self._read(list(self._entries.values()))
+        return read_layers(self.path / LAYERS, self._entries.values())
 
-    def _read(self, entries: list[LayerEntry]) -> Iterator[Layer]:
-        from safetensors import SafetensorError, safe_open
 
-        path = self.path / LAYERS
-        try:
-            with safe_open(path, framework="numpy") as file:
-                for entry in entries:
-                    yield _build(entry, file)
-        except (OSError, SafetensorError, LayerError, ValueError) as e:
-            raise ModelError(f"{path}: {e}; {_REDO}") from None
+def read_layers(path: Path, entries: Iterable[LayerEntry]) -> Iterator[Layer]:
+    """Read layers from a file, one at a time; raises :class:`ModelError` if one is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for entry in entries:
+                yield _build(entry, file)
+    except (OSError, SafetensorError, LayerError, ValueError) as e:
+        raise ModelError(f"{path}: {e}; {_REDO}") from None
 
 
 def _build(entry: LayerEntry, file: Any) -> Layer:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.model.errors import ModelError
-from summand.model.folder import sha256
+from summand.model.folder import read_layers, sha256
+from summand.model.layer import Layer
 from summand.model.manifest import LayerEntry, seal
 from summand.model.tensors import merge
 
@@ -117,6 +118,10 @@ class Parts:
         _write(record, json.dumps({**listing, "sha256": sha256(file)}))
         self.entries[entry.name] = entry
         self._files[entry.name] = file
+
+    def layer(self, name: str) -> Layer:
+        """Read a finished layer."""
+        return next(read_layers(self._files[name], [self.entries[name]]))
 
     @property
     def scratch(self) -> Path:

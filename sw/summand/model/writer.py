@@ -86,6 +86,10 @@ class ModelWriter:
         """Layers that are there already."""
         return self._parts.entries
 
+    def layer(self, name: str) -> Layer:
+        """Read a layer that is there already."""
+        return self._parts.layer(name)
+
     @property
     def scratch(self) -> Path:
         """A folder for what the job may need when it goes on; gone when the model is finished."""
