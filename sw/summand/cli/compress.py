@@ -131,14 +131,42 @@ def _compress(
     calibration_tokens: Annotated[
         int, typer.Option(help="Tokens of it to read, at most.", min=2)
     ] = 8192,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep what calibration collects here; it is used again for the same model and "
+            "text.",
+        ),
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="Where layers are compressed: threads, loky for processes, dask or ray for the "
+            "cluster that DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names."
+        ),
+    ] = "threads",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Threads or processes; as many as there are cores by default.", min=1),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Begin anew, whatever an interrupted compression to DIR has left."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
 ) -> None:
-    """Compress the linear layers of a language model."""
+    """Compress the linear layers of a language model.
+
+    A compression that was interrupted goes on where it was when the same command is given again.
+    """
     from rich.console import Console
 
-    from summand.compress import Options, calibration_text, open_source, plan, read_text
+    from summand.compress import Options, Workers, calibration_text, open_source, plan, read_text
     from summand.model import check_destination
 
     start = time.perf_counter()
@@ -158,22 +186,29 @@ def _compress(
         acc_bits=acc_bits,
     )
     target = _target(target_bits, target_kl, sensitivity, engine)
+    team = Workers(executor, workers)
     check_destination(output)
     text = read_text(calibration) if calibration else calibration_text()
     console, progress = Console(), Console(stderr=True)
     with progress.status(f"Loading {model}"):
-        source = open_source(model)
+        source = open_source(model, lazy=target is None)
         job = plan(source, options, text, tokens=calibration_tokens)
     if target is not None:
         sources = {name: context.get_parameter_source(name) for name in context.params}
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
         with _bars(("calibrating", "sensitivity", "estimating"), progress) as show:
             job = job.allocated(target, fixed, progress=show)
+    store = job.statistics(statistics) if statistics else None
+    if store and store.note:
+        progress.print(store.note, highlight=False)
     if not as_json:
         _show_support(job, console)
     with _bars(("calibrating", "compressing"), progress) as show:
         manifest = job.run(
             output,
+            workers=team,
+            statistics=store,
+            restart=force,
             progress=show,
             notice=lambda text: progress.print(f"summand: {text}", highlight=False),
         )
