@@ -48,9 +48,8 @@ class Gptq:
     def solve(self, problem: DenseProblem) -> DenseSolution:
         """Find scales and integers; scales that let an accumulator overflow are stretched."""
         assert problem.moments is not None
-        damped, inverse = self._damped(problem.moments)
         order = problem.energy.argsort(descending=True, stable=True)
-        factor = torch.linalg.cholesky(inverse[order][:, order], upper=True).float()
+        damped, factor = self._factor(problem.moments, order)
         chunk = max(1, min(_OUTPUTS, _GRAMS // self._groups(problem) ** 2))
         return _joined(
             [
@@ -79,18 +78,27 @@ class Gptq:
         k = problem.weight.shape[1]
         return -(-k // (problem.group or k))
 
-    def _damped(self, moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the damped moments, float32, and their inverse, float64."""
-        h = moments.double()
-        h = (h + h.T) / 2
-        mean = h.diagonal().mean().clamp_min(1e-30)
-        damping = self.damping
+    def _factor(
+        self, moments: torch.Tensor, order: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the damped moments, and the upper factor of their inverse behind ``order``.
+
+        The factor ``U`` with ``U^T U = H^-1`` is the inverse of the upper ``R`` with
+        ``R R^T = H``, and that is the Cholesky factor of ``H`` read backwards: one decomposition
+        and the inverse of a triangle. Both are float32, of the shape of ``moments``.
+        """
+        damped = (moments + moments.T).div_(2)
+        mean = damped.diagonal().mean().clamp_min(1e-30)
+        backwards = order.flip(0)
+        damping, added = self.damping, 0.0
         for _ in range(8):
-            damped = h + torch.eye(len(h), dtype=h.dtype) * (damping * mean)
-            lower, failed = torch.linalg.cholesky_ex(damped)
+            damped.diagonal().add_((damping - added) * mean)
+            lower, failed = torch.linalg.cholesky_ex(damped[backwards][:, backwards].double())
             if not failed:
-                return damped.float(), torch.cholesky_inverse(lower)
-            damping *= 10
+                lower = lower.float()
+                inverse = torch.linalg.solve_triangular(lower, torch.eye(len(lower)), upper=False)
+                return damped, inverse.flip(0, 1)
+            damping, added = 10 * damping, damping
         raise CompressError(
             "the inputs' moments cannot be inverted even when damped; calibrate on more text"
         )
