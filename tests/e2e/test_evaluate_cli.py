@@ -2,6 +2,8 @@ import json
 import shutil
 
 import pytest
+import torch
+from transformers import BertConfig, BertModel
 
 from summand.cli import main
 from summand.model import SummandModel
@@ -151,6 +153,43 @@ def test_baselines_need_the_model_and_its_text(evaluate, model, llama_folder, tm
     assert "calibrated on another text" in err
 
 
+@pytest.fixture(scope="module")
+def encoder(llama_folder, tmp_path_factory):
+    """A Hugging Face folder with a random encoder, and that compressed."""
+    base = tmp_path_factory.mktemp("encoder")
+    source = shutil.copytree(llama_folder, base / "source")
+    torch.manual_seed(0)
+    config = BertConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        vocab_size=256,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(source)
+    args = ["compress", source, "-o", base / "m", "--bits", 6, "--calibration-tokens", 900]
+    assert main([*map(str, args), "--json"]) == 0
+    return base
+
+
+def test_encoders_are_compared_by_their_embeddings(evaluate, encoder, capsys):
+    assert main(["evaluate", str(encoder / "m"), "--tokens", "900", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bits_per_weight"] == 6
+    (text,) = report["texts"]
+    assert text["sentences"] > 3
+    assert 0.9 < text["least_cosine"] <= text["mean_cosine"] < 1
+    assert main(["evaluate", str(encoder / "m"), "--tokens", "900"]) == 0
+    assert "same nearest sentence" in capsys.readouterr().out
+
+
+def test_an_encoder_alone_has_nothing_to_be_compared_with(evaluate, encoder):
+    status, _, err = evaluate(encoder / "source")
+    assert status == 2
+    assert "give the Summand model that was made from it" in err
+
+
 def test_a_damaged_model_is_named(evaluate, model, tmp_path):
     copy = shutil.copytree(model, tmp_path / "copy")
     path = copy / "layers.safetensors"
@@ -179,4 +218,4 @@ def test_bad_options(evaluate, model, args, said, capsys):
 def test_no_model(evaluate, tmp_path):
     status, _, err = evaluate(tmp_path / "nothing")
     assert status == 2
-    assert "is no model: give smollm2, a .gguf file, or a folder" in err
+    assert "is no model: give smollm2, minilm, a .gguf file, or a folder" in err

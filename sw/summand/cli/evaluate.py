@@ -31,7 +31,7 @@ def _evaluate(
         str,
         typer.Argument(
             metavar="MODEL|DIR",
-            help="A Summand model, or what summand compress takes: smollm2, a .gguf, a folder.",
+            help="A Summand model, or what summand compress takes: smollm2, minilm, ...",
         ),
     ],
     text: Annotated[
@@ -83,6 +83,7 @@ def _evaluate(
     from rich.console import Console
 
     from summand.compress import evaluation_text, other_text, read_text
+    from summand.compress.embeddings import embeds
 
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
@@ -90,7 +91,7 @@ def _evaluate(
     errors = Console(stderr=True)
     with errors.status(f"Loading {model}"):
         subject = _open(model)
-    if subject.encodes:
+    if embeds(subject.module):
         _compare(model, texts, subject, tokens=tokens, console=errors, as_json=as_json)
         return
     start = _rows(subject, texts, tokens)
@@ -121,12 +122,6 @@ class _Subject:
     manifest: "Manifest | None" = None
     source: "Source | None" = None
     missing: str | None = None
-
-    @property
-    def encodes(self) -> bool:
-        """Whether it has no output head: it embeds, and predicts no tokens."""
-        find = getattr(self.module, "get_output_embeddings", None)
-        return find is not None and find() is None
 
     @property
     def figures(self) -> "ModelFigures | None":

@@ -11,6 +11,7 @@ import torch
 
 from summand.compress.blocks import find_blocks
 from summand.compress.candidates import Space
+from summand.compress.embeddings import rows_of
 from summand.compress.errors import CompressError
 from summand.compress.importers import Keeper
 from summand.compress.parallel import Workers
@@ -19,7 +20,7 @@ from summand.compress.sources import Source, head_name, write_side_files
 from summand.compress.statistics import StatisticsFolder
 from summand.compress.survey import Survey, survey
 from summand.compress.target import Allocation, Target, choose
-from summand.compress.text import Text, windows
+from summand.compress.text import Text
 from summand.compress.walk import Walk
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
@@ -241,7 +242,7 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
     CompressError
         If the model cannot be run on text, has nothing to compress, or the text is too short.
     """
-    batches = windows(source.tokenizer, text, tokens=tokens, window=source.window)
+    batches = rows_of(source.module, source.tokenizer, text, tokens=tokens, window=source.window)
     try:
         found = survey(source.module, {"input_ids": batches[0][:, :16]})
     except TypeError as e:

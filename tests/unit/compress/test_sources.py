@@ -69,7 +69,7 @@ def test_a_source_that_cannot_be_found_again(record):
 
 
 def test_what_is_no_model(tmp_path):
-    refused("nothing", "'nothing' is no model: give smollm2, a .gguf file, or a folder")
+    refused("nothing", "'nothing' is no model: give smollm2, minilm, a .gguf file, or a folder")
     refused(tmp_path, r"has no config\.json")
 
 
