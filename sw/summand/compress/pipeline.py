@@ -33,9 +33,11 @@ __all__ = [
     "LOW_RANK_SOLVERS",
     "Choice",
     "Options",
+    "check_rank",
     "check_weights",
     "compress_layer",
     "compress_layers",
+    "fit_layer",
     "output_error",
 ]
 
@@ -214,8 +216,8 @@ def compress_layer(
     CompressError
         If its rank is above the matrix's, or no scale keeps its accumulators from overflowing.
     """
-    _check_rank(name, linear, choice)
-    return _fit(
+    check_rank(name, linear, choice)
+    return fit_layer(
         name,
         transformed_weight(linear.weight.detach().to("cpu", torch.float32), transform),
         linear.bias,
@@ -227,7 +229,7 @@ def compress_layer(
     )
 
 
-def _fit(
+def fit_layer(
     name: str,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
@@ -238,7 +240,10 @@ def _fit(
     low_rank_solver: LowRankSolver,
     transform: Transform | None,
 ) -> Layer:
-    """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``."""
+    """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``.
+
+    Raises as :func:`compress_layer` does.
+    """
     n, k = weight.shape
     worst = 1 << (choice.act_bits - 1)
     room = ((1 << (choice.acc_bits - 1)) - 1) // worst
@@ -388,7 +393,7 @@ def compress_layers(
     for name, linear in linears.items():
         if walk.weights is None:
             check_weights(name, linear)
-        _check_rank(name, linear, choices[name])
+        check_rank(name, linear, choices[name])
     total = sum(linear.weight.numel() for linear in linears.values())
     done = sum(linears[name].weight.numel() for name in finished)
     kept = keeper.kinds if keeper else {}
@@ -499,7 +504,8 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
     return linear
 
 
-def _check_rank(name: str, linear: nn.Linear, choice: Choice) -> None:
+def check_rank(name: str, linear: nn.Linear, choice: Choice) -> None:
+    """Refuse a rank above the matrix's, naming the layer."""
     n, k = linear.weight.shape
     if choice.rank > min(n, k):
         raise CompressError(
