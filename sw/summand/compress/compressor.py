@@ -14,6 +14,7 @@ from summand.compress.candidates import Space
 from summand.compress.embeddings import rows_of
 from summand.compress.errors import CompressError
 from summand.compress.importers import Keeper
+from summand.compress.ordered import compress_layers_in_order
 from summand.compress.parallel import Workers
 from summand.compress.pipeline import Choice, Options, compress_layers
 from summand.compress.sources import Source, head_name, write_side_files
@@ -159,18 +160,29 @@ class Job:
                 scratch=writer.scratch,
             )
             taken = self.keeper.kinds if self.keeper else {}
-            layers = compress_layers(
-                module,
-                batches,
-                found,
-                self.choices,
-                keeper=self.keeper,
-                walk=walk,
-                workers=workers,
-                finished=writer.finished.keys() - taken.keys(),
-                progress=progress,
-                notice=notice,
-            )
+            if self.options.sequential:
+                layers = compress_layers_in_order(
+                    module,
+                    batches,
+                    found,
+                    self.choices,
+                    walk=walk,
+                    finished=lambda name: writer.layer(name) if name in writer.finished else None,
+                    progress=progress,
+                )
+            else:
+                layers = compress_layers(
+                    module,
+                    batches,
+                    found,
+                    self.choices,
+                    keeper=self.keeper,
+                    walk=walk,
+                    workers=workers,
+                    finished=writer.finished.keys() - taken.keys(),
+                    progress=progress,
+                    notice=notice,
+                )
             kept: dict[str, Any] = {}
             for layer, error in layers:
                 writer.add(layer, error=error)

@@ -104,6 +104,9 @@ class Options:
     keep_quantised : bool
         Whether layers that the source has quantised already are taken over as they are, where they
         can be.
+    sequential : bool
+        Whether layers are compressed in order, each on what those before it, compressed, feed it
+        with: see :func:`~summand.compress.ordered.compress_layers_in_order`.
     """
 
     bits: int = 4
@@ -121,9 +124,10 @@ class Options:
     rank_solver: str = "whitened"
     rank_order: str = "after"
     keep_quantised: bool = False
+    sequential: bool = False
 
     def __post_init__(self):
-        for name in ("balance", "rotate", "keep_quantised"):
+        for name in ("balance", "rotate", "keep_quantised", "sequential"):
             if not isinstance(getattr(self, name), bool):
                 raise CompressError(f"{name} must be true or false, not {getattr(self, name)!r}")
         for name, (low, high) in _LIMITS.items():
@@ -140,6 +144,11 @@ class Options:
                 raise CompressError(f"{name} must be {' or '.join(names)}, not {value!r}")
         if not self.bits and not self.rank:
             raise CompressError("bits must be 1 to 8 without a rank, not 0")
+        if self.sequential and self.keep_quantised:
+            raise CompressError(
+                "layers that are taken over as they are make up for nothing; leave out sequential "
+                "or keep_quantised"
+            )
 
     def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":
         """Return what each of the layers gets, one of which may be the output head."""

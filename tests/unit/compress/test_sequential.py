@@ -7,14 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from summand.compress import CompressError, Options, calibration_text, compress_layers, survey
+from summand.compress import (
+    CompressError,
+    Options,
+    calibration_text,
+    compress_layers,
+    plan,
+    survey,
+)
 from summand.compress.blocks import find_blocks
 from summand.compress.integer import replace
 from summand.compress.ordered import compress_layers_in_order
 from summand.compress.sequential import pull
 from summand.compress.text import windows
 from summand.compress.walk import Walk
-from summand.model import Layer
+from summand.model import Layer, SummandModel
 
 OPTIONS = Options(bits=3, head_bits=3, group=16)
 
@@ -164,3 +171,16 @@ def test_inputs_that_are_not_finite_are_named():
 def test_a_rank_above_the_matrix_is_refused_first():
     with pytest.raises(CompressError, match="at most 48, not 49"):
         in_order(mlp(), batches(), Options(rank=49))
+
+
+def test_it_is_an_option(llama, tmp_path):
+    options = Options(bits=4, sequential=True)
+    plan(llama, options, calibration_text(), tokens=200).run(tmp_path / "m")
+    model = SummandModel(tmp_path / "m")
+    assert model.manifest.options["sequential"]
+    assert all(entry.bias for entry in model.manifest.layers)
+
+
+def test_layers_taken_as_they_are_cannot_make_up_for_others():
+    with pytest.raises(CompressError, match="leave out sequential or keep_quantised"):
+        Options(sequential=True, keep_quantised=True)
