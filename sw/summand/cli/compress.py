@@ -88,6 +88,23 @@ def _compress(
     acc_bits: Annotated[
         int, typer.Option(help="The engine's accumulator width, which nothing may overflow.")
     ] = 32,
+    balance: Annotated[
+        bool,
+        typer.Option(
+            "--balance/--no-balance", help="Let the host balance the channels of layers' inputs."
+        ),
+    ] = True,
+    rotate: Annotated[
+        bool, typer.Option("--rotate/--no-rotate", help="Let the host rotate layers' inputs.")
+    ] = True,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="Compress layers in order, each on what those before it, compressed, feed it with; "
+            "slower.",
+        ),
+    ] = False,
     keep_quantised: Annotated[
         bool,
         typer.Option(
@@ -175,6 +192,9 @@ def _compress(
         group=group,
         scale_bits=scale_bits,
         solver=solver,
+        balance=balance,
+        rotate=rotate,
+        sequential=sequential,
         keep_quantised=keep_quantised,
         rank=rank,
         rank_bits=rank_bits,
