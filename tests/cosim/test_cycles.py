@@ -11,8 +11,9 @@ from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim
 
-#: Cycles for which the harness holds the engine in reset before anything else.
-RESET_CYCLES = 4
+#: Cycles before anything else: four in which the harness holds the engine in reset, and one until
+#: the reset has passed its register.
+RESET_CYCLES = 5
 
 # Between them: 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
 # shared writers, two words of activations a pass and more, activations of two bytes.

@@ -78,9 +78,11 @@ class UartTop(wiring.Component):
         m.submodules.engine = engine
         m.submodules.scatter = scatter = BeatsToBytes(bits)
 
+        reset = Signal(init=1, reset_less=True)
+        m.d.link += reset.eq(self.rst | link.reset | bank.pulse.reset)
         m.d.comb += [
             ResetSignal("link").eq(self.rst),
-            ResetSignal("sync").eq(self.rst | link.reset | bank.pulse.reset),
+            ResetSignal("sync").eq(reset),
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
         ]
@@ -88,7 +90,7 @@ class UartTop(wiring.Component):
         m.d.comb += [
             gather.i.payload.eq(link.down.payload),
             gather.i.valid.eq(link.down.valid),
-            link.down.ready.eq(gather.i.ready & ~ResetSignal("sync")),
+            link.down.ready.eq(gather.i.ready & ~reset),
         ]
         connect(m, gather.o, engine.i)
         connect(m, engine.o, scatter.i)

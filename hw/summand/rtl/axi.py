@@ -22,10 +22,10 @@ class AxiEngine(wiring.Component):
     """An :class:`~summand.rtl.engine.Engine` behind ports that vendors' tools recognise.
 
     Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine for one cycle
-    while the registers go on; in that cycle no input beat is taken, and beats accepted after the
-    write's response belong to the new stream. A packet that was leaving is cut off, and a beat
-    that was offered and not taken is withdrawn, which AXI4-Stream allows under reset only: empty
-    or reset what listens on ``m_axis`` too.
+    while the registers go on, a cycle after the write's response; in that cycle no input beat is
+    taken, and beats accepted after it belong to the new stream. A packet that was leaving is cut
+    off, and a beat that was offered and not taken is withdrawn, which AXI4-Stream allows under
+    reset only: empty or reset what listens on ``m_axis`` too.
 
     Parameters
     ----------
@@ -85,16 +85,18 @@ class AxiEngine(wiring.Component):
         m.submodules.engine = engine = Engine(self.config)
         bank = RegisterBank()
         m.submodules.registers = DomainRenamer("control")(bank)
-        soft_reset = bank.pulse.reset
+        # From a register: nothing in the engine is reached by more wires.
+        reset = Signal(init=1, reset_less=True)
+        m.d.control += reset.eq(~self.aresetn | bank.pulse.reset)
         m.d.comb += [
             ResetSignal("control").eq(~self.aresetn),
-            ResetSignal("sync").eq(~self.aresetn | soft_reset),
+            ResetSignal("sync").eq(reset),
         ]
 
         m.d.comb += [
             engine.i.payload.eq(self.s_axis_tdata),
             engine.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(engine.i.ready & ~ResetSignal("sync")),
+            self.s_axis_tready.eq(engine.i.ready & ~reset),
             self.m_axis_tdata.eq(engine.o.p.data),
             self.m_axis_tlast.eq(engine.o.p.last),
             self.m_axis_tvalid.eq(engine.o.valid),

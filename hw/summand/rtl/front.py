@@ -12,6 +12,7 @@ from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
 from summand.rtl.drain import DrainOrder
+from summand.rtl.mux import choose
 from summand.rtl.packets import PacketOrder
 from summand.rtl.parameters import Parameter, ParameterReader
 from summand.rtl.segments import Descriptor
@@ -171,6 +172,8 @@ class Front(wiring.Component):
         left = CountDown(32)  # beats of payload to come
         m.submodules.left = left
         code = Signal(8)  # why the engine will stop
+        taken = Signal()  # a beat is taken in this cycle if there is one, and not for a walk
+        walking = Signal()
 
         m.d.comb += [
             self.source.eq(header.a * cfg.slice_words),
@@ -181,7 +184,9 @@ class Front(wiring.Component):
             self.drain_order.rows.eq(header.c),
             self.planes.payload.eq(self.i.payload),
             # Not by the state of the machine below, which is known later in the cycle.
-            self.planes.valid.eq(self.i.valid & self.walking & ~left.none & ~self.scales.ready),
+            walking.eq(self.walking & ~left.none),
+            self.planes.valid.eq(self.i.valid & walking & ~self.scales.ready),
+            self.i.ready.eq(taken | (walking & (self.scales.ready | self.planes.ready))),
             self.scales.payload.eq(self.i.payload),
             self.scales.valid.eq(self.i.valid),
             self.packet_order.command.eq(self.commands - 1),
@@ -206,7 +211,11 @@ class Front(wiring.Component):
         m.d.sync += t_conflict.eq(
             self.to_acts & (header.a < t_high) & (header.a + header.b > t_low)
         )
-        idle = ~self.to_acts & ~self.packet_busy & ~self.reading
+        # What is waited for is known a cycle late too, being looked at by much. Nothing begins in
+        # the cycle before it is asked for.
+        working = self.to_acts | self.packet_busy | self.reading
+        idle = Signal()
+        m.d.sync += idle.eq(~working)
 
         def wait():
             m.d.comb += [
@@ -217,7 +226,7 @@ class Front(wiring.Component):
         def take(what):
             """Take a beat in this cycle if there is one; yields where it came."""
             m.d.comb += [
-                self.i.ready.eq(1),
+                taken.eq(1),
                 self.activity[what].eq(self.i.valid),
                 self.activity.stream.eq(~self.i.valid),
             ]
@@ -234,7 +243,7 @@ class Front(wiring.Component):
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
-                m.d.comb += self.busy.eq(self.i.valid | (part != 0) | ~idle)
+                m.d.comb += self.busy.eq(self.i.valid | (part != 0) | working)
                 with take("header"):
                     for n in range(cfg.header_beats):
                         with m.If(part == n):
@@ -262,8 +271,8 @@ class Front(wiring.Component):
 
             with m.State("LOAD"):
                 self._load(m, last_word, last_c, wait, take)
-            self._gemm(m, last_c, left, code, t_conflict, wait, take)
-            self._requantise(m, header, code, idle, t_low, t_high, wait)
+            self._gemm(m, last_c, left, code, t_conflict, taken, wait)
+            self._requantise(m, header, code, idle, t_low, t_high, taken, wait)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -286,7 +295,7 @@ class Front(wiring.Component):
                 m.d.sync += self.error.eq(code)
                 self._status(m, code, 0, idle, "DEAD", wait)
             with m.State("DEAD"):
-                m.d.comb += [self.i.ready.eq(1), self.activity.stream.eq(1), self.busy.eq(0)]
+                m.d.comb += [taken.eq(1), self.activity.stream.eq(1), self.busy.eq(0)]
 
         return m
 
@@ -323,7 +332,7 @@ class Front(wiring.Component):
                         m.d.sync += row.eq(0)
                         m.next = "HEADER"
 
-    def _gemm(self, m, last_c, left, code, t_conflict, wait, take) -> None:
+    def _gemm(self, m, last_c, left, code, t_conflict, taken, wait) -> None:
         with m.State("GEMM"):
             with m.If(t_conflict):
                 wait()
@@ -336,7 +345,7 @@ class Front(wiring.Component):
         m.d.sync += ends.eq(index == last_c[:5])
         with m.State("SEGMENTS"):
             m.d.comb += self.segment_last.eq(ends)
-            self._take_segment(m, index, left)
+            self._take_segment(m, index, left, taken)
             with m.If(self.segment_valid):
                 m.d.sync += [index.eq(index + 1), ends.eq(index + 1 == last_c[:5])]
                 with m.If(self.segment_last):
@@ -364,24 +373,25 @@ class Front(wiring.Component):
                 m.d.sync += code.eq(ErrorCode.LENGTH)
                 m.next = "FAIL"
             with m.Elif(self.scales.ready):
-                with take("load"):
-                    m.d.comb += left.step.eq(1)
-            with m.Else():
                 m.d.comb += [
-                    self.i.ready.eq(self.planes.ready),
-                    self.activity.work.eq(self.i.valid & self.i.ready),
-                    self.activity.table.eq(self.i.valid & ~self.i.ready),
+                    left.step.eq(self.i.valid),
+                    self.activity.load.eq(self.i.valid),
                     self.activity.stream.eq(~self.i.valid),
                 ]
-                with m.If(self.activity.work):
-                    m.d.comb += left.step.eq(1)
+            with m.Else():
+                m.d.comb += [
+                    left.step.eq(self.activity.work),
+                    self.activity.work.eq(self.i.valid & self.planes.ready),
+                    self.activity.table.eq(self.i.valid & ~self.planes.ready),
+                    self.activity.stream.eq(~self.i.valid),
+                ]
                 with m.If(self.done):
                     m.next = "HEADER"
                     with m.If(~left.one):
                         m.d.sync += code.eq(ErrorCode.LENGTH)
                         m.next = "FAIL"
 
-    def _take_segment(self, m, index, left) -> None:
+    def _take_segment(self, m, index, left, taken) -> None:
         """Take one segment from the beats: several share a beat, or two beats make one."""
         bits = SEGMENT_BYTES * 8
         per_beat = self.config.stream_bits // bits
@@ -390,9 +400,9 @@ class Front(wiring.Component):
         if per_beat:
             place = index % per_beat
             m.d.comb += [
-                self.segment.eq(self.i.payload.word_select(place, bits)),
+                self.segment.eq(choose(m, self.i.payload, place, bits)),
                 self.segment_valid.eq(valid),
-                self.i.ready.eq((place == per_beat - 1) | self.segment_last),
+                taken.eq((place == per_beat - 1) | self.segment_last),
             ]
         else:
             low = Signal(bits // 2)
@@ -400,14 +410,14 @@ class Front(wiring.Component):
             m.d.comb += [
                 self.segment.eq(Cat(low, self.i.payload)),
                 self.segment_valid.eq(valid & second),
-                self.i.ready.eq(1),
+                taken.eq(1),
             ]
             with m.If(valid):
                 m.d.sync += [low.eq(self.i.payload), second.eq(~second)]
-        with m.If(valid & self.i.ready):
+        with m.If(valid & taken):
             m.d.comb += left.step.eq(1)
 
-    def _requantise(self, m, header, code, idle, t_low, t_high, wait) -> None:
+    def _requantise(self, m, header, code, idle, t_low, t_high, taken, wait) -> None:
         cfg = self.config
         m.submodules.reader = reader = ParameterReader(cfg)
         m.d.comb += [
@@ -429,7 +439,7 @@ class Front(wiring.Component):
         with m.State("PARAMETERS"):
             with m.If(reader.taking):
                 m.d.comb += [
-                    self.i.ready.eq(reader.i.ready),
+                    taken.eq(reader.i.ready),
                     self.activity.load.eq(self.i.valid),
                     self.activity.stream.eq(~self.i.valid),
                 ]

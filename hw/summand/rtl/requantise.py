@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.multiply import Multiplier
+from summand.rtl.mux import choose
 from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
 from summand.rtl.stream import Beat
@@ -170,7 +171,7 @@ class Requantiser(wiring.Component):
 
         # 1, 2: accumulator chosen and registered, parameter read. Then the product.
         assert BlockRam.LATENCY == 2
-        acc = stage("acc1", held.data.as_value().word_select(col, cfg.acc_bits))
+        acc = stage("acc1", choose(m, held.data.as_value(), col, cfg.acc_bits))
         acc = stage("acc2", acc)
         param = kept(memory.read_data)
         m.submodules.multiplier = multiplier = Multiplier(signed(cfg.acc_bits), _MULT)

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.fold import emitted_once
+from summand.rtl.multiply import Multiplier
 
 __all__ = ["Scaler", "scaled_bits"]
 
@@ -42,7 +44,9 @@ class Scaler(wiring.Component):
     @staticmethod
     def latency(config: EngineConfig) -> int:
         """Cycles from a sum to its product; 0 where there are no scales, and no scaler."""
-        return 3 if config.scale_bits else 0
+        if not config.scale_bits:
+            return 0
+        return Multiplier.latency_of(*_operands(config))
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -54,17 +58,20 @@ class Scaler(wiring.Component):
             }
         )
 
+    @emitted_once
     def elaborate(self, platform):
         m = Module()
 
-        total = Signal.like(self.sum, reset_less=True)
-        scale = Signal.like(self.scale, reset_less=True)
-        product = Signal.like(self.product, reset_less=True)
-        m.d.sync += [
-            total.eq(self.sum),
-            scale.eq(self.scale),
-            product.eq(total * scale),
-            self.product.eq(product),
+        m.submodules.multiplier = multiplier = Multiplier(*_operands(self.config))
+        m.d.comb += [
+            multiplier.en.eq(1),
+            multiplier.a.eq(self.sum),
+            multiplier.b.eq(self.scale),
+            self.product.eq(multiplier.p),
         ]
 
         return m
+
+
+def _operands(config: EngineConfig) -> tuple[Shape, Shape]:
+    return signed(config.slice_sum_bits), unsigned(config.scale_bits)

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.fold import emitted_once
+from summand.rtl.mux import FourToOne
 from summand.rtl.token import Step
 
 __all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
@@ -18,7 +19,7 @@ TABLE_STEPS = 15
 
 
 def gray_steps() -> list[dict[str, int]]:
-    """Return the fields ``first``, ``select``, ``negate`` and ``entry`` of each step.
+    """Return the fields ``last``, ``select``, ``negate`` and ``entry`` of each step.
 
     Entry ``e`` holds the sum of the activations whose bit is set in ``e``. In Gray code order
     each sum differs from the one before by one activation, so a step is one addition.
@@ -28,7 +29,12 @@ def gray_steps() -> list[dict[str, int]]:
         entry = i ^ (i >> 1)
         select = (i & -i).bit_length() - 1
         steps.append(
-            {"first": i == 1, "select": select, "negate": not entry >> select & 1, "entry": entry}
+            {
+                "last": i == TABLE_STEPS,
+                "select": select,
+                "negate": not entry >> select & 1,
+                "entry": entry,
+            }
         )
     return steps
 
@@ -80,20 +86,27 @@ class TableWriter(wiring.Component):
         m = Module()
 
         # Stage 1: choose and complement.
+        m.submodules.choice = choice = FourToOne(self.config.act_bits)
+        m.d.comb += [
+            choice.i.eq(self.x),
+            choice.select.eq(self.step.select),
+            choice.invert.eq(self.step.negate),
+        ]
         chosen = Signal(signed(self.config.act_bits), reset_less=True)
         s1 = Signal(Step(self.config))
-        picked = self.x[self.step.select]
-        m.d.sync += [
-            chosen.eq(Mux(self.step.negate, ~picked, picked)),
-            s1.eq(self.step),
-        ]
+        m.d.sync += [chosen.eq(choice.o), s1.eq(self.step)]
 
-        # Stage 2: add. One more bit below the sum carries the 1 of the two's complement in.
-        base = Mux(s1.first, 0, self.value)
+        # Stage 2: add. One more bit below the sum carries the 1 of the two's complement in. `base`
+        # is the sum again, reset where a table ends: choosing zero there would cost logic.
+        base = Signal.like(self.value, reset_less=True)
         total = Signal(signed(self.config.act_bits + 3))
         m.d.comb += total.eq(
             Cat(Const(1, 1), base).as_signed() + Cat(s1.negate, chosen).as_signed()
         )
+        with m.If(ResetSignal() | (s1.valid & s1.last)):
+            m.d.sync += base.eq(0)
+        with m.Elif(s1.valid):
+            m.d.sync += base.eq(total >> 1)
         m.d.sync += self.write.eq(s1.valid)
         with m.If(s1.valid):
             m.d.sync += [

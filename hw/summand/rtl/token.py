@@ -101,8 +101,8 @@ class Step(data.StructLayout):
     -------
     valid : 1
         Step.
-    first : 1
-        Start from zero.
+    last : 1
+        The table's last: the next starts from zero.
     select : 2
         Activation to add or, with ``negate``, subtract.
     negate : 1
@@ -117,7 +117,7 @@ class Step(data.StructLayout):
         super().__init__(
             {
                 "valid": 1,
-                "first": 1,
+                "last": 1,
                 "select": 2,
                 "negate": 1,
                 "entry": 4,

@@ -132,7 +132,7 @@ class Timeline:
 
     def _begin_in_background(self) -> int:
         """Wait until all is idle, then set the rest to work; returns the cycle of that."""
-        self._wait(self._idle_at())
+        self._wait(self._idle_at() + self._timing.idle)
         self._spend("header", 1)
         return self.cycle - 1
 
@@ -178,7 +178,7 @@ class Timeline:
 
     def _fence(self) -> Counters:
         before = self.spent
-        self._wait(self._idle_at())
+        self._wait(self._idle_at() + self._timing.idle)
         # The counters run a cycle behind what the front does.
         late = "header"
         if self.cycle > before.cycles:

@@ -48,6 +48,8 @@ class Timing:
         Stages of that pipeline.
     word_hold : int
         From a gathered word's leaving to the pipeline's next step.
+    idle : int
+        From the end of all that went on behind to the front's knowing.
     landing : int
         From a REQUANTISE's last word on the bus to the front's knowing.
     conflict : int
@@ -71,6 +73,7 @@ class Timing:
     hold: int = 1
     requantise: int
     word_hold: int
+    idle: int = 1
     landing: int = 3
     conflict: int = 1
 
@@ -78,7 +81,8 @@ class Timing:
     def of(cls, config: EngineConfig) -> "Timing":
         """Return the timing of the engine that ``summand.rtl`` builds for ``config``."""
         column = 2 + (config.tables - 1).bit_length()
-        scaler = 3 if config.scale_bits else 0
+        # A sum wider than a DSP block is multiplied in two.
+        scaler = 3 + (config.slice_sum_bits > 18) if config.scale_bits else 0
         trip = 10 + column + scaler + 2 * config.rows
         return cls(
             decode=4,

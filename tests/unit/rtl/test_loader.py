@@ -39,7 +39,7 @@ class Watch:
         if fill.valid:
             self.coming.append((cycle + Activations.LATENCY, fill.addr))
         if step.valid:
-            names = ("first", "select", "negate", "entry", "share")
+            names = ("last", "select", "negate", "entry", "share")
             self.steps.append((cycle, {n: step[n] for n in names}, self.staged.copy()))
 
     def run(self, walks, hold=lambda: 0, max_cycles=4000):
@@ -137,7 +137,7 @@ def test_a_slice_kept_long_enough_costs_its_steps_only():
     """The next slice's activations stand ready when their turn comes."""
     watch = Watch(FOUR)
     watch.run([(0, 4)], hold=lambda: 20)
-    firsts = [cycle for cycle, fields, _ in watch.steps if fields["first"]]
+    firsts = [cycle for cycle, fields, _ in watch.steps if fields["entry"] == 1]
     for n in range(1, 4):
         assert firsts[n * FOUR.table_share] == watch.released[n - 1] + 1
 

@@ -32,7 +32,7 @@ def test_steps_name_every_entry_but_the_empty_sum_once():
     steps = gray_steps()
     assert len(steps) == TABLE_STEPS
     assert sorted(s["entry"] for s in steps) == list(range(1, 16))
-    assert [s["first"] for s in steps] == [True] + [False] * 14
+    assert [s["last"] for s in steps] == [False] * 14 + [True]
 
 
 @pytest.mark.parametrize("act_bits", range(4, 11))
@@ -61,7 +61,7 @@ def test_writer_waits_between_steps_and_names_the_share():
         sums = subset_sums(x)
         for step in gray_steps():
             while rng.random() < 0.4:
-                noise = {name: int(rng.integers(0, 2)) for name in ("first", "negate", "select")}
+                noise = {name: int(rng.integers(0, 2)) for name in ("last", "negate", "select")}
                 inputs.append({"step": {"valid": 0, "share": 2, **noise}, "x": x})
             inputs.append({"step": {"valid": 1, "share": share, **step}, "x": x})
             want.append((len(inputs) - 1, share, step["entry"], sums[step["entry"]]))

@@ -1,4 +1,4 @@
-// What two primitives of the Lattice ECP5 do as Summand uses them, for simulation.
+// What three primitives of the Lattice ECP5 do as Summand uses them, for simulation.
 //
 // Each takes part in a bus bit by bit, as the primitives' ports are. A parameter whose value is
 // not modelled stops the simulation.
@@ -157,4 +157,12 @@ module DP16KD (DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA
         word <= {WIDTH{1'bx}};
       read <= word;
     end
+endmodule
+
+// The multiplexer behind two look-up tables.
+module PFUMX (ALUT, BLUT, C0, Z);
+  input ALUT, BLUT, C0;
+  output Z;
+
+  assign Z = C0 ? ALUT : BLUT;
 endmodule
