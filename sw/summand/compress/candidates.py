@@ -20,8 +20,8 @@ from summand.model.streamed import streamed
 
 __all__ = ["Space", "choice_bits", "estimate"]
 
-#: Outputs of a layer that are tried out.
-_OUTPUTS = 256
+#: Outputs of a layer that are tried out: the most sensitive, and as many of the others.
+_OUTPUTS = 128
 
 #: Widths up to this are tried out; each further bit quarters the error.
 _WIDEST_TRIED = 5
@@ -177,10 +177,14 @@ class _Probe:
     def __init__(self, weight: torch.Tensor, seen: InputStatistics, sensitivity: torch.Tensor):
         self._weight = weight
         self._seen = seen
-        stride = -(-len(weight) // _OUTPUTS)
-        self._rows = weight[::stride]
-        self._sensitivity = sensitivity[::stride]
-        self._scale = len(weight) / len(self._rows) / 2
+        # Without the most sensitive ones a head, whose frequent words count most, looks harmless.
+        order = sensitivity.argsort(descending=True, stable=True)
+        rest = order[_OUTPUTS:]
+        some = rest[:: max(1, -(-len(rest) // _OUTPUTS))]
+        tried = torch.cat([order[:_OUTPUTS], some])
+        self._rows = weight[tried]
+        self._costs = sensitivity[tried] / 2
+        self._costs[_OUTPUTS:] *= len(rest) / max(1, len(some))
         self._dense: dict[tuple[int, int, int, str], float] = {}
         self._tail: torch.Tensor | None = None
         self._base: int | None = None
@@ -206,7 +210,7 @@ class _Probe:
         if key not in self._dense:
             lost = self._lost(self._rows, bits, group, scale_bits, solver)
             errors = output_errors(lost, self._seen)
-            self._dense[key] = float(errors @ self._sensitivity) * self._scale
+            self._dense[key] = float(errors @ self._costs)
         return self._dense[key]
 
     def _lost(

@@ -34,7 +34,7 @@ def test_no_allocation_loses_less(layers, share):
     assert total(chosen.values(), "bits") <= budget
     best = min(total(c, "loss") for c in combinations if total(c, "bits") <= budget)
     largest = max(c.loss for layer in layers for c in layer)
-    assert total(chosen.values(), "loss") <= best + 1e-5 * largest
+    assert total(chosen.values(), "loss") <= 1.001 * best + 1e-5 * largest
 
 
 @settings(deadline=None, max_examples=150)
@@ -47,7 +47,7 @@ def test_no_allocation_takes_fewer_bits(layers, share):
     assert total(chosen.values(), "loss") <= budget
     best = min(total(c, "bits") for c in combinations if total(c, "loss") <= budget)
     largest = max(c.bits for layer in layers for c in layer)
-    assert total(chosen.values(), "bits") <= best + 1e-5 * largest
+    assert total(chosen.values(), "bits") <= 1.001 * best + 1e-5 * largest
 
 
 def layers(count=200):
