@@ -70,6 +70,49 @@ def test_moments_are_those_of_transformed_tokens(seed, k, balanced):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
 
 
+def described(transform: Transform, x: list[np.float32]) -> list[np.float32]:
+    """One token as docs/numerics.md says, a number at a time."""
+    k = transform.features
+    assert transform.rotation is not None
+    assert transform.balance is not None
+    power = k & -k
+    y = []
+    for i in range(k):
+        z = (((transform.rotation << 32) + i + 1) * 0x9E3779B97F4A7C15) % 2**64
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+        sign = -1 if (z ^ (z >> 31)) >> 63 else 1
+        y.append(x[i] * np.float32(float(transform.balance[i]) * (sign / math.sqrt(power))))
+    apart = power // 2
+    while apart:
+        for i in range(k):
+            if not i & apart:
+                y[i], y[i + apart] = y[i] + y[i + apart], y[i] - y[i + apart]
+        apart //= 2
+    rest = k // power
+    if rest == 1:
+        return y
+    out = []
+    for i in range(k):
+        row, place = divmod(i, power)
+        total = np.float32(0)
+        for j in range(rest):
+            cosine = math.cos(math.pi * (j + 0.5) * row / rest) * math.sqrt(2 / rest)
+            mix = np.float32(cosine / math.sqrt(2) if row == 0 else cosine)
+            product = mix * y[j * power + place]
+            total = product if j == 0 else total + product
+        out.append(total)
+    return out
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from([1, 4, 5, 12, 32, 72]))
+def test_every_bit_is_as_described(seed, k):
+    transform = Transform(k, balance(seed, k), seed)
+    x = np.random.default_rng(seed).normal(size=(1, k)).astype(np.float32)
+    np.testing.assert_array_equal(transform.apply(x)[0], described(transform, list(x[0])))
+
+
 def test_a_loud_channel_is_spread_over_all():
     x = np.zeros((1, 64), np.float32)
     x[0, 5] = 8
