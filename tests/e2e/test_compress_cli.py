@@ -31,7 +31,10 @@ def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
     assert layer.dense is not None
     assert layer.low_rank is not None
     assert (layer.dense.bits, layer.low_rank.rank, layer.low_rank.b_bits) == (3, 5, 6)
+    assert (out / "report.html").exists()
     for said in (
+        "bits a weight with everything that is streamed",
+        "Report in",
         "model.layers.*.mlp.down_proj",
         "48 x 32",
         "To be compressed",
@@ -50,6 +53,8 @@ def test_json_is_one_object_and_nothing_else(compress, llama_folder, tmp_path):
     assert report["streamed_bits"] == 4 * report["weights"]
     assert report["options"]["calibration"]["tokens"] == 500
     assert report["acc_bits"] <= 32
+    assert report["streamed_bits_per_weight"] > 4
+    assert report["streamed_bytes"]["planes"] * 8 > 4 * report["weights"]
     assert [layer["name"] for layer in report["layers"]] == list(SummandModel(tmp_path / "m").names)
     assert {entry["kind"] for entry in report["host"]} == {"Embedding", "LlamaRMSNorm"}
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from summand.cli.reports import figures_of, publish
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -35,7 +37,8 @@ def _compress(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="smollm2, a .gguf file, or a folder with a Hugging Face model."
+            metavar="MODEL",
+            help="smollm2, minilm, a .gguf file, or a folder with a Hugging Face model.",
         ),
     ],
     output: Annotated[
@@ -101,8 +104,8 @@ def _compress(
         bool,
         typer.Option(
             "--sequential",
-            help="Compress layers in order, each on what those before it, compressed, feed it with; "
-            "slower.",
+            help="Compress layers in order, each on what the compressed ones before it feed it "
+            "with; slower.",
         ),
     ] = False,
     keep_quantised: Annotated[
@@ -233,11 +236,22 @@ def _compress(
             notice=lambda text: progress.print(f"summand: {text}", highlight=False),
         )
     seconds = time.perf_counter() - start
+    figures = figures_of(manifest)
+    written = publish(output.name, figures, output / "report.html") if figures else None
     if as_json:
-        typer.echo(json.dumps(_report(manifest, output, seconds)))
+        record = _report(manifest, output, seconds) | (figures.as_dict() if figures else {})
+        typer.echo(json.dumps(record))
         return
     _show_results(manifest.layers, console)
+    if figures:
+        console.print(
+            f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
+            f"streamed, {figures.traffic.weights / 1e6:.2f} MB a token",
+            highlight=False,
+        )
     console.print(f"{output} written in {seconds:.0f} s", highlight=False)
+    if written:
+        console.print(written, highlight=False, soft_wrap=True)
 
 
 def _target(

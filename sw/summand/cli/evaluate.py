@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.reports import publish
+from summand.cli.reports import figures_of, publish
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,10 +125,16 @@ class _Subject:
 
     @property
     def figures(self) -> "ModelFigures | None":
-        """Bits of a Summand model."""
-        from summand.report import ModelFigures
+        """What a Summand model streams."""
+        return figures_of(self.manifest) if self.manifest else None
 
-        return ModelFigures.of(self.manifest) if self.manifest else None
+    @property
+    def bits_per_weight(self) -> float | None:
+        """Bits of a Summand model, without padding."""
+        if self.manifest is None:
+            return None
+        layers = self.manifest.layers
+        return sum(e.bits for e in layers) / sum(e.weights for e in layers)
 
 
 _Rows = list[tuple["Text", list[Any]]]
@@ -236,7 +242,7 @@ def _record(
 ) -> dict[str, Any]:
     """Return what ``--json`` prints; the first text's figures also stand by themselves."""
     figures = subject.figures
-    record: dict[str, Any] = {"model": model, "bits_per_weight": None}
+    record: dict[str, Any] = {"model": model, "bits_per_weight": subject.bits_per_weight}
     record |= dataclasses.asdict(found[0][0])
     record["seconds"] = sum(seconds for _, seconds in found)
     record |= figures.as_dict() if figures else {}
@@ -264,8 +270,9 @@ def _show(
         table.add_column(justify="right")
     table.add_row("text", *(t.text for t in texts))
     table.add_row("tokens predicted", *(f"{t.tokens:,}" for t in texts))
+    if subject.bits_per_weight is not None:
+        table.add_row("bits per weight", f"{subject.bits_per_weight:.3f}")
     if (figures := subject.figures) is not None:
-        table.add_row("bits per weight", f"{figures.bits_per_weight:.3f}")
         table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
     table.add_row("perplexity", *(f"{t.perplexity:.3f}" for t in texts))
     if subject.source:
@@ -335,17 +342,17 @@ def _compare(
             )
         found.append((body.origin, one))
     figures = subject.figures
-    assert figures is not None
     if as_json:
-        record: dict[str, Any] = {"model": model, **figures.as_dict()}
+        record: dict[str, Any] = {"model": model, "bits_per_weight": subject.bits_per_weight}
+        record |= figures.as_dict() if figures else {}
         record["texts"] = [{"text": origin, **dataclasses.asdict(e)} for origin, e in found]
         typer.echo(json.dumps(record))
         return
-    _show_embeddings(model, figures, found)
+    _show_embeddings(model, subject, found)
 
 
 def _show_embeddings(
-    model: str, figures: "ModelFigures", found: "Sequence[tuple[str, EmbeddingEvaluation]]"
+    model: str, subject: _Subject, found: "Sequence[tuple[str, EmbeddingEvaluation]]"
 ) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -357,8 +364,9 @@ def _show_embeddings(
     results = [result for _, result in found]
     table.add_row("text", *(origin for origin, _ in found))
     table.add_row("sentences", *(f"{r.sentences:,}" for r in results))
-    table.add_row("bits per weight", f"{figures.bits_per_weight:.3f}")
-    table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
+    table.add_row("bits per weight", f"{subject.bits_per_weight:.3f}")
+    if (figures := subject.figures) is not None:
+        table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
     table.add_row("cosine to uncompressed, mean", *(f"{r.mean_cosine:.5f}" for r in results))
     table.add_row("the same, least", *(f"{r.least_cosine:.5f}" for r in results))
     table.add_row("error of similarities", *(f"{r.similarity_error:.5f}" for r in results))

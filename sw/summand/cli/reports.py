@@ -6,9 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from summand.model import Manifest
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
-__all__ = ["publish"]
+__all__ = ["figures_of", "publish"]
+
+
+def figures_of(manifest: "Manifest") -> "ModelFigures | None":
+    """Count what a model streams; None where no engine could run it."""
+    from summand.report import ModelFigures
+    from summand.runtime import CompileError
+
+    try:
+        return ModelFigures.of(manifest)
+    except CompileError:
+        return None
 
 
 def publish(

@@ -9,10 +9,14 @@ from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, scale_beats
 from summand.model import LayerEntry, Manifest
 from summand.runtime.choice import alone
 from summand.runtime.device import DEFAULT_CONFIG
+from summand.runtime.errors import CompileError
 from summand.runtime.plan import Input, PlanStep, Walk
 from summand.runtime.tiling import Bundle, Sizes
 
 __all__ = ["Traffic", "engine_of", "group_traffic", "model_traffic", "sizes_of"]
+
+#: The shortest slices that an engine may have.
+_LEAST_DEPTH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,25 +66,36 @@ _FIELDS = fields(Traffic)
 def engine_of(manifest: Manifest, base: EngineConfig = DEFAULT_CONFIG) -> EngineConfig:
     """Return ``base`` with the widths that a model needs, and slices that its groups are made of.
 
-    Plane words and memories are as large as before.
+    Plane words and memories are as large as before, where slices are not too short for that.
 
     Raises
     ------
-    ConfigError
-        If there is no such engine.
+    CompileError
+        If no engine has slices as short as the groups.
     """
     layers = manifest.layers
     depth = math.gcd(base.depth, *(e.group for e in layers))
-    scale_bits = max(e.scale_bits for e in layers)
+    if depth < _LEAST_DEPTH:
+        raise CompileError(
+            f"groups of {min(e.group for e in layers if e.group)} input features fit no engine, "
+            f"whose slices have {_LEAST_DEPTH} at least; compress with groups of a multiple"
+        )
+    act_bits = layers[0].act_bits
+    scale_bits = max(e.scale_bits for e in layers) or base.scale_bits
+    stream_bits = min(base.stream_bits, depth * (8 if act_bits <= 8 else 16))
+    cols = base.cols * base.depth // depth
+    while cols * scale_bits > stream_bits:
+        cols //= 2
     return replace(
         base,
-        act_bits=layers[0].act_bits,
+        act_bits=act_bits,
         acc_bits=max(base.acc_bits, max(e.acc_bits for e in layers)),
         shift=max(e.acc_shift for e in layers) or base.shift,
-        scale_bits=scale_bits or base.scale_bits,
-        cols=base.cols * base.depth // depth,
+        scale_bits=scale_bits,
+        stream_bits=stream_bits,
+        cols=cols,
         depth=depth,
-        acc_depth=base.acc_depth * depth // base.depth,
+        acc_depth=base.acc_depth * base.cols // cols,
         act_depth=base.act_depth * base.depth // depth,
     )
 

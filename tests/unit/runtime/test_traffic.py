@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from summand.isa import EngineConfig
 from summand.model import LayerEntry, Manifest
-from summand.runtime import compile_layers
+from summand.runtime import CompileError, compile_layers
 from summand.runtime.device import DEFAULT_CONFIG
 from summand.runtime.tiling import Sizes
 from summand.runtime.traffic import Traffic, engine_of, group_traffic, model_traffic
@@ -97,6 +97,19 @@ def test_the_engine_fits_the_model():
     assert found.act_depth * found.depth == DEFAULT_CONFIG.act_depth * DEFAULT_CONFIG.depth
     assert engine_of(manifest(entry("a"))) == DEFAULT_CONFIG
     assert engine_of(manifest(entry("a", acc_shift=6))).shift == 6
+
+
+@pytest.mark.parametrize("group", [8, 16, 24, 48, 128])
+@pytest.mark.parametrize("act_bits", [8, 10])
+def test_an_engine_is_found_for_short_groups(group, act_bits):
+    found = engine_of(manifest(entry("a", group=group, scale_bits=8, act_bits=act_bits)))
+    assert group % found.depth == 0
+    assert model_traffic(manifest(entry("a", group=group, scale_bits=8)), found).scales
+
+
+def test_groups_that_no_engine_has_are_named():
+    with pytest.raises(CompileError, match="groups of 12 input features fit no engine"):
+        engine_of(manifest(entry("a", group=12, scale_bits=4)))
 
 
 def test_parts_add_up():
