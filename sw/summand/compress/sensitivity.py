@@ -141,15 +141,16 @@ def differences(
                 )
             ).matrix()
             error = output_errors(weight.cpu().float() - rounded, seen).sum().clamp_min(1e-30)
-            original = weight.clone()
+            original = linear.weight
             try:
-                linear.weight.data.copy_(rounded)
+                # A parameter of its own: an embedding may share the layer's.
+                linear.weight = nn.Parameter(rounded.to(weight), requires_grad=False)
                 lost = sum(
                     was.divergence(_Outcome.of(module, batch))
                     for was, batch in zip(before, batches, strict=True)
                 ) / len(batches)
             finally:
-                linear.weight.data.copy_(original)
+                linear.weight = original
             out[name] = torch.full((len(weight),), 2 * float(lost) / float(error))
             if progress:
                 progress(len(out), len(found.layers))

@@ -100,6 +100,31 @@ def test_finite_differences_are_near_fisher():
     assert 60 < float(d["loud"][0] / d["dull"][0]) < 160
 
 
+def test_a_shared_embedding_is_left_alone():
+    class Tied(nn.Module):
+        def __init__(self, shared):
+            super().__init__()
+            torch.manual_seed(3)
+            self.embedding = nn.Embedding(20, 12)
+            self.head = nn.Linear(12, 20, bias=False)
+            weight = self.embedding.weight
+            self.head.weight = weight if shared else nn.Parameter(weight.detach().clone())
+
+        def forward(self, ids):
+            return SimpleNamespace(logits=self.head(self.embedding(ids)))
+
+    rows = [torch.arange(20).repeat(5)]
+    found_ = []
+    for shared in (True, False):
+        module = Tied(shared)
+        found = survey(module, rows[0])
+        statistics = collect(module, rows, found.groups, moments=found.layers)
+        solver = RoundToNearest()
+        found_.append(differences(module, rows, found, statistics, solver=solver)["head"])
+        assert (module.head.weight is module.embedding.weight) == shared
+    assert torch.equal(*found_)
+
+
 def test_progress_ends_at_the_end():
     module, rows = Net(), batches(3)
     seen = []
