@@ -25,6 +25,7 @@ _EXTRAS = {
     "gguf": "model",
     "joblib": "model",
     "safetensors": "model",
+    "scipy": "model",
     "torch": "model",
     "transformers": "model",
     "cocotb": "sim",
