@@ -19,6 +19,13 @@ __all__ = ["Fidelity", "hold", "two_level"]
 #: Bits of the second factor that holds offsets: as many as there are.
 _OFFSET_BITS = 8
 
+#: Inputs that requantisations and units are tried on, at most.
+_SAMPLE = 256
+
+#: Requantisations that are tried, a quarter of an octave apart, and what they multiply by.
+_REQUANTISATIONS = [requantisation(math.pow(2, octave / 4)) for octave in range(-56, 25)]
+_RATIOS = np.array([math.ldexp(mult, -shift) for mult, shift in _REQUANTISATIONS])
+
 _Floats = npt.NDArray[np.float64]
 
 
@@ -235,7 +242,7 @@ class _Offsets:
         self._offsets, self._sums = offsets, sums
         self._top = (1 << (act_bits - 1)) - 1
         self._a = np.where(groups[:, None] == np.arange(len(offsets)), -1, 0).astype(np.int8)
-        xq, s_x = quantise_tokens(sample, act_bits)
+        xq, s_x = quantise_tokens(sample[:: -(-len(sample) // _SAMPLE)], act_bits)
         self._xq = xq.double().numpy()
         self._inner = self._xq @ self._a.astype(np.float64)
         self._loudness = np.square(s_x.double().numpy()[:, 0])
@@ -286,18 +293,15 @@ class _Offsets:
         inner, squares = self._inner[:, r], np.square(unit)
         want = -self._offsets[r] / unit
         high = (1 << (_OFFSET_BITS - 1)) - 1
-        best = (0, 1)
-        least = float(np.square(inner) @ self._loudness) * float(np.square(want) @ squares)
-        for octave in np.arange(-14, 6.01, 0.25):
-            mult, shift = requantisation(math.pow(2, octave))
-            ratio = math.ldexp(mult, -shift)
-            t = np.clip(np.floor(inner * ratio + 0.5), -self._top - 1, self._top)
-            b = np.clip(np.rint(want / ratio), -high - 1, high)
-            of_t = np.square(inner - t / ratio) @ self._loudness * (np.square(want) @ squares)
-            of_b = np.square(t) @ self._loudness * (np.square(want / ratio - b) @ squares)
-            if of_t + of_b < least:
-                least, best = of_t + of_b, (mult, shift)
-        return best
+        ratios = _RATIOS[:, None]
+        t = np.clip(np.floor(inner * ratios + 0.5), -self._top - 1, self._top)
+        scaled = want / ratios
+        b = np.clip(np.rint(scaled), -high - 1, high)
+        of_t = np.square(inner - t / ratios) @ self._loudness * (np.square(want) @ squares)
+        of_b = np.square(t) @ self._loudness * (np.square(scaled - b) @ squares)
+        least = int(np.argmin(of_t + of_b))
+        without = np.square(inner) @ self._loudness * (np.square(want) @ squares)
+        return _REQUANTISATIONS[least] if (of_t + of_b)[least] < without else (0, 1)
 
 
 def _relative(got: npt.NDArray[np.floating], want: npt.NDArray[np.floating]) -> float:
