@@ -13,6 +13,9 @@ __all__ = ["choose_transform", "transformed", "transformed_weight"]
 #: Rows of a weight matrix that are transformed at a time, in float64.
 _ROWS = 4096
 
+#: Columns whose squares are added up at a time, in float64.
+_COLUMNS = 256
+
 
 def choose_transform(
     weights: Sequence[torch.Tensor], energy: torch.Tensor, *, balance: bool, rotate: bool, seed: int
@@ -39,8 +42,10 @@ def choose_transform(
         return None
     c = None
     if balance:
-        squares = sum(w.double().square().sum(dim=0) for w in weights)
-        assert isinstance(squares, torch.Tensor)
+        squares = torch.zeros(k, dtype=torch.float64)
+        for w in weights:
+            parts = w.split(_COLUMNS, dim=1)
+            squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
         rows = sum(len(w) for w in weights)
         loudness = (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
         ratio = (loudness.log() - energy.double().log()) / 4

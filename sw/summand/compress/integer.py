@@ -31,7 +31,7 @@ class _ExactProduct:
 
     def __init__(self, w: torch.Tensor, act_max: int):
         """Take an integer ``[K, N]`` matrix and the largest magnitude of an activation."""
-        magnitude = w.to(torch.int64).abs_()
+        magnitude = w.to(torch.int32).abs_()
         self._pieces: list[tuple[int, int]] = []
         start, total = 0, torch.zeros(w.shape[1], dtype=torch.int64)
         self.bound = int(magnitude.sum(dim=0).max()) * act_max

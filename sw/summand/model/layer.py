@@ -384,5 +384,9 @@ class Layer:
 
 
 def _magnitudes(matrix: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Sum magnitudes over the first axis."""
-    return np.abs(matrix.astype(np.int32)).sum(axis=0, dtype=np.int64)
+    """Sum magnitudes over the first axis, some rows at a time."""
+    total = np.zeros(matrix.shape[1], np.int64)
+    for start in range(0, len(matrix), 256):
+        rows = matrix[start : start + 256].astype(np.int32)
+        total += np.abs(rows).sum(axis=0, dtype=np.int64)
+    return total
