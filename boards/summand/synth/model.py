@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from summand.boards.parts import ECP5_85F, Part
+from summand.cycles.timing import Timing
 from summand.isa import ConfigError, EngineConfig, SummandError
 
 __all__ = [
@@ -176,17 +177,22 @@ def fits(config: EngineConfig, part: Part = ECP5_85F, model: Model | None = None
 def lut_rams(config: EngineConfig) -> int:
     """Return the LUT RAMs of 16 x 4 bits: look-up tables, and the ring of segments."""
     tables = config.rows * config.cols * config.tables * _ceil(config.act_bits + 2, 4)
-    return tables + _ceil(2 * _log2(config.acc_depth) + 7, 4)
+    return tables + _ceil(2 * _log2(config.acc_depth) + 7 + (config.scale_bits > 0), 4)
 
 
 def block_rams(config: EngineConfig) -> int:
-    """Return the block RAMs: accumulators, activations, parameters, and drained tiles."""
+    """Return the block RAMs: accumulators, activations, parameters, drained tiles, scales."""
     return sum(copies * _blocks(bits, words) for bits, words, copies in _memories(config))
 
 
 def dsps(config: EngineConfig) -> int:
-    """Return the multipliers: the requantiser's, and the one that counts beats of rows."""
-    return _ceil(config.acc_bits, _DSP_BITS) + (config.rows > 1)
+    """Return the multipliers: the requantiser's, one that counts beats of rows, and scalers."""
+    scalers = config.rows * config.cols * (config.scale_bits > 0)
+    return (
+        _ceil(config.acc_bits, _DSP_BITS)
+        + (config.rows > 1)
+        + scalers * _ceil(config.slice_sum_bits, _DSP_BITS)
+    )
 
 
 def lut_terms(config: EngineConfig) -> dict[str, float]:
@@ -198,6 +204,7 @@ def lut_terms(config: EngineConfig) -> dict[str, float]:
         "columns": columns * (config.slice_sum_bits + 2 * config.acc_bits),
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
+        "scales": _scale_bits(config),
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -216,6 +223,7 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         "columns": columns * (2 * config.slice_sum_bits + 3 * config.acc_bits),
         "writers": rows * (config.tables // config.table_share * (2 * config.act_bits + 2))
         + rows * config.depth // config.table_share * config.act_bits,
+        "scales": _scale_bits(config),
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -235,8 +243,7 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
 
 def _memories(config: EngineConfig) -> list[tuple[int, int, int]]:
     """Return bits of a word, words, and how many there are, of each block memory."""
-    trip = 12 + _log2(config.tables) + 2 * config.rows
-    return [
+    memories = [
         (config.cols * config.acc_bits, config.acc_depth, config.rows),
         (
             config.beat_elems * config.act_bits,
@@ -244,8 +251,12 @@ def _memories(config: EngineConfig) -> list[tuple[int, int, int]]:
             config.rows,
         ),
         (22, config.requant_depth, 1),
-        (config.cols * config.acc_bits, 1 << _log2(trip), 1),
+        (config.cols * config.acc_bits, Timing.of(config).room, 1),
     ]
+    if config.scale_bits:
+        bits = config.scale_tiles * config.cols * config.scale_bits
+        memories.append((bits, _ceil(config.acc_depth, config.scale_tiles), 1))
+    return memories
 
 
 def _blocks(bits: int, words: int) -> int:
@@ -262,6 +273,13 @@ def _tree_bits(config: EngineConfig) -> int:
         bits += count * width
         count, width = count // 2, width + 1
     return bits
+
+
+def _scale_bits(config: EngineConfig) -> int:
+    """Return the bits of scales on their way, and of the products that they make."""
+    if not config.scale_bits:
+        return 0
+    return config.rows * config.cols * (config.slice_sum_bits + 2 * config.scale_bits)
 
 
 def _act_addr_bits(config: EngineConfig) -> int:

@@ -61,6 +61,8 @@ def _points() -> tuple[Point, ...]:
         {"acc_depth": 2048, "cols": 4},
         {"act_depth": 256},
         {"requant_depth": 1024},
+        {"scale_bits": 4},
+        {"scale_bits": 6, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"rows": 3, "cols": 4, "depth": 32, "stream_bits": 64, "table_share": 2},
         {"rows": 2, "cols": 4, "depth": 64, "stream_bits": 64, "table_share": 4, "shift": 4},
         {"cols": 4, "depth": 64, "stream_bits": 256, "acc_depth": 1024, "act_depth": 64},
