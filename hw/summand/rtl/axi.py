@@ -22,8 +22,8 @@ class AxiEngine(wiring.Component):
     """An :class:`~summand.rtl.engine.Engine` behind ports that vendors' tools recognise.
 
     Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine for one cycle
-    while the registers go on, a cycle after the write's response; in that cycle no input beat is
-    taken, and beats accepted after it belong to the new stream. A packet that was leaving is cut
+    while the registers go on, the first in which the write is answered; in that cycle no input beat
+    is taken, and beats accepted after it belong to the new stream. A packet that was leaving is cut
     off, and a beat that was offered and not taken is withdrawn, which AXI4-Stream allows under
     reset only: empty or reset what listens on ``m_axis`` too.
 

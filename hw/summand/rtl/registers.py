@@ -67,7 +67,7 @@ class RegisterBank(wiring.Component):
     value : one ``In(32)`` for each read-only register, by name
         What it reads.
     pulse : one ``Out(1)`` for each action register, by name
-        High for one cycle after a 1 was written to bit 0, in the first cycle of ``bvalid``.
+        High for one cycle after a 1 was written to bit 0, in the cycle before ``bvalid``.
     """
 
     bus: Any
@@ -118,9 +118,6 @@ class RegisterBank(wiring.Component):
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [has_data.eq(1), act.eq(bus.wdata[0] & bus.wstrb[0])]
 
-        for register in REGISTERS:
-            if register.access is Access.PULSE:
-                m.d.sync += getattr(self.pulse, register.name).eq(0)
         with m.If(bus.bvalid):
             m.d.sync += bus.bvalid.eq(~bus.bready)
         with m.Elif(has_address & has_data):
@@ -131,7 +128,7 @@ class RegisterBank(wiring.Component):
                     if register.access is Access.PULSE:
                         with m.Case(register.offset // 4):
                             m.d.sync += bus.bresp.eq(_OKAY)
-                            m.d.sync += getattr(self.pulse, register.name).eq(act)
+                            m.d.comb += getattr(self.pulse, register.name).eq(act)
 
 
 def identity(config: EngineConfig) -> dict[str, int]:

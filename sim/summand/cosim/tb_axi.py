@@ -281,7 +281,7 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
     offers = (dut.m_axis_tvalid, dut.s_axil_rvalid, dut.s_axil_bvalid)
     assert all(offer.value for offer in offers)
     dut.aresetn.value = 0
-    await ClockCycles(dut.aclk, 2)
+    await ClockCycles(dut.aclk, 3)
     assert not any(offer.value for offer in offers)
     for task in pending:
         task.cancel()

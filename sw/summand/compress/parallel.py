@@ -1,6 +1,7 @@
 """Independent jobs, one core each: on threads, on processes, or on a cluster."""
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -107,7 +108,14 @@ class Workers:
                         yield from pool(piece)
             else:
                 results: Any = joblib.Parallel(return_as="generator", pre_dispatch="n_jobs")(rest)
-                yield from results
+                try:
+                    for result in results:  # noqa: UP028 (that would close it before `finally`)
+                        yield result
+                finally:
+                    # Who stops early has a reason, which is told; that work was wasted is no news.
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        results.close()
         except TerminatedWorkerError:
             raise CompressError(
                 "a worker process died, most likely for lack of memory; use fewer workers"
