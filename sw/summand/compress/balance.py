@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from summand.compress.calibration import InputStatistics
+from summand.compress.calibration import InputStatistics, floored
 from summand.model import Transform
 
 __all__ = ["choose_transform", "transformed", "transformed_weight"]
@@ -67,8 +67,7 @@ def transformed(statistics: InputStatistics, transform: Transform | None) -> Inp
         turned = transform.moments(statistics.moments.numpy())
         moments = torch.from_numpy(((turned + turned.T) / 2).astype(np.float32))
         energy = moments.diagonal().clone()
-    energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
-    return InputStatistics(statistics.tokens, energy, moments, sample)
+    return InputStatistics(statistics.tokens, floored(energy), moments, sample)
 
 
 def transformed_weight(weight: torch.Tensor, transform: Transform | None) -> torch.Tensor:

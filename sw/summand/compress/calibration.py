@@ -11,7 +11,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.survey import call
 
-__all__ = ["InputStatistics", "collect"]
+__all__ = ["InputStatistics", "check_finite", "check_tokens", "collect", "floored"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,29 @@ class InputStatistics:
     sample: torch.Tensor
     low: torch.Tensor | None = None
     high: torch.Tensor | None = None
+
+
+def check_tokens(name: str, tokens: int) -> None:
+    """Refuse statistics of no token, naming the layer."""
+    if not tokens:
+        raise CompressError(f"layer {name!r} was fed no token; give more text")
+
+
+def check_finite(name: str, squares: torch.Tensor) -> None:
+    """Refuse squares, or sums of them, that are not finite, naming the layer."""
+    if not torch.isfinite(squares.sum()):
+        raise CompressError(
+            f"layer {name!r} is fed with numbers that are not finite on the calibration text; the "
+            f"model or the text is broken"
+        )
+
+
+def floored(energy: torch.Tensor) -> torch.Tensor:
+    """Return mean squares ``[K]`` without any that is next to nothing.
+
+    A feature that never fires on this text may on another: it counts a little.
+    """
+    return energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
 
 
 class _Collector:
@@ -68,11 +91,7 @@ class _Collector:
             squares = self._total.diagonal()
         else:
             squares = self._total.add_(x.square().sum(dim=0))
-        if not torch.isfinite(squares.sum()):
-            raise CompressError(
-                f"layer {self._name!r} is fed with numbers that are not finite on the calibration "
-                f"text; the model or the text is broken"
-            )
+        check_finite(self._name, squares)
         self._low, self._high = torch.minimum(self._low, low), torch.maximum(self._high, high)
         self._keep(x[-self._tokens % self._stride :: self._stride])
         self._tokens += len(x)
@@ -92,15 +111,19 @@ class _Collector:
         self._sampled = end
 
     def result(self) -> InputStatistics:
-        if self._total is None or not self._tokens:
-            raise CompressError(f"layer {self._name!r} was fed no token; give more text")
+        check_tokens(self._name, self._tokens)
+        assert self._total is not None
         mean = self._total.div_(self._tokens)
         moments = mean if self._wants_moments else None
         energy = mean.diagonal() if self._wants_moments else mean
-        # A feature that never fires on this text may on another: it counts a little.
-        energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
-        sample = self._sample[: self._sampled]
-        return InputStatistics(self._tokens, energy, moments, sample, self._low, self._high)
+        return InputStatistics(
+            self._tokens,
+            floored(energy),
+            moments,
+            self._sample[: self._sampled],
+            self._low,
+            self._high,
+        )
 
 
 def collect(

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
+from summand.compress.survey import put
 from summand.model import Layer
 from summand.model.layer import act_limit
 
@@ -130,5 +131,4 @@ class IntegerLinear(nn.Module):
 
 def replace(module: nn.Module, layer: Layer) -> None:
     """Put :class:`IntegerLinear` in the place of the layer's ``nn.Linear``, in place."""
-    parent, _, leaf = layer.name.rpartition(".")
-    setattr(module.get_submodule(parent), leaf, IntegerLinear(layer))
+    put(module, layer.name, IntegerLinear(layer))

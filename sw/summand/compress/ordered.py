@@ -16,7 +16,7 @@ from summand.compress.pipeline import (
     output_error,
 )
 from summand.compress.sequential import Fitting, compress_in_order
-from summand.compress.survey import Batch, Survey
+from summand.compress.survey import Batch, Survey, linear_of
 from summand.compress.walk import Walk
 from summand.model import Layer, Transform
 
@@ -63,14 +63,10 @@ def compress_layers_in_order(
         model.
     """
     walk = walk or Walk()
-    blocks, weights = walk.blocks, walk.weights
-    linears: dict[str, nn.Linear] = {}
-    for name in found.layers:
-        linear = module.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
+    linears = {name: linear_of(module, name) for name in found.layers}
+    for name, linear in linears.items():
         check_rank(name, linear, choices[name])
-        linears[name] = linear
-        if weights is None:
+        if walk.weights is None:
             check_weights(name, linear)
     total = sum(linear.weight.numel() for linear in linears.values())
     done = sum(linears[name].weight.numel() for name in found.layers if finished(name))
@@ -104,13 +100,11 @@ def compress_layers_in_order(
         module,
         batches,
         found.groups,
-        blocks=blocks,
+        blocks=walk.blocks,
         act_bits=choices[found.layers[0]].act_bits,
         transform=transform,
         fit=fit,
-        loaded=None
-        if weights is None or blocks is None
-        else lambda stage: weights.loaded(blocks.modules(stage)),
+        loaded=walk.loaded,
         finished=finished,
     )
     for layer, sample in layers:

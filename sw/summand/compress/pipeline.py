@@ -24,7 +24,7 @@ from summand.compress.solvers import (
     LowRankSolver,
 )
 from summand.compress.summands import ORDERS, solve_summands
-from summand.compress.survey import Batch, Survey
+from summand.compress.survey import Batch, Survey, linear_of
 from summand.compress.walk import Part, Walk
 from summand.model import Dense, Layer, LowRank, Transform
 
@@ -398,7 +398,7 @@ def compress_layers(
     """
     walk = walk or Walk()
     solvers = {name: dense_solver or DENSE_SOLVERS[choices[name].solver]() for name in found.layers}
-    linears = {name: _linear(module, name) for name in found.layers}
+    linears = {name: linear_of(module, name) for name in found.layers}
     for name, linear in linears.items():
         if walk.weights is None:
             check_weights(name, linear)
@@ -504,13 +504,6 @@ def _compress(job: _Job) -> tuple[Layer, float]:
             f"out of memory at layer {job.name!r}, which is {n} x {k}; use fewer workers, or a "
             f"machine with more memory"
         ) from None
-
-
-def _linear(module: nn.Module, name: str) -> nn.Linear:
-    linear = module.get_submodule(name)
-    if not isinstance(linear, nn.Linear):
-        raise CompressError(f"module {name!r} is a {type(linear).__name__}, not an nn.Linear")
-    return linear
 
 
 def check_rank(name: str, linear: nn.Linear, choice: Choice) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.solvers import DenseProblem, DenseSolver
-from summand.compress.survey import Batch, Survey, call, invoke
+from summand.compress.survey import Batch, Survey, call, invoke, linear_of
 
 __all__ = ["differences", "fisher", "output_errors"]
 
@@ -127,8 +127,7 @@ def differences(
     out = {}
     for group in found.groups:
         for name in group:
-            linear = module.get_submodule(name)
-            assert isinstance(linear, nn.Linear)
+            linear = linear_of(module, name)
             weight = linear.weight.detach()
             seen = statistics[group[0]]
             rounded = solver.solve(

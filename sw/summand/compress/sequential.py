@@ -12,11 +12,10 @@ from torch import nn
 
 from summand.compress.balance import transformed_weight
 from summand.compress.blocks import Blocks
-from summand.compress.calibration import InputStatistics
-from summand.compress.errors import CompressError
+from summand.compress.calibration import InputStatistics, check_finite, check_tokens, floored
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.parallel import in_parallel
-from summand.compress.survey import Batch, call
+from summand.compress.survey import Batch, call, linear_of, put
 from summand.model import Layer, Transform
 
 __all__ = ["Fitting", "compress_in_order", "pull"]
@@ -115,17 +114,15 @@ class _Place:
 
     def fitted(self, name: str, *, centred: bool, damping: float) -> _Fitted:
         """Return what came of it; moments around the means if ``centred``."""
-        if not self._tokens:
-            raise CompressError(f"layer {name!r} was fed no token; give more text")
+        check_tokens(name, self._tokens)
         n = self._tokens
         moments, cross = self._moments / n, self._cross / n
         mean, mean_hat = self._mean / n, self._mean_hat / n
-        _check_finite(name, moments.diagonal() + cross.diagonal())
+        check_finite(name, moments.diagonal() + cross.diagonal())
         if centred:
             moments -= torch.outer(mean_hat, mean_hat)
             cross -= torch.outer(mean, mean_hat)
-        energy = moments.diagonal().clone()
-        energy = energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
+        energy = floored(moments.diagonal().clone())
         return _Fitted(
             self._transform,
             InputStatistics(n, energy, moments, torch.cat(self._sample)),
@@ -143,7 +140,7 @@ def compress_in_order(
     act_bits: int,
     transform: Callable[[Sequence[str], torch.Tensor], Transform | None],
     fit: Callable[[str, Fitting], Layer],
-    loaded: Callable[[int], contextlib.AbstractContextManager[None]] | None = None,
+    loaded: Callable[[int], contextlib.AbstractContextManager[None]],
     finished: Callable[[str], Layer | None] = lambda _: None,
     correct_bias: bool = True,
     damping: float = 0.1,
@@ -170,7 +167,7 @@ def compress_in_order(
         Returns a group's transform, given its names and its input's energy.
     fit : callable
         Compresses one layer; called on several threads.
-    loaded : callable, optional
+    loaded : callable
         Keeps a stage's weights in memory while its context is open.
     finished : callable, optional
         Returns a layer that there is already, by its name.
@@ -185,14 +182,14 @@ def compress_in_order(
     ours = _States(module, batches, blocks, last)
     for stage in range(last + 1):
         mine = [group for group, at in zip(groups, stages, strict=True) if at == stage]
-        with contextlib.nullcontext() if loaded is None else loaded(stage):
+        with loaded(stage):
             inputs = plain.inputs(stage, [g[0] for g in mine])
             compressed: dict[str, nn.Module] = {}
             for group in mine:
                 first = group[0]
                 before = torch.cat([x for xs in inputs[first] for x in xs])
                 energy = before.square().mean(dim=0).clamp_min_(1e-20)
-                _check_finite(first, energy)
+                check_finite(first, energy)
                 place = _Place(transform(group, energy), before.shape[1], act_bits)
                 with _replaced(module, compressed):
                     for xs, ys in ours.pairs(stage, first, inputs[first]):
@@ -201,7 +198,7 @@ def compress_in_order(
                 sample = before[::_STRIDE].clone()
                 del before
                 fitted = place.fitted(first, centred=correct_bias, damping=damping)
-                linears = {name: _linear(module, name) for name in group}
+                linears = {name: linear_of(module, name) for name in group}
                 known = {name: layer for name in group if (layer := finished(name))}
                 todo = [(name, linears[name], fitted, fit) for name in group if name not in known]
                 for layer in in_parallel(_work, todo):
@@ -271,20 +268,6 @@ class _States:
             self._hidden = [self._run(stage, i) for i in range(len(self._batches))]
 
 
-def _check_finite(name: str, squares: torch.Tensor) -> None:
-    if not torch.isfinite(squares.sum()):
-        raise CompressError(
-            f"layer {name!r} is fed with numbers that are not finite on the calibration text; the "
-            f"model or the text is broken"
-        )
-
-
-def _linear(module: nn.Module, name: str) -> nn.Linear:
-    linear = module.get_submodule(name)
-    assert isinstance(linear, nn.Linear)
-    return linear
-
-
 @contextlib.contextmanager
 def _noting(
     module: nn.Module, names: Sequence[str], until: Mapping[str, int]
@@ -317,13 +300,8 @@ def _replaced(module: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[No
     was = {name: module.get_submodule(name) for name in layers}
     try:
         for name, layer in layers.items():
-            _put(module, name, layer)
+            put(module, name, layer)
         yield
     finally:
         for name, linear in was.items():
-            _put(module, name, linear)
-
-
-def _put(module: nn.Module, name: str, child: nn.Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(module.get_submodule(parent), leaf, child)
+            put(module, name, linear)

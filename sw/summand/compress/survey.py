@@ -10,7 +10,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.model import HostEntry
 
-__all__ = ["Batch", "Survey", "call", "invoke", "survey"]
+__all__ = ["Batch", "Survey", "call", "invoke", "linear_of", "put", "survey"]
 
 #: What a module is called with: keyword arguments, positional arguments, or one tensor.
 Batch = Mapping[str, Any] | Sequence[Any] | torch.Tensor
@@ -51,6 +51,20 @@ def invoke(module: nn.Module, batch: Batch) -> Any:
     if isinstance(batch, Mapping):
         return module(**batch)
     return module(*batch)
+
+
+def linear_of(module: nn.Module, name: str) -> nn.Linear:
+    """Return the ``nn.Linear`` of this name; raises :class:`CompressError` if it is another."""
+    linear = module.get_submodule(name)
+    if not isinstance(linear, nn.Linear):
+        raise CompressError(f"module {name!r} is a {type(linear).__name__}, not an nn.Linear")
+    return linear
+
+
+def put(module: nn.Module, name: str, child: nn.Module) -> None:
+    """Put another module in the place of this name."""
+    parent, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(parent), leaf, child)
 
 
 def survey(module: nn.Module, example: Batch) -> Survey:

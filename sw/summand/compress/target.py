@@ -15,7 +15,7 @@ from summand.compress.parallel import in_parallel
 from summand.compress.pipeline import Choice
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import differences, fisher
-from summand.compress.survey import Batch, Survey
+from summand.compress.survey import Batch, Survey, linear_of
 from summand.isa import EngineConfig
 
 __all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
@@ -191,6 +191,4 @@ def _tokens(statistics: Mapping[str, InputStatistics]) -> int:
 
 
 def _weight(module: nn.Module, name: str) -> torch.Tensor:
-    linear = module.get_submodule(name)
-    assert isinstance(linear, nn.Linear)
-    return linear.weight.detach().to("cpu", torch.float32)
+    return linear_of(module, name).weight.detach().to("cpu", torch.float32)

@@ -56,6 +56,12 @@ class Walk:
     store: StatisticsFolder | None = None
     scratch: Path | None = None
 
+    def loaded(self, stage: int) -> contextlib.AbstractContextManager[None]:
+        """Keep a stage's weights in memory while the context is open."""
+        if self.weights is None:
+            return contextlib.nullcontext()
+        return self.weights.loaded(("",) if self.blocks is None else self.blocks.modules(stage))
+
     def parts(
         self,
         module: nn.Module,
@@ -105,7 +111,7 @@ class Walk:
         for i, stage in enumerate(stages):
             if not stage and i not in runs:
                 continue
-            with self._loaded(i):
+            with self.loaded(i):
                 found = {}
                 if i in runs:
                     found = collect(
@@ -131,11 +137,6 @@ class Walk:
         for group in groups:
             stages[self.blocks.stage(group[0])].append(tuple(group))
         return stages
-
-    def _loaded(self, stage: int) -> contextlib.AbstractContextManager[None]:
-        if self.weights is None:
-            return contextlib.nullcontext()
-        return self.weights.loaded(("",) if self.blocks is None else self.blocks.modules(stage))
 
     def _stage(
         self, stage: int, batches: Sequence[Batch], hidden: "_HiddenStates"
