@@ -16,7 +16,7 @@ from summand.synth.flow import (
     synthesise,
 )
 from summand.synth.steps import Progress
-from summand.synth.targets import CellCounts
+from summand.synth.targets import CELL_KINDS, CellCounts
 from summand.synth.tools import Source, ToolError, find_tool
 
 __all__ = ["Bitstream", "TimingError", "build_bitstream", "check_tools"]
@@ -126,17 +126,12 @@ def build_bitstream(
 
 def _check_fit(board: Board, counts: CellCounts) -> None:
     part = board.part
-    for needed, there, what, remedy in (
-        (counts.luts, part.luts, "look-up tables", "fewer rows or columns, or less depth"),
-        (counts.ffs, part.ffs, "flip-flops", "fewer rows or columns"),
-        (counts.lut_rams, part.lut_rams, "LUT RAMs", "fewer rows or columns, or less depth"),
-        (counts.block_rams, part.block_rams, "block RAMs", "less acc_depth or act_depth"),
-        (counts.dsps, part.dsps, "multipliers", "fewer rows"),
-    ):
+    for kind in CELL_KINDS:
+        needed, there = getattr(counts, kind.name), getattr(part, kind.name)
         if needed > there:
             raise ConfigError(
-                f"the engine does not fit on {board.name}: it needs {needed:,.0f} {what} and the "
-                f"{part.name} has {there:,}; give --config FILE with {remedy}"
+                f"the engine does not fit on {board.name}: it needs {needed:,.0f} {kind.title} and "
+                f"the {part.name} has {there:,}; give --config FILE with {kind.remedy}"
             )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from summand.boards.parts import ECP5_85F, Part
 from summand.cycles.timing import Timing
 from summand.isa import ConfigError, EngineConfig, SummandError
+from summand.synth.targets import CELL_KINDS
 
 __all__ = [
     "MODEL",
@@ -298,15 +299,9 @@ def _ceil(a: int, b: int) -> int:
 def _lacking(config: EngineConfig, part: Part, model: Model | None) -> list[tuple[str, int, int]]:
     found = estimate(config, model)
     return [
-        (what, needed, there)
-        for what, needed, there in (
-            ("look-up tables", found.luts, part.luts),
-            ("flip-flops", found.ffs, part.ffs),
-            ("LUT RAMs", found.lut_rams, part.lut_rams),
-            ("block RAMs", found.block_rams, part.block_rams),
-            ("multipliers", found.dsps, part.dsps),
-        )
-        if needed > there
+        (kind.title, needed, there)
+        for kind in CELL_KINDS
+        if (needed := getattr(found, kind.name)) > (there := getattr(part, kind.name))
     ]
 
 

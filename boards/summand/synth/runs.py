@@ -12,6 +12,7 @@ from typing import Any
 
 from summand.isa import EngineConfig, SummandError
 from summand.synth.engine import CLOCK, Measured
+from summand.synth.targets import CELL_KINDS
 
 __all__ = ["STORE", "Run", "RunError", "add_runs", "load_runs", "runs_of"]
 
@@ -105,11 +106,7 @@ def runs_of(measured: Measured) -> list[Run]:
                 speed_grade=options.speed_grade,
                 mhz=options.mhz,
                 seed=options.seed if options.route else 0,
-                luts=used["TRELLIS_COMB"],
-                ffs=used["TRELLIS_FF"],
-                lut_rams=used["TRELLIS_RAMW"],
-                block_rams=used["DP16KD"],
-                dsps=used["MULT18X18D"],
+                **{kind.name: used[kind.nextpnr] for kind in CELL_KINDS},
                 cells=dict(sorted(measured.netlist.cells.items())),
                 fmax_mhz=(
                     round(placement.clocks[CLOCK].achieved_mhz, 2) if options.route else None

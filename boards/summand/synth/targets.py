@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from summand.isa import ConfigError
 
-__all__ = ["ECP5", "TARGETS", "CellCounts", "Target", "find_target", "nextpnr_device"]
+__all__ = [
+    "CELL_KINDS",
+    "ECP5",
+    "TARGETS",
+    "CellCounts",
+    "CellKind",
+    "Target",
+    "find_target",
+    "nextpnr_device",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,64 @@ class CellCounts:
     lut_rams: int
     block_rams: float
     dsps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellKind:
+    """A kind of cell, of which an FPGA has a number.
+
+    Parameters
+    ----------
+    name : str
+        The attribute that counts it, of :class:`CellCounts`, of
+        :class:`~summand.boards.parts.Part` and of :class:`~summand.synth.model.Resources`.
+    title : str
+        As people know it, many of them.
+    nextpnr : str
+        What nextpnr-ecp5 calls it.
+    remedy : str
+        What an engine that takes fewer of it has.
+    """
+
+    name: str
+    title: str
+    nextpnr: str
+    remedy: str
+
+
+#: In the order in which they are reported.
+CELL_KINDS = (
+    CellKind(
+        name="luts",
+        title="look-up tables",
+        nextpnr="TRELLIS_COMB",
+        remedy="fewer rows or cols, or less depth",
+    ),
+    CellKind(
+        name="ffs",
+        title="flip-flops",
+        nextpnr="TRELLIS_FF",
+        remedy="fewer rows or cols",
+    ),
+    CellKind(
+        name="lut_rams",
+        title="LUT RAMs",
+        nextpnr="TRELLIS_RAMW",
+        remedy="fewer rows or cols, or less depth",
+    ),
+    CellKind(
+        name="block_rams",
+        title="block RAMs",
+        nextpnr="DP16KD",
+        remedy="less acc_depth or act_depth, or fewer rows",
+    ),
+    CellKind(
+        name="dsps",
+        title="multipliers",
+        nextpnr="MULT18X18D",
+        remedy="fewer rows",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from summand.cli.devices import ConfigOption
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.cli.generate import board_outputs
 from summand.isa import EngineConfig
+from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
     from summand.synth.bitstream import Bitstream
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _KIND = "summand-bitstream"
-
-#: What is shown of a placement, and nextpnr's cells for it.
-_CELLS = {
-    "luts": "TRELLIS_COMB",
-    "ffs": "TRELLIS_FF",
-    "lut_rams": "TRELLIS_RAMW",
-    "block_rams": "DP16KD",
-    "dsps": "MULT18X18D",
-}
 
 #: The tools' files, in the output folder: what an interrupted build goes on from.
 _WORK = "work"
@@ -121,8 +113,8 @@ def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
         "seed": placement.options.seed,
         "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
         "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},
-        "used": {name: placement.used[cell] for name, cell in _CELLS.items()},
-        "available": {name: placement.available[cell] for name, cell in _CELLS.items()},
+        "used": {kind.name: placement.used[kind.nextpnr] for kind in CELL_KINDS},
+        "available": {kind.name: placement.available[kind.nextpnr] for kind in CELL_KINDS},
     }
 
 

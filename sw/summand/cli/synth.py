@@ -15,6 +15,7 @@ import typer
 
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import ConfigError, EngineConfig, SummandError
+from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
@@ -29,15 +30,6 @@ _KIND = "summand-synthesis"
 #: The tools' files, in the output folder: what an interrupted call goes on from.
 _WORK = "work"
 _REPORT = "synth.json"
-
-#: What is counted: the name, nextpnr's cell, the name for people, what to reduce.
-_COUNTS = (
-    ("luts", "TRELLIS_COMB", "look-up tables", "fewer rows or cols, or less depth"),
-    ("ffs", "TRELLIS_FF", "flip-flops", "fewer rows or cols"),
-    ("lut_rams", "TRELLIS_RAMW", "LUT RAMs", "fewer rows or cols, or less depth"),
-    ("block_rams", "DP16KD", "block RAMs", "less acc_depth or act_depth, or fewer rows"),
-    ("dsps", "MULT18X18D", "multipliers", "fewer rows"),
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -186,13 +178,13 @@ def _place(
 
 
 def _check_fit(packed: "Placement") -> None:
-    for _, cell, what, remedy in _COUNTS:
-        needed, there = packed.used[cell], packed.available[cell]
+    for kind in CELL_KINDS:
+        needed, there = packed.used[kind.nextpnr], packed.available[kind.nextpnr]
         if needed > there:
             raise ConfigError(
-                f"the engine does not fit: it needs {needed:,} {what} and the "
-                f"{packed.options.part} has {there:,}; choose {remedy}, or give --no-route to "
-                f"count cells only"
+                f"the engine does not fit: it needs {needed:,} {kind.title} and the "
+                f"{packed.options.part} has {there:,}; choose {kind.remedy}, or give --no-route "
+                f"to count cells only"
             )
 
 
@@ -202,8 +194,8 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
     netlist, config = measured.netlist, measured.config
     tools = {"amaranth": importlib.metadata.version("amaranth"), "yosys": netlist.tool}
     if packed:
-        counts = {name: packed.used[cell] for name, cell, _, _ in _COUNTS}
-        there = {name: packed.available[cell] for name, cell, _, _ in _COUNTS}
+        counts = {kind.name: packed.used[kind.nextpnr] for kind in CELL_KINDS}
+        there = {kind.name: packed.available[kind.nextpnr] for kind in CELL_KINDS}
         options = packed.options
         where = {
             "part": options.part,
@@ -247,11 +239,12 @@ def _show(report: dict[str, Any], family: "Target") -> None:
         typer.echo("  Yosys's counts, without place and route")
     elif not report["placed"]:
         typer.echo("  packed, without place and route")
-    for name, _, what, _ in _COUNTS:
-        line = f"  {what:15}{report['used'][name]:9,g}"
+    for kind in CELL_KINDS:
+        used = report["used"][kind.name]
+        line = f"  {kind.title:15}{used:9,g}"
         if report["available"]:
-            there = report["available"][name]
-            line += f" of {there:7,}  {report['used'][name] / there:4.0%}"
+            there = report["available"][kind.name]
+            line += f" of {there:7,}  {used / there:4.0%}"
         typer.echo(line)
     typer.echo(f"  {report['luts_per_mac']:.2f} look-up tables a 1-bit MAC, of {report['macs']:,}")
     for seed, mhz in report["fmax_mhz"].items():
