@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from summand.compress.errors import CompressError
+from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.gptq_folder import GptqCheckpoint
 from summand.compress.importers.packed import PackedCheckpoint
 from summand.compress.importers.tensors import Tensors
 
 __all__ = ["float_tensors", "open_folder", "quantisation_of"]
-
-FolderCheckpoint = GptqCheckpoint | PackedCheckpoint
 
 
 def quantisation_of(folder: Path) -> Mapping[str, Any] | None:

@@ -1,11 +1,12 @@
 """Safetensors as GPTQ's tools write them: integers in words along the input features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from summand.compress.errors import CompressError
+from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
 from summand.compress.importers.words import unpack_words
@@ -15,7 +16,7 @@ __all__ = ["GptqCheckpoint"]
 _PARTS = ("qweight", "qzeros", "scales", "g_idx")
 
 
-class GptqCheckpoint:
+class GptqCheckpoint(FolderCheckpoint):
     """A folder with layers of ``qweight``, ``qzeros``, ``scales`` and ``g_idx``.
 
     ``qweight`` is int32 ``[K * bits / 32, N]``, ``qzeros`` int32 ``[G, N * bits / 32]``, ``scales``
@@ -36,9 +37,10 @@ class GptqCheckpoint:
     """
 
     format = "GPTQ"
+    _INTEGERS = "qweight"
 
     def __init__(self, tensors: Tensors, config: Mapping[str, Any]):
-        self._tensors = tensors
+        super().__init__(tensors)
         bits = config.get("bits")
         if bits not in (2, 3, 4, 8):
             raise CompressError(
@@ -48,20 +50,9 @@ class GptqCheckpoint:
         self._group = int(config.get("group_size") or -1)
         self._first = 0 if config.get("checkpoint_format") == "gptq_v2" else 1
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Paths of the quantised modules."""
-        end = ".qweight"
-        return [n.removesuffix(end) for n in self._tensors.names if n.endswith(end)]
-
-    def holds(self, name: str) -> bool:
-        """Whether the module of this path is quantised."""
-        return f"{name}.qweight" in self._tensors.names
-
-    def owns(self, tensor: str) -> bool:
-        """Whether a tensor of the file is a part of a quantised layer's weight."""
-        layer, _, part = tensor.rpartition(".")
-        return part in _PARTS and self.holds(layer)
+    @staticmethod
+    def _is_part(part: str) -> bool:
+        return part in _PARTS
 
     def weight(self, name: str) -> QuantisedWeight:
         """Read a layer."""

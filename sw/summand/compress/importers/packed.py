@@ -1,10 +1,11 @@
 """compressed-tensors' ``pack-quantized``: integers in words along the input features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
@@ -16,7 +17,7 @@ __all__ = ["PackedCheckpoint"]
 _WIDTHS = (1, 2, 4, 8)
 
 
-class PackedCheckpoint:
+class PackedCheckpoint(FolderCheckpoint):
     """A folder in which compressed-tensors wrote integer weights, symmetric or not.
 
     A layer ``x`` has ``x.weight_packed`` int32 ``[N, K * bits / 32]``, ``x.weight_shape``,
@@ -32,27 +33,17 @@ class PackedCheckpoint:
     """
 
     format = "compressed-tensors"
+    _INTEGERS = "weight_packed"
 
     def __init__(self, tensors: Tensors, config: Mapping[str, Any]):
-        self._tensors = tensors
+        super().__init__(tensors)
         schemes = [g.get("weights") or {} for g in (config.get("config_groups") or {}).values()]
         self._stated_bits = {int(s["num_bits"]) for s in schemes if s.get("num_bits")}
         self._stated_groups = {int(s["group_size"]) for s in schemes if s.get("group_size")}
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Paths of the quantised modules."""
-        end = ".weight_packed"
-        return [n.removesuffix(end) for n in self._tensors.names if n.endswith(end)]
-
-    def holds(self, name: str) -> bool:
-        """Whether the module of this path is quantised."""
-        return f"{name}.weight_packed" in self._tensors.names
-
-    def owns(self, tensor: str) -> bool:
-        """Whether a tensor of the file is a part of a quantised layer's weight."""
-        layer, _, part = tensor.rpartition(".")
-        return part.startswith("weight_") and self.holds(layer)
+    @staticmethod
+    def _is_part(part: str) -> bool:
+        return part.startswith("weight_")
 
     def weight(self, name: str) -> QuantisedWeight:
         """Read a layer."""
