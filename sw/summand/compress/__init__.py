@@ -6,8 +6,9 @@ from summand.compress.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.gptq import Gptq
 from summand.compress.integer import IntegerLinear
 from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
+from summand.compress.options import Choice, Options
 from summand.compress.parallel import Workers
-from summand.compress.pipeline import Choice, Options, compress_layer, compress_layers
+from summand.compress.pipeline import compress_layer, compress_layers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sources import Source, open_source, reopen, window_of
 from summand.compress.survey import Survey, survey

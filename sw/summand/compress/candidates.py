@@ -11,7 +11,7 @@ from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.gptq import Gptq
 from summand.compress.lowrank import Weighting
-from summand.compress.pipeline import Choice, Options
+from summand.compress.options import Choice, Options
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import output_errors
 from summand.compress.solvers import DenseProblem, DenseSolver

@@ -14,9 +14,10 @@ from summand.compress.candidates import Space
 from summand.compress.embeddings import rows_of
 from summand.compress.errors import CompressError
 from summand.compress.importers import Keeper
+from summand.compress.options import Choice, Options
 from summand.compress.ordered import compress_layers_in_order
 from summand.compress.parallel import Workers
-from summand.compress.pipeline import Choice, Options, compress_layers
+from summand.compress.pipeline import compress_layers
 from summand.compress.sources import Source, head_name, write_side_files
 from summand.compress.statistics import StatisticsFolder
 from summand.compress.survey import Survey, survey

@@ -6,15 +6,8 @@ import torch
 from torch import nn
 
 from summand.compress.balance import choose_transform
-from summand.compress.pipeline import (
-    DENSE_SOLVERS,
-    LOW_RANK_SOLVERS,
-    Choice,
-    check_rank,
-    check_weights,
-    fit_layer,
-    output_error,
-)
+from summand.compress.options import DENSE_SOLVERS, LOW_RANK_SOLVERS, Choice
+from summand.compress.pipeline import check_rank, check_weights, fit_layer, output_error
 from summand.compress.sequential import Fitting, compress_in_order
 from summand.compress.survey import Batch, Survey, linear_of
 from summand.compress.walk import Walk

@@ -1,6 +1,6 @@
 """From a module and some text to compressed layers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +9,11 @@ from torch import nn
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
-from summand.compress.gptq import Gptq
 from summand.compress.importers import Keeper
 from summand.compress.integer import IntegerLinear, quantise_tokens
-from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd, is_singular
+from summand.compress.lowrank import is_singular
+from summand.compress.options import DENSE_SOLVERS, LOW_RANK_SOLVERS, Choice
 from summand.compress.parallel import Workers
-from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import (
     DenseProblem,
     DenseSolution,
@@ -23,16 +22,12 @@ from summand.compress.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
-from summand.compress.summands import ORDERS, solve_summands
+from summand.compress.summands import solve_summands
 from summand.compress.survey import Batch, Survey, linear_of
 from summand.compress.walk import Part, Walk
 from summand.model import Dense, Layer, LowRank, Transform
 
 __all__ = [
-    "DENSE_SOLVERS",
-    "LOW_RANK_SOLVERS",
-    "Choice",
-    "Options",
     "check_rank",
     "check_weights",
     "compress_layer",
@@ -40,160 +35,6 @@ __all__ = [
     "fit_layer",
     "output_error",
 ]
-
-_LIMITS = {
-    "bits": (0, 8),
-    "rank": (0, 4096),
-    "rank_bits": (1, 8),
-    "group": (0, 4096),
-    "scale_bits": (1, 8),
-    "head_bits": (1, 8),
-    "act_bits": (4, 10),
-    "acc_shift": (0, 8),
-    "acc_bits": (16, 32),
-}
-
-#: Dense solvers by the names that users give them.
-DENSE_SOLVERS: Mapping[str, Callable[[], DenseSolver]] = {"rtn": RoundToNearest, "gptq": Gptq}
-
-#: Low-rank solvers by the names that users give them.
-LOW_RANK_SOLVERS: Mapping[str, LowRankSolver] = {
-    "svd": PlainSvd(),
-    "whitened": WhitenedSvd(),
-    "iterative": Iterative(),
-    "iterative-plain": Iterative(whitened=False),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user chooses.
-
-    Parameters
-    ----------
-    bits : int
-        Of the dense summand's weights, 1 to 8; 0 leaves it out, which takes a rank.
-    group : int
-        Input features that share an integer scale, a multiple of the engine's ``depth``; 0 for one
-        scale an output.
-    scale_bits : int
-        Of these scales, 1 to 8: the engine's ``scale_bits``.
-    rank : int
-        Of the low-rank summand; 0 leaves it out.
-    rank_bits : int
-        Of both factors, 1 to 8.
-    head_bits : int
-        Of the output head's weights; the head has no low-rank summand.
-    act_bits : int
-        Of activations, 4 to 10.
-    acc_shift : int
-        How much finer than the dense summand's the low-rank summand's unit is, as a power of two;
-        an engine that runs the model is built with the same ``shift``. Group scales, which make
-        the unit finer themselves, take its place.
-    acc_bits : int
-        Of the accumulators that must not overflow, 16 to 32.
-    balance, rotate : bool
-        Whether the host balances the channels of a layer's input, and rotates it.
-    solver : str
-        Of the dense summand: ``"gptq"``, or ``"rtn"`` to round to nearest.
-    rank_solver : str
-        Of the low-rank summand: ``"whitened"``, ``"iterative"``, or without regard to the inputs
-        ``"svd"``, ``"iterative-plain"``.
-    rank_order : str
-        Which summand is found first: see :func:`~summand.compress.summands.solve_summands`.
-    keep_quantised : bool
-        Whether layers that the source has quantised already are taken over as they are, where they
-        can be.
-    sequential : bool
-        Whether layers are compressed in order, each on what those before it, compressed, feed it
-        with: see :func:`~summand.compress.ordered.compress_layers_in_order`.
-    """
-
-    bits: int = 4
-    group: int = 0
-    scale_bits: int = 6
-    rank: int = 0
-    rank_bits: int = 4
-    head_bits: int = 8
-    act_bits: int = 8
-    acc_shift: int = 4
-    acc_bits: int = 32
-    balance: bool = True
-    rotate: bool = True
-    solver: str = "gptq"
-    rank_solver: str = "whitened"
-    rank_order: str = "after"
-    keep_quantised: bool = False
-    sequential: bool = False
-
-    def __post_init__(self):
-        for name in ("balance", "rotate", "keep_quantised", "sequential"):
-            if not isinstance(getattr(self, name), bool):
-                raise CompressError(f"{name} must be true or false, not {getattr(self, name)!r}")
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise CompressError(f"{name} must be {low} to {high}, not {value!r}")
-        known = {
-            "solver": DENSE_SOLVERS,
-            "rank_solver": LOW_RANK_SOLVERS,
-            "rank_order": ORDERS,
-        }
-        for name, names in known.items():
-            if (value := getattr(self, name)) not in names:
-                raise CompressError(f"{name} must be {' or '.join(names)}, not {value!r}")
-        if not self.bits and not self.rank:
-            raise CompressError("bits must be 1 to 8 without a rank, not 0")
-        if self.sequential and self.keep_quantised:
-            raise CompressError(
-                "layers that are taken over as they are make up for nothing; leave out sequential "
-                "or keep_quantised"
-            )
-
-    def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":
-        """Return what each of the layers gets, one of which may be the output head."""
-        return {name: Choice.of(self, head=name == head) for name in names}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What one layer gets."""
-
-    bits: int
-    group: int
-    scale_bits: int
-    rank: int
-    rank_bits: int
-    act_bits: int
-    acc_shift: int
-    acc_bits: int
-    solver: str
-    rank_solver: str = "whitened"
-    rank_order: str = "after"
-    balance: bool = True
-    rotate: bool = True
-
-    @classmethod
-    def of(cls, options: Options, *, head: bool) -> "Choice":
-        """Return what ``options`` mean for the head, or for another layer."""
-        rank = 0 if head else options.rank
-        bits = options.head_bits if head else options.bits
-        group = options.group if bits else 0
-        return cls(
-            bits=bits,
-            group=group,
-            scale_bits=options.scale_bits if group else 0,
-            rank=rank,
-            rank_bits=options.rank_bits,
-            act_bits=options.act_bits,
-            acc_shift=options.acc_shift if bits and rank and not group else 0,
-            acc_bits=options.acc_bits,
-            solver=options.solver,
-            rank_solver=options.rank_solver,
-            rank_order=options.rank_order,
-            balance=options.balance,
-            rotate=options.rotate,
-        )
 
 
 def check_weights(name: str, linear: nn.Linear) -> None:
@@ -372,7 +213,7 @@ def compress_layers(
     found : Survey
         From :func:`~summand.compress.survey.survey`.
     choices : mapping
-        What each layer of the survey gets; see :meth:`Options.choices`.
+        What each layer of the survey gets; see :meth:`~summand.compress.options.Options.choices`.
     dense_solver, low_rank_solver : optional
         Take the place of the solvers that the choices name.
     keeper : Keeper, optional

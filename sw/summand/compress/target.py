@@ -11,8 +11,8 @@ from summand.compress.balance import choose_transform, transformed, transformed_
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.candidates import Space, estimate
 from summand.compress.errors import CompressError
+from summand.compress.options import Choice
 from summand.compress.parallel import in_parallel
-from summand.compress.pipeline import Choice
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import differences, fisher
 from summand.compress.survey import Batch, Survey, linear_of

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
-from summand.compress.pipeline import LOW_RANK_SOLVERS
+from summand.compress.options import LOW_RANK_SOLVERS
 from summand.compress.solvers import DenseSolution
 
 
