@@ -2,13 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["heartbeat"]
+__all__ = ["heartbeat", "part_bars"]
 
 #: Seconds between lines where they cannot replace each other.
 _PAUSE_S = 60
@@ -33,3 +33,20 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     yield tell
+
+
+@contextlib.contextmanager
+def part_bars(
+    parts: Iterable[str], console: "Console"
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar for each part; yields what moves them."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
+        tasks = {what: bars.add_task(what.capitalize()) for what in parts}
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show

@@ -8,9 +8,10 @@ from summand.runtime.device import (
     GoldenDevice,
     open_device,
 )
-from summand.runtime.driver import Driver, Result, Usage
+from summand.runtime.driver import Driver, Result
 from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Program
+from summand.runtime.usage import Usage
 
 __all__ = [
     "DEFAULT_BAUD",

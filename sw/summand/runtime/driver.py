@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ from summand.isa.registers import IDENTITY, STREAM_VERSION
 from summand.runtime.device import Device
 from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Batch, Program
+from summand.runtime.usage import Usage
 
-__all__ = ["FENCE_BEATS", "Driver", "Result", "Usage"]
+__all__ = ["FENCE_BEATS", "Driver", "Result"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,65 +38,6 @@ _AHEAD = 1
 
 #: Attempts to bring a device back.
 _RESETS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What one or more calls cost.
-
-    Parameters
-    ----------
-    calls : int
-        Program runs.
-    tokens : int
-        Tokens computed.
-    beats : int
-        Input stream beats, all commands and their payloads.
-    stream_bits : int
-        The same in bits.
-    plane_words : int
-        Plane words sent.
-    macs : int
-        Multiplications that the layers stand for, padding left out.
-    counters : Counters
-        The engine's cycles by cause, summed up without wrapping; all zero from a device that does
-        not count.
-    """
-
-    calls: int = 0
-    tokens: int = 0
-    beats: int = 0
-    stream_bits: int = 0
-    plane_words: int = 0
-    macs: int = 0
-    counters: Counters = field(default_factory=Counters)
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(**{n: getattr(self, n) + getattr(other, n) for n in self.__dict__})
-
-    def since(self, earlier: "Usage") -> "Usage":
-        """Return what came after ``earlier``."""
-        mine, theirs = asdict(self.counters), asdict(earlier.counters)
-        names = [n for n in self.__dict__ if n != "counters"]
-        return Usage(
-            counters=Counters(**{n: mine[n] - theirs[n] for n in mine}),
-            **{n: getattr(self, n) - getattr(earlier, n) for n in names},
-        )
-
-    @property
-    def work_share(self) -> float | None:
-        """Share of the cycles in which a plane word entered the array; None if none counted."""
-        return self.counters.work / self.counters.cycles if self.counters.cycles else None
-
-    @property
-    def stream_share(self) -> float | None:
-        """Beats sent a cycle: 1 where the stream is the limit; None if no cycles were counted."""
-        return self.beats / self.counters.cycles if self.counters.cycles else None
-
-    @property
-    def macs_per_cycle(self) -> float | None:
-        """Multiplications a cycle; None if no cycles were counted."""
-        return self.macs / self.counters.cycles if self.counters.cycles else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from summand.isa import EngineConfig, SummandError
 from summand.model import Dense, Layer, LowRank
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
-from summand.runtime.driver import Driver, Usage
+from summand.runtime.driver import Driver
+from summand.runtime.usage import Usage
 
 __all__ = ["Comparison", "Shape", "compare", "random_layer", "random_tokens"]
 

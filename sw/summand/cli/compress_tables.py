@@ -1,0 +1,117 @@
+"""What ``summand compress`` prints: what becomes of a model's layers, and what came out."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from summand.compress.compressor import Job
+    from summand.compress.importers import Keeper
+    from summand.model import LayerEntry
+
+__all__ = ["show_results", "show_support"]
+
+_T = TypeVar("_T")
+
+
+def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
+    """Collect items whose names differ in numbers only, under the name with stars for these."""
+    kinds: dict[str, list[_T]] = {}
+    for item in items:
+        kinds.setdefault(re.sub(r"(?<![^.])\d+(?![^.])", "*", name(item)), []).append(item)
+    return kinds
+
+
+def show_support(job: "Job", console: "Console") -> None:
+    """Print what becomes of every module that has parameters."""
+    table = _table("To be compressed")
+    table.add_column("layers", overflow="fold")
+    for title in ("count", "shape", "bits", "group", "of bits", "rank", "of bits"):
+        table.add_column(title, justify="right", no_wrap=True)
+    kept = job.keeper.kinds if job.keeper else {}
+    for kind, names in _by_kind((n for n in job.survey.layers if n not in kept), str).items():
+        linear = job.source.module.get_submodule(names[0])
+        choices = [job.choices[name] for name in names]
+        grouped, ranked = [c for c in choices if c.group], [c for c in choices if c.rank]
+        table.add_row(
+            kind,
+            str(len(names)),
+            f"{linear.in_features} x {linear.out_features}",
+            _span(c.bits for c in choices),
+            _span(c.group for c in (choices if grouped else ())),
+            _span(c.scale_bits for c in grouped),
+            _span(c.rank for c in (choices if ranked else ())),
+            _span(c.rank_bits for c in ranked),
+        )
+    if table.row_count:
+        console.print(table)
+    if job.keeper:
+        _show_kept(job.keeper, console)
+    host = _table("To stay on the host")
+    host.add_column("module", overflow="fold")
+    host.add_column("count", justify="right", no_wrap=True)
+    host.add_column("kind", no_wrap=True)
+    host.add_column("because")
+    for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
+        host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
+    console.print(host)
+
+
+def _span(values: Iterable[int]) -> str:
+    """Write a number, or the least and the largest."""
+    found = sorted(set(values))
+    return f"{found[0]}-{found[-1]}" if len(found) > 1 else "".join(map(str, found))
+
+
+def _show_kept(keeper: "Keeper", console: "Console") -> None:
+    """Print which layers are taken over, and why others are not."""
+    table = _table(f"Quantised by {keeper.checkpoint.format}")
+    table.add_column("layers", overflow="fold")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("taken over as", no_wrap=True)
+    table.add_column("or compressed anew because")
+    for kind, names in _by_kind(keeper.kinds, str).items():
+        table.add_row(kind, str(len(names)), " or ".join(sorted({keeper.kinds[n] for n in names})))
+    for kind, names in _by_kind(keeper.reasons, str).items():
+        reasons = "; ".join(sorted({keeper.reasons[n] for n in names}))
+        table.add_row(kind, str(len(names)), "", reasons)
+    console.print(table)
+
+
+def show_results(layers: "tuple[LayerEntry, ...]", console: "Console") -> None:
+    """Print bits per weight, megabytes streamed for a token, and errors."""
+    table = _table("Compressed", show_footer=True)
+    total, bits = sum(e.weights for e in layers), sum(e.bits for e in layers)
+    table.add_column("layers", f"all {len(layers)}", overflow="fold")
+    for title, footer in (
+        ("weights", f"{total / 1e6:.1f} M"),
+        ("bits each", f"{bits / total:.3f}"),
+        ("streamed", f"{bits / 8e6:.2f} MB"),
+        ("error", ""),
+    ):
+        table.add_column(title, footer, justify="right", no_wrap=True)
+    for kind, entries in _by_kind(layers, lambda e: e.name).items():
+        weights, bits = sum(e.weights for e in entries), sum(e.bits for e in entries)
+        table.add_row(
+            kind,
+            f"{weights / 1e6:.1f} M",
+            f"{bits / weights:.3f}",
+            f"{bits / 8e6:.2f} MB",
+            _error(entries),
+        )
+    console.print(table)
+
+
+def _table(title: str, *, show_footer: bool = False) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=show_footer)
+
+
+def _error(entries: "list[LayerEntry]") -> str:
+    known = [e.error for e in entries if e.error is not None]
+    return f"{100 * (sum(e * e for e in known) / len(known)) ** 0.5:.2f}%" if known else ""

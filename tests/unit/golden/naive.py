@@ -1,0 +1,197 @@
+"""An engine of Python's integers, one bit and one number at a time."""
+
+import struct
+
+from summand.isa import EngineConfig
+
+
+class Refused(Exception):
+    pass
+
+
+class Waiting(Exception):
+    """The stream ends before the command does."""
+
+
+class NaiveEngine:
+    """docs/stream.md, word for word and slowly; shares no code with the golden engine."""
+
+    def __init__(self, config: EngineConfig):
+        self.cfg = config
+        self.beat = config.stream_bits // 8
+        self.act = [[0] * (config.act_depth * config.depth) for _ in range(config.rows)]
+        self.acc = [[0] * (config.acc_depth * config.cols) for _ in range(config.rows)]
+        self.out = b""
+        self.error = 0
+        self.commands = 0
+
+    def run(self, data: bytes) -> bytes:
+        """Execute a stream from reset; returns the output."""
+        self.data = data
+        while not self.error:
+            try:
+                raw = self.take(max(16, self.beat))
+                self.commands += 1
+                self.command(raw[:16])
+            except Waiting:
+                break
+            except Refused as e:
+                self.error = e.args[0]
+                self.packet(2, 0, bytes(32))
+        return self.out
+
+    def take(self, nbytes: int) -> bytes:
+        if len(self.data) < nbytes:
+            raise Waiting
+        head, self.data = self.data[:nbytes], self.data[nbytes:]
+        return head
+
+    def command(self, raw: bytes) -> None:
+        fold = 0
+        for half in struct.unpack("<8H", raw):
+            fold ^= half
+        require(fold == 0x53D5, 1)
+        op, flags, _, length, a, b, c, d = struct.unpack("<BBHIHHHH", raw)
+        do = {1: self.load, 3: self.gemm, 4: self.requantise, 5: self.store, 6: self.fence}
+        require(op in do, 2)
+        require(flags == 0, 3)
+        do[op](length, a, b, c, d)
+
+    def load(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        width = 1 if cfg.act_bits <= 8 else 2
+        beats = c * b * cfg.depth * width // self.beat
+        require(d == 0, 3)
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.act_depth, 5)
+        require(length == beats, 9)
+        payload = self.take(length * self.beat)
+        for row in range(c):
+            for k in range(b * cfg.depth):
+                at = (row * b * cfg.depth + k) * width
+                value = int.from_bytes(payload[at : at + width], "little")
+                self.act[row][a * cfg.depth + k] = signed(value, cfg.act_bits)
+
+    def gemm(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        require(d == 0 or cfg.scale_bits > 0, 3)
+        require(b >= 1 and a + b <= cfg.act_depth, 5)
+        require(1 <= c <= 16, 7)
+        table_beats = -(-c * 8 // self.beat)
+        require(length >= table_beats, 9)
+        table = self.take(table_beats * self.beat)
+        segments = []
+        for n in range(c):
+            tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
+            require(flags < 8 and zero == 0, 3)
+            require(not (flags & 2 and cfg.shift == 0), 3)
+            require(not (flags & 4 and cfg.scale_bits == 0), 3)
+            after = segments[-1][0] + segments[-1][1] if segments else 0
+            require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
+            require(1 <= planes <= 8, 7)
+            segments.append((tile, tiles, planes, flags & 1, flags & 2, flags & 4))
+        word_bytes = cfg.cols * cfg.depth // 8
+        need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
+        starts = range(0, b, d or b)  # of groups
+        scaled = sum(s[1] for s in segments if s[5])
+        per_beat = cfg.stream_bits // (cfg.cols * cfg.scale_bits) if scaled else 1
+        beats: list[int] = []  # of the group's scales
+        if scaled:
+            need += len(starts) * -(-scaled // per_beat)
+        words = self.take(min(length - table_beats, need) * self.beat)
+        require(length == table_beats + need, 9)
+        for s in range(b):
+            if scaled and s in starts:
+                beats.clear()
+                for _ in range(-(-scaled // per_beat)):
+                    beats.append(int.from_bytes(words[: self.beat], "little"))
+                    words = words[self.beat :]
+            turn = 0
+            for tile, tiles, planes, clear, shift, times in segments:
+                for t in range(tile, tile + tiles):
+                    taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
+                    scale = [1] * cfg.cols
+                    if times:
+                        packed = (
+                            beats[turn // per_beat] >> turn % per_beat * len(scale) * cfg.scale_bits
+                        )
+                        for n in range(cfg.cols):
+                            scale[n] = packed % 2**cfg.scale_bits
+                            packed >>= cfg.scale_bits
+                        turn += 1
+                    self.tile(a + s, t, taken, planes, clear and s == 0, shift and s == 0, scale)
+
+    def tile(
+        self,
+        s: int,
+        t: int,
+        words: bytes,
+        planes: int,
+        clear: bool,
+        shift: bool,
+        scale: list[int],
+    ) -> None:
+        cfg = self.cfg
+        size = len(words) // planes
+        plane = [int.from_bytes(words[p * size : (p + 1) * size], "little") for p in range(planes)]
+        for row in range(cfg.rows):
+            x = self.act[row][s * cfg.depth : (s + 1) * cfg.depth]
+            for c in range(cfg.cols):
+                total = 0
+                for d in range(cfg.depth):
+                    weight = 0
+                    for p in range(planes):
+                        weight = 2 * weight + (plane[p] >> (c * cfg.depth + d) & 1)
+                    total += x[d] * signed(weight, planes)
+                n = t * cfg.cols + c
+                base = 0 if clear else self.acc[row][n] * 2 ** (cfg.shift if shift else 0)
+                self.acc[row][n] = signed(base + scale[c] * total, cfg.acc_bits)
+
+    def requantise(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        features = b * cfg.cols
+        per_word = cfg.stream_bits // (8 if cfg.act_bits <= 8 else 16)
+        filled = -(-features // per_word) * per_word
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.acc_depth and features <= cfg.requant_depth, 6)
+        require(d * cfg.depth + filled <= cfg.act_depth * cfg.depth, 5)
+        require(length == -(-features * 4 // self.beat), 9)
+        payload = self.take(length * self.beat)
+        entries = [struct.unpack("<HBB", payload[4 * n : 4 * n + 4]) for n in range(features)]
+        require(all(1 <= shift <= 47 and zero == 0 for _, shift, zero in entries), 8)
+        top = 2 ** (cfg.act_bits - 1)
+        for row in range(c):
+            out = [0] * filled
+            for n, (mult, shift, _) in enumerate(entries):
+                value = self.acc[row][a * cfg.cols + n] * mult + 2 ** (shift - 1)
+                out[n] = max(-top, min(top - 1, value // 2**shift))
+            self.act[row][d * cfg.depth : d * cfg.depth + filled] = out
+
+    def store(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        cfg = self.cfg
+        require(1 <= c <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.acc_depth, 6)
+        require(length == 0, 9)
+        values = [v for row in range(c) for v in self.acc[row][a * cfg.cols : (a + b) * cfg.cols]]
+        self.packet(1, d, struct.pack(f"<{len(values)}i", *values))
+
+    def fence(self, length: int, a: int, b: int, c: int, d: int) -> None:
+        require(b == c == d == 0, 3)
+        require(length == 0, 9)
+        self.packet(2, a, bytes(32))
+
+    def packet(self, kind: int, tag: int, payload: bytes) -> None:
+        payload += bytes(-len(payload) % self.beat)
+        fields = (kind, self.error, tag, len(payload) // self.beat, self.commands - 1, 0)
+        header = struct.pack("<BBHIII", *fields)
+        self.out += header + bytes(-16 % self.beat) + payload
+
+
+def require(condition: bool, code: int) -> None:
+    if not condition:
+        raise Refused(code)
+
+
+def signed(value: int, bits: int) -> int:
+    value %= 2**bits
+    return value - 2**bits if value >= 2 ** (bits - 1) else value
