@@ -14,8 +14,12 @@ _REQUANTISATION = 32
 class Streamed:
     """Bits by what they are for. A batch of tokens streams them once.
 
-    Activations are not among them, nor what depends on how a batch is cut up for an engine's
-    memories: headers of commands, and scales sent again where a walk is cut within a group.
+    Of a layer on its own, from its sizes and without a plan: what an allocation weighs. Activations
+    are not among them, nor what depends on how a batch is cut up for an engine's memories: headers
+    of commands, and scales sent again where a walk is cut within a group.
+    :mod:`summand.runtime.traffic` counts what a plan sends, that included, in bytes. Where the
+    memories hold everything, planes and factors are the same in both; of scales and parameters
+    layers that share an input send less together where they fill up each other's beats.
     """
 
     planes: int = 0

@@ -1,4 +1,8 @@
-"""What a batch of tokens streams into an engine: every byte, by what it is for."""
+"""What a batch of tokens streams into an engine: every byte of a plan, by what it is for.
+
+What :func:`summand.model.streamed.streamed` counts from the sizes of one layer, counted for layers
+that share an input and for an engine's memories, and with headers and activations.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
