@@ -35,7 +35,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 def figures(folder: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
     """Return what evaluation says of a model, which is made if it is not there."""
-    cache = folder.with_suffix(".json")
+    cache = folder.with_name(f"{folder.name}.json")
     if not cache.exists():
         summand = str(Path(sys.executable).with_name("summand"))
         command = (summand, "compress", "smollm2", "-o", str(folder), *arguments)
