@@ -1,14 +1,13 @@
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
@@ -18,15 +17,6 @@ from summand.model import Dense, Layer, LowRank, ModelWriter
 from summand.model.host import write_host
 from summand.rtl.emit import emit_verilog
 from summand.verilated import ToolError, find_verilator
-
-
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """A token a byte."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    bare = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
-    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bare.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=bare)
 
 
 def _compress(name: str, weight: np.ndarray, rng: np.random.Generator) -> Layer:
@@ -47,23 +37,13 @@ def _compress(name: str, weight: np.ndarray, rng: np.random.Generator) -> Layer:
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_llama(
+    make_llama: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A Summand model of a random Llama with two blocks, for the default engine."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=256,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        initializer_range=0.2,
-    )
-    model = LlamaForCausalLM(config).eval()
+    model = make_llama(blocks=2).eval()
     blocks = [f"model.layers.{i}" for i in range(2)]
     groups = [["lm_head"]]
     for block in blocks:
@@ -81,35 +61,18 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
             linear = model.get_submodule(name)
             assert isinstance(linear, torch.nn.Linear)
             writer.add(_compress(name, linear.weight.detach().numpy().T, rng))
-        config.architectures = ["LlamaForCausalLM"]
-        config.save_pretrained(writer.folder)
-        _tokenizer().save_pretrained(writer.folder)
+        model.config.architectures = ["LlamaForCausalLM"]
+        model.config.save_pretrained(writer.folder)
+        tokenizer.save_pretrained(writer.folder)
         aliases = write_host(model, names, writer.folder)
         writer.finish(groups=groups, source={"kind": "test"}, options={}, aliases=aliases)
     return path
 
 
 @pytest.fixture(scope="session")
-def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def llama_folder(save_llama: Callable[..., Path]) -> Path:
     """A Hugging Face folder with a random Llama of one block and a tied head."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=256,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        initializer_range=0.2,
-    )
-    path = tmp_path_factory.mktemp("hf") / "llama"
-    LlamaForCausalLM(config).save_pretrained(path)
-    _tokenizer().save_pretrained(path)
-    return path
+    return save_llama(blocks=1)
 
 
 class SimulatedBoard:

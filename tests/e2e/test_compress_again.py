@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from summand.cli import main
 from summand.model import SummandModel
@@ -46,26 +46,9 @@ def compress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="session")
-def deep_folder(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def deep_folder(save_llama: Callable[..., Path]) -> Path:
     """A Hugging Face folder with three blocks, in shards, its head not tied."""
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=256,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
-        bos_token_id=None,
-        eos_token_id=None,
-        initializer_range=0.2,
-    )
-    path = tmp_path_factory.mktemp("hf") / "deep"
-    LlamaForCausalLM(config).save_pretrained(path, max_shard_size="30KB")
-    for file in llama_folder.glob("tokenizer*"):
-        (path / file.name).write_bytes(file.read_bytes())
+    path = save_llama(blocks=3, tied=False, seed=1, shard="30KB")
     assert len(list(path.glob("*.safetensors"))) > 2
     return path
 

@@ -6,8 +6,6 @@ from transformers import BertConfig, BertModel
 from summand.compress import CompressError, Text
 from summand.compress.embeddings import compare_embeddings, embeds, rows_of, sentences_of
 
-from .conftest import _tokenizer
-
 BODY = "\n\n".join(
     f"This is sentence {i} of many. Short. And here is its other half, number {i}! {'x' * 500}."
     for i in range(20)
@@ -29,14 +27,14 @@ def encoder() -> BertModel:
 
 
 @pytest.fixture(scope="module")
-def rows(encoder):
-    return rows_of(encoder, _tokenizer(), Text("t", BODY), tokens=500, window=64)
+def rows(encoder, tokenizer):
+    return rows_of(encoder, tokenizer, Text("t", BODY), tokens=500, window=64)
 
 
-def test_sentences_are_cut_where_they_end():
-    (first, second, *_) = sentences_of(_tokenizer(), Text("t", BODY), tokens=500, window=64)
-    assert _tokenizer().decode(first[0]) == "This is sentence 0 of many."
-    assert _tokenizer().decode(second[0]) == "And here is its other half, number 0!"
+def test_sentences_are_cut_where_they_end(tokenizer):
+    (first, second, *_) = sentences_of(tokenizer, Text("t", BODY), tokens=500, window=64)
+    assert tokenizer.decode(first[0]) == "This is sentence 0 of many."
+    assert tokenizer.decode(second[0]) == "And here is its other half, number 0!"
 
 
 def test_no_more_than_asked_for(rows):
@@ -44,10 +42,10 @@ def test_no_more_than_asked_for(rows):
     assert all(ids.shape[0] == 1 and ids.shape[1] <= 64 for ids in rows)
 
 
-def test_equal_sentences_count_once():
+def test_equal_sentences_count_once(tokenizer):
     twice = Text("t", "\n\n".join([BODY, BODY]))
-    once = sentences_of(_tokenizer(), Text("t", BODY), tokens=9999, window=64)
-    assert len(sentences_of(_tokenizer(), twice, tokens=9999, window=64)) == len(once) == 40
+    once = sentences_of(tokenizer, Text("t", BODY), tokens=9999, window=64)
+    assert len(sentences_of(tokenizer, twice, tokens=9999, window=64)) == len(once) == 40
 
 
 def test_a_model_with_a_head_reads_windows(llama):
@@ -56,9 +54,9 @@ def test_a_model_with_a_head_reads_windows(llama):
     assert [row.shape[1] for row in windows] == [64, 64, 64, 8]
 
 
-def test_too_few_sentences():
+def test_too_few_sentences(tokenizer):
     with pytest.raises(CompressError, match="own has 1 sentences; give more text"):
-        sentences_of(_tokenizer(), Text("own", "This is one sentence only."), tokens=99, window=64)
+        sentences_of(tokenizer, Text("own", "This is one sentence only."), tokens=99, window=64)
 
 
 def test_a_model_is_like_itself(encoder, rows):
