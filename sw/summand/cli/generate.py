@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
 from summand.cli.folder import OutputFile, OutputFolder
-from summand.isa import EngineConfig, SummandError
+from summand.isa import EngineConfig
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
@@ -33,18 +34,8 @@ def _generate(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The engine's configuration, a JSON file."),
-    ] = None,
-    board: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A board, such as ulx3s-85f: its engine, or that of --config, and the board's "
-            "top and pin constraints.",
-        ),
-    ] = None,
+    config: EngineOption = None,
+    board: EngineBoardOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
@@ -53,16 +44,8 @@ def _generate(
     configurations give equal files, byte for byte. manifest.json lists all files with their
     SHA-256; it is written last.
     """
-    from summand.boards.board import find_board
-
     start = time.perf_counter()
-    target = find_board(board) if board else None
-    if config:
-        engine = EngineConfig.load(config)
-    elif target:
-        engine = target.engine
-    else:
-        raise SummandError("give --config FILE or --board NAME: which engine is to be generated?")
+    engine, target = choose_engine(config, board, "generated")
     manifest = generate(engine, out, target)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import ConfigError, EngineConfig, SummandError
 from summand.synth.targets import CELL_KINDS
@@ -38,18 +39,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _synth(
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The engine's configuration, a JSON file."),
-    ] = None,
-    board: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A board, such as ulx3s-85f: its FPGA, and its engine unless --config is given. "
-            "Without it the FPGA is an LFE5U-85F, speed 6.",
-        ),
-    ] = None,
+    config: EngineOption = None,
+    board: EngineBoardOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -77,12 +68,12 @@ def _synth(
 ) -> None:
     """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
 
-    The engine alone, with its AXI ports, out of context: its ports are no pins. Place and route
-    takes from a minute to an hour for each seed.
+    The engine alone, with its AXI ports, out of context: its ports are no pins. The FPGA is that of
+    --board, an LFE5U-85F of speed 6 without. Place and route takes from a minute to an hour for
+    each seed.
     """
     from rich.console import Console
 
-    from summand.boards.board import find_board
     from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
     from summand.synth.engine import measure
@@ -90,13 +81,7 @@ def _synth(
     from summand.synth.targets import ECP5, find_target
 
     start = time.perf_counter()
-    on = find_board(board) if board else None
-    if config:
-        engine = EngineConfig.load(config)
-    elif on:
-        engine = on.engine
-    else:
-        raise SummandError("give --config FILE or --board NAME: which engine is to be synthesised?")
+    engine, on = choose_engine(config, board, "synthesised")
     family = find_target(target)
     if seed and (family is not ECP5 or not route):
         raise SummandError(

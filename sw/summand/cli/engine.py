@@ -1,0 +1,43 @@
+"""Options that choose an engine to be made: a configuration, or a board's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from summand.isa import EngineConfig, SummandError
+
+if TYPE_CHECKING:
+    from summand.boards.board import Board
+
+__all__ = ["EngineBoardOption", "EngineOption", "choose_engine"]
+
+EngineOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The engine's configuration, a JSON file."),
+]
+EngineBoardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--board",
+        metavar="NAME",
+        help="A board, such as ulx3s-85f; its engine too, unless --config is given.",
+    ),
+]
+
+
+def choose_engine(
+    config: Path | None, board: str | None, done: str
+) -> "tuple[EngineConfig, Board | None]":
+    """Return what the options mean: the engine of ``config``, else of the board, and the board.
+
+    ``done`` says what becomes of the engine, for the :class:`SummandError` where neither is given.
+    """
+    from summand.boards.board import find_board
+
+    found = find_board(board) if board else None
+    if config:
+        return EngineConfig.load(config), found
+    if found:
+        return found.engine, found
+    raise SummandError(f"give --config FILE or --board NAME: which engine is to be {done}?")
