@@ -145,6 +145,17 @@ def test_statistics_are_kept_and_used_again(compress, deep_folder, tmp_path):
     assert files(tmp_path / "c") == files(tmp_path / "d")
 
 
+def test_statistics_serve_a_target(compress, deep_folder, tmp_path):
+    kept = tmp_path / "kept"
+    asked = ("--target-bits", 4.5, "--group", 0, "--statistics", kept)
+    assert compress(deep_folder, "-o", tmp_path / "a", *asked)[0] == 0
+    written = {file: file.stat().st_mtime_ns for file in kept.glob("*.safetensors")}
+    assert len(written) == 4 * 3 + 1
+    assert compress(deep_folder, "-o", tmp_path / "b", *asked, "--workers", 1)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in written} == written
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

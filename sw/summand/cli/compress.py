@@ -208,14 +208,14 @@ def _compress(
     with progress.status(f"Loading {model}"):
         source = open_source(model, lazy=target is None)
         job = plan(source, options, text, tokens=calibration_tokens)
+    store = job.statistics(statistics) if statistics else None
+    if store and store.note:
+        progress.print(store.note, highlight=False)
     if target is not None:
         sources = {name: context.get_parameter_source(name) for name in context.params}
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
         with part_bars(("calibrating", "sensitivity", "estimating"), progress) as show:
-            job = job.allocated(target, fixed, progress=show)
-    store = job.statistics(statistics) if statistics else None
-    if store and store.note:
-        progress.print(store.note, highlight=False)
+            job = job.allocated(target, fixed, workers=team, statistics=store, progress=show)
     if not as_json:
         show_support(job, console)
     with part_bars(("calibrating", "compressing"), progress) as show:

@@ -39,14 +39,14 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
 def part_bars(
     parts: Iterable[str], console: "Console"
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar for each part; yields what moves them."""
+    """Show a progress bar for each part that has begun; yields what moves them."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
-        tasks = {what: bars.add_task(what.capitalize()) for what in parts}
+        tasks = {what: bars.add_task(what.capitalize(), visible=False) for what in parts}
 
         def show(what: str, done: int, total: int) -> None:
-            bars.update(tasks[what], completed=done, total=total)
+            bars.update(tasks[what], completed=done, total=total, visible=True)
 
         yield show

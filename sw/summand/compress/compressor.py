@@ -19,7 +19,7 @@ from summand.compress.ordered import compress_layers_in_order
 from summand.compress.parallel import Workers
 from summand.compress.pipeline import compress_layers
 from summand.compress.sources import Source, head_name, write_side_files
-from summand.compress.statistics import StatisticsFolder
+from summand.compress.statistics import StatisticsFolder, StatisticsInMemory, StatisticsStore
 from summand.compress.survey import Survey, survey
 from summand.compress.target import Allocation, Target, choose
 from summand.compress.text import Text
@@ -54,6 +54,8 @@ class Job:
         What the choices were allocated for.
     allocation : Allocation, optional
         What came out.
+    collected : StatisticsStore, optional
+        What calibration for the target collected.
     """
 
     source: Source
@@ -65,15 +67,34 @@ class Job:
     keeper: Keeper | None = None
     target: Target | None = None
     allocation: Allocation | None = None
+    collected: StatisticsStore | None = None
 
     def allocated(
         self,
         target: Target,
         fixed: Collection[str] = (),
         *,
+        workers: Workers | None = None,
+        statistics: StatisticsStore | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> "Job":
         """Return the job with choices for a target; options named in ``fixed`` stay as they are.
+
+        The model is calibrated; :meth:`run` does not do so again.
+
+        Parameters
+        ----------
+        target : Target
+            What the compression is to come to.
+        fixed : collection of str
+            Names of options.
+        workers : Workers, optional
+            Who tries out what layers may get; threads by default.
+        statistics : StatisticsStore, optional
+            Where what calibration collects is kept, and taken from if it is there; memory by
+            default.
+        progress : callable, optional
+            Called with what is being done, how much of it is done, and how much there is.
 
         Raises
         ------
@@ -86,6 +107,7 @@ class Job:
                 "out the target or keep_quantised"
             )
         space = Space.of(self.options, fixed, target.engine)
+        store = statistics or StatisticsInMemory()
         allocation = choose(
             self.source.module,
             [{"input_ids": ids} for ids in self.batches],
@@ -93,6 +115,8 @@ class Job:
             space,
             target,
             head=head_name(self.source.module),
+            walk=self._walk(store),
+            workers=workers,
             progress=progress,
         )
         return dataclasses.replace(
@@ -101,6 +125,7 @@ class Job:
             choices=allocation.choices,
             target=target,
             allocation=allocation,
+            collected=store,
         )
 
     def statistics(self, folder: Path) -> StatisticsFolder:
@@ -120,7 +145,7 @@ class Job:
         destination: Path,
         *,
         workers: Workers | None = None,
-        statistics: StatisticsFolder | None = None,
+        statistics: StatisticsStore | None = None,
         restart: bool = False,
         progress: Callable[[str, int, int], None] | None = None,
         notice: Callable[[str], None] | None = None,
@@ -135,8 +160,9 @@ class Job:
             Where the model goes; replaced if there is one.
         workers : Workers, optional
             Who compresses the layers; threads by default.
-        statistics : StatisticsFolder, optional
-            Where what calibration collects is kept, and taken from if it is there.
+        statistics : StatisticsStore, optional
+            Where what calibration collects is kept, and taken from if it is there; by default what
+            a target was allocated with.
         restart : bool
             Begin anew, whatever an interrupted run has left.
         progress : callable, optional
@@ -154,12 +180,7 @@ class Job:
         module, found = self.source.module, self.survey
         batches = [{"input_ids": ids} for ids in self.batches]
         with ModelWriter(destination, job=self._description(), restart=restart) as writer:
-            walk = Walk(
-                blocks=find_blocks(module, found, {"input_ids": self.batches[0][:, :16]}),
-                weights=self.source.weights,
-                store=statistics,
-                scratch=writer.scratch,
-            )
+            walk = self._walk(statistics or self.collected, writer.scratch)
             taken = self.keeper.kinds if self.keeper else {}
             if self.options.sequential:
                 layers = compress_layers_in_order(
@@ -201,6 +222,15 @@ class Job:
                 options=self._record(kept),
                 aliases=aliases,
             )
+
+    def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> Walk:
+        example = {"input_ids": self.batches[0][:, :16]}
+        return Walk(
+            blocks=find_blocks(self.source.module, self.survey, example),
+            weights=self.source.weights,
+            store=store,
+            scratch=scratch,
+        )
 
     @property
     def _tokens(self) -> int:

@@ -1,10 +1,10 @@
-"""What calibration collected, kept in a folder and used again."""
+"""What calibration collected, kept in memory or in a folder, and used again."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
 
-__all__ = ["StatisticsFolder"]
+__all__ = ["StatisticsFolder", "StatisticsInMemory", "StatisticsStore"]
 
 _LISTING = "calibration.json"
 _FORMAT = "summand-calibration"
@@ -21,6 +21,42 @@ _FORMAT = "summand-calibration"
 _VERSION = 1
 
 _TENSORS = ("energy", "moments", "sample", "low", "high")
+
+
+class StatisticsStore(Protocol):
+    """Statistics of one model on one text, by the first name of each group."""
+
+    def has(self, name: str, *, moments: bool) -> bool:
+        """Return whether a group's are there, with second moments if these are wanted."""
+        ...
+
+    def get(self, name: str) -> InputStatistics:
+        """Return a group's."""
+        ...
+
+    def put(self, name: str, statistics: InputStatistics) -> None:
+        """Keep a group's."""
+        ...
+
+
+class StatisticsInMemory:
+    """Statistics of one model and one text."""
+
+    def __init__(self):
+        self._kept: dict[str, InputStatistics] = {}
+
+    def has(self, name: str, *, moments: bool) -> bool:
+        """Return whether the statistics of the group whose first layer this is are there."""
+        kept = self._kept.get(name)
+        return kept is not None and (kept.moments is not None or not moments)
+
+    def get(self, name: str) -> InputStatistics:
+        """Return the statistics of a group."""
+        return self._kept[name]
+
+    def put(self, name: str, statistics: InputStatistics) -> None:
+        """Keep the statistics of a group."""
+        self._kept[name] = statistics
 
 
 class StatisticsFolder:

@@ -8,14 +8,15 @@ from torch import nn
 
 from summand.compress.allocation import Candidate, allocate, allocate_loss
 from summand.compress.balance import choose_transform, transformed, transformed_weight
-from summand.compress.calibration import InputStatistics, collect
+from summand.compress.calibration import InputStatistics
 from summand.compress.candidates import Space, estimate
 from summand.compress.errors import CompressError
 from summand.compress.options import Choice
-from summand.compress.parallel import in_parallel
+from summand.compress.parallel import Workers
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import differences, fisher
 from summand.compress.survey import Batch, Survey, linear_of
+from summand.compress.walk import Walk
 from summand.isa import EngineConfig
 
 __all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
@@ -97,6 +98,8 @@ def choose(
     *,
     head: str | None = None,
     tokens: int = 2048,
+    walk: Walk | None = None,
+    workers: Workers | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Allocation:
     """Allocate bits, groups and ranks to all layers.
@@ -109,6 +112,10 @@ def choose(
         What layers may get.
     head : str, optional
         Name of the output head.
+    walk : Walk, optional
+        How to calibrate; what is in its store is not collected again.
+    workers : Workers, optional
+        Who tries out what layers may get, a group of layers as a job; threads by default.
 
     Raises
     ------
@@ -119,9 +126,11 @@ def choose(
     def report(what: str) -> Callable[[int, int], None]:
         return lambda i, n: progress(what, i, n) if progress else None
 
-    statistics = collect(
+    statistics: dict[str, InputStatistics] = {}
+    for part in (walk or Walk()).parts(
         module, batches, found.groups, moments=found.layers, progress=report("calibrating")
-    )
+    ):
+        statistics |= part.statistics
     some = batches[: max(1, tokens * len(batches) // _tokens(statistics))]
     if target.sensitivity == "fisher":
         costs = fisher(module, some, found, progress=report("sensitivity"))
@@ -134,29 +143,56 @@ def choose(
             solver=RoundToNearest(steps=8, refinements=1),
             progress=report("sensitivity"),
         )
-    options = space.options
-
-    def tried(group: tuple[str, ...]) -> dict[str, list[Candidate[Choice]]]:
-        seen = statistics[group[0]]
-        weights = [_weight(module, name) for name in group]
-        transform = choose_transform(
-            weights, seen.energy, balance=options.balance, rotate=options.rotate, seed=0
+    trials = (
+        _Trial(
+            weights={name: _weight(module, name) for name in group},
+            statistics=statistics[group[0]],
+            costs={name: costs[name] for name in group},
+            space=space,
+            head=head,
+            engine=target.engine,
         )
-        behind = transformed(seen, transform)
-        out = {}
-        for name, weight in zip(group, weights, strict=True):
-            n, k = weight.shape
-            choices = space.choices(k, n, head=name == head)
-            weight = transformed_weight(weight, transform)
-            out[name] = estimate(weight, behind, costs[name], choices, target.engine)
-        return out
-
+        for group in found.groups
+    )
     candidates: dict[str, list[Candidate[Choice]]] = {}
-    for i, each in enumerate(in_parallel(tried, found.groups)):
-        candidates |= each
-        report("estimating")(i + 1, len(found.groups))
+    with workers or Workers() as working:
+        for i, each in enumerate(working.map(_try, trials)):
+            candidates |= each
+            report("estimating")(i + 1, len(found.groups))
     weights = sum(_weight(module, name).numel() for name in found.layers)
     return Allocation(_within(candidates, target, weights), weights)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Trial:
+    """All that trying out a group's choices needs, wherever it is done."""
+
+    weights: Mapping[str, torch.Tensor]
+    statistics: InputStatistics
+    costs: Mapping[str, torch.Tensor]
+    space: Space
+    head: str | None
+    engine: EngineConfig | None
+
+
+def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
+    """Estimate what each choice of each layer costs."""
+    options = trial.space.options
+    transform = choose_transform(
+        list(trial.weights.values()),
+        trial.statistics.energy,
+        balance=options.balance,
+        rotate=options.rotate,
+        seed=0,
+    )
+    behind = transformed(trial.statistics, transform)
+    out = {}
+    for name, weight in trial.weights.items():
+        n, k = weight.shape
+        choices = trial.space.choices(k, n, head=name == trial.head)
+        weight = transformed_weight(weight, transform)
+        out[name] = estimate(weight, behind, trial.costs[name], choices, trial.engine)
+    return out
 
 
 def _within(

@@ -12,7 +12,7 @@ from torch import nn
 from summand.compress.blocks import Blocks
 from summand.compress.calibration import InputStatistics, collect
 from summand.compress.checkpoint import LazyWeights
-from summand.compress.statistics import StatisticsFolder
+from summand.compress.statistics import StatisticsStore
 from summand.compress.survey import Batch, call
 
 __all__ = ["Part", "Walk"]
@@ -44,7 +44,7 @@ class Walk:
         Its stages. Without, the model is run as a whole.
     weights : LazyWeights, optional
         Where its weights are, if they are not in memory: only a stage's are loaded.
-    store : StatisticsFolder, optional
+    store : StatisticsStore, optional
         Where statistics are kept, and taken from if they are there.
     scratch : Path, optional
         A folder where the hidden states between two stages are kept, so that a walk that is
@@ -53,7 +53,7 @@ class Walk:
 
     blocks: Blocks | None = None
     weights: LazyWeights | None = None
-    store: StatisticsFolder | None = None
+    store: StatisticsStore | None = None
     scratch: Path | None = None
 
     def loaded(self, stage: int) -> contextlib.AbstractContextManager[None]:

@@ -2,12 +2,22 @@ import pytest
 import torch
 from torch import nn
 
-from summand.compress import CompressError, Options, compress_layers, survey
+from summand.compress import (
+    CompressError,
+    Options,
+    Text,
+    Workers,
+    compress_layers,
+    plan,
+    survey,
+)
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import collect
 from summand.compress.candidates import Space, choice_bits, estimate
 from summand.compress.sensitivity import output_errors
+from summand.compress.statistics import StatisticsInMemory
 from summand.compress.target import Target, choose
+from summand.compress.walk import Walk
 from summand.isa import EngineConfig
 from summand.model.streamed import streamed
 
@@ -106,6 +116,49 @@ def test_bits_below_everything_are_refused_with_the_least():
 def test_a_loss_below_everything_is_refused_with_the_least():
     with pytest.raises(CompressError, match=r"KL divergence of 1e-07 cannot be met.*to cost 0\.\d"):
         allocation(Target(kl=1e-7))
+
+
+def test_the_model_is_calibrated_once(llama, tmp_path):
+    job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
+    seen = []
+
+    def note(what, i, n):
+        seen.append(what)
+
+    job = job.allocated(Target(bits=4.5), ("group",), progress=note)
+    assert "calibrating" in seen
+    seen.clear()
+    job.run(tmp_path / "once", progress=note)
+    assert set(seen) == {"compressing"}
+    job.run(tmp_path / "twice", statistics=StatisticsInMemory(), progress=note)
+    assert "calibrating" in seen
+    once, twice = (tmp_path / name / "layers.safetensors" for name in ("once", "twice"))
+    assert once.read_bytes() == twice.read_bytes()
+
+
+def test_what_was_collected_before_is_taken():
+    store, seen = StatisticsInMemory(), []
+    first = allocation(Target(bits=4.5), walk=Walk(store=store))
+    again = allocation(
+        Target(bits=4.5), walk=Walk(store=store), progress=lambda what, *_: seen.append(what)
+    )
+    assert again.candidates == first.candidates
+    assert set(seen) == {"sensitivity", "estimating"}
+
+
+def test_workers_try_out_what_layers_may_get():
+    class Counted(Workers):
+        tried = 0
+
+        def map(self, work, items):
+            for out in super().map(work, items):
+                self.tried += 1
+                yield out
+
+    workers = Counted("loky", 2)
+    got = allocation(Target(bits=4.5), workers=workers)
+    assert workers.tried == 2
+    assert got.candidates == allocation(Target(bits=4.5)).candidates
 
 
 def test_progress_names_every_part():
