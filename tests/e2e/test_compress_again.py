@@ -180,6 +180,21 @@ def test_a_missing_cluster_package_is_named(compress, deep_folder, tmp_path, mon
     assert "executor dask needs distributed; pip install 'summand[dask]'" in err
 
 
+@pytest.mark.slow
+def test_a_dead_scheduler_is_told_in_time(deep_folder, tmp_path):
+    pytest.importorskip("distributed")
+    arguments = ["compress", deep_folder, "-o", tmp_path / "m", *TOKENS, "--executor", "dask"]
+    code = "import sys; from summand.cli import main; sys.exit(main(sys.argv[1:]))"
+    env = {**os.environ, "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=env, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1; start one" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_full_disk_is_told_and_gone_on_from(compress, deep_folder, tmp_path, monkeypatch):
     from summand.model import parts
 

@@ -4,11 +4,13 @@ import importlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 import torch
 
+from summand.compress.dask_cluster import DaskCluster
 from summand.compress.errors import CompressError
 
 __all__ = ["EXECUTORS", "Workers", "in_parallel"]
@@ -39,7 +41,8 @@ class Workers:
     Raises
     ------
     CompressError
-        If there is no such executor, or its package is missing.
+        If there is no such executor, or its package is missing; on entry, if a Dask scheduler does
+        not answer.
     """
 
     def __init__(self, executor: str = "threads", count: int | None = None):
@@ -67,8 +70,7 @@ class Workers:
 
         self._stack = ExitStack()
         if self._executor == "dask":
-            client = self._stack.enter_context(self._package.Client(set_as_default=False))
-            self._stack.enter_context(joblib.parallel_config("dask", client=client))
+            self._cluster = self._stack.enter_context(DaskCluster())
         elif self._executor == "ray":
             if not self._package.is_initialized():
                 self._package.init(logging_level="error", log_to_driver=False)
@@ -91,7 +93,7 @@ class Workers:
         Raises
         ------
         CompressError
-            If a worker died.
+            If a worker died, or a Dask cluster has none or is lost.
         """
         import joblib
         from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -99,7 +101,9 @@ class Workers:
         rest = (joblib.delayed(_alone)(work, item) for item in items)
         torch.set_num_threads(1)
         try:
-            if self._executor == "ray":
+            if self._executor == "dask":
+                yield from self._cluster.map(partial(_alone, work), items)
+            elif self._executor == "ray":
                 # Ray's backend gives no result before all are there: piece by piece, then.
                 pool: Any
                 with joblib.Parallel() as pool:
