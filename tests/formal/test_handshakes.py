@@ -9,7 +9,7 @@ from amaranth.hdl import Assert, Assume
 
 from summand.isa import EngineConfig
 from summand.rtl.gearbox import BeatGatherer, ResultPacker
-from summand.rtl.stream import StreamRegister
+from summand.rtl.stream import StreamBuffer, StreamRegister
 
 #: A tile of two accumulators is two beats; one is half a beat; one is a quarter.
 SPLIT = EngineConfig(cols=2, depth=16, stream_bits=32, act_bits=4, acc_bits=16)
@@ -66,6 +66,39 @@ class RegisterSpec(Spec):
             m.d.sync += beat.eq(dut.i.payload)
         with m.If(dut.o.valid):
             m.d.comb += Assert(dut.o.payload == beat, "it is the one that came")
+
+
+class BufferSpec(Spec):
+    """Two beats at most are inside, in order, and neither side waits without need."""
+
+    ORDER = "(= [first] (ite [dut.out_of] [dut.payload_1] [dut.payload_0]))"
+    BEHIND = "(= [second] (ite [dut.out_of] [dut.payload_0] [dut.payload_1]))"
+    lemmas = (
+        "(= (= [dut.into] [dut.out_of]) (distinct [inside] #b01))",
+        "(distinct [inside] #b11)",
+        "(=> (= [inside] #b00) (= [dut.empty] #b11))",
+        f"(=> (= [inside] #b01) (and {ORDER} (= [dut.empty] (ite [dut.out_of] #b01 #b10))))",
+        f"(=> (= [inside] #b10) (and {ORDER} {BEHIND} (= [dut.empty] #b00)))",
+    )
+
+    def contents(self, m, came, left):
+        dut = self.dut
+        inside = Signal(2)
+        first = Signal.like(dut.i.payload)
+        second = Signal.like(dut.i.payload)
+        m.d.sync += inside.eq(inside + came - left)
+        m.d.comb += [
+            Assert(dut.o.valid == (inside != 0), "a beat inside is offered"),
+            Assert(dut.i.ready == (inside < 2), "while there is room a beat is taken"),
+        ]
+        with m.If(left):
+            m.d.sync += first.eq(second)
+        with m.If(came):
+            m.d.sync += second.eq(dut.i.payload)
+            with m.If(inside == left):
+                m.d.sync += first.eq(dut.i.payload)
+        with m.If(dut.o.valid):
+            m.d.comb += Assert(dut.o.payload == first, "it is the one that came first")
 
 
 class GathererSpec(Spec):
@@ -161,6 +194,10 @@ def extended(dut) -> Value:
 
 def test_stream_register(prove):
     prove(RegisterSpec(StreamRegister(4)), 3)
+
+
+def test_stream_buffer(prove):
+    prove(BufferSpec(StreamBuffer(4)), 3, lemmas=BufferSpec.lemmas)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

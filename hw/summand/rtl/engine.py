@@ -19,7 +19,7 @@ from summand.rtl.requantise import Requantiser
 from summand.rtl.rows import Rows
 from summand.rtl.scales import ScaleMemory
 from summand.rtl.segments import SegmentTable
-from summand.rtl.stream import Beat, StreamRegister
+from summand.rtl.stream import Beat, StreamBuffer, StreamRegister
 from summand.rtl.token import Token, Work
 from summand.rtl.walker import Walker
 
@@ -86,7 +86,7 @@ class Engine(wiring.Component):
         m = Module()
         cfg = self.config
 
-        m.submodules.inlet = inlet = StreamRegister(cfg.stream_bits)
+        m.submodules.inlet = inlet = StreamBuffer(cfg.stream_bits)
         m.submodules.outlet = outlet = StreamRegister(Beat(cfg.stream_bits))
         m.submodules.front = front = Front(cfg)
         m.submodules.gatherer = gatherer = BeatGatherer(cfg.stream_bits, cfg.plane_beats)
@@ -117,6 +117,7 @@ class Engine(wiring.Component):
             segments.high.eq(front.drain_high),
             segments.rewind.eq(front.walk),
             segments.next.eq(walker.next),
+            front.segments_checked.eq(segments.checked),
             front.segment_error.eq(segments.error),
             front.conflict.eq(segments.conflict),
             loader.start.eq(front.begin),

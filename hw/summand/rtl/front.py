@@ -7,12 +7,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import SEGMENT_BYTES, Op
+from summand.isa.ops import MAX_SEGMENTS, Op
 from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
+from summand.rtl.delay import delayed
 from summand.rtl.drain import DrainOrder
-from summand.rtl.mux import choose
+from summand.rtl.items import ItemReader
 from summand.rtl.packets import PacketOrder
 from summand.rtl.parameters import Parameter, ParameterReader
 from summand.rtl.segments import Descriptor
@@ -44,7 +45,7 @@ class Front(wiring.Component):
         The beat now at ``planes`` is a LOAD's: where its activations go.
     begin, segment, segment_valid, segment_last : ``Out``
         A GEMM is accepted: read its tables' activations from ``source`` on, take its segments.
-    segment_error, conflict : ``In``
+    segments_checked, segment_error, conflict : ``In``
         From the segment table.
     source, slices, group : ``Out``
         Of the GEMM: first activation word, number of slices, and slices that share scales.
@@ -91,6 +92,7 @@ class Front(wiring.Component):
     segment: Any
     segment_valid: Signal
     segment_last: Signal
+    segments_checked: Signal
     segment_error: Signal
     conflict: Signal
     source: Signal
@@ -134,6 +136,7 @@ class Front(wiring.Component):
                 "segment": Out(Descriptor()),
                 "segment_valid": Out(1),
                 "segment_last": Out(1),
+                "segments_checked": In(1),
                 "segment_error": In(8),
                 "conflict": In(1),
                 "source": Out(act_addr_bits(config)),
@@ -167,31 +170,40 @@ class Front(wiring.Component):
         cfg = self.config
 
         m.submodules.decoder = decoder = Decoder(cfg)
+        m.submodules.left = left = CountDown(32)  # beats of payload to come
+        m.submodules.descriptors = descriptors = ItemReader(
+            Descriptor(), width=cfg.stream_bits, most=MAX_SEGMENTS
+        )
+        m.submodules.parameters = parameters = ParameterReader(cfg)
         header = Signal(HeaderLayout())
-        m.d.comb += decoder.header.eq(header)
-        left = CountDown(32)  # beats of payload to come
-        m.submodules.left = left
         code = Signal(8)  # why the engine will stop
-        taken = Signal()  # a beat is taken in this cycle if there is one, and not for a walk
+        taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
         walking = Signal()
 
         m.d.comb += [
+            decoder.header.eq(header),
             self.source.eq(header.a * cfg.slice_words),
             self.slices.eq(header.b),
             self.target.eq(header.d * cfg.slice_words),
             self.drain_order.tile.eq(header.a),
             self.drain_order.tiles.eq(header.b),
             self.drain_order.rows.eq(header.c),
-            self.planes.payload.eq(self.i.payload),
-            # Not by the state of the machine below, which is known later in the cycle.
+            # Who takes beats knows it by itself: the machine's state is known later in the cycle.
             walking.eq(self.walking & ~left.none),
             self.planes.valid.eq(self.i.valid & walking & ~self.scales.ready),
-            self.i.ready.eq(taken | (walking & (self.scales.ready | self.planes.ready))),
-            self.scales.payload.eq(self.i.payload),
-            self.scales.valid.eq(self.i.valid),
+            self.i.ready.eq(
+                taken
+                | descriptors.i.ready
+                | parameters.i.ready
+                | (walking & (self.scales.ready | self.planes.ready))
+            ),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
+        for port in (self.planes, self.scales, descriptors.i, parameters.i):
+            m.d.comb += port.payload.eq(self.i.payload)
+        for port in (self.scales, descriptors.i, parameters.i):
+            m.d.comb += port.valid.eq(self.i.valid)
 
         with m.If(self.drain):
             m.d.sync += [
@@ -223,56 +235,60 @@ class Front(wiring.Component):
                 self.activity.drain.eq(~self.blocked),
             ]
 
-        def take(what):
-            """Take a beat in this cycle if there is one; yields where it came."""
+        def spend(what):
+            """Spend this cycle on the beat that is there, or on waiting for one."""
             m.d.comb += [
-                taken.eq(1),
                 self.activity[what].eq(self.i.valid),
                 self.activity.stream.eq(~self.i.valid),
             ]
-            return m.If(self.i.valid)
 
-        # The header has stood still for some cycles when these are looked at.
-        last_c = Signal(16)
+        # The header has stood still for some cycles when these are looked at. A group that is
+        # longer than any walk is as good as one that is just as long.
         last_word = Signal(act_addr_bits(cfg))
-        m.d.sync += [last_c.eq(header.c - 1), last_word.eq(header.b * cfg.slice_words - 1)]
-        # A group that is longer than any walk is as good as one that is just as long.
+        m.d.sync += last_word.eq(header.b * cfg.slice_words - 1)
         all_slices = (header.d == 0) | (header.d > cfg.act_depth)
         m.d.sync += self.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
+        whole = Signal()  # the header is whole with this beat
+        decoded = delayed(m, whole, Decoder.LATENCY + 1, "decoded")
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
-                m.d.comb += self.busy.eq(self.i.valid | (part != 0) | working)
-                with take("header"):
+                m.d.comb += [
+                    self.busy.eq(self.i.valid | (part != 0) | working),
+                    taken.eq(1),
+                    whole.eq(self.i.valid & (part == cfg.header_beats - 1)),
+                ]
+                spend("header")
+                with m.If(self.i.valid):
                     for n in range(cfg.header_beats):
                         with m.If(part == n):
                             here = slice(n * cfg.stream_bits, (n + 1) * cfg.stream_bits)
                             m.d.sync += header.as_value()[here].eq(self.i.payload)
-                    m.d.sync += part.eq(part + 1)
-                    with m.If(part == cfg.header_beats - 1):
-                        m.d.sync += [part.eq(0), self.commands.eq(self.commands + 1)]
-                        m.next = "DECODE_0"
+                    m.d.sync += part.eq(Mux(whole, 0, part + 1))
+                with m.If(whole):
+                    m.d.sync += self.commands.eq(self.commands + 1)
+                    m.next = "DECODE"
 
-            for n in range(Decoder.LATENCY):
-                with m.State(f"DECODE_{n}"):
-                    m.d.comb += self.activity.header.eq(1)
-                    m.next = f"DECODE_{n + 1}"
-            with m.State(f"DECODE_{Decoder.LATENCY}"):
-                m.d.comb += self.activity.header.eq(1)
-                m.d.comb += [left.start.eq(1), left.value.eq(header.length)]
+            with m.State("DECODE"):
+                m.d.comb += [
+                    self.activity.header.eq(1),
+                    left.start.eq(decoded),
+                    left.value.eq(header.length),
+                ]
                 m.d.sync += code.eq(decoder.error)
-                with m.Switch(header.op):
-                    for op in Op:
-                        with m.Case(op):
-                            m.next = op.name
-                with m.If(decoder.error != 0):
-                    m.next = "FAIL"
+                with m.If(decoded):
+                    with m.Switch(header.op):
+                        for op in Op:
+                            with m.Case(op):
+                                m.next = op.name
+                    with m.If(decoder.error != 0):
+                        m.next = "FAIL"
 
             with m.State("LOAD"):
-                self._load(m, last_word, last_c, wait, take)
-            self._gemm(m, last_c, left, code, t_conflict, taken, wait)
-            self._requantise(m, header, code, idle, t_low, t_high, taken, wait)
+                self._load(m, last_word, left, taken, wait, spend)
+            self._gemm(m, header, left, descriptors, code, t_conflict, wait, spend)
+            self._requantise(m, header, parameters, code, idle, t_low, t_high, wait, spend)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -315,7 +331,7 @@ class Front(wiring.Component):
         with m.Else():
             wait()
 
-    def _load(self, m, last_word, last_c, wait, take) -> None:
+    def _load(self, m, last_word, left, taken, wait, spend) -> None:
         cfg = self.config
         word = Signal(range(cfg.act_depth * cfg.slice_words))
         row = Signal(row_bits(cfg))
@@ -323,16 +339,25 @@ class Front(wiring.Component):
         with m.If(self.to_acts):
             wait()
         with m.Else():
-            with take("load"):
-                m.d.comb += self.act_write.eq(1)
+            spend("load")
+            m.d.comb += [taken.eq(1), left.step.eq(self.i.valid), self.act_write.eq(self.i.valid)]
+            with m.If(self.i.valid):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word == last_word):
                     m.d.sync += [word.eq(0), row.eq(row + 1)]
-                    with m.If(row == last_c[: len(row)]):
-                        m.d.sync += row.eq(0)
-                        m.next = "HEADER"
+                # The decoder has seen to it that this is the last row's last word.
+                with m.If(left.one):
+                    m.d.sync += row.eq(0)
+                    m.next = "HEADER"
 
-    def _gemm(self, m, last_c, left, code, t_conflict, taken, wait) -> None:
+    def _gemm(self, m, header, left, descriptors, code, t_conflict, wait, spend) -> None:
+        m.d.comb += [
+            descriptors.start.eq(self.begin),
+            descriptors.count.eq(header.c),
+            self.segment.eq(descriptors.item),
+            self.segment_valid.eq(descriptors.valid),
+            self.segment_last.eq(descriptors.last),
+        ]
         with m.State("GEMM"):
             with m.If(t_conflict):
                 wait()
@@ -340,24 +365,13 @@ class Front(wiring.Component):
                 m.d.comb += [self.activity.header.eq(1), self.begin.eq(1)]
                 m.next = "SEGMENTS"
 
-        index = Signal(5)
-        ends = Signal()  # the table ends with this segment: `i.ready` hangs on it
-        m.d.sync += ends.eq(index == last_c[:5])
         with m.State("SEGMENTS"):
-            m.d.comb += self.segment_last.eq(ends)
-            self._take_segment(m, index, left, taken)
-            with m.If(self.segment_valid):
-                m.d.sync += [index.eq(index + 1), ends.eq(index + 1 == last_c[:5])]
-                with m.If(self.segment_last):
-                    m.d.sync += index.eq(0)
-                    m.next = "SETTLE"
-
-        # The table's verdict takes two cycles.
-        with m.State("SETTLE"):
-            m.d.comb += self.activity.header.eq(1)
-            m.next = "VERDICT"
-        with m.State("VERDICT"):
-            with m.If(self.segment_error != 0):
+            m.d.comb += left.step.eq(self.i.valid & descriptors.i.ready)
+            with m.If(descriptors.taking):
+                spend("header")
+            with m.Elif(~self.segments_checked):
+                m.d.comb += self.activity.header.eq(1)
+            with m.Elif(self.segment_error != 0):
                 m.d.comb += self.activity.header.eq(1)
                 m.d.sync += code.eq(self.segment_error)
                 m.next = "FAIL"
@@ -373,11 +387,8 @@ class Front(wiring.Component):
                 m.d.sync += code.eq(ErrorCode.LENGTH)
                 m.next = "FAIL"
             with m.Elif(self.scales.ready):
-                m.d.comb += [
-                    left.step.eq(self.i.valid),
-                    self.activity.load.eq(self.i.valid),
-                    self.activity.stream.eq(~self.i.valid),
-                ]
+                spend("load")
+                m.d.comb += left.step.eq(self.i.valid)
             with m.Else():
                 m.d.comb += [
                     left.step.eq(self.activity.work),
@@ -391,64 +402,32 @@ class Front(wiring.Component):
                         m.d.sync += code.eq(ErrorCode.LENGTH)
                         m.next = "FAIL"
 
-    def _take_segment(self, m, index, left, taken) -> None:
-        """Take one segment from the beats: several share a beat, or two beats make one."""
-        bits = SEGMENT_BYTES * 8
-        per_beat = self.config.stream_bits // bits
-        valid = self.i.valid
-        m.d.comb += [self.activity.header.eq(valid), self.activity.stream.eq(~valid)]
-        if per_beat:
-            place = index % per_beat
-            m.d.comb += [
-                self.segment.eq(choose(m, self.i.payload, place, bits)),
-                self.segment_valid.eq(valid),
-                taken.eq((place == per_beat - 1) | self.segment_last),
-            ]
-        else:
-            low = Signal(bits // 2)
-            second = Signal()
-            m.d.comb += [
-                self.segment.eq(Cat(low, self.i.payload)),
-                self.segment_valid.eq(valid & second),
-                taken.eq(1),
-            ]
-            with m.If(valid):
-                m.d.sync += [low.eq(self.i.payload), second.eq(~second)]
-        with m.If(valid & taken):
-            m.d.comb += left.step.eq(1)
-
-    def _requantise(self, m, header, code, idle, t_low, t_high, taken, wait) -> None:
+    def _requantise(self, m, header, parameters, code, idle, t_low, t_high, wait, spend) -> None:
         cfg = self.config
-        m.submodules.reader = reader = ParameterReader(cfg)
+        features = header.b * cfg.cols
         m.d.comb += [
-            reader.start.eq(self.requantise),
-            reader.features.eq(header.b * cfg.cols),
-            reader.i.payload.eq(self.i.payload),
-            reader.i.valid.eq(self.i.valid),
-            self.param.eq(reader.param),
-            self.param_valid.eq(reader.param_valid),
+            parameters.start.eq(self.requantise),
+            parameters.features.eq(features),
+            self.param.eq(parameters.param),
+            self.param_valid.eq(parameters.param_valid),
         ]
         with m.State("REQUANTISE"):
             with m.If(idle):
-                slices = (header.b * cfg.cols + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
+                slices = (features + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
                 m.d.comb += [self.activity.header.eq(1), self.requantise.eq(1)]
                 m.d.sync += [t_low.eq(header.d), t_high.eq(header.d + slices)]
                 m.next = "PARAMETERS"
             with m.Else():
                 wait()
         with m.State("PARAMETERS"):
-            with m.If(reader.taking):
-                m.d.comb += [
-                    taken.eq(reader.i.ready),
-                    self.activity.load.eq(self.i.valid),
-                    self.activity.stream.eq(~self.i.valid),
-                ]
+            with m.If(parameters.taking):
+                spend("load")
             with m.Else():
                 m.d.comb += self.activity.header.eq(1)
-                with m.If(reader.checked & reader.bad):
+                with m.If(parameters.checked & parameters.bad):
                     m.d.sync += code.eq(ErrorCode.REQUANTISE)
                     m.next = "FAIL"
-                with m.Elif(reader.checked):
+                with m.Elif(parameters.checked):
                     m.d.comb += self.drain.eq(1)
                     m.d.sync += self.to_acts.eq(1)
                     m.next = "HEADER"

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.items import ItemReader
 
 __all__ = ["Parameter", "ParameterReader"]
 
@@ -19,7 +20,7 @@ class Parameter(data.StructLayout):
 
 
 class ParameterReader(wiring.Component):
-    """Cut beats into parameters, one a cycle, so that a narrow memory can hold them.
+    """Take parameters one a cycle, so that a narrow memory can hold them, and check them.
 
     Parameters
     ----------
@@ -68,41 +69,23 @@ class ParameterReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        per_beat = self.config.stream_bits // 32
 
-        left = Signal.like(self.features)
-        part = Signal(range(per_beat))
-        # Both are registers: from `i.ready` on it is a long way back to the inlet.
-        final = Signal()  # one is left
-        whole = Signal()  # and the beat ends with it, or in any case
-        next_part = Mux(whole, 0, part + 1)
-        step = self.taking & self.i.valid
-        m.d.comb += self.i.ready.eq(self.taking & whole)
-        m.d.sync += [
-            self.param.eq(self.i.payload.word_select(part, 32)),
-            self.param_valid.eq(step),
-        ]
-        with m.If(step):
-            m.d.sync += [
-                left.eq(left - 1),
-                part.eq(next_part),
-                final.eq(left == 2),
-                whole.eq((left == 2) | (next_part == per_beat - 1)),
-            ]
-            with m.If(final):
-                m.d.sync += self.taking.eq(0)
-
+        m.submodules.reader = reader = ItemReader(
+            Parameter(), width=self.config.stream_bits, most=self.config.requant_depth
+        )
+        wiring.connect(m, wiring.flipped(self.i), reader.i)
         p = self.param
-        m.d.comb += self.checked.eq(~self.taking & ~self.param_valid)
-        with m.If(self.param_valid):
+        m.d.comb += [
+            reader.start.eq(self.start),
+            reader.count.eq(self.features),
+            self.taking.eq(reader.taking),
+            p.eq(reader.item),
+            self.param_valid.eq(reader.valid),
+            self.checked.eq(~reader.taking & ~reader.valid),
+        ]
+        with m.If(reader.valid):
             m.d.sync += self.bad.eq(self.bad | (p.shift == 0) | (p.shift > 47) | (p.pad != 0))
         with m.If(self.start):
-            m.d.sync += [
-                self.taking.eq(1),
-                self.bad.eq(0),
-                left.eq(self.features),
-                final.eq(self.features == 1),
-                whole.eq((self.features == 1) | (per_beat == 1)),
-            ]
+            m.d.sync += self.bad.eq(0)
 
         return m

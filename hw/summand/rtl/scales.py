@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.delay import delayed
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Scales
 
@@ -88,7 +89,8 @@ class ScaleMemory(wiring.Component):
         with m.If(self.start):
             m.d.sync += [self.taking.eq(1), memory.write_addr.eq(0), left.eq(self.tiles)]
 
-        # The memory takes two stages, and choosing the tile a third.
+        # The memory takes two stages, and choosing the tile a third. Reads are not put off any
+        # further: the next group's scales may be written from the cycle after the last step on.
         place = Signal(range(per_beat))
         m.d.comb += memory.read_en.eq(1)
         with m.If(self.step & self.scaled):
@@ -98,15 +100,9 @@ class ScaleMemory(wiring.Component):
         with m.If(self.rewind):
             m.d.sync += [place.eq(0), memory.read_addr.eq(0)]
 
-        s1_scaled, s2_scaled = Signal(), Signal()
-        s1_place, s2_place = Signal.like(place), Signal.like(place)
-        m.d.sync += [
-            s1_scaled.eq(self.scaled),
-            s1_place.eq(place),
-            s2_scaled.eq(s1_scaled),
-            s2_place.eq(s1_place),
-        ]
+        tile_of = delayed(m, place, BlockRam.LATENCY, "place")
+        has = delayed(m, self.scaled, BlockRam.LATENCY, "scaled")
         one = C(sum(1 << c * cfg.scale_bits for c in range(cfg.cols)), tile)
-        m.d.sync += self.scale.eq(Mux(s2_scaled, memory.read_data.word_select(s2_place, tile), one))
+        m.d.sync += self.scale.eq(Mux(has, memory.read_data.word_select(tile_of, tile), one))
 
         return m

@@ -83,8 +83,10 @@ class SegmentTable(wiring.Component):
         Forget what was there.
     write, descriptor, last : ``In``
         Take a segment; ``last`` marks the table's last.
+    checked : ``Out(1)``
+        What was written has been looked at.
     error : ``Out(8)``
-        The first bad segment's code, or 0; valid two cycles after the last ``write``.
+        The first bad segment's code, or 0; valid :attr:`LATENCY` cycles after the last ``write``.
     low, high : ``In``
         Tiles ``low <= t < high`` are being drained.
     conflict : ``Out(1)``
@@ -102,10 +104,14 @@ class SegmentTable(wiring.Component):
         The current segment.
     """
 
+    #: Cycles from a segment to what is said of it.
+    LATENCY = 2
+
     begin: Signal
     write: Signal
     descriptor: Any
     last: Signal
+    checked: Signal
     error: Signal
     low: Signal
     high: Signal
@@ -125,6 +131,7 @@ class SegmentTable(wiring.Component):
                 "write": In(1),
                 "descriptor": In(Descriptor()),
                 "last": In(1),
+                "checked": Out(1),
                 "error": Out(8),
                 "low": In(tiles),
                 "high": In(tiles),
@@ -141,55 +148,65 @@ class SegmentTable(wiring.Component):
         m = Module()
         cfg = self.config
 
-        # Stage 1: the descriptor, as it came.
+        # Stage 1: what its numbers say.
+        seg = self.descriptor
         taken = Signal()
-        last = Signal()
-        seg = Signal(Descriptor())
+        entry = Signal(SegmentEntry(cfg))
         end = Signal(17)
+        tile = Signal(16)
+        tiles = Signal(16)
+        empty = Signal()
+        reserved = Signal()
+        bad_planes = Signal()
+        m.d.comb += self.checked.eq(~self.write & ~taken)
         m.d.sync += [
             taken.eq(self.write),
-            last.eq(self.last),
-            seg.eq(self.descriptor),
-            end.eq(self.descriptor.tile + self.descriptor.tiles),
+            tile.eq(seg.tile),
+            tiles.eq(seg.tiles),
+            end.eq(seg.tile + seg.tiles),
+            empty.eq(seg.tiles == 0),
+            bad_planes.eq((seg.planes == 0) | (seg.planes > 8)),
+            reserved.eq(
+                (seg.flags != 0)
+                | (seg.reserved != 0)
+                | (seg.shift if not cfg.shift else 0)
+                | (seg.scaled if not cfg.scale_bits else 0)
+            ),
+            entry.tile.eq(seg.tile),
+            entry.more.eq(seg.tiles - 1),
+            entry.single.eq(seg.tiles == 1),
+            entry.planes.eq(seg.planes - 1),
+            entry.clear.eq(seg.clear),
+            entry.shift.eq(seg.shift),
+            entry.scaled.eq(seg.scaled),
+            entry.last.eq(self.last),
         ]
 
         # Stage 2: check and keep.
         after = Signal(17)  # end of the segment before
         code = Signal(8)
-        reserved = (seg.flags != 0) | (seg.reserved != 0)
-        if not cfg.shift:
-            reserved = reserved | seg.shift
-        if not cfg.scale_bits:
-            reserved = reserved | seg.scaled
         with m.If(reserved):
             m.d.comb += code.eq(ErrorCode.RESERVED)
-        with m.Elif((seg.tiles == 0) | (seg.tile < after) | (end > cfg.acc_depth)):
+        with m.Elif(empty | (tile < after) | (end > cfg.acc_depth)):
             m.d.comb += code.eq(ErrorCode.TILES)
-        with m.Elif((seg.planes == 0) | (seg.planes > 8)):
+        with m.Elif(bad_planes):
             m.d.comb += code.eq(ErrorCode.SEGMENTS)
 
         m.submodules.memory = memory = Memory(shape=SegmentEntry(cfg), depth=MAX_SEGMENTS, init=[])
         write = memory.write_port()
         m.d.comb += [
             write.en.eq(taken),
-            write.data.tile.eq(seg.tile),
-            write.data.more.eq(seg.tiles - 1),
-            write.data.single.eq(seg.tiles == 1),
-            write.data.planes.eq(seg.planes - 1),
-            write.data.clear.eq(seg.clear),
-            write.data.shift.eq(seg.shift),
-            write.data.scaled.eq(seg.scaled),
-            write.data.last.eq(last),
+            write.data.eq(entry),
         ]
         with m.If(taken):
             m.d.sync += [write.addr.eq(write.addr + 1), after.eq(end)]
             with m.If(self.error == 0):
                 m.d.sync += self.error.eq(code)
-            with m.If((seg.tile < self.high) & (end > self.low)):
+            with m.If((tile < self.high) & (end > self.low)):
                 m.d.sync += self.conflict.eq(1)
             if cfg.scale_bits:
-                with m.If(seg.scaled):
-                    m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + seg.tiles)
+                with m.If(entry.scaled):
+                    m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + tiles)
         with m.If(self.begin):
             m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]
             m.d.sync += self.scaled_tiles.eq(0)

@@ -1,11 +1,11 @@
-"""Payloads of the engine's streams, and a register between two of them."""
+"""Payloads of the engine's streams, and registers between two of them."""
 
 from amaranth import *
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Beat", "StreamRegister"]
+__all__ = ["Beat", "StreamBuffer", "StreamRegister"]
 
 
 class Beat(data.StructLayout):
@@ -63,5 +63,67 @@ class StreamRegister(wiring.Component):
         ]
         with m.If(advance):
             m.d.sync += [self.o.valid.eq(self.i.valid), payload.eq(self.i.payload)]
+
+        return m
+
+
+class StreamBuffer(wiring.Component):
+    """Register a stream in both directions. One beat a cycle, :attr:`LATENCY` cycle.
+
+    ``i.ready`` and ``o.valid`` come from flip-flops, and ``o.ready`` moves a few flip-flops only,
+    however wide the payload is: two registers take beats in turn, each whenever it is empty.
+
+    Parameters
+    ----------
+    shape : shape-like
+        Payload.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+        Beats in.
+    o : ``Out(stream.Signature(shape))``
+        The same beats out.
+    """
+
+    #: Cycles from a transfer at ``i`` to the same beat's valid at ``o``.
+    LATENCY = 1
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, shape: ShapeLike):
+        self.shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+
+        payload = [Signal(self.shape, name=f"payload_{n}", reset_less=True) for n in range(2)]
+        empty = Signal(2, init=0b11)
+        left = Signal(2)
+        into = Signal()  # which register the next beat goes into
+        out_of = Signal()  # and which one the beat at `o` is in
+        room = Signal(init=1)
+        after = Signal(2)  # `empty` in the next cycle
+        m.d.comb += [
+            self.i.ready.eq(room),
+            self.o.payload.eq(Mux(out_of, payload[1], payload[0])),
+            left.eq(Mux(self.o.valid & self.o.ready, 1 << out_of, 0)),
+            after.eq((empty & ~Mux(self.i.valid & room, 1 << into, 0)) | left),
+        ]
+        m.d.sync += [
+            empty.eq(after),
+            room.eq(after.any()),
+            self.o.valid.eq(~after.all()),
+        ]
+        # What an empty register takes counts only if it is its turn and a beat came.
+        for n in range(2):
+            with m.If(empty[n]):
+                m.d.sync += payload[n].eq(self.i.payload)
+        with m.If(self.i.valid & room):
+            m.d.sync += into.eq(~into)
+        with m.If(left.any()):
+            m.d.sync += out_of.eq(~out_of)
 
         return m

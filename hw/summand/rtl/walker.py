@@ -91,14 +91,16 @@ class Walker(wiring.Component):
         plane = Signal(3)
         prime = Signal(2)
 
-        last_plane = plane == self.entry.planes
+        # Planes are counted ahead, since all else hangs on the last.
+        first_plane = Signal()
+        last_plane = Signal()
         go = Signal()
         m.d.comb += [
             self.words.ready.eq(self.walking & self.ready & ~prime[0]),
             go.eq(self.words.valid & self.words.ready),
             self.work.word.eq(self.words.payload),
             self.work.valid.eq(go),
-            self.work.first.eq(plane == 0),
+            self.work.first.eq(first_plane),
             self.work.last.eq(last_plane),
             self.work.clear.eq(self.entry.clear & first_slice),
             self.work.shift.eq(self.entry.shift & first_slice),
@@ -106,10 +108,16 @@ class Walker(wiring.Component):
         ]
 
         with m.If(go):
-            m.d.sync += plane.eq(plane + 1)
+            m.d.sync += [
+                plane.eq(plane + 1),
+                first_plane.eq(0),
+                last_plane.eq(plane + 1 == self.entry.planes),
+            ]
             with m.If(last_plane):
                 m.d.sync += [
                     plane.eq(0),
+                    first_plane.eq(1),
+                    last_plane.eq(self.entry.planes == 0),
                     tile.eq(tile + 1),
                     more.eq(more - 1),
                     last_tile.eq(more == 1),
@@ -121,6 +129,7 @@ class Walker(wiring.Component):
                 tile.eq(self.ahead.tile),
                 more.eq(self.ahead.more),
                 last_tile.eq(self.ahead.single),
+                last_plane.eq(self.ahead.planes == 0),
             ]
         group = Signal.like(self.group)  # still to come of the group, this slice included
         with m.If(self.release):
@@ -142,6 +151,7 @@ class Walker(wiring.Component):
                 slices.eq(self.slices),
                 group.eq(self.group),
                 first_slice.eq(1),
+                first_plane.eq(1),
                 prime.eq(0b11),
             ]
 

@@ -1,4 +1,4 @@
-"""The input stream's first register, as the front sees it."""
+"""The input stream's registers, as the front sees them."""
 
 from summand.cycles.stalls import NextTrue
 
@@ -6,7 +6,7 @@ __all__ = ["Inlet"]
 
 
 class Inlet:
-    """One beat deep. It takes a beat when the one before is taken from it, or later.
+    """Two beats deep. It takes a beat from the cycle on after one of two before has left it.
 
     Parameters
     ----------
@@ -16,9 +16,10 @@ class Inlet:
 
     def __init__(self, offered: NextTrue | None):
         self._offered = offered
+        first = self._entry(0)
         #: The first cycle in which the next beat is there.
-        self.valid = 0
-        self.take(0)
+        self.valid = first + 1
+        self._following = self._entry(first + 1)  # when the beat after that one comes in
 
     @property
     def steady(self) -> bool:
@@ -27,12 +28,14 @@ class Inlet:
 
     def take(self, cycle: int) -> None:
         """Take the beat that is there, in ``cycle``."""
-        self.valid = self._seen(cycle)
+        self.valid = max(self._following, cycle) + 1
+        self._following = self._entry(max(self._following, cycle) + 1)
 
     def hold(self, cycle: int) -> None:
-        """Note that the source has nothing to offer before ``cycle``."""
-        self.valid = max(self.valid, self._seen(cycle))
+        """Note that the source has nothing to offer before ``cycle``; no beat is there."""
+        self.valid = max(self.valid, self._entry(cycle) + 1)
+        self._following = max(self._following, self._entry(self.valid))
 
-    def _seen(self, cycle: int) -> int:
-        """Return when the front sees the first beat that is offered from ``cycle`` on."""
-        return (cycle if self._offered is None else self._offered(cycle)) + 1
+    def _entry(self, cycle: int) -> int:
+        """Return when a beat comes in for which there is room from ``cycle`` on."""
+        return cycle if self._offered is None else self._offered(cycle)

@@ -57,7 +57,7 @@ class Timing:
     """
 
     decode: int
-    settle: int = 2
+    settle: int = 3
     prime: int = 3
     checked: int = 2
     fill: int = 4

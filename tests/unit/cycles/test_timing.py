@@ -12,6 +12,7 @@ from summand.rtl.drain import Drain
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.requantise import Requantiser
 from summand.rtl.scaler import Scaler
+from summand.rtl.segments import SegmentTable
 from summand.rtl.table import TABLE_STEPS
 
 CONFIGS = [
@@ -26,6 +27,7 @@ CONFIGS = [
 def test_constants_are_the_gatewares(config):
     timing = Timing.of(config)
     assert timing.decode == Decoder.LATENCY + 1
+    assert timing.settle == SegmentTable.LATENCY + 1
     assert timing.fill == Activations.LATENCY + 1
     assert timing.steps == TABLE_STEPS
     sums = Column.latency(config) + Scaler.latency(config)

