@@ -103,6 +103,33 @@ def test_an_engine_s_padding_counts(compress, llama_folder, tmp_path):
     assert {layer["group"] for layer in report["layers"]} == {0}
 
 
+def test_distillation_is_reported(compress, llama_folder, tmp_path):
+    asked = ("--bits", 2, "--distil", 5)
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "a", *asked)
+    assert status == 0
+    assert "Distilled" in text
+    assert "tokens held out" in text
+    page = (tmp_path / "a" / "report.html").read_text()
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "b", *asked, "--json")
+    assert status == 0
+    report = json.loads(text)
+    done = report["distillation"]
+    assert done == report["options"]["distillation"]
+    assert done["steps"] == 5
+    assert done["kl_after"] <= done["kl_before"]
+    assert f"{done['kl_before']:.4f} before, {done['kl_after']:.4f} after" in page
+
+
+def test_without_distillation_none_is_reported(compress, llama_folder, tmp_path):
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "a")
+    assert status == 0
+    assert "Distilled" not in text
+    status, text, _ = compress(llama_folder, "-o", tmp_path / "b", "--distil", 0, "--json")
+    assert json.loads(text)["distillation"] is None
+    for name in ("manifest.json", "layers.safetensors", "host.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_calibration_text_of_ones_own(compress, llama_folder, tmp_path):
     (tmp_path / "own.txt").write_text("once upon a time " * 20)
     own = ("--calibration", tmp_path / "own.txt")
@@ -123,6 +150,8 @@ def test_calibration_text_of_ones_own(compress, llama_folder, tmp_path):
         (["--target-bits", 4, "--sensitivity", "x"], "must be fisher or differences, not 'x'"),
         (["--target-bits", 4, "--engine", "/no.json"], "cannot read /no.json: "),
         (["--engine", "/no.json"], "--engine is for a target"),
+        (["--distil", -1], "distil must be 0 to 100000, not -1"),
+        (["--distil", 1, "--keep-quantised"], "leave out distil or keep_quantised"),
         (["--rank", 17], "rank must be at most 16, not 17"),
         (["--act-bits", 3], "act_bits must be 4 to 10, not 3"),
         (["--calibration", "/nowhere"], "cannot read /nowhere: No such file"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.compress_tables import show_results, show_support
+from summand.cli.compress_tables import show_distillation, show_results, show_support
 from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
 
@@ -100,6 +100,14 @@ def _compress(
             "with; slower.",
         ),
     ] = False,
+    distil: Annotated[
+        int,
+        typer.Option(
+            metavar="STEPS",
+            help="Steps of distillation behind it, a row of the calibration text each: MODEL "
+            "teaches the compressed layers' scales and biases; 0 for none.",
+        ),
+    ] = 0,
     keep_quantised: Annotated[
         bool,
         typer.Option(
@@ -190,6 +198,7 @@ def _compress(
         balance=balance,
         rotate=rotate,
         sequential=sequential,
+        distil=distil,
         keep_quantised=keep_quantised,
         rank=rank,
         rank_bits=rank_bits,
@@ -218,7 +227,7 @@ def _compress(
             job = job.allocated(target, fixed, workers=team, statistics=store, progress=show)
     if not as_json:
         show_support(job, console)
-    with part_bars(("calibrating", "compressing"), progress) as show:
+    with part_bars(("calibrating", "compressing", "distilling"), progress) as show:
         manifest = job.run(
             output,
             workers=team,
@@ -235,6 +244,7 @@ def _compress(
         typer.echo(json.dumps(record))
         return
     show_results(manifest.layers, console)
+    show_distillation(manifest.options, console)
     if figures:
         console.print(
             f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
@@ -272,6 +282,7 @@ def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any
         "streamed_bits": bits,
         "bits_per_weight": bits / weights,
         "acc_bits": max(e.acc_bits for e in layers),
+        "distillation": manifest.options.get("distillation"),
         "layers": [dataclasses.asdict(e) for e in layers],
         "groups": [list(group) for group in manifest.groups],
         "host": [dataclasses.asdict(e) for e in manifest.host],

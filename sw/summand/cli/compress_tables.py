@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from summand.compress.importers import Keeper
     from summand.model import LayerEntry
 
-__all__ = ["show_results", "show_support"]
+__all__ = ["show_distillation", "show_results", "show_support"]
 
 _T = TypeVar("_T")
 
@@ -102,6 +102,20 @@ def show_results(layers: "tuple[LayerEntry, ...]", console: "Console") -> None:
             f"{bits / 8e6:.2f} MB",
             _error(entries),
         )
+    console.print(table)
+
+
+def show_distillation(options: Mapping[str, Any], console: "Console") -> None:
+    """Print what distillation came to, if there was one."""
+    done = options.get("distillation")
+    if not done:
+        return
+    table = _table("Distilled")
+    for title in ("steps", "kept of step", "tokens held out", "KL before", "KL after"):
+        table.add_column(title, justify="right", no_wrap=True)
+    kl = (f"{done[name]:.4f}" for name in ("kl_before", "kl_after"))
+    kept = str(done["kept"]) if done["kept"] else "none better"
+    table.add_row(str(done["steps"]), kept, f"{done['tokens']:,}", *kl)
     console.print(table)
 
 

@@ -1,5 +1,6 @@
 """The whole of ``summand compress``: a source in, a folder out."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Collection, Mapping
@@ -11,8 +12,10 @@ import torch
 
 from summand.compress.blocks import find_blocks
 from summand.compress.candidates import Space
+from summand.compress.distil import Distillation, check_distillable, distil, layer_errors
 from summand.compress.embeddings import rows_of
 from summand.compress.errors import CompressError
+from summand.compress.fake import TrainedLinear
 from summand.compress.importers import Keeper
 from summand.compress.options import Choice, Options
 from summand.compress.ordered import compress_layers_in_order
@@ -211,6 +214,7 @@ class Job:
                 if self.keeper is not None and layer.name in self.keeper.kinds:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
+            distilled = self._distil(writer, walk, progress) if self.options.distil else None
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)
@@ -219,9 +223,40 @@ class Job:
                 groups=found.groups,
                 host=found.host,
                 source=self.source.record,
-                options=self._record(kept),
+                options=self._record(kept, distilled),
                 aliases=aliases,
             )
+
+    def _distil(
+        self,
+        writer: ModelWriter,
+        walk: Walk,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> Distillation:
+        """Train the finished layers' scales; they are revised if that pays."""
+        module, names = self.source.module, self.survey.layers
+        head = head_name(module)
+        weights = self.source.weights
+        with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
+            trained = {
+                # A bias for every token would learn which ones the text happens to have.
+                name: TrainedLinear(writer.layer(name), bias=name != head)
+                for name in names
+            }
+            found = distil(
+                module,
+                self.batches,
+                trained,
+                steps=self.options.distil,
+                blocks=walk.blocks,
+                progress=None if progress is None else lambda i, n: progress("distilling", i, n),
+            )
+            if found.kept:
+                layers = {name: trained.pop(name).trained(writer.layer(name)) for name in names}
+                errors = layer_errors(module, self.batches[0], layers)
+                for name, layer in layers.items():
+                    writer.revise(layer, error=errors[name])
+        return found
 
     def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> Walk:
         example = {"input_ids": self.batches[0][:, :16]}
@@ -247,7 +282,9 @@ class Job:
             "choice for": choices,
         }
 
-    def _record(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def _record(
+        self, kept: Mapping[str, Any], distilled: Distillation | None = None
+    ) -> dict[str, Any]:
         calibration = {
             "text": self.text.origin,
             "sha256": self.text.sha256,
@@ -272,6 +309,8 @@ class Job:
                 "layers": dict(kept),
                 "not_kept": dict(self.keeper.reasons),
             }
+        if distilled is not None:
+            record["distillation"] = dataclasses.asdict(distilled)
         return record
 
 
@@ -290,6 +329,8 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
         found = survey(source.module, {"input_ids": batches[0][:, :16]})
     except TypeError as e:
         raise CompressError(f"the model cannot be called with token ids: {e}") from None
+    if options.distil:
+        check_distillable(source.module, batches)
     choices = options.choices(found.layers, head=head_name(source.module))
     keeper = None
     if options.keep_quantised:

@@ -45,14 +45,15 @@ class _ExactProduct:
                     self._pieces.append((start, k))
                     start, total = k, row
             self._pieces.append((start, len(w)))
-        self._w = w.to(torch.float32)
+        #: The matrix, in float32.
+        self.matrix = w.to(torch.float32)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return whole numbers ``[M, N]``: float32 if all are exact in it, else float64."""
         (first, stop), *rest = self._pieces
-        out = x[:, first:stop] @ self._w[first:stop]
+        out = x[:, first:stop] @ self.matrix[first:stop]
         for start, stop in rest:
-            out = out.double().add_((x[:, start:stop] @ self._w[start:stop]).double())
+            out = out.double().add_((x[:, start:stop] @ self.matrix[start:stop]).double())
         return out
 
 
@@ -113,8 +114,11 @@ class IntegerLinear(nn.Module):
             acc = acc.double()
         return (acc * (1 << self._acc_shift)).add_(low)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``[..., N]`` of ``[..., K]``, in ``x``'s type."""
+    def quantise(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Transform ``[..., K]`` and turn it into whole numbers ``[M, K]``, and scales ``[M, 1]``.
+
+        Raises :class:`CompressError` if an activation is not finite.
+        """
         flat = x.detach().reshape(-1, self.in_features).to(torch.float32)
         if self._transform is not None:
             flat = torch.from_numpy(self._transform.apply(flat.numpy()))
@@ -122,7 +126,11 @@ class IntegerLinear(nn.Module):
             raise CompressError(
                 f"layer {self.name!r}: activations must be finite; the layers before it overflowed"
             )
-        xq, s_x = quantise_tokens(flat, self._act_bits)
+        return quantise_tokens(flat, self._act_bits)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``[..., N]`` of ``[..., K]``, in ``x``'s type."""
+        xq, s_x = self.quantise(x)
         y = self.accumulate(xq).to(torch.float32) * s_x * self._scale
         if self._bias is not None:
             y = y + self._bias

@@ -22,6 +22,7 @@ _LIMITS = {
     "act_bits": (4, 10),
     "acc_shift": (0, 8),
     "acc_bits": (16, 32),
+    "distil": (0, 100_000),
 }
 
 #: Dense solvers by the names that users give them.
@@ -78,6 +79,9 @@ class Options:
     sequential : bool
         Whether layers are compressed in order, each on what those before it, compressed, feed it
         with: see :func:`~summand.compress.ordered.compress_layers_in_order`.
+    distil : int
+        Steps of distillation behind all that: see :func:`~summand.compress.distil.distil`. 0
+        leaves it out.
     """
 
     bits: int = 4
@@ -96,6 +100,7 @@ class Options:
     rank_order: str = "after"
     keep_quantised: bool = False
     sequential: bool = False
+    distil: int = 0
 
     def __post_init__(self):
         for name in ("balance", "rotate", "keep_quantised", "sequential"):
@@ -119,6 +124,11 @@ class Options:
             raise CompressError(
                 "layers that are taken over as they are make up for nothing; leave out sequential "
                 "or keep_quantised"
+            )
+        if self.distil and self.keep_quantised:
+            raise CompressError(
+                "layers that are taken over as they are have scales that stay; leave out distil or "
+                "keep_quantised"
             )
 
     def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":

@@ -15,7 +15,7 @@ from summand.compress.blocks import Blocks
 from summand.compress.calibration import InputStatistics, check_finite, check_tokens, floored
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.parallel import in_parallel
-from summand.compress.survey import Batch, call, linear_of, put
+from summand.compress.survey import Batch, call, linear_of, replaced
 from summand.model import Layer, Transform
 
 __all__ = ["Fitting", "compress_in_order", "pull"]
@@ -191,7 +191,7 @@ def compress_in_order(
                 energy = before.square().mean(dim=0).clamp_min_(1e-20)
                 check_finite(first, energy)
                 place = _Place(transform(group, energy), before.shape[1], act_bits)
-                with _replaced(module, compressed):
+                with replaced(module, compressed):
                     for xs, ys in ours.pairs(stage, first, inputs[first]):
                         place.add(xs, ys)
                 inputs[first] = []
@@ -205,7 +205,7 @@ def compress_in_order(
                     known[layer.name] = layer
                     yield layer, sample
                 compressed |= {name: IntegerLinear(layer) for name, layer in known.items()}
-            with _replaced(module, compressed):
+            with replaced(module, compressed):
                 ours.advance(stage)
 
 
@@ -292,16 +292,3 @@ def _noting(
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextlib.contextmanager
-def _replaced(module: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Put compressed layers in their places for a while."""
-    was = {name: module.get_submodule(name) for name in layers}
-    try:
-        for name, layer in layers.items():
-            put(module, name, layer)
-        yield
-    finally:
-        for name, linear in was.items():
-            put(module, name, linear)

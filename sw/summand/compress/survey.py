@@ -1,6 +1,7 @@
 """Which linear layers a module has, which of them share an input, and what stays on the host."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.model import HostEntry
 
-__all__ = ["Batch", "Survey", "call", "invoke", "linear_of", "put", "survey"]
+__all__ = ["Batch", "Survey", "call", "invoke", "linear_of", "put", "replaced", "survey"]
 
 #: What a module is called with: keyword arguments, positional arguments, or one tensor.
 Batch = Mapping[str, Any] | Sequence[Any] | torch.Tensor
@@ -65,6 +66,19 @@ def put(module: nn.Module, name: str, child: nn.Module) -> None:
     """Put another module in the place of this name."""
     parent, _, leaf = name.rpartition(".")
     setattr(module.get_submodule(parent), leaf, child)
+
+
+@contextlib.contextmanager
+def replaced(module: nn.Module, layers: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Put other modules in the places of these names for a while."""
+    was = {name: module.get_submodule(name) for name in layers}
+    try:
+        for name, layer in layers.items():
+            put(module, name, layer)
+        yield
+    finally:
+        for name, child in was.items():
+            put(module, name, child)
 
 
 def survey(module: nn.Module, example: Batch) -> Survey:

@@ -22,6 +22,7 @@ __all__ = ["Parts"]
 _JOB = "job.json"
 _LOCK = "lock"
 _LAYERS = "finished"
+_REVISED = "revised"
 _SCRATCH = "scratch"
 
 
@@ -40,6 +41,7 @@ class Parts:
     def __init__(self, folder: Path):
         self.folder = folder
         self._layers = folder / _LAYERS
+        self._revised = folder / _REVISED
         self._lock: IO[bytes] | None = None
         #: What is finished, by name.
         self.entries: dict[str, LayerEntry] = {}
@@ -82,6 +84,7 @@ class Parts:
                     f"{self.folder} holds {count} finished layers of an interrupted job with "
                     f"{other}: repeat that job to go on with it, or use --force to begin anew"
                 )
+            shutil.rmtree(self._revised, ignore_errors=True)
             self._find()
             return
         self._drop()
@@ -119,6 +122,16 @@ class Parts:
         self.entries[entry.name] = entry
         self._files[entry.name] = file
 
+    def revise(self, entry: LayerEntry, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Put another version in a finished layer's place; a process that begins again drops it."""
+        from safetensors.numpy import save_file
+
+        self._revised.mkdir(exist_ok=True)
+        file = self._revised / self._files[entry.name].name
+        save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, file)
+        self.entries[entry.name] = entry
+        self._files[entry.name] = file
+
     def layer(self, name: str) -> Layer:
         """Read a finished layer."""
         return next(read_layers(self._files[name], [self.entries[name]]))
@@ -139,7 +152,7 @@ class Parts:
             (self.folder / name).unlink(missing_ok=True)
 
     def _drop(self) -> None:
-        for folder in (self._layers, self.scratch):
+        for folder in (self._layers, self._revised, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
 
 

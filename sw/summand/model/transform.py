@@ -90,6 +90,11 @@ class Transform:
             y = np.asarray(x, np.float32) * self._front
             return y if self.rotation is None else self._rotate(y)
 
+    def transposed(self, gradient: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the gradient ``[M, K]`` of plain tokens, of that of transformed ones."""
+        y = gradient if self.rotation is None else self._rotate(gradient, transposed=True)
+        return y * self._front
+
     def weights(self, weight: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Return ``[N, K]`` weights for transformed inputs, of those for plain ones."""
         y = weight.astype(np.float64) / self._front
@@ -101,8 +106,11 @@ class Transform:
         half = (half if self.rotation is None else self._rotate(half)).T * self._front
         return half if self.rotation is None else self._rotate(half)
 
-    def _rotate(self, x: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
-        """Multiply rows by the Hadamard matrix, entries 1 and -1, then by the DCT."""
+    def _rotate(self, x: npt.NDArray[_Float], *, transposed: bool = False) -> npt.NDArray[_Float]:
+        """Multiply rows by the Hadamard matrix, entries 1 and -1, then by the DCT.
+
+        The Hadamard matrix is symmetric; ``transposed`` takes the DCT's inverse.
+        """
         power, rest = self._power, self.features // self._power
         shape = (len(x), rest, power)
         x = x.reshape(shape)
@@ -116,6 +124,7 @@ class Transform:
             x = y
         if 1 < rest <= _MIXED:
             mix = _dct(rest).astype(x.dtype)
+            mix = mix.T if transposed else mix
             y: npt.NDArray[Any] = mix[:, :1] * x[:, :1]
             for j in range(1, rest):
                 y += mix[:, j : j + 1] * x[:, j : j + 1]

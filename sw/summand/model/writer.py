@@ -115,39 +115,17 @@ class ModelWriter:
 
     def add(self, layer: Layer, *, error: float | None = None) -> LayerEntry:
         """Add a layer; ``error`` is its relative output error, if it is known."""
-        dense, low, transform = layer.dense, layer.low_rank, layer.transform
-        parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
-        if layer.bias is not None:
-            parts["bias"] = layer.bias
-        if transform is not None and transform.balance is not None:
-            parts["balance"] = transform.balance
-        if dense is not None:
-            parts["dense"] = pack(dense.weights, dense.bits)
-            if dense.scales is not None:
-                parts["scales"] = dense.scales
-        if low is not None:
-            parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
-            parts |= {"mult": low.mult, "shift": low.shift}
-        entry = LayerEntry(
-            name=layer.name,
-            in_features=layer.in_features,
-            out_features=layer.out_features,
-            act_bits=layer.act_bits,
-            dense_bits=dense.bits if dense is not None else 0,
-            group=dense.group if dense is not None else 0,
-            scale_bits=dense.scale_bits if dense is not None else 0,
-            rank=low.rank if low is not None else 0,
-            a_bits=low.a_bits if low is not None else 0,
-            b_bits=low.b_bits if low is not None else 0,
-            acc_shift=layer.acc_shift,
-            acc_bits=layer.acc_bits,
-            bias=layer.bias is not None,
-            balance=transform is not None and transform.balance is not None,
-            rotation=transform.rotation if transform is not None else None,
-            bits=layer.bits,
-            error=error,
-        )
-        self._parts.add(entry, {f"{layer.name}.{part}": value for part, value in parts.items()})
+        entry, tensors = _described(layer, error)
+        self._parts.add(entry, tensors)
+        return entry
+
+    def revise(self, layer: Layer, *, error: float | None = None) -> LayerEntry:
+        """Put another version of a finished layer in its place.
+
+        A later writer with the same job has the version that was added.
+        """
+        entry, tensors = _described(layer, error)
+        self._parts.revise(entry, tensors)
         return entry
 
     def finish(
@@ -208,3 +186,40 @@ class ModelWriter:
             except OSError:
                 kept.rename(self.path)
                 raise
+
+
+def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str, npt.NDArray[Any]]]:
+    """Return a layer's entry, and its tensors by the names under which they are stored."""
+    dense, low, transform = layer.dense, layer.low_rank, layer.transform
+    parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
+    if layer.bias is not None:
+        parts["bias"] = layer.bias
+    if transform is not None and transform.balance is not None:
+        parts["balance"] = transform.balance
+    if dense is not None:
+        parts["dense"] = pack(dense.weights, dense.bits)
+        if dense.scales is not None:
+            parts["scales"] = dense.scales
+    if low is not None:
+        parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
+        parts |= {"mult": low.mult, "shift": low.shift}
+    entry = LayerEntry(
+        name=layer.name,
+        in_features=layer.in_features,
+        out_features=layer.out_features,
+        act_bits=layer.act_bits,
+        dense_bits=dense.bits if dense is not None else 0,
+        group=dense.group if dense is not None else 0,
+        scale_bits=dense.scale_bits if dense is not None else 0,
+        rank=low.rank if low is not None else 0,
+        a_bits=low.a_bits if low is not None else 0,
+        b_bits=low.b_bits if low is not None else 0,
+        acc_shift=layer.acc_shift,
+        acc_bits=layer.acc_bits,
+        bias=layer.bias is not None,
+        balance=transform is not None and transform.balance is not None,
+        rotation=transform.rotation if transform is not None else None,
+        bits=layer.bits,
+        error=error,
+    )
+    return entry, {f"{layer.name}.{part}": value for part, value in parts.items()}

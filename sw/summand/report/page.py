@@ -99,6 +99,11 @@ def _summary(report: Report) -> str:
     ]
     source = model.manifest.source
     rows.append(("compressed from", str(source.get("path", source.get("kind", "?")))))
+    if done := model.manifest.options.get("distillation"):
+        kept = f"scales of step {done['kept']} kept" if done["kept"] else "none better than before"
+        rows.append(("distillation", f"{done['steps']} steps, {kept}"))
+        where = f"KL divergence on {done['tokens']:,} tokens of calibration text held out from it"
+        rows.append((where, f"{done['kl_before']:.4f} before, {done['kl_after']:.4f} after"))
     return _table(("", ""), rows)
 
 

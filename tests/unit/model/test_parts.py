@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -193,3 +194,39 @@ with ModelWriter(Path({str(tmp_path / "m")!r}), job={JOB!r}) as writer:
     assert done.returncode == -signal.SIGKILL
     with ModelWriter(tmp_path / "m", job=JOB) as writer:
         assert list(writer.finished) == ["one", "two"]
+
+
+def test_a_revised_layer_is_what_is_finished(tmp_path, make_layer):
+    layers = named(make_layer, 2)
+    with ModelWriter(tmp_path / "m", job=JOB) as writer:
+        for layer in layers:
+            writer.add(layer, error=0.25)
+        other = dataclasses.replace(layers[1], scale=layers[1].scale * 2)
+        writer.revise(other, error=0.5)
+        assert np.array_equal(writer.layer("block.1").scale, other.scale)
+        finish(writer, layers)
+    model = SummandModel(tmp_path / "m")
+    assert np.array_equal(model.layer("block.0").scale, layers[0].scale)
+    assert np.array_equal(model.layer("block.1").scale, other.scale)
+    assert [e.error for e in model.manifest.layers] == [0.25, 0.5]
+
+
+def test_an_interrupted_writer_leaves_what_was_added(tmp_path, make_layer):
+    layers = named(make_layer, 2)
+
+    def work():
+        with ModelWriter(tmp_path / "m", job=JOB) as writer:
+            for layer in layers:
+                writer.add(layer, error=0.25)
+            writer.revise(dataclasses.replace(layers[0], scale=layers[0].scale * 2))
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        work()
+    with ModelWriter(tmp_path / "m", job=JOB) as writer:
+        assert np.array_equal(writer.layer("block.0").scale, layers[0].scale)
+        assert writer.finished["block.0"].error == 0.25
+        finish(writer, layers)
+    assert {f.name for f in (tmp_path / "m").iterdir()} == {
+        "manifest.json", "layers.safetensors", "host.safetensors",
+    }  # fmt: skip

@@ -46,6 +46,18 @@ def test_it_is_the_product_of_its_matrices(k, balanced):
     np.testing.assert_allclose(got, by_hand(transform, x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("k", [1, 7, 48, 576, 1536])
+@pytest.mark.parametrize("rotation", [None, 3])
+def test_the_transposed_is_that_of_its_matrix(k, rotation):
+    transform = Transform(k, balance(k, k), rotation)
+    rng = np.random.default_rng(k)
+    x, g = rng.normal(size=(2, 5, k)).astype(np.float32)
+    matrix = transform.apply(np.eye(k, dtype=np.float32))
+    np.testing.assert_allclose(transform.transposed(g), g @ matrix.T, rtol=1e-4, atol=1e-4)
+    both = (g * transform.apply(x)).sum(axis=1)
+    np.testing.assert_allclose((transform.transposed(g) * x).sum(axis=1), both, atol=1e-2)
+
+
 @settings(deadline=None)
 @given(
     st.integers(0, 10**6), st.integers(1, 300), st.booleans(), st.none() | st.integers(0, 2**32 - 1)

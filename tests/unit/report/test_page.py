@@ -31,13 +31,13 @@ def entry(name: str, bits: int, error: float | None = 0.03) -> LayerEntry:
     return LayerEntry(**{**rest, "name": name, **known})
 
 
-def report(**changes) -> Report:
+def report(options: dict[str, object] | None = None, **changes) -> Report:
     layers = tuple(entry(f"m.{i}.{kind}", 3 + i) for i in range(3) for kind in ("up", "down")) + (
         entry("head", 8, None),
     )
     manifest = Manifest(
         source={"kind": "folder", "path": "/some/<where>"},
-        options={"bits": 4},
+        options={"bits": 4, **(options or {})},
         layers=layers,
         groups=tuple((e.name,) for e in layers),
         host=(),
@@ -161,3 +161,12 @@ def test_the_figures_add_up():
     assert raw["streamed_bits_per_weight"] * raw["weights"] == 8 * model.traffic.weights
     assert sum(raw["streamed_bytes"].values()) == model.traffic.total
     assert raw["streamed_bits_per_weight"] > raw["bits_per_weight"]
+
+
+def test_distillation_is_named():
+    done = {"steps": 60, "kept": 48, "tokens": 2048, "kl_before": 0.5, "kl_after": 0.25}
+    text = page(report({"distillation": done}))
+    assert "60 steps, scales of step 48 kept" in text
+    assert "0.5000 before, 0.2500 after" in text
+    assert "none better than before" in page(report({"distillation": {**done, "kept": 0}}))
+    assert "distillation" not in page(report())

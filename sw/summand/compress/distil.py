@@ -1,0 +1,254 @@
+"""Short distillation: the uncompressed model teaches the scales of the compressed one."""
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from summand.compress.blocks import Blocks
+from summand.compress.errors import CompressError
+from summand.compress.fake import TrainedLinear
+from summand.compress.pipeline import output_error
+from summand.compress.survey import call, invoke, linear_of, replaced
+from summand.model import Layer
+
+__all__ = ["Distillation", "check_distillable", "distil", "layer_errors"]
+
+#: Of Adam, for logarithms of scales; falls to 0 on a half cosine.
+_RATE = 2e-3
+
+#: One row in so many is held out.
+_HELD_OUT = 8
+
+#: How often the student is compared with the teacher on the rows held out.
+_CHECKS = 5
+
+#: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
+_POSITIONS = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """What came out.
+
+    Parameters
+    ----------
+    steps : int
+        Done, a row of text each.
+    kept : int
+        Steps behind the scales that are kept: those nearest to the teacher on the rows held out;
+        0 if none were nearer than those at the start.
+    tokens : int
+        Positions compared on the rows held out.
+    kl_before, kl_after : float
+        Mean over these of ``KL(uncompressed || compressed)``, in nats, of the scales at the start
+        and of those that are kept.
+    """
+
+    steps: int
+    kept: int
+    tokens: int
+    kl_before: float
+    kl_after: float
+
+
+def check_distillable(module: nn.Module, rows: Sequence[torch.Tensor]) -> None:
+    """Refuse a model that has no token outputs, and text that is too short to hold some out."""
+    _logits(module, rows[0][:, :16])
+    if len(rows) < 2:
+        raise CompressError(
+            "distillation takes a row of calibration text to train on and another to hold out; "
+            "give more text, or leave it out"
+        )
+
+
+def distil(
+    module: nn.Module,
+    rows: Sequence[torch.Tensor],
+    layers: Mapping[str, TrainedLinear],
+    *,
+    steps: int,
+    blocks: Blocks | None = None,
+    seed: int = 0,
+    rate: float = _RATE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Distillation:
+    """Train layers so that the model predicts with them what it predicts without.
+
+    The loss is the KL divergence of next-token distributions from the uncompressed model's (Hinton
+    et al., arXiv 1503.02531), over all positions of a row; the optimiser is Adam. Of the start and
+    of some checkpoints what is nearest to the teacher on every eighth row, which is not trained
+    on, is kept: on these rows the model is never further from the teacher afterwards than before.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The teacher, and with ``layers`` in their places the student. Left as it is.
+    rows : sequence of int64 tensors, shape ``[1, tokens]``
+        Two at least.
+    layers : mapping
+        What to train, by name; left with what is kept.
+    steps : int
+        At least 1.
+    blocks : Blocks, optional
+        The module's stages: activations inside of blocks are then worked out again when they are
+        needed, which bounds memory by those of one block and the hidden states between them.
+    seed : int
+        Of the order of rows.
+    rate : float
+        What a scale may change in a step, relatively, at first.
+    progress : callable, optional
+        Called with the steps done and their number.
+
+    Raises
+    ------
+    CompressError
+        If the model has no token outputs.
+    """
+    held = list(rows[_HELD_OUT - 1 :: _HELD_OUT]) or [rows[-1]]
+    seen = [row for row in rows if not any(row is h for h in held)]
+    parameters = [p for layer in layers.values() for p in layer.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda i: (1 + math.cos(math.pi * i / steps)) / 2
+    )
+    generator = torch.Generator().manual_seed(seed)
+    every = math.ceil(steps / _CHECKS)
+    order: list[int] = []
+    with _frozen(module):
+        before = best = _divergence(module, held, layers)
+        kept, values = 0, [p.detach().clone() for p in parameters]
+        for step in range(1, steps + 1):
+            order = order or torch.randperm(len(seen), generator=generator).tolist()
+            row = seen[order.pop()]
+            teacher = _logits(module, row)
+            with replaced(module, layers), _recomputed(module, blocks), torch.enable_grad():
+                student = _output(module, row)
+                optimiser.zero_grad()
+                student.backward(_pull(student.detach()[0], teacher)[None])
+            del teacher, student
+            optimiser.step()
+            schedule.step()
+            if progress:
+                progress(step, steps)
+            if step % every == 0 or step == steps:
+                found = _divergence(module, held, layers)
+                if found < best:
+                    best, kept = found, step
+                    values = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            for p, value in zip(parameters, values, strict=True):
+                p.copy_(value)
+    return Distillation(
+        steps=steps,
+        kept=kept,
+        tokens=sum(row.numel() for row in held),
+        kl_before=before,
+        kl_after=best,
+    )
+
+
+def layer_errors(
+    module: nn.Module, row: torch.Tensor, layers: Mapping[str, Layer]
+) -> dict[str, float]:
+    """Return each layer's relative output error on inputs of the uncompressed model."""
+    errors: dict[str, float] = {}
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
+            sample = args[0].detach().reshape(-1, args[0].shape[-1])[:256].float()
+            errors[name] = output_error(linear_of(module, name), layers[name], sample)
+
+        return hook
+
+    handles = [linear_of(module, name).register_forward_pre_hook(note(name)) for name in layers]
+    try:
+        call(module, {"input_ids": row})
+    finally:
+        for handle in handles:
+            handle.remove()
+    return errors
+
+
+def _output(module: nn.Module, row: torch.Tensor) -> torch.Tensor:
+    """Return ``[1, tokens, vocabulary]`` of a row, with gradients where they are wanted."""
+    output: Any = invoke(module, {"input_ids": row})
+    logits = getattr(output, "logits", None)
+    if logits is None or logits.shape[:2] != row.shape:
+        raise CompressError(
+            f"{type(module).__name__} predicts no tokens; distillation takes causal language "
+            f"models: leave it out"
+        )
+    return logits
+
+
+def _logits(module: nn.Module, row: torch.Tensor) -> torch.Tensor:
+    """Return ``[tokens, vocabulary]`` of a row, without gradients."""
+    with torch.no_grad():
+        return _output(module, row)[0]
+
+
+def _pull(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of the mean KL divergence with regard to the student's logits.
+
+    Both are ``[tokens, vocabulary]``; the teacher's numbers are lost.
+    """
+    for first in range(0, len(student), _POSITIONS):
+        part = slice(first, first + _POSITIONS)
+        p = teacher[part].float().softmax(dim=-1)
+        teacher[part] = (student[part].float().softmax(dim=-1) - p) / len(student)
+    return teacher
+
+
+def _divergence(
+    module: nn.Module, rows: Sequence[torch.Tensor], layers: Mapping[str, TrainedLinear]
+) -> float:
+    """Return the mean KL divergence of the student on rows, in nats a position."""
+    total = 0.0
+    for row in rows:
+        teacher = _logits(module, row)
+        with replaced(module, layers):
+            student = _logits(module, row)
+        for first in range(0, len(student), _POSITIONS):
+            logp = teacher[first : first + _POSITIONS].float().log_softmax(dim=-1)
+            logq = student[first : first + _POSITIONS].float().log_softmax(dim=-1)
+            total += float((logp.exp() * (logp - logq)).sum(dim=-1).double().sum())
+    return total / sum(row.numel() for row in rows)
+
+
+@contextlib.contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Have no parameter of a module wait for a gradient, and have it keep nothing between calls."""
+    wanted = {p: p.requires_grad for p in module.parameters()}
+    config: Any = getattr(module, "config", None)
+    cache = getattr(config, "use_cache", None)
+    try:
+        for p in wanted:
+            p.requires_grad_(False)
+        if cache is not None:
+            config.use_cache = False
+        yield
+    finally:
+        for p, value in wanted.items():
+            p.requires_grad_(value)
+        if cache is not None:
+            config.use_cache = cache
+
+
+@contextlib.contextmanager
+def _recomputed(module: nn.Module, blocks: Blocks | None) -> Iterator[None]:
+    """Keep only what goes into and comes out of each block, for gradients."""
+    row: Any = () if blocks is None else module.get_submodule(blocks.path)
+    try:
+        for block in row:
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        yield
+    finally:
+        for block in row:
+            block.__dict__.pop("forward", None)
