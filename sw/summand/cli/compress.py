@@ -104,7 +104,7 @@ def _compress(
         int,
         typer.Option(
             metavar="STEPS",
-            help="Steps of distillation behind it, a row of the calibration text each: MODEL "
+            help="Steps of distillation behind it, 256 tokens of the calibration text each: MODEL "
             "teaches the compressed layers' scales and biases; 0 for none.",
         ),
     ] = 0,

@@ -14,7 +14,7 @@ from summand.compress.blocks import find_blocks
 from summand.compress.candidates import Space
 from summand.compress.distil import Distillation, check_distillable, distil, layer_errors
 from summand.compress.embeddings import rows_of
-from summand.compress.errors import CompressError
+from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.fake import TrainedLinear
 from summand.compress.importers import Keeper
 from summand.compress.options import Choice, Options
@@ -214,7 +214,17 @@ class Job:
                 if self.keeper is not None and layer.name in self.keeper.kinds:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
-            distilled = self._distil(writer, walk, progress) if self.options.distil else None
+            distilled = None
+            if self.options.distil:
+                try:
+                    distilled = self._distil(writer, walk, progress)
+                except (MemoryError, RuntimeError) as e:
+                    if not is_out_of_memory(e):
+                        raise
+                    raise CompressError(
+                        "out of memory while distilling, which takes the model twice: the finished "
+                        "layers are kept, run the same with more memory, or another without distil"
+                    ) from None
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)

@@ -8,7 +8,7 @@ from torch import nn
 
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import InputStatistics
-from summand.compress.errors import CompressError
+from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.integer import IntegerLinear, quantise_tokens
 from summand.compress.lowrank import is_singular
@@ -338,7 +338,7 @@ def _compress(job: _Job) -> tuple[Layer, float]:
         )
         return layer, output_error(job.linear, layer, job.statistics.sample[:256])
     except (MemoryError, RuntimeError) as e:
-        if isinstance(e, RuntimeError) and "allocate memory" not in str(e):
+        if not is_out_of_memory(e):
             raise
         n, k = job.linear.weight.shape
         raise CompressError(

@@ -13,6 +13,7 @@ from summand.compress import (
     Options,
     Source,
     calibration_text,
+    compressor,
     evaluate,
     load_integer,
     plan,
@@ -20,6 +21,7 @@ from summand.compress import (
 from summand.compress.blocks import find_blocks
 from summand.compress.distil import distil
 from summand.compress.fake import TrainedLinear
+from summand.compress.target import Target
 from summand.model import ModelWriter, SummandModel
 
 POOR = Options(bits=2, head_bits=3, rank=3, rank_bits=3)
@@ -57,7 +59,7 @@ def test_it_is_nearer_on_text_that_it_was_not_trained_on(distilled):
     job, model = distilled
     done = model.manifest.options["distillation"]
     assert done["steps"] == 25
-    assert done["kept"] in (5, 10, 15, 20, 25)
+    assert done["kept"] in (9, 18, 25)
     assert done["tokens"] == sum(row.numel() for row in held_out(job)) > 64
     assert done["kl_after"] < 0.97 * done["kl_before"]
 
@@ -166,6 +168,23 @@ def test_an_interrupted_one_is_done_again(llama, distilled, tmp_path, monkeypatc
     manifest = job.run(tmp_path / "m")
     assert manifest == distilled[1].manifest
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_too_little_memory_is_told(llama, tmp_path, monkeypatch):
+    def distil(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(compressor, "distil", distil)
+    job = plan(llama, Options(solver="rtn", distil=1), calibration_text(), tokens=300)
+    with pytest.raises(CompressError, match="out of memory while distilling"):
+        job.run(tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == [".m.partial"]
+
+
+def test_what_a_target_chose_is_distilled_too(llama, tmp_path):
+    job = plan(llama, Options(group=16, distil=3), calibration_text(), tokens=300)
+    manifest = job.allocated(Target(bits=3.0), ["group"]).run(tmp_path / "m")
+    assert manifest.options["distillation"]["steps"] == 3
 
 
 def test_encoders_are_refused_before_any_work(llama):
