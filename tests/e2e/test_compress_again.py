@@ -147,7 +147,7 @@ def test_statistics_are_kept_and_used_again(compress, deep_folder, tmp_path):
 
 def test_statistics_serve_a_target(compress, deep_folder, tmp_path):
     kept = tmp_path / "kept"
-    asked = ("--target-bits", 4.5, "--group", 0, "--statistics", kept)
+    asked = ("--target-bits", 16, "--group", 0, "--statistics", kept)
     assert compress(deep_folder, "-o", tmp_path / "a", *asked)[0] == 0
     written = {file: file.stat().st_mtime_ns for file in kept.glob("*.safetensors")}
     assert len(written) == 4 * 3 + 1

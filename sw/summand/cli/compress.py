@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,6 +189,7 @@ def _compress(
 
     from summand.compress import Options, Workers, calibration_text, open_source, plan, read_text
     from summand.model import check_destination
+    from summand.report.target import streamed_bits
 
     start = time.perf_counter()
     options = Options(
@@ -224,7 +226,10 @@ def _compress(
         sources = {name: context.get_parameter_source(name) for name in context.params}
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
         with part_bars(("calibrating", "sensitivity", "estimating"), progress) as show:
-            job = job.allocated(target, fixed, workers=team, statistics=store, progress=show)
+            count = partial(streamed_bits, job.source.module, job.survey, engine=target.engine)
+            job = job.allocated(
+                target, fixed, workers=team, statistics=store, count=count, progress=show
+            )
     if not as_json:
         show_support(job, console)
     with part_bars(("calibrating", "compressing", "distilling"), progress) as show:

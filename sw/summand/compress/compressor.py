@@ -79,6 +79,7 @@ class Job:
         *,
         workers: Workers | None = None,
         statistics: StatisticsStore | None = None,
+        count: Callable[[Mapping[str, Choice]], int] | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> "Job":
         """Return the job with choices for a target; options named in ``fixed`` stay as they are.
@@ -96,6 +97,8 @@ class Job:
         statistics : StatisticsStore, optional
             Where what calibration collects is kept, and taken from if it is there; memory by
             default.
+        count : callable, optional
+            Returns all bits that choices stream, for a target of bits.
         progress : callable, optional
             Called with what is being done, how much of it is done, and how much there is.
 
@@ -120,6 +123,7 @@ class Job:
             head=head_name(self.source.module),
             walk=self._walk(store),
             workers=workers,
+            count=count,
             progress=progress,
         )
         return dataclasses.replace(
@@ -248,11 +252,10 @@ class Job:
         head = head_name(module)
         weights = self.source.weights
         with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
-            trained = {
-                # A bias for every token would learn which ones the text happens to have.
-                name: TrainedLinear(writer.layer(name), bias=name != head)
-                for name in names
-            }
+            trained = {name: TrainedLinear(writer.layer(name), bias=name != head) for name in names}
+            if head is not None and head in trained:
+                # One number a token: it would learn which ones the text happens to have.
+                trained[head].requires_grad_(False)
             found = distil(
                 module,
                 self.batches,
@@ -262,7 +265,11 @@ class Job:
                 progress=None if progress is None else lambda i, n: progress("distilling", i, n),
             )
             if found.kept:
-                layers = {name: trained.pop(name).trained(writer.layer(name)) for name in names}
+                layers = {
+                    name: trained.pop(name).trained(writer.layer(name))
+                    for name in names
+                    if name != head
+                }
                 errors = layer_errors(module, self.batches[0], layers)
                 for name, layer in layers.items():
                     writer.revise(layer, error=errors[name])
@@ -339,9 +346,10 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
         found = survey(source.module, {"input_ids": batches[0][:, :16]})
     except TypeError as e:
         raise CompressError(f"the model cannot be called with token ids: {e}") from None
+    head = head_name(source.module)
     if options.distil:
-        check_distillable(source.module, batches)
-    choices = options.choices(found.layers, head=head_name(source.module))
+        check_distillable(source.module, batches, [n for n in found.layers if n != head])
+    choices = options.choices(found.layers, head=head)
     keeper = None
     if options.keep_quantised:
         keeper = Keeper.of(

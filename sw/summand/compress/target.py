@@ -100,6 +100,7 @@ def choose(
     tokens: int = 2048,
     walk: Walk | None = None,
     workers: Workers | None = None,
+    count: Callable[[Mapping[str, Choice]], int] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Allocation:
     """Allocate bits, groups and ranks to all layers.
@@ -116,6 +117,9 @@ def choose(
         How to calibrate; what is in its store is not collected again.
     workers : Workers, optional
         Who tries out what layers may get, a group of layers as a job; threads by default.
+    count : callable, optional
+        Returns all bits that choices stream. A target of bits is met by this count; by default by
+        the sum over layers, each on its own.
 
     Raises
     ------
@@ -160,7 +164,7 @@ def choose(
             candidates |= each
             report("estimating")(i + 1, len(found.groups))
     weights = sum(_weight(module, name).numel() for name in found.layers)
-    return Allocation(_within(candidates, target, weights), weights)
+    return Allocation(_within(candidates, target, weights, count), weights)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -196,17 +200,14 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
 
 
 def _within(
-    candidates: Mapping[str, Sequence[Candidate[Choice]]], target: Target, weights: int
+    candidates: Mapping[str, Sequence[Candidate[Choice]]],
+    target: Target,
+    weights: int,
+    count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> dict[str, Candidate[Choice]]:
     """Allocate, or say in the target's own terms why not."""
     if target.bits is not None:
-        least = sum(min(c.bits for c in each) for each in candidates.values())
-        if target.bits * weights < least:
-            raise CompressError(
-                f"{target.bits:g} bits a weight cannot be met: what the layers may get takes "
-                f"{_up(least / weights):.3f} at least; raise the target, or fix fewer options"
-            )
-        return allocate(candidates, int(target.bits * weights))
+        return _within_bits(candidates, target.bits, weights, count)
     assert target.kl is not None
     least = sum(min(c.loss for c in each) for each in candidates.values())
     if target.kl < least:
@@ -215,6 +216,32 @@ def _within(
             f"estimated to cost {_up(least):.3f}; raise the target, or fix fewer options"
         )
     return allocate_loss(candidates, target.kl)
+
+
+def _within_bits(
+    candidates: Mapping[str, Sequence[Candidate[Choice]]],
+    bits: float,
+    weights: int,
+    count: Callable[[Mapping[str, Choice]], int] | None,
+) -> dict[str, Candidate[Choice]]:
+    limit = int(bits * weights)
+    least = budget = sum(min(c.bits for c in each) for each in candidates.values())
+    total = least
+    if least <= limit:
+        budget = limit
+        while True:
+            found = allocate(candidates, budget)
+            total = count({n: c.choice for n, c in found.items()}) if count else budget
+            if total <= limit:
+                return found
+            if budget == least:
+                break
+            # What comes on top, padding above all, is about in proportion.
+            budget = max(least, min(budget - 1, budget * limit // total))
+    raise CompressError(
+        f"{bits:g} bits a weight cannot be met: what the layers may get takes "
+        f"{_up(total / weights):.3f} at least; raise the target, or fix fewer options"
+    )
 
 
 def _up(value: float) -> float:

@@ -5,7 +5,7 @@ that share an input and for an engine's memories, and with headers and activatio
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from summand.isa import EngineConfig
@@ -17,7 +17,14 @@ from summand.runtime.errors import CompileError
 from summand.runtime.plan import Input, PlanStep, Walk
 from summand.runtime.tiling import Bundle, Sizes
 
-__all__ = ["Traffic", "engine_of", "group_traffic", "model_traffic", "sizes_of"]
+__all__ = [
+    "Traffic",
+    "engine_of",
+    "fitting_engine",
+    "group_traffic",
+    "model_traffic",
+    "sizes_of",
+]
 
 #: The shortest slices that an engine may have.
 _LEAST_DEPTH = 8
@@ -70,6 +77,33 @@ _FIELDS = fields(Traffic)
 def engine_of(manifest: Manifest, base: EngineConfig = DEFAULT_CONFIG) -> EngineConfig:
     """Return ``base`` with the widths that a model needs, and slices that its groups are made of.
 
+    Raises
+    ------
+    CompileError
+        If no engine has slices as short as the groups.
+    """
+    layers = manifest.layers
+    return fitting_engine(
+        groups=[e.group for e in layers],
+        scale_bits=max(e.scale_bits for e in layers),
+        act_bits=layers[0].act_bits,
+        acc_bits=max(e.acc_bits for e in layers),
+        shift=max(e.acc_shift for e in layers),
+        base=base,
+    )
+
+
+def fitting_engine(
+    *,
+    groups: Collection[int],
+    scale_bits: int,
+    act_bits: int,
+    acc_bits: int,
+    shift: int,
+    base: EngineConfig = DEFAULT_CONFIG,
+) -> EngineConfig:
+    """Return ``base`` with these widths at least, and slices that the groups are made of.
+
     Plane words and memories are as large as before, where slices are not too short for that.
 
     Raises
@@ -77,15 +111,13 @@ def engine_of(manifest: Manifest, base: EngineConfig = DEFAULT_CONFIG) -> Engine
     CompileError
         If no engine has slices as short as the groups.
     """
-    layers = manifest.layers
-    depth = math.gcd(base.depth, *(e.group for e in layers))
+    depth = math.gcd(base.depth, *groups)
     if depth < _LEAST_DEPTH:
         raise CompileError(
-            f"groups of {min(e.group for e in layers if e.group)} input features fit no engine, "
+            f"groups of {min(g for g in groups if g)} input features fit no engine, "
             f"whose slices have {_LEAST_DEPTH} at least; compress with groups of a multiple"
         )
-    act_bits = layers[0].act_bits
-    scale_bits = max(e.scale_bits for e in layers) or base.scale_bits
+    scale_bits = scale_bits or base.scale_bits
     stream_bits = min(base.stream_bits, depth * (8 if act_bits <= 8 else 16))
     cols = base.cols * base.depth // depth
     while cols * scale_bits > stream_bits:
@@ -93,8 +125,8 @@ def engine_of(manifest: Manifest, base: EngineConfig = DEFAULT_CONFIG) -> Engine
     return replace(
         base,
         act_bits=act_bits,
-        acc_bits=max(base.acc_bits, max(e.acc_bits for e in layers)),
-        shift=max(e.acc_shift for e in layers) or base.shift,
+        acc_bits=max(base.acc_bits, acc_bits),
+        shift=shift or base.shift,
         scale_bits=scale_bits,
         stream_bits=stream_bits,
         cols=cols,

@@ -55,6 +55,27 @@ def allocation(target, *, fixed=("group",), options=None, **more):
     return choose(module, batches(), found(module), space, target, head="head", **more)
 
 
+def test_bits_are_within_the_target_as_they_are_counted():
+    """What layers stream together counts, not only the sum of what each streams."""
+    beside = 3000  # for each layer with a low-rank summand, and once
+    totals = []
+
+    def count(choices):
+        found = survey(Net(), batches()[0])
+        bits = sum(choice_bits(choices[name], *sizes[name]) for name in found.layers)
+        totals.append(bits + beside * (1 + sum(c.rank > 0 for c in choices.values())))
+        return totals[-1]
+
+    sizes = {"loud": (96, 64), "dull": (96, 64), "head": (64, 80)}
+    weights = sum(k * n for k, n in sizes.values())
+    got = allocation(Target(bits=4.0), count=count)
+    assert totals[-1] <= 4.0 * weights
+    assert totals[-1] > 3.7 * weights
+    assert count(got.choices) == totals[-2]
+    with pytest.raises(CompressError, match="cannot be met: what the layers may get takes"):
+        allocation(Target(bits=2.0), count=count)
+
+
 def test_bits_are_within_the_target_and_near_it():
     for bits in (3.0, 4.0, 5.5):
         got = allocation(Target(bits=bits))
