@@ -21,7 +21,7 @@ from summand.model import Layer
 __all__ = ["Distillation", "check_distillable", "distil", "layer_errors"]
 
 #: Of Adam, for logarithms of scales; falls to 0 on a half cosine.
-_RATE = 5e-3
+_RATE = 2e-3
 
 #: Tokens of a step, at most.
 _TOKENS = 256
@@ -30,7 +30,7 @@ _TOKENS = 256
 _HELD_OUT = 8
 
 #: How often the student is compared with the teacher on the rows held out.
-_CHECKS = 3
+_CHECKS = 2
 
 #: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
 _POSITIONS = 128
@@ -61,9 +61,15 @@ class Distillation:
     kl_after: float
 
 
-def check_distillable(module: nn.Module, rows: Sequence[torch.Tensor]) -> None:
-    """Refuse a model that has no token outputs, and text that is too short to hold some out."""
+def check_distillable(
+    module: nn.Module, rows: Sequence[torch.Tensor], layers: Sequence[str]
+) -> None:
+    """Refuse a model without token outputs or layers to train, and text too short to hold out."""
     _logits(module, rows[0][:, :16])
+    if not layers:
+        raise CompressError(
+            "no layer but the head is compressed, and the head is not distilled; leave it out"
+        )
     if len(rows) < 2:
         raise CompressError(
             "distillation takes a row of calibration text to train on and another to hold out; "
@@ -86,7 +92,7 @@ def distil(
 
     The loss is the KL divergence of next-token distributions from the uncompressed model's (Hinton
     et al., arXiv 1503.02531), over the positions of 256 tokens a step; the optimiser is Adam. Every
-    eighth row is not trained on. Of the start and of three checkpoints what is nearest to the
+    eighth row is not trained on. Of the start and of two checkpoints what is nearest to the
     teacher there is kept: on these rows the model is never further from it afterwards than before.
 
     Parameters
@@ -96,7 +102,8 @@ def distil(
     rows : sequence of int64 tensors, shape ``[1, tokens]``
         Two at least.
     layers : mapping
-        What to train, by name; left with what is kept.
+        The compressed layers, by name; what of them wants gradients is trained, and left with what
+        is kept.
     steps : int
         At least 1.
     blocks : Blocks, optional
@@ -121,7 +128,7 @@ def distil(
         if not any(row is h for h in held)
         for piece in row.split(_TOKENS, dim=1)
     ]
-    parameters = [p for layer in layers.values() for p in layer.parameters()]
+    parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: (1 + math.cos(math.pi * i / steps)) / 2

@@ -1,6 +1,7 @@
 """Distillation of a tiny Llama: what it may change, and what it must not make worse."""
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ def test_it_is_nearer_on_text_that_it_was_not_trained_on(distilled):
     job, model = distilled
     done = model.manifest.options["distillation"]
     assert done["steps"] == 25
-    assert done["kept"] in (9, 18, 25)
+    assert done["kept"] in (13, 25)
     assert done["tokens"] == sum(row.numel() for row in held_out(job)) > 64
-    assert done["kl_after"] < 0.97 * done["kl_before"]
+    assert done["kl_after"] < 0.99 * done["kl_before"]
 
 
 def test_figures_are_those_of_the_folders(llama, poor, distilled):
@@ -84,7 +85,13 @@ def test_integers_stay(poor, distilled):
             np.testing.assert_array_equal(before.low_rank.b, after.low_rank.b)
         changed += not np.array_equal(before.scale, after.scale)
         assert (after.bias is None) == (after.name == "lm_head")
-    assert changed == len(poor[1].names)
+    assert changed == len(poor[1].names) - 1
+
+
+def test_the_head_stays_as_it_is(poor, distilled):
+    before, after = (model.layer("lm_head") for _, model in (poor, distilled))
+    np.testing.assert_array_equal(before.scale, after.scale)
+    assert poor[1].entry("lm_head") == distilled[1].entry("lm_head")
 
 
 def test_errors_are_those_of_what_is_stored(llama, poor, distilled):
@@ -199,6 +206,24 @@ def test_encoders_are_refused_before_any_work(llama):
 
     source: Any = Source(Encoder(), llama.tokenizer, {})
     with pytest.raises(CompressError, match=r"Encoder predicts no tokens; .* leave it out"):
+        plan(source, Options(distil=5), calibration_text(), tokens=100)
+
+
+def test_a_head_alone_is_refused(llama):
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(256, 8)
+            self.lm_head = nn.Linear(8, 256)
+
+        def get_output_embeddings(self):
+            return self.lm_head
+
+        def forward(self, input_ids):
+            return SimpleNamespace(logits=self.lm_head(self.embed(input_ids)))
+
+    source: Any = Source(Head(), llama.tokenizer, {})
+    with pytest.raises(CompressError, match="no layer but the head is compressed"):
         plan(source, Options(distil=5), calibration_text(), tokens=100)
 
 
