@@ -15,22 +15,28 @@ from typing import Any
 GROUPED = ("--group", "32", "--scale-bits", "4")
 CALIBRATION = ("--calibration-tokens", "16384")
 
-#: What comes after ``summand compress smollm2 -o DIR``, by the size that it stays below.
-SETTINGS: dict[str, tuple[str, ...]] = {
+SIZES = ("5.0", "4.5", "4.25", "3.5", "3.0")
+
+#: Every layer alike, by the size that this stays below.
+ALIKE: dict[str, tuple[str, ...]] = {
     "5.0": ("--bits", "5", "--head-bits", "4"),
-    "4.5": ("--bits", "4", "--head-bits", "4", "--rank", "16", "--rank-bits", "8"),
     "4.25": ("--bits", "4", "--head-bits", "4"),
-    "3.5": ("--bits", "3", "--head-bits", "4", "--rank", "8", "--rank-bits", "8"),
-    "3.0": ("--bits", "2", "--head-bits", "3", "--rank", "32", "--rank-bits", "8"),
+    "3.5": ("--bits", "3", "--head-bits", "4"),
 }
 
-#: Ways to do each, with what these add.
+#: Ways to come to a size, with what these add to an allocation.
 WAYS: dict[str, tuple[str, ...]] = {
-    "": (),
+    "allocated": (),
+    "alike": (),
     "in order": ("--sequential",),
     "10-bit activations": ("--act-bits", "10"),
     "no balance, no rotation": ("--no-balance", "--no-rotate"),
 }
+
+
+def options(size: str, way: str) -> tuple[str, ...]:
+    """Return what comes after ``summand compress smollm2 -o DIR``."""
+    return ALIKE[size] if way == "alike" else ("--target-bits", size, *WAYS[way])
 
 
 def figures(folder: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
@@ -50,16 +56,18 @@ def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", action="append", choices=SETTINGS, help="sizes; all without")
-    parser.add_argument("--way", action="append", choices=WAYS, help="ways; the first without")
+    parser.add_argument("--only", action="append", choices=SIZES, help="sizes; all without")
+    parser.add_argument("--way", action="append", choices=WAYS, help="ways; allocated without")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     write = sys.stdout.write
     write("| options | bits/weight | perplexity, same kind | KL | other kind | KL |\n")
     write("|---|---|---|---|---|---|\n")
-    for size in given.only or SETTINGS:
-        for way in given.way or [""]:
-            arguments = (*SETTINGS[size], *WAYS[way])
+    for size in given.only or SIZES:
+        for way in given.way or ["allocated"]:
+            if way == "alike" and size not in ALIKE:
+                continue
+            arguments = options(size, way)
             name = "-".join((size, *way.replace(",", "").split()))
             found = figures(given.folder / name, (*arguments, *GROUPED, *CALIBRATION))
             cells = [f"`{' '.join(arguments)}`", f"{found['streamed_bits_per_weight']:.3f}"]

@@ -7,13 +7,13 @@ from summand.cycles import Stalls, count, read_commands
 from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, ops
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.rtl.engine import Engine
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim
 
-#: Cycles before anything else: four in which the harness holds the engine in reset, and one until
-#: the reset has passed its register.
-RESET_CYCLES = 5
+#: Cycles in which the harness holds the whole engine in reset.
+RESET_CYCLES = 4
 
 # Between them: 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
 # shared writers, two words of activations a pass and more, activations of two bytes.
@@ -87,7 +87,8 @@ def check(chunks, config: EngineConfig, size: int, *, stall: float = 0.0, seed: 
     device = SimDevice(config, stall=stall, seed=seed, record=True)
     device.write(chunks)
     measured = reported(device.read(size, 60), config)
-    stalls = Stalls.of_trace(device.trace, RESET_CYCLES) if stall else None
+    reset = RESET_CYCLES + Engine.reset_cycles(config)
+    stalls = Stalls.of_trace(device.trace, reset) if stall else None
     device.close()
     law = count(read_commands(chunks, config), config, stalls=stalls)
     assert len(measured) > 0

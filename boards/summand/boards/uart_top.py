@@ -13,6 +13,7 @@ from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
 from summand.rtl.registers import RegisterBank, connect_engine
+from summand.rtl.reset import ResetHold
 
 __all__ = ["UartTop"]
 
@@ -78,11 +79,12 @@ class UartTop(wiring.Component):
         m.submodules.engine = engine
         m.submodules.scatter = scatter = BeatsToBytes(bits)
 
-        reset = Signal(init=1, reset_less=True)
-        m.d.link += reset.eq(self.rst | link.reset | bank.pulse.reset)
+        hold = ResetHold(Engine.reset_cycles(self.config))
+        m.submodules.hold = DomainRenamer("link")(hold)
         m.d.comb += [
             ResetSignal("link").eq(self.rst),
-            ResetSignal("sync").eq(reset),
+            hold.request.eq(link.reset | bank.pulse.reset),
+            ResetSignal("sync").eq(hold.reset),
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
         ]
@@ -90,7 +92,7 @@ class UartTop(wiring.Component):
         m.d.comb += [
             gather.i.payload.eq(link.down.payload),
             gather.i.valid.eq(link.down.valid),
-            link.down.ready.eq(gather.i.ready & ~reset),
+            link.down.ready.eq(gather.i.ready & ~hold.reset),
         ]
         connect(m, gather.o, engine.i)
         connect(m, engine.o, scatter.i)

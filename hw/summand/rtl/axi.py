@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
 from summand.rtl.registers import AxiLite, RegisterBank, connect_engine
+from summand.rtl.reset import ResetHold
 
 __all__ = ["MODULE", "AxiEngine"]
 
@@ -85,18 +86,18 @@ class AxiEngine(wiring.Component):
         m.submodules.engine = engine = Engine(self.config)
         bank = RegisterBank()
         m.submodules.registers = DomainRenamer("control")(bank)
-        # From a register: nothing in the engine is reached by more wires.
-        reset = Signal(init=1, reset_less=True)
-        m.d.control += reset.eq(~self.aresetn | bank.pulse.reset)
+        hold = ResetHold(Engine.reset_cycles(self.config))
+        m.submodules.hold = DomainRenamer("control")(hold)
         m.d.comb += [
             ResetSignal("control").eq(~self.aresetn),
-            ResetSignal("sync").eq(reset),
+            hold.request.eq(bank.pulse.reset),
+            ResetSignal("sync").eq(hold.reset),
         ]
 
         m.d.comb += [
             engine.i.payload.eq(self.s_axis_tdata),
             engine.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(engine.i.ready & ~reset),
+            self.s_axis_tready.eq(engine.i.ready & ~hold.reset),
             self.m_axis_tdata.eq(engine.o.p.data),
             self.m_axis_tlast.eq(engine.o.p.last),
             self.m_axis_tvalid.eq(engine.o.valid),

@@ -35,15 +35,18 @@ class Decoder(wiring.Component):
         Steady while it is looked at.
     error : ``Out(8)``
         The first check that fails, or 0.
+    reach : ``Out(17)``
+        ``a + b``, the end of slices or tiles.
     area : ``Out``
         ``b * c``: slices or tiles times rows. Right where those are in range.
     """
 
     #: Cycles from a header to its error code.
-    LATENCY = 3
+    LATENCY = 4
 
     header: Any
     error: Signal
+    reach: Signal
     area: Signal
 
     def __init__(self, config: EngineConfig):
@@ -54,6 +57,7 @@ class Decoder(wiring.Component):
             {
                 "header": In(HeaderLayout()),
                 "error": Out(8),
+                "reach": Out(17),
                 "area": Out(self.row_bits + self.span_bits),
             }
         )
@@ -71,30 +75,30 @@ class Decoder(wiring.Component):
         def ceil_div(value, by):  # `by` is a power of two
             return (value + (by - 1)) >> (by.bit_length() - 1)
 
-        # Stage 1: every sum, product and narrow test.
+        # Stage 1: narrow tests, and what sums and products are made of.
         fold = Const(CHECK, 16)
         for half in range(8):
             fold = fold ^ h.as_value().word_select(half, 16)
         is_op = {op: registered(f"is_{op.name.lower()}", h.op == op) for op in Op}
         check = registered("check", fold.any())
-        uses_d = [Op.REQUANTISE, Op.STORE] + [Op.GEMM] * bool(cfg.scale_bits)
-        unused_d = ~h.op.matches(*uses_d) & h.d.any()
-        unused_bc = (h.op == Op.FENCE) & (h.b.any() | h.c.any())
-        reserved = registered("reserved", h.flags.any() | unused_d | unused_bc)
+        flags = registered("flags", h.flags.any())
+        has_d = registered("has_d", h.d.any())
+        has_bc = registered("has_bc", h.b.any() | h.c.any())
         rows = registered("rows", (h.c == 0) | (h.c > cfg.rows))
-        reach = registered("reach", h.a + h.b)
+        m.d.sync += self.reach.eq(h.a + h.b)
         none = registered("none", h.b == 0)
         segments = registered("segments", (h.c == 0) | (h.c > MAX_SEGMENTS))
         deep = registered("deep", h.b > cfg.requant_depth // cfg.cols)
         features = h.b * cfg.cols
-        t_end = registered("t_end", h.d * cfg.slice_words + ceil_div(features, cfg.beat_elems))
+        t_words = registered("t_words", ceil_div(features, cfg.beat_elems))
         per_beat = cfg.beat_bytes // SEGMENT_BYTES
         if per_beat:
             seg_beats = ceil_div(h.c[:5], per_beat)
         else:
             seg_beats = h.c[:5] * (SEGMENT_BYTES // cfg.beat_bytes)
-        area = h.c[: self.row_bits] * h.b[: self.span_bits]
-        m.d.sync += self.area.eq(area)
+        # A DSP block without registers would be slower than a few adders.
+        span = h.b[: self.span_bits]
+        parts = [registered(f"part_{n}", Mux(h.c[n], span, 0)) for n in range(self.row_bits)]
         fixed = Signal(32)
         with m.Switch(h.op):
             with m.Case(Op.GEMM):
@@ -104,14 +108,22 @@ class Decoder(wiring.Component):
             with m.Default():
                 m.d.sync += fixed.eq(0)
 
-        # Stage 2: compare.
-        need = Mux(is_op[Op.LOAD], self.area * cfg.slice_words, fixed)
-        acts = registered("acts", none | (reach > cfg.act_depth))
-        tiles = registered("tiles", none | (reach > cfg.acc_depth))
-        t_acts = registered("t_acts", t_end > cfg.act_depth * cfg.slice_words)
-        length = registered("length", Mux(is_op[Op.GEMM], h.length < fixed, h.length != need))
+        # Stage 2: compare, and add up.
+        m.d.sync += self.area.eq(sum((part << n for n, part in enumerate(parts)), C(0)))
+        acts = registered("acts", none | (self.reach > cfg.act_depth))
+        tiles = registered("tiles", none | (self.reach > cfg.acc_depth))
+        t_end = registered("t_end", h.d * cfg.slice_words + t_words)
+        uses_d = is_op[Op.REQUANTISE] | is_op[Op.STORE] | (is_op[Op.GEMM] & bool(cfg.scale_bits))
+        unused = (has_d & ~uses_d) | (has_bc & is_op[Op.FENCE])
+        reserved = registered("reserved", flags | unused)
 
-        # Stage 3: the first that fails.
+        # Stage 3: compare what stage 2 added up.
+        t_acts = registered("t_acts", t_end > cfg.act_depth * cfg.slice_words)
+        need = Mux(is_op[Op.LOAD], self.area * cfg.slice_words, fixed)
+        short = registered("short", h.length < fixed)
+        differs = registered("differs", h.length != need)
+
+        # Stage 4: the first that fails.
         has_rows = is_op[Op.LOAD] | is_op[Op.REQUANTISE] | is_op[Op.STORE]
         has_acts = is_op[Op.LOAD] | is_op[Op.GEMM]
         has_tiles = is_op[Op.REQUANTISE] | is_op[Op.STORE]
@@ -124,7 +136,7 @@ class Decoder(wiring.Component):
             (has_tiles & tiles | is_op[Op.REQUANTISE] & deep, ErrorCode.TILES),
             (is_op[Op.REQUANTISE] & t_acts, ErrorCode.ACTIVATIONS),
             (is_op[Op.GEMM] & segments, ErrorCode.SEGMENTS),
-            (length, ErrorCode.LENGTH),
+            (Mux(is_op[Op.GEMM], short, differs), ErrorCode.LENGTH),
         )
         code = Const(ErrorCode.OK, 8)
         for fails, error in reversed(ladder):

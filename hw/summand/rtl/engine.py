@@ -29,6 +29,8 @@ __all__ = ["Engine"]
 class Engine(wiring.Component):
     """Execute a command stream exactly as :class:`summand.golden.GoldenEngine` does.
 
+    A reset must last for :meth:`reset_cycles`.
+
     ::
 
         i -> front -+-> gatherer -> walker --+
@@ -52,7 +54,7 @@ class Engine(wiring.Component):
     o : ``Out(stream.Signature(Beat(stream_bits)))``
         Packets.
     busy : ``Out(1)``
-        A command is being done, or its results are leaving.
+        A command is being done, or its results are leaving; known a cycle late.
     error : ``Out(8)``
         Error code, 0 while all is well.
     commands : ``Out(32)``
@@ -81,6 +83,11 @@ class Engine(wiring.Component):
                 "counters": Out(CountersLayout()),
             }
         )
+
+    @staticmethod
+    def reset_cycles(config: EngineConfig) -> int:
+        """Cycles after which nothing that was begun is on its way through the rows."""
+        return Drain.room(config)
 
     def elaborate(self, platform):
         m = Module()
@@ -162,7 +169,7 @@ class Engine(wiring.Component):
         # known what came, a drained tile takes a slot where no word ends a tile, and a requantised
         # word one where the bus is free. The gatherer passes the beat at hand on as a word's top,
         # a LOAD's beat too.
-        came = Signal(Work(cfg))
+        came = Signal(Work(cfg), reset_less=True)
         m.d.sync += came.eq(walker.work)
         m.d.sync += [
             came.act_write.eq(front.act_write),
@@ -188,10 +195,12 @@ class Engine(wiring.Component):
                 work.act_row.eq(t.p.row),
                 work.act_addr.eq(t.p.addr),
             ]
-        ready = Signal(Work(cfg))
+        ready = Signal(Work(cfg), reset_less=True)
         m.d.sync += ready.eq(work)
         token = Signal(Token(cfg))
         m.d.comb += [token.work.eq(ready), token.fill.eq(loader.fill), token.step.eq(loader.step)]
+        with m.If(ResetSignal()):  # the rows end what they had begun, and are not reset themselves
+            m.d.comb += [token.work.valid.eq(1), token.work.last.eq(1)]
         if cfg.scale_bits:
             m.submodules.scales = scales = ScaleMemory(cfg)
             wiring.connect(m, front.scales, scales.i)
@@ -212,9 +221,9 @@ class Engine(wiring.Component):
         m.d.comb += [
             counters.activity.eq(front.activity),
             self.counters.eq(counters.count),
-            self.busy.eq(front.busy | self.o.valid),
             self.error.eq(front.error),
             self.commands.eq(front.commands),
         ]
+        m.d.sync += self.busy.eq(front.busy | self.o.valid)
 
         return m

@@ -175,7 +175,7 @@ class Front(wiring.Component):
             Descriptor(), width=cfg.stream_bits, most=MAX_SEGMENTS
         )
         m.submodules.parameters = parameters = ParameterReader(cfg)
-        header = Signal(HeaderLayout())
+        header = Signal(HeaderLayout(), reset_less=True)
         code = Signal(8)  # why the engine will stop
         taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
         walking = Signal()
@@ -208,7 +208,7 @@ class Front(wiring.Component):
         with m.If(self.drain):
             m.d.sync += [
                 self.drain_low.eq(header.a),
-                self.drain_high.eq(header.a + header.b),
+                self.drain_high.eq(decoder.reach),
             ]
 
         # A REQUANTISE writes slices `t_low` to `t_high`. Its last word is in the memory before any
@@ -220,9 +220,11 @@ class Front(wiring.Component):
         with m.If(landing[-1]):
             m.d.sync += self.to_acts.eq(0)
         t_conflict = Signal()  # a cycle late: a REQUANTISE cannot begin just before a GEMM
-        m.d.sync += t_conflict.eq(
-            self.to_acts & (header.a < t_high) & (header.a + header.b > t_low)
-        )
+        overlap = Signal(2)  # the header has stood still for longer
+        m.d.sync += [
+            overlap.eq(Cat(header.a < t_high, decoder.reach > t_low)),
+            t_conflict.eq(self.to_acts & overlap.all()),
+        ]
         # What is waited for is known a cycle late too, being looked at by much. Nothing begins in
         # the cycle before it is asked for.
         working = self.to_acts | self.packet_busy | self.reading
@@ -251,6 +253,8 @@ class Front(wiring.Component):
 
         whole = Signal()  # the header is whole with this beat
         decoded = delayed(m, whole, Decoder.LATENCY + 1, "decoded")
+        begun = Signal()
+        m.d.sync += [begun.eq(whole), self.commands.eq(self.commands + begun)]
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
@@ -260,14 +264,14 @@ class Front(wiring.Component):
                     whole.eq(self.i.valid & (part == cfg.header_beats - 1)),
                 ]
                 spend("header")
+                # Whatever is there is taken down until it is a beat.
+                for n in range(cfg.header_beats):
+                    with m.If(part == n):
+                        here = slice(n * cfg.stream_bits, (n + 1) * cfg.stream_bits)
+                        m.d.sync += header.as_value()[here].eq(self.i.payload)
                 with m.If(self.i.valid):
-                    for n in range(cfg.header_beats):
-                        with m.If(part == n):
-                            here = slice(n * cfg.stream_bits, (n + 1) * cfg.stream_bits)
-                            m.d.sync += header.as_value()[here].eq(self.i.payload)
                     m.d.sync += part.eq(Mux(whole, 0, part + 1))
                 with m.If(whole):
-                    m.d.sync += self.commands.eq(self.commands + 1)
                     m.next = "DECODE"
 
             with m.State("DECODE"):

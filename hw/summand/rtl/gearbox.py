@@ -126,27 +126,36 @@ class ResultPacker(wiring.Component):
         beat = Signal(self.config.stream_bits, reset_less=True)
         part = Signal(range(count))
         padding = Signal()
-        move = Signal()
         step = Signal()
         whole = part == count - 1
         pieces = Cat(held, Mux(padding, 0, piece))
+        # What the next cycle may do is worked out in this one: from `i.ready` on it is a long way
+        # back to the accumulators.
+        move = Signal(init=1)
+        next_part = Signal.like(part)
+        next_padding = Signal()
+        next_valid = Signal()
         m.d.comb += [
-            move.eq(~(whole & self.o.valid)),
-            self.i.ready.eq(move & ~padding),
             step.eq(move & (padding | self.i.valid)),
+            next_part.eq(Mux(step, Mux(whole, 0, part + 1), part)),
+            next_padding.eq(Mux(step, (padding | self.i.payload.last) & ~whole, padding)),
+            next_valid.eq((step & whole) | (self.o.valid & ~self.o.ready)),
             self.o.payload.data.eq(beat),
         ]
+        ready = Signal(init=1)
+        next_move = ~((next_part == count - 1) & next_valid)
+        m.d.sync += [
+            part.eq(next_part),
+            padding.eq(next_padding),
+            self.o.valid.eq(next_valid),
+            move.eq(next_move),
+            ready.eq(next_move & ~next_padding),
+        ]
+        m.d.comb += self.i.ready.eq(ready)
         with m.If(step & whole):
             m.d.sync += [
-                self.o.valid.eq(1),
                 self.o.payload.last.eq(padding | self.i.payload.last),
                 beat.eq(pieces),
             ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
         with m.If(step):
-            m.d.sync += [
-                held.eq(pieces[len(piece) :]),
-                part.eq(Mux(whole, 0, part + 1)),
-                padding.eq((padding | self.i.payload.last) & ~whole),
-            ]
+            m.d.sync += held.eq(pieces[len(piece) :])

@@ -90,10 +90,9 @@ class Row(wiring.Component):
         # The column combines a plane `latency - 1` cycles after its look-up; the accumulator must
         # hear of a word early enough that its sums arrive when the memory has been read.
         delay = Column.latency(cfg) - 1
-        # After a reset it is told to end what it had begun.
         first = delayed(m, work.first, delay, "first")
-        last = delayed(m, work.last, delay, "last", init=1)
-        valid = delayed(m, work.valid, delay, "valid", init=1)
+        last = delayed(m, work.last, delay, "last")
+        valid = delayed(m, work.valid, delay, "valid")
         order = Signal(AccOrder(cfg))
         m.d.comb += [
             order.add.eq(work.valid & work.last),

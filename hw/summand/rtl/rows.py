@@ -49,14 +49,17 @@ class Rows(wiring.Component):
         return m
 
     def _instance(self, library: Library) -> Any:
-        """Chain the one emitted row in Verilog: Amaranth takes a minute for 64 wide ones."""
+        """Chain the one emitted row in Verilog: Amaranth takes a minute for 64 wide ones.
+
+        Rows are not reset, which would take a wire to thousands of flip-flops: what is on its way
+        through them when a reset begins has left before it ends.
+        """
         row = library.module(Row(self.config))
         count = self.config.rows
         token, result = (f"[{Shape.cast(p.shape()).width - 1}:0]" for p in (self.i, self.result))
         lines = [
-            "module {name}(clk, rst, i, result);",
+            "module {name}(clk, i, result);",
             "  input clk;",
-            "  input rst;",
             f"  input {token} i;",
             f"  output {result} result;",
         ]
@@ -69,13 +72,12 @@ class Rows(wiring.Component):
         ]
         for n in range(count):
             lines.append(
-                f"  {row} row_{n} (.clk(clk), .rst(rst), .i(token_{n}), .o(token_{n + 1}), "
+                f"  {row} row_{n} (.clk(clk), .rst(1'b0), .i(token_{n}), .o(token_{n + 1}), "
                 f".behind(result_{n + 1}), .result(result_{n}));"
             )
         return Instance(
             library.add("rows", "\n".join([*lines, "endmodule", ""])),
             i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
             i_i=self.i,
             o_result=self.result,
         )

@@ -105,7 +105,7 @@ class SegmentTable(wiring.Component):
     """
 
     #: Cycles from a segment to what is said of it.
-    LATENCY = 2
+    LATENCY = 3
 
     begin: Signal
     write: Signal
@@ -158,7 +158,6 @@ class SegmentTable(wiring.Component):
         empty = Signal()
         reserved = Signal()
         bad_planes = Signal()
-        m.d.comb += self.checked.eq(~self.write & ~taken)
         m.d.sync += [
             taken.eq(self.write),
             tile.eq(seg.tile),
@@ -182,31 +181,43 @@ class SegmentTable(wiring.Component):
             entry.last.eq(self.last),
         ]
 
-        # Stage 2: check and keep.
-        after = Signal(17)  # end of the segment before
-        code = Signal(8)
-        with m.If(reserved):
-            m.d.comb += code.eq(ErrorCode.RESERVED)
-        with m.Elif(empty | (tile < after) | (end > cfg.acc_depth)):
-            m.d.comb += code.eq(ErrorCode.TILES)
-        with m.Elif(bad_planes):
-            m.d.comb += code.eq(ErrorCode.SEGMENTS)
-
+        # Stage 2: keep, and compare.
         m.submodules.memory = memory = Memory(shape=SegmentEntry(cfg), depth=MAX_SEGMENTS, init=[])
         write = memory.write_port()
         m.d.comb += [
             write.en.eq(taken),
             write.data.eq(entry),
         ]
+        after = Signal(17)  # end of the segment before
+        checking = Signal()
+        bad_flags, bad_width = Signal(), Signal()
+        misplaced = Signal()
+        touches = Signal()
+        m.d.sync += [
+            checking.eq(taken),
+            bad_flags.eq(reserved),
+            bad_width.eq(bad_planes),
+            misplaced.eq(empty | (tile < after) | (end > cfg.acc_depth)),
+            touches.eq((tile < self.high) & (end > self.low)),
+        ]
         with m.If(taken):
             m.d.sync += [write.addr.eq(write.addr + 1), after.eq(end)]
-            with m.If(self.error == 0):
-                m.d.sync += self.error.eq(code)
-            with m.If((tile < self.high) & (end > self.low)):
-                m.d.sync += self.conflict.eq(1)
             if cfg.scale_bits:
                 with m.If(entry.scaled):
                     m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + tiles)
+
+        # Stage 3: the first that fails.
+        m.d.comb += self.checked.eq(~self.write & ~taken & ~checking)
+        with m.If(checking):
+            with m.If(self.error == 0):
+                with m.If(bad_flags):
+                    m.d.sync += self.error.eq(ErrorCode.RESERVED)
+                with m.Elif(misplaced):
+                    m.d.sync += self.error.eq(ErrorCode.TILES)
+                with m.Elif(bad_width):
+                    m.d.sync += self.error.eq(ErrorCode.SEGMENTS)
+            with m.If(touches):
+                m.d.sync += self.conflict.eq(1)
         with m.If(self.begin):
             m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]
             m.d.sync += self.scaled_tiles.eq(0)

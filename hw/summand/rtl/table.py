@@ -50,7 +50,7 @@ class TableWriter(wiring.Component):
     Members
     -------
     step : ``In(Step)``
-        What to do; see :func:`gray_steps`.
+        What to do; see :func:`gray_steps`. A table's steps follow each other without a gap.
     x : ``In(array of 4 signed act_bits)``
         Activations, steady while steps come.
     write : ``Out(1)``
@@ -97,16 +97,17 @@ class TableWriter(wiring.Component):
         m.d.sync += [chosen.eq(choice.o), s1.eq(self.step)]
 
         # Stage 2: add. One more bit below the sum carries the 1 of the two's complement in. `base`
-        # is the sum again, reset where a table ends: choosing zero there would cost logic.
+        # is the sum again, or 0 between tables, also after one that was broken off. It is no part
+        # of `value`, whose enable would make choosing 0 cost logic.
         base = Signal.like(self.value, reset_less=True)
         total = Signal(signed(self.config.act_bits + 3))
         m.d.comb += total.eq(
             Cat(Const(1, 1), base).as_signed() + Cat(s1.negate, chosen).as_signed()
         )
-        with m.If(ResetSignal() | (s1.valid & s1.last)):
-            m.d.sync += base.eq(0)
-        with m.Elif(s1.valid):
+        with m.If(s1.valid & ~s1.last):
             m.d.sync += base.eq(total >> 1)
+        with m.Else():
+            m.d.sync += base.eq(0)
         m.d.sync += self.write.eq(s1.valid)
         with m.If(s1.valid):
             m.d.sync += [

@@ -19,11 +19,11 @@ async def start_clock(dut: Any, *, period_ns: int = 10) -> None:
     await reset(dut)
 
 
-async def reset(dut: Any) -> None:
-    """Hold reset for a cycle. Returns on a falling edge."""
+async def reset(dut: Any, cycles: int = 1) -> None:
+    """Hold reset for some cycles. Returns on a falling edge."""
     dut.rst.value = 1
-    await FallingEdge(dut.clk)
-    await FallingEdge(dut.clk)
+    for _ in range(1 + cycles):
+        await FallingEdge(dut.clk)
     dut.rst.value = 0
 
 

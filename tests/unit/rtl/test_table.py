@@ -51,20 +51,23 @@ def test_writer_gives_all_subset_sums(act_bits):
         assert table == {e: s for e, s in enumerate(subset_sums(x)) if e}
 
 
-def test_writer_waits_between_steps_and_names_the_share():
-    """Steps with gaps: what is not valid is neither written nor remembered."""
+def test_writer_waits_between_tables_and_names_the_share():
+    """What is not valid is neither written nor remembered, nor is a table that was broken off."""
     config = small(table_share=4)
     rng = np.random.default_rng(3)
     inputs, want = [], []
     for share in (0, 3, 1, 2):
         x = rng.integers(config.act_min, config.act_max, 4, endpoint=True).tolist()
         sums = subset_sums(x)
-        for step in gray_steps():
-            while rng.random() < 0.4:
+        steps = list(gray_steps())
+        for these in (steps[: rng.integers(1, 15)], steps):
+            inputs.append({"step": {"valid": 0}, "x": x})
+            while rng.random() < 0.6:
                 noise = {name: int(rng.integers(0, 2)) for name in ("last", "negate", "select")}
                 inputs.append({"step": {"valid": 0, "share": 2, **noise}, "x": x})
-            inputs.append({"step": {"valid": 1, "share": share, **step}, "x": x})
-            want.append((len(inputs) - 1, share, step["entry"], sums[step["entry"]]))
+            for step in these:
+                inputs.append({"step": {"valid": 1, "share": share, **step}, "x": x})
+                want.append((len(inputs) - 1, share, step["entry"], sums[step["entry"]]))
     idle = [{}] * TableWriter.LATENCY
     rows = trace(TableWriter(config), inputs + idle, ["write", "share", "entry", "value"])
     got = [(n - TableWriter.LATENCY, *row[1:]) for n, row in enumerate(rows) if row[0]]
