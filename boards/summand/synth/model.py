@@ -187,13 +187,9 @@ def block_rams(config: EngineConfig) -> int:
 
 
 def dsps(config: EngineConfig) -> int:
-    """Return the multipliers: the requantiser's, one that counts beats of rows, and scalers."""
+    """Return the multipliers: the requantiser's, and scalers."""
     scalers = config.rows * config.cols * (config.scale_bits > 0)
-    return (
-        _ceil(config.acc_bits, _DSP_BITS)
-        + (config.rows > 1)
-        + scalers * _ceil(config.slice_sum_bits, _DSP_BITS)
-    )
+    return _ceil(config.acc_bits, _DSP_BITS) + scalers * _ceil(config.slice_sum_bits, _DSP_BITS)
 
 
 def lut_terms(config: EngineConfig) -> dict[str, float]:
@@ -205,7 +201,7 @@ def lut_terms(config: EngineConfig) -> dict[str, float]:
         "columns": columns * (config.slice_sum_bits + 2 * config.acc_bits),
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
-        "scales": _scale_bits(config),
+        "scales": config.scale_bits > 0,  # their products are in DSP blocks
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -277,10 +273,10 @@ def _tree_bits(config: EngineConfig) -> int:
 
 
 def _scale_bits(config: EngineConfig) -> int:
-    """Return the bits of scales on their way, and of the products that they make."""
+    """Return the bits of scales on their way, of their products, and of where they are kept."""
     if not config.scale_bits:
         return 0
-    return config.rows * config.cols * (config.slice_sum_bits + 2 * config.scale_bits)
+    return 64 + config.rows * config.cols * (config.slice_sum_bits + 2 * config.scale_bits)
 
 
 def _act_addr_bits(config: EngineConfig) -> int:
