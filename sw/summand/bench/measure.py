@@ -10,6 +10,7 @@ import numpy as np
 from summand.bench.device import TimedDevice
 from summand.cycles import Stalls, count, read_commands
 from summand.isa import EngineConfig
+from summand.rtl.engine import Engine
 from summand.runtime import Driver, Program, Usage
 from summand.runtime.verify import random_tokens
 from summand.verilated import SimDevice
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from summand.runtime.load import LoadedModel
 
 __all__ = ["Run", "Stalled", "Written", "run_programs", "run_stalled", "write_tokens"]
+
+#: Cycles from the order to write the reset register until the engine is in reset.
+_UNTIL_RESET = 2
 
 #: Called with how many of how many steps are done.
 Progress = Callable[[int, int], None]
@@ -142,7 +146,8 @@ def run_stalled(
         driver.reset()  # whose FENCE is the first command that the law is told of
         run = run_programs(driver, device, programs, tokens=1, seed=seed, progress=progress)
         withheld = simulator.withheld - before
-        stalls = Stalls.of_trace(simulator.trace[start:], 0)
+        reset = _UNTIL_RESET + Engine.reset_cycles(config)
+        stalls = Stalls.of_trace(simulator.trace[start:], reset)
     law = count(read_commands(device.sent, config), config, stalls=stalls)
     spent = [now.since(last) for last, now in zip(law, law[1:], strict=False)]
     equal = spent == [usage.counters for usage in run.usage.values()]
