@@ -22,11 +22,11 @@ _LITE = "s_axil_"
 class AxiEngine(wiring.Component):
     """An :class:`~summand.rtl.engine.Engine` behind ports that vendors' tools recognise.
 
-    Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine for one cycle
-    while the registers go on, the first in which the write is answered; in that cycle no input beat
-    is taken, and beats accepted after it belong to the new stream. A packet that was leaving is cut
-    off, and a beat that was offered and not taken is withdrawn, which AXI4-Stream allows under
-    reset only: empty or reset what listens on ``m_axis`` too.
+    Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine while the
+    registers go on, for :meth:`Engine.reset_cycles` from the cycle on in which the write is
+    answered; no input beat is taken then, and those accepted after it belong to the new stream. A
+    packet that was leaving is cut off, and a beat that was offered and not taken is withdrawn,
+    which AXI4-Stream allows under reset only: empty or reset what listens on ``m_axis`` too.
 
     Parameters
     ----------
