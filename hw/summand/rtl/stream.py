@@ -23,10 +23,8 @@ class Beat(data.StructLayout):
         super().__init__({"data": shape, "last": 1})
 
 
-class StreamRegister(wiring.Component):
-    """Register a stream. One beat a cycle, :attr:`LATENCY` cycle.
-
-    ``i.ready`` follows ``o.ready`` in the same cycle; payload and valid come from flip-flops.
+class _Stage(wiring.Component):
+    """A stream in, and the same stream out a cycle later.
 
     Parameters
     ----------
@@ -50,6 +48,13 @@ class StreamRegister(wiring.Component):
     def __init__(self, shape: ShapeLike):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+
+class StreamRegister(_Stage):
+    """Register a stream. One beat a cycle.
+
+    ``i.ready`` follows ``o.ready`` in the same cycle; payload and valid come from flip-flops.
+    """
 
     def elaborate(self, platform):
         m = Module()
@@ -67,34 +72,12 @@ class StreamRegister(wiring.Component):
         return m
 
 
-class StreamBuffer(wiring.Component):
-    """Register a stream in both directions. One beat a cycle, :attr:`LATENCY` cycle.
+class StreamBuffer(_Stage):
+    """Register a stream in both directions. One beat a cycle.
 
     ``i.ready`` and ``o.valid`` come from flip-flops, and ``o.ready`` moves a few flip-flops only,
     however wide the payload is: two registers take beats in turn, each whenever it is empty.
-
-    Parameters
-    ----------
-    shape : shape-like
-        Payload.
-
-    Members
-    -------
-    i : ``In(stream.Signature(shape))``
-        Beats in.
-    o : ``Out(stream.Signature(shape))``
-        The same beats out.
     """
-
-    #: Cycles from a transfer at ``i`` to the same beat's valid at ``o``.
-    LATENCY = 1
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, shape: ShapeLike):
-        self.shape = shape
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()
