@@ -140,7 +140,9 @@ def _compress(
     engine: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Configuration of an engine whose padding a target counts."
+            metavar="FILE",
+            help="Configuration of the engine that a target is for: its padding counts, and its "
+            "widths are taken where none are given.",
         ),
     ] = None,
     calibration: Annotated[
