@@ -15,7 +15,13 @@ from summand.compress.blocks import Blocks
 from summand.compress.errors import CompressError
 from summand.compress.fake import TrainedLinear
 from summand.compress.pipeline import output_error
-from summand.compress.survey import call, invoke, linear_of, replaced
+from summand.compress.predictions import (
+    divergence,
+    divergence_gradient,
+    log_probabilities,
+    token_logits,
+)
+from summand.compress.survey import call, linear_of, replaced
 from summand.model import Layer
 
 __all__ = ["Distillation", "check_distillable", "distil", "layer_errors"]
@@ -31,9 +37,6 @@ _HELD_OUT = 8
 
 #: How often the student is compared with the teacher on the rows held out.
 _CHECKS = 2
-
-#: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
-_POSITIONS = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,8 @@ def check_distillable(
     module: nn.Module, rows: Sequence[torch.Tensor], layers: Sequence[str]
 ) -> None:
     """Refuse a model without token outputs or layers to train, and text too short to hold out."""
-    _logits(module, rows[0][:, :16])
+    with torch.no_grad():
+        token_logits(module, rows[0][:, :16])
     if not layers:
         raise CompressError(
             "no layer but the head is compressed, and the head is not distilled; leave it out"
@@ -137,23 +141,24 @@ def distil(
     every = math.ceil(steps / _CHECKS)
     order: list[int] = []
     with _frozen(module):
-        before = best = _divergence(module, held, layers)
+        before = best = _mean_divergence(module, held, layers)
         kept, values = 0, [p.detach().clone() for p in parameters]
         for step in range(1, steps + 1):
             order = order or torch.randperm(len(seen), generator=generator).tolist()
             row = seen[order.pop()]
-            teacher = _logits(module, row)
+            with torch.no_grad():
+                teacher = token_logits(module, row)
             with replaced(module, layers), _recomputed(module, blocks), torch.enable_grad():
-                student = _output(module, row)
+                student = token_logits(module, row)
                 optimiser.zero_grad()
-                student.backward(_pull(student.detach()[0], teacher)[None])
+                student.backward(divergence_gradient(student.detach(), teacher))
             del teacher, student
             optimiser.step()
             schedule.step()
             if progress:
                 progress(step, steps)
             if step % every == 0 or step == steps:
-                found = _divergence(module, held, layers)
+                found = _mean_divergence(module, held, layers)
                 if found < best:
                     best, kept = found, step
                     values = [p.detach().clone() for p in parameters]
@@ -191,49 +196,18 @@ def layer_errors(
     return errors
 
 
-def _output(module: nn.Module, row: torch.Tensor) -> torch.Tensor:
-    """Return ``[1, tokens, vocabulary]`` of a row, with gradients where they are wanted."""
-    output: Any = invoke(module, {"input_ids": row})
-    logits = getattr(output, "logits", None)
-    if logits is None or logits.shape[:2] != row.shape:
-        raise CompressError(
-            f"{type(module).__name__} predicts no tokens; distillation takes causal language "
-            f"models: leave it out"
-        )
-    return logits
-
-
-def _logits(module: nn.Module, row: torch.Tensor) -> torch.Tensor:
-    """Return ``[tokens, vocabulary]`` of a row, without gradients."""
-    with torch.no_grad():
-        return _output(module, row)[0]
-
-
-def _pull(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Return the gradient of the mean KL divergence with regard to the student's logits.
-
-    Both are ``[tokens, vocabulary]``; the teacher's numbers are lost.
-    """
-    for first in range(0, len(student), _POSITIONS):
-        part = slice(first, first + _POSITIONS)
-        p = teacher[part].float().softmax(dim=-1)
-        teacher[part] = (student[part].float().softmax(dim=-1) - p) / len(student)
-    return teacher
-
-
-def _divergence(
+@torch.no_grad()
+def _mean_divergence(
     module: nn.Module, rows: Sequence[torch.Tensor], layers: Mapping[str, TrainedLinear]
 ) -> float:
     """Return the mean KL divergence of the student on rows, in nats a position."""
     total = 0.0
     for row in rows:
-        teacher = _logits(module, row)
+        teacher = token_logits(module, row)
         with replaced(module, layers):
-            student = _logits(module, row)
-        for first in range(0, len(student), _POSITIONS):
-            logp = teacher[first : first + _POSITIONS].float().log_softmax(dim=-1)
-            logq = student[first : first + _POSITIONS].float().log_softmax(dim=-1)
-            total += float((logp.exp() * (logp - logq)).sum(dim=-1).double().sum())
+            student = token_logits(module, row)
+        for p, q in zip(log_probabilities(teacher), log_probabilities(student), strict=True):
+            total += float(divergence(p, q).sum())
     return total / sum(row.numel() for row in rows)
 
 

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
+from itertools import repeat
 
 import torch
 from torch import nn
@@ -12,14 +12,11 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.integer import replace
 from summand.compress.parallel import in_parallel
-from summand.compress.survey import call
+from summand.compress.predictions import divergence, log_probabilities, token_logits
 from summand.model import SummandModel
 from summand.model.host import load_host
 
 __all__ = ["Evaluation", "evaluate", "load_integer"]
-
-#: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
-_POSITIONS = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +81,11 @@ def evaluate(
     """
     start = time.perf_counter()
 
+    @torch.no_grad()
     def read(ids: torch.Tensor) -> _Sums:
-        sums = _Sums()
-        logits = _logits(module, ids)
-        other = None if reference is None else _logits(reference, ids)
-        for first in range(0, len(logits), _POSITIONS):
-            part = slice(first, first + _POSITIONS)
-            _add(sums, logits[part], None if other is None else other[part], ids[0, 1:][part])
-        return sums
+        ours = token_logits(module, ids)[:-1]
+        theirs = None if reference is None else token_logits(reference, ids)[:-1]
+        return sum(_sums(ours, theirs, ids[0, 1:]), _Sums())
 
     sums = _Sums()
     for i, each in enumerate(in_parallel(read, rows)):
@@ -109,32 +103,25 @@ def evaluate(
     )
 
 
-def _logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """Return ``[tokens - 1, vocabulary]`` for the tokens after the first."""
-    output: Any = call(module, {"input_ids": ids})
-    logits = getattr(output, "logits", None)
-    if logits is None or logits.shape[:2] != ids.shape:
-        raise CompressError(
-            f"{type(module).__name__} predicts no tokens; evaluate takes causal language models"
-        )
-    return logits[0, :-1]
-
-
-def _add(
-    sums: _Sums, logits: torch.Tensor, other: torch.Tensor | None, targets: torch.Tensor
-) -> None:
-    logp = logits.float().log_softmax(dim=-1)
-    picked = logp.gather(1, targets[:, None]).double()
-    if not torch.isfinite(picked).all():
-        raise CompressError("the model's predictions are not finite; the model is broken")
-    sums.tokens += len(targets)
-    sums.loss -= float(picked.sum())
-    if other is None:
-        return
-    logq = other.float().log_softmax(dim=-1)
-    sums.reference_loss -= float(logq.gather(1, targets[:, None]).double().sum())
-    sums.divergence += float((logq.exp() * (logq - logp)).sum(dim=-1).double().sum())
-    sums.agreed += int((logp.argmax(dim=-1) == logq.argmax(dim=-1)).sum())
+def _sums(
+    logits: torch.Tensor, reference: torch.Tensor | None, targets: torch.Tensor
+) -> Iterator[_Sums]:
+    """Yield what ``[tokens, vocabulary]`` of logits say of the tokens that come, piece by piece."""
+    ours = log_probabilities(logits)
+    theirs = repeat(None) if reference is None else log_probabilities(reference)
+    first = 0
+    for logq, logp in zip(ours, theirs, strict=False):
+        target = targets[first : first + len(logq), None]
+        first += len(logq)
+        picked = logq.gather(1, target).double()
+        if not torch.isfinite(picked).all():
+            raise CompressError("the model's predictions are not finite; the model is broken")
+        sums = _Sums(tokens=len(logq), loss=-float(picked.sum()))
+        if logp is not None:
+            sums.reference_loss = -float(logp.gather(1, target).double().sum())
+            sums.divergence = float(divergence(logp, logq).sum())
+            sums.agreed = int((logp.argmax(dim=-1) == logq.argmax(dim=-1)).sum())
+        yield sums
 
 
 def load_integer(model: SummandModel) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import nn
 
 from summand.compress.calibration import InputStatistics
 from summand.compress.errors import CompressError
+from summand.compress.predictions import divergence
 from summand.compress.solvers import DenseProblem, DenseSolver
 from summand.compress.survey import Batch, Survey, call, invoke, linear_of
 
@@ -183,9 +184,10 @@ class _Outcome:
 
     def divergence(self, other: "_Outcome") -> float:
         """Return ``KL(self || other)`` in nats a token, or half the square error of numbers."""
+        if self.predicts:
+            return float(divergence(self.values, other.values).mean())
         lost = self.values - other.values
-        each = self.values.exp() * lost if self.predicts else lost.square() / 2
-        return float(each.sum(dim=-1).double().mean())
+        return float((lost.square() / 2).sum(dim=-1).double().mean())
 
 
 def _plain(output: Any) -> torch.Tensor:
