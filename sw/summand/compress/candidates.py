@@ -59,6 +59,10 @@ class Space:
     ranks: tuple[int, ...] = (0, 8, 16, 32, 64)
     rank_bits: tuple[int, ...] = (3, 4, 6, 8)
 
+    def __post_init__(self):
+        if 0 in self.bits:
+            raise CompressError("allocation needs a dense summand: bits must be 1 to 8, not 0")
+
     @classmethod
     def of(
         cls, options: Options, fixed: Collection[str], engine: EngineConfig | None = None
@@ -70,15 +74,28 @@ class Space:
         fixed : collection of str
             Names of options.
         engine : EngineConfig, optional
-            Groups that it cannot have are left out, and ranks that waste its slices.
+            Its widths are taken where they are not fixed. Groups that it cannot have are left out,
+            and ranks that waste its slices.
+
+        Raises
+        ------
+        CompressError
+            If what is fixed leaves no dense summand, or is nothing that the engine can compute.
         """
         space = cls(options=options)
         groups, ranks = space.groups, space.ranks
         if engine is not None:
             groups = tuple(engine.depth * i for i in (1, 2, 4)) if engine.scale_bits else (0,)
             ranks = (0, *(engine.depth * i for i in (1, 2)))
-            if engine.scale_bits:
-                options = dataclasses.replace(options, scale_bits=engine.scale_bits)
+            own = {
+                "act_bits": engine.act_bits,
+                "acc_bits": engine.acc_bits,
+                "acc_shift": engine.shift,
+                "scale_bits": engine.scale_bits or options.scale_bits,
+            }
+            free = {name: value for name, value in own.items() if name not in fixed}
+            options = dataclasses.replace(options, **free)
+            _check_engine(options, engine, grouped="group" in fixed)
         varied = {
             "bits": space.bits,
             "head_bits": space.head_bits,
@@ -119,6 +136,38 @@ class Space:
                         )
                         out.append(Choice.of(options, head=head))
         return out
+
+    def smallest(
+        self, in_features: int, out_features: int, *, head: bool, engine: EngineConfig | None
+    ) -> Choice:
+        """Return what streams fewest bits of :meth:`choices`."""
+        return min(
+            self.choices(in_features, out_features, head=head),
+            key=lambda choice: choice_bits(choice, in_features, out_features, engine),
+        )
+
+
+def _check_engine(options: Options, engine: EngineConfig, *, grouped: bool) -> None:
+    """Refuse options that an engine cannot compute; ``grouped`` if the group is one of them."""
+
+    def refuse(name: str, wanted: str) -> None:
+        raise CompressError(
+            f"{name} must be {wanted}, not {getattr(options, name)}; leave {name} out, or give "
+            f"another engine"
+        )
+
+    if options.act_bits != engine.act_bits:
+        refuse("act_bits", f"the engine's, {engine.act_bits}")
+    if options.acc_bits > engine.acc_bits:
+        refuse("acc_bits", f"at most the engine's, {engine.acc_bits}")
+    if options.acc_shift not in (0, engine.shift):
+        refuse("acc_shift", f"0 or the engine's shift, {engine.shift}")
+    if engine.scale_bits and options.scale_bits > engine.scale_bits:
+        refuse("scale_bits", f"at most the engine's, {engine.scale_bits}")
+    if grouped and options.group and not engine.scale_bits:
+        refuse("group", "0 on an engine without scale_bits")
+    if grouped and options.group % engine.depth:
+        refuse("group", f"a multiple of the engine's depth, {engine.depth}")
 
 
 def choice_bits(
@@ -164,8 +213,6 @@ def estimate(
     choices : sequence of Choice
         All with a dense summand.
     """
-    if not all(c.bits for c in choices):
-        raise CompressError("allocation needs a dense summand: bits must be 1 to 8, not 0")
     probe = _Probe(weight, seen, sensitivity)
     n, k = weight.shape
     return [Candidate(c, choice_bits(c, k, n, engine), probe.loss(c)) for c in choices]

@@ -9,10 +9,11 @@ from torch import nn
 from summand.compress.allocation import Candidate, allocate, allocate_loss
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import InputStatistics
-from summand.compress.candidates import Space, estimate
+from summand.compress.candidates import Space, choice_bits, estimate
 from summand.compress.errors import CompressError
 from summand.compress.options import Choice
 from summand.compress.parallel import Workers
+from summand.compress.pipeline import check_rank
 from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import differences, fisher
 from summand.compress.survey import Batch, Survey, linear_of
@@ -124,8 +125,10 @@ def choose(
     Raises
     ------
     CompressError
-        If the target cannot be met; the text names the nearest that can.
+        If the target cannot be met; the text names the nearest that can. What the smallest choices
+        come to is known before anything is calibrated.
     """
+    _check(module, found, space, target, head, count)
 
     def report(what: str) -> Callable[[int, int], None]:
         return lambda i, n: progress(what, i, n) if progress else None
@@ -163,8 +166,43 @@ def choose(
         for i, each in enumerate(working.map(_try, trials)):
             candidates |= each
             report("estimating")(i + 1, len(found.groups))
-    weights = sum(_weight(module, name).numel() for name in found.layers)
+    weights = sum(linear_of(module, name).weight.numel() for name in found.layers)
     return Allocation(_within(candidates, target, weights, count), weights)
+
+
+def _check(
+    module: nn.Module,
+    found: Survey,
+    space: Space,
+    target: Target,
+    head: str | None,
+    count: Callable[[Mapping[str, Choice]], int] | None,
+) -> None:
+    """Refuse ranks above a layer's, what cannot be streamed, and bits that are too few for all."""
+    smallest: dict[str, Choice] = {}
+    known: dict[tuple[int, int, bool], Choice] = {}
+    weights = total = 0
+    for name in found.layers:
+        linear = linear_of(module, name)
+        n, k = linear.weight.shape
+        size = k, n, name == head
+        if size not in known:
+            known[size] = space.smallest(k, n, head=name == head, engine=target.engine)
+        choice = smallest[name] = known[size]
+        check_rank(name, linear, choice)
+        weights += k * n
+        total += choice_bits(choice, k, n, target.engine)
+    if count is not None:
+        total = count(smallest)
+    if target.bits is not None and total > int(target.bits * weights):
+        raise _too_few(target.bits, total, weights)
+
+
+def _too_few(bits: float, total: int, weights: int) -> CompressError:
+    return CompressError(
+        f"{bits:g} bits a weight cannot be met: what the layers may get takes "
+        f"{_up(total / weights):.3f} at least; raise the target, or fix fewer options"
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -225,23 +263,17 @@ def _within_bits(
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> dict[str, Candidate[Choice]]:
     limit = int(bits * weights)
-    least = budget = sum(min(c.bits for c in each) for each in candidates.values())
-    total = least
-    if least <= limit:
-        budget = limit
-        while True:
-            found = allocate(candidates, budget)
-            total = count({n: c.choice for n, c in found.items()}) if count else budget
-            if total <= limit:
-                return found
-            if budget == least:
-                break
-            # What comes on top, padding above all, is about in proportion.
-            budget = max(least, min(budget - 1, budget * limit // total))
-    raise CompressError(
-        f"{bits:g} bits a weight cannot be met: what the layers may get takes "
-        f"{_up(total / weights):.3f} at least; raise the target, or fix fewer options"
-    )
+    least = sum(min(c.bits for c in each) for each in candidates.values())
+    budget = max(limit, least)
+    while True:
+        found = allocate(candidates, budget)
+        total = count({n: c.choice for n, c in found.items()}) if count else budget
+        if total <= limit:
+            return found
+        if budget == least:
+            raise _too_few(bits, total, weights)
+        # What comes on top, padding above all, is about in proportion.
+        budget = max(least, min(budget - 1, budget * limit // total))
 
 
 def _up(value: float) -> float:

@@ -113,9 +113,10 @@ def fitting_engine(
     """
     depth = math.gcd(base.depth, *groups)
     if depth < _LEAST_DEPTH:
+        odd = next(g for g in groups if g % _LEAST_DEPTH)
         raise CompileError(
-            f"groups of {min(g for g in groups if g)} input features fit no engine, "
-            f"whose slices have {_LEAST_DEPTH} at least; compress with groups of a multiple"
+            f"group {odd} fits no engine: slices have {_LEAST_DEPTH} input features at least, and "
+            f"a group is a number of slices; compress with a multiple of {_LEAST_DEPTH} as group"
         )
     scale_bits = scale_bits or base.scale_bits
     stream_bits = min(base.stream_bits, depth * (8 if act_bits <= 8 else 16))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -18,8 +20,9 @@ from summand.compress.sensitivity import output_errors
 from summand.compress.statistics import StatisticsInMemory
 from summand.compress.target import Target, choose
 from summand.compress.walk import Walk
-from summand.isa import EngineConfig
+from summand.isa import EngineConfig, SummandError
 from summand.model.streamed import streamed
+from summand.report.target import streamed_bits
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -139,6 +142,37 @@ def test_a_loss_below_everything_is_refused_with_the_least():
         allocation(Target(kl=1e-7))
 
 
+def _too_many(choices):
+    return 1 << 40
+
+
+def _streamed(choices):
+    return streamed_bits(Net(), found(Net()), choices)
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "match"),
+    [
+        ({"group": 12}, {"count": _streamed}, "group 12 fits no engine.* a multiple of 8 as group"),
+        ({"group": 4}, {"count": _streamed}, "group 4 fits no engine"),
+        ({"group": 32}, {"count": _too_many}, "cannot be met: what the layers may get takes"),
+        ({"bits": 8}, {}, r"^4 bits a weight cannot be met.* takes 6\.\d\d\d at least"),
+        ({"rank": 65}, {}, "rank must be at most 64, not 65: layer 'loud' is 64 x 96"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_calibration(options, more, match):
+    seen = []
+    with pytest.raises(SummandError, match=match):
+        allocation(
+            Target(bits=4.0),
+            fixed=tuple(options),
+            options=Options(**options),
+            progress=lambda what, *_: seen.append(what),
+            **more,
+        )
+    assert seen == []
+
+
 def test_the_model_is_calibrated_once(llama, tmp_path):
     job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
     seen = []
@@ -228,6 +262,34 @@ def test_an_engine_says_which_groups_and_ranks():
     assert {c.rank for c in choices} == {0, 32, 64}
     plain = EngineConfig(depth=32, cols=4, stream_bits=128)
     assert {c.group for c in Space.of(Options(), (), plain).choices(64, 64, head=False)} == {0}
+
+
+def test_an_engine_says_which_widths():
+    engine = replace(ENGINE, act_bits=10, acc_bits=24, shift=3)
+    space = Space.of(Options(), (), engine)
+    (choice,) = {
+        (c.act_bits, c.acc_bits, c.scale_bits) for c in space.choices(576, 1536, head=False)
+    }
+    assert choice == (10, 24, 4)
+    assert space.options.acc_shift == 3
+    fixed = Space.of(Options(acc_bits=20, scale_bits=3), ("acc_bits", "scale_bits"), engine).options
+    assert (fixed.act_bits, fixed.acc_bits, fixed.scale_bits) == (10, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "match"),
+    [
+        ({"act_bits": 10}, {}, "act_bits must be the engine's, 8, not 10; leave act_bits out"),
+        ({"acc_bits": 32}, {"acc_bits": 24}, "acc_bits must be at most the engine's, 24, not 32"),
+        ({"acc_shift": 4}, {"shift": 3}, "acc_shift must be 0 or the engine's shift, 3, not 4"),
+        ({"scale_bits": 6}, {}, "scale_bits must be at most the engine's, 4, not 6"),
+        ({"group": 32}, {"scale_bits": 0}, "group must be 0 on an engine without scale_bits"),
+        ({"group": 48}, {}, "group must be a multiple of the engine's depth, 32, not 48"),
+    ],
+)
+def test_what_an_engine_cannot_compute_is_refused(options, changes, match):
+    with pytest.raises(CompressError, match=match):
+        Space.of(Options(**options), tuple(options), replace(ENGINE, **changes))
 
 
 def test_padding_counts_with_an_engine():

@@ -108,8 +108,8 @@ def test_an_engine_is_found_for_short_groups(group, act_bits):
 
 
 def test_groups_that_no_engine_has_are_named():
-    with pytest.raises(CompileError, match="groups of 12 input features fit no engine"):
-        engine_of(manifest(entry("a", group=12, scale_bits=4)))
+    with pytest.raises(CompileError, match="group 12 fits no engine: .* a multiple of 8 as group"):
+        engine_of(manifest(entry("a"), entry("b", group=12, scale_bits=4)))
 
 
 def test_parts_add_up():
