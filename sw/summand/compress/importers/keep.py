@@ -104,7 +104,7 @@ def _matched(checkpoint: Checkpoint, module: nn.Module, name: str) -> QuantisedW
     """Read a layer and put its outputs into the order that the model has them in."""
     if not checkpoint.holds(name):
         raise NotHeldError(f"not quantised in the {checkpoint.format} checkpoint")
-    weight = checkpoint.weight(name)
+    weight = checkpoint.weight(name).numbered()
     weight.check()
     loaded = module.get_submodule(name).weight
     assert isinstance(loaded, torch.Tensor)

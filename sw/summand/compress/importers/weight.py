@@ -55,6 +55,19 @@ class QuantisedWeight:
         runs = np.arange(len(self.groups)) // max(size, 1)
         return size if np.array_equal(self.groups, runs) else 0
 
+    def numbered(self) -> "QuantisedWeight":
+        """Return the same with groups numbered in the order of their first features.
+
+        An activation order may number groups that are of neighbouring features in another way, and
+        have scales of groups that no feature is in.
+        """
+        used, first, groups = np.unique(self.groups, return_index=True, return_inverse=True)
+        order = first.argsort()
+        offsets = None if self.offsets is None else self.offsets[used[order]]
+        return QuantisedWeight(
+            self.codes, self.scales[used[order]], order.argsort()[groups], self.kind, offsets
+        )
+
     def unsigned(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
         """Return integers, and scales none of which is negative: the integers take their signs.
 

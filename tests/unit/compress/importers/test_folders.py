@@ -42,8 +42,11 @@ def packed(bits=4, group=16, zero=None):
     return write
 
 
-def gptq(bits=4, group=16, zero=False, first=1, order=None):
-    """Return a writer of GPTQ's layers; ``order`` shuffles which features make a group."""
+def gptq(bits=4, group=16, zero=False, first=1, order=None, turned=False):
+    """Return a writer of GPTQ's layers.
+
+    ``order`` shuffles which features make a group, ``turned`` numbers groups from the last on.
+    """
 
     def write(weight, rng):
         n, k = weight.shape
@@ -52,6 +55,8 @@ def gptq(bits=4, group=16, zero=False, first=1, order=None):
         if order:
             index = index[np.random.default_rng(order).permutation(k)]
         groups = index.max() + 1
+        if turned:
+            index = groups - 1 - index
         scales = half(rng.uniform(0.5, 1, (groups, n)) / (1 << bits))
         middle = 1 << (bits - 1)
         zeros = rng.integers(1, 1 << bits, (groups, n)) if zero else np.full((groups, n), middle)

@@ -131,6 +131,21 @@ def test_groups_that_are_scattered_are_not_held():
         held(scattered)
 
 
+def test_groups_of_neighbours_are_numbered_in_their_order():
+    w = weight(offsets=True)
+    assert w.offsets is not None
+    order = np.array([2, 0, 3, 1])  # the second has no features
+    spare = np.full((1, N), 9, np.float32)
+    scales, offsets = (np.concatenate([a, spare])[order] for a in (w.scales, w.offsets))
+    other = QuantisedWeight(w.codes, scales, order.argsort()[w.groups], "test", offsets)
+    assert other.group == 0
+    same = other.numbered()
+    assert same.group == GROUP
+    assert np.array_equal(same.matrix(), other.matrix())
+    assert np.array_equal(same.matrix(), w.matrix())
+    assert len(same.scales) == 3
+
+
 def test_narrow_accumulators_make_scales_coarser():
     """Until they fit, or nothing does."""
     w = weight()

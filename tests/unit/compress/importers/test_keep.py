@@ -1,6 +1,7 @@
 """Whole models: what is taken over is, the rest is compressed anew, and both are said."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -67,6 +68,33 @@ def test_what_cannot_be_held_is_compressed_anew_and_named(quantised_folder, tmp_
     model = SummandModel(tmp_path / "m")
     for group in model.groups:
         assert len({model.layer(name).transform is None for name in group}) == 1
+
+
+def test_an_activation_order_that_keeps_neighbours_together_is_held(quantised_folder, tmp_path):
+    path, matrices = quantised_folder(gptq(turned=True), GPTQ | {"desc_act": True})
+    manifest = plan(open_source(str(path)), KEEP, TEXT, tokens=400).run(tmp_path / "m")
+    assert manifest.options["kept"]["layers"].keys() == matrices.keys()
+    model = SummandModel(tmp_path / "m")
+    for name, matrix in matrices.items():
+        error = np.linalg.norm(model.layer(name).matrix().T - matrix) / np.linalg.norm(matrix)
+        assert error < 0.003
+
+
+def test_what_is_compressed_anew_has_its_error_stated(quantised_folder, tmp_path):
+    """Against what the checkpoint stands for, which is read exactly."""
+    errors = []
+    for bits in (4, 8):
+        writer = some(gptq(), gptq(order=3), lambda i: i % 7 == 0)
+        path, _ = quantised_folder(writer, GPTQ)
+        options = Options(keep_quantised=True, bits=bits, group=16)
+        job = plan(open_source(str(path)), options, TEXT, tokens=400)
+        assert job.keeper is not None
+        scattered = job.keeper.reasons.keys() - {"lm_head"}
+        manifest = job.run(tmp_path / f"m{bits}")
+        errors.append([e.error for e in manifest.layers if e.name in scattered])
+        shutil.rmtree(path)
+    assert len(errors[0]) == 2
+    assert all(0 < eight < four / 4 < 0.1 for four, eight in zip(*errors, strict=True))
 
 
 def test_a_model_that_is_not_quantised(llama):
