@@ -180,8 +180,33 @@ def test_encoders_are_compared_by_their_embeddings(evaluate, encoder, capsys):
     (text,) = report["texts"]
     assert text["sentences"] > 3
     assert 0.9 < text["least_cosine"] <= text["mean_cosine"] < 1
+    assert report["mean_cosine"] == text["mean_cosine"]
     assert main(["evaluate", str(encoder / "m"), "--tokens", "900"]) == 0
     assert "same nearest sentence" in capsys.readouterr().out
+
+
+def test_an_encoder_has_a_report_of_cosines(evaluate, encoder, tmp_path):
+    status, out, _ = evaluate(encoder / "m", "--tokens", 900, "--report", tmp_path / "r.html")
+    assert status == 0
+    assert f"Report in {tmp_path / 'r.html'}" in " ".join(out.split())
+    page = (tmp_path / "r.html").read_text()
+    assert "cosine to full precision, mean" in page
+    for other in ("perplexity", "KL divergence"):
+        assert other not in page
+    assert "bits streamed" in page
+
+
+def test_an_encoder_has_baselines(evaluate, encoder):
+    status, out, _ = evaluate(encoder / "m", "--baselines", "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert [b["name"][:4] for b in report["baselines"]] == ["RTN,", "RTN,", "GPTQ", "GPTQ"]
+    for b in report["baselines"]:
+        (text,) = b["texts"]
+        assert text["sentences"] == report["texts"][0]["sentences"]
+        assert 0.5 < text["mean_cosine"] < 1
+    page = (encoder / "m" / "report.html").read_text()
+    assert "1 - cosine to full precision" in page
 
 
 def test_an_encoder_alone_has_nothing_to_be_compared_with(evaluate, encoder):

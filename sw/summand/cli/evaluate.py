@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.evaluate_tables import show_baselines, show_figures
 from summand.cli.reports import figures_of, publish
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from summand.compress import Source, Text
-    from summand.compress.embeddings import EmbeddingEvaluation
     from summand.model import Manifest, SummandModel
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
@@ -78,12 +78,12 @@ def _evaluate(
     """Measure perplexity; for a Summand model also the KL divergence from the uncompressed one.
 
     A Summand model's layers are computed with exactly the integers that an engine computes. Models
-    that embed sentences are compared by their embeddings instead.
+    that embed sentences are compared with the uncompressed one by their embeddings instead.
     """
     from rich.console import Console
 
     from summand.compress import evaluation_text, other_text, read_text
-    from summand.compress.embeddings import embeds
+    from summand.compress.embeddings import rows_of
 
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
@@ -91,25 +91,32 @@ def _evaluate(
     errors = Console(stderr=True)
     with errors.status(f"Loading {model}"):
         subject = _open(model)
-    if embeds(subject.module):
-        _compare(model, texts, subject, tokens=tokens, console=errors, as_json=as_json)
-        return
-    start = _rows(subject, texts, tokens)
-    found = [_read(subject, body, rows, errors) for body, rows in start]
-    beside = _baselines(subject, start, Path(model), calibration, errors) if baselines else ()
+    module, tokenizer, window = subject.module, subject.tokenizer, subject.window
+    cut = [(body, rows_of(module, tokenizer, body, tokens=tokens, window=window)) for body in texts]
+    found = [_read(model, subject, body, rows, errors) for body, rows in cut]
+    beside = _baselines(subject, cut, Path(model), calibration, errors) if baselines else ()
     figures = subject.figures
     path = report or (Path(model) / "report.html" if figures else None)
     written = None
+    texts_read = [figure for figure, _ in found]
     if figures and path:
-        texts_read = [figure for figure, _ in found]
         asked = report is not None
         written = publish(model, figures, path, asked=asked, texts=texts_read, baselines=beside)
     if as_json:
         typer.echo(json.dumps(_record(model, subject, found, beside, written)))
         return
-    _show(model, subject, found, beside)
+    console = Console()
+    show_figures(model, subject.bits_per_weight, figures, found, console)
+    if beside:
+        show_baselines(texts_read, beside, console)
+    if subject.missing:
+        console.print(
+            f"No KL divergence: {subject.missing}. Compress the model again from its source to "
+            f"compare.",
+            highlight=False,
+        )
     if written:
-        Console().print(written, highlight=False, soft_wrap=True)
+        console.print(written, highlight=False, soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -135,9 +142,6 @@ class _Subject:
             return None
         layers = self.manifest.layers
         return sum(e.bits for e in layers) / sum(e.weights for e in layers)
-
-
-_Rows = list[tuple["Text", list[Any]]]
 
 
 def _open(model: str) -> _Subject:
@@ -171,40 +175,42 @@ def _open_compressed(model: "SummandModel") -> _Subject:
     )
 
 
-def _rows(subject: _Subject, texts: "Sequence[Text]", tokens: int) -> _Rows:
-    from summand.compress import windows
-
-    return [
-        (body, windows(subject.tokenizer, body, tokens=tokens, window=subject.window))
-        for body in texts
-    ]
-
-
 def _read(
-    subject: _Subject, body: "Text", rows: list[Any], console: "Console"
+    model: str, subject: _Subject, body: "Text", rows: list[Any], console: "Console"
 ) -> "tuple[TextFigures, float]":
     """Return what a text says of the model, and how many seconds that took."""
     from rich.progress import Progress
 
-    from summand.compress import evaluate
-    from summand.report import TextFigures
+    from summand.compress import CompressError
+    from summand.compress.embeddings import embeds
+    from summand.report import read
 
+    if subject.source is None and embeds(subject.module):
+        why = subject.missing or "give the Summand model that was made from it"
+        raise CompressError(
+            f"{model} predicts no tokens and has nothing to be compared with: {why}"
+        )
     with Progress(console=console, transient=True) as bars:
         task = bars.add_task("Reading", total=len(rows))
-        found = evaluate(
+        return read(
             subject.module,
+            body,
             rows,
             reference=subject.source.module if subject.source else None,
             progress=lambda done, _: bars.update(task, completed=done),
         )
-    return TextFigures.of(body, found), found.seconds
 
 
 def _baselines(
-    subject: _Subject, texts: _Rows, folder: Path, calibration: Path | None, console: "Console"
+    subject: _Subject,
+    texts: "Sequence[tuple[Text, list[Any]]]",
+    folder: Path,
+    calibration: Path | None,
+    console: "Console",
 ) -> "tuple[BaselineFigures, ...]":
     from summand.cli.progress import heartbeat
-    from summand.compress import CompressError, calibration_text, read_text, windows
+    from summand.compress import CompressError, calibration_text, read_text
+    from summand.compress.embeddings import rows_of
     from summand.compress.sources import head_name
     from summand.report import Baselines
 
@@ -220,7 +226,9 @@ def _baselines(
             f"the model was calibrated on another text ({known.get('text')}); give it with "
             f"--calibration for the baselines"
         )
-    batches = windows(source.tokenizer, body, tokens=known["tokens"], window=source.window)
+    batches = rows_of(
+        source.module, source.tokenizer, body, tokens=known["tokens"], window=source.window
+    )
     work = Baselines(
         source,
         manifest,
@@ -251,124 +259,3 @@ def _record(
     record["baselines"] = [dataclasses.asdict(b) for b in baselines]
     record["report"] = written
     return record
-
-
-def _show(
-    model: str,
-    subject: _Subject,
-    found: "Sequence[tuple[TextFigures, float]]",
-    baselines: "Sequence[BaselineFigures]",
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=model, title_justify="left", show_header=False)
-    table.add_column()
-    texts = [text for text, _ in found]
-    for _ in texts:
-        table.add_column(justify="right")
-    table.add_row("text", *(t.text for t in texts))
-    table.add_row("tokens predicted", *(f"{t.tokens:,}" for t in texts))
-    if subject.bits_per_weight is not None:
-        table.add_row("bits per weight", f"{subject.bits_per_weight:.3f}")
-    if (figures := subject.figures) is not None:
-        table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
-    table.add_row("perplexity", *(f"{t.perplexity:.3f}" for t in texts))
-    if subject.source:
-        table.add_row("perplexity, uncompressed", *(f"{t.reference_perplexity:.3f}" for t in texts))
-        table.add_row("times as much", *(f"{t.ratio:.4f}" for t in texts))
-        table.add_row("KL divergence, nats/token", *(f"{t.kl_divergence:.4f}" for t in texts))
-        table.add_row("same likeliest token", *(f"{t.top1_agreement:.1%}" for t in texts))
-    table.add_row("seconds", *(f"{seconds:.1f}" for _, seconds in found))
-    console.print(table)
-    if baselines:
-        _show_baselines(texts, baselines, console)
-    if subject.missing:
-        console.print(
-            f"No KL divergence: {subject.missing}. Compress the model again from its source to "
-            f"compare.",
-            highlight=False,
-        )
-
-
-def _show_baselines(
-    texts: "Sequence[TextFigures]", baselines: "Sequence[BaselineFigures]", console: "Console"
-) -> None:
-    from rich.table import Table
-
-    table = Table(title="Published methods at as many bits", title_justify="left")
-    table.add_column("method")
-    table.add_column("bits per weight", justify="right")
-    for text in texts:
-        table.add_column(f"perplexity, times as much: {text.text}", justify="right")
-        table.add_column("KL divergence", justify="right")
-    for b in baselines:
-        cells = [c for t in b.texts for c in (f"{t.ratio:.4f}", f"{t.kl_divergence:.4f}")]
-        table.add_row(b.name, f"{b.bits_per_weight:.3f}", *cells)
-    console.print(table)
-
-
-def _compare(
-    model: str,
-    texts: "Sequence[Text]",
-    subject: _Subject,
-    *,
-    tokens: int,
-    console: "Console",
-    as_json: bool,
-) -> None:
-    """Compare an encoder's embeddings with those of its source, and say so."""
-    from rich.progress import Progress
-
-    from summand.compress import CompressError
-    from summand.compress.embeddings import compare_embeddings, sentences_of
-
-    if subject.source is None:
-        why = subject.missing or "give the Summand model that was made from it"
-        raise CompressError(
-            f"{model} predicts no tokens and has nothing to be compared with: {why}"
-        )
-    found = []
-    for body in texts:
-        rows = sentences_of(subject.tokenizer, body, tokens=tokens, window=subject.window)
-        with Progress(console=console, transient=True) as bars:
-            task = bars.add_task("Embedding", total=len(rows))
-            one = compare_embeddings(
-                subject.module,
-                rows,
-                subject.source.module,
-                progress=lambda done, _, bars=bars, task=task: bars.update(task, completed=done),
-            )
-        found.append((body.origin, one))
-    figures = subject.figures
-    if as_json:
-        record: dict[str, Any] = {"model": model, "bits_per_weight": subject.bits_per_weight}
-        record |= figures.as_dict() if figures else {}
-        record["texts"] = [{"text": origin, **dataclasses.asdict(e)} for origin, e in found]
-        typer.echo(json.dumps(record))
-        return
-    _show_embeddings(model, subject, found)
-
-
-def _show_embeddings(
-    model: str, subject: _Subject, found: "Sequence[tuple[str, EmbeddingEvaluation]]"
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=model, title_justify="left", show_header=False)
-    table.add_column()
-    for _ in found:
-        table.add_column(justify="right")
-    results = [result for _, result in found]
-    table.add_row("text", *(origin for origin, _ in found))
-    table.add_row("sentences", *(f"{r.sentences:,}" for r in results))
-    table.add_row("bits per weight", f"{subject.bits_per_weight:.3f}")
-    if (figures := subject.figures) is not None:
-        table.add_row("and all that is streamed", f"{figures.streamed_bits_per_weight:.3f}")
-    table.add_row("cosine to uncompressed, mean", *(f"{r.mean_cosine:.5f}" for r in results))
-    table.add_row("the same, least", *(f"{r.least_cosine:.5f}" for r in results))
-    table.add_row("error of similarities", *(f"{r.similarity_error:.5f}" for r in results))
-    table.add_row("same nearest sentence", *(f"{r.same_nearest:.1%}" for r in results))
-    Console().print(table)

@@ -1,7 +1,6 @@
 """How good a model is at text: perplexity, and distance from its uncompressed self."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import repeat
@@ -35,8 +34,6 @@ class Evaluation:
         Mean over tokens of ``KL(uncompressed || compressed)``, in nats.
     top1_agreement : float, optional
         Share of tokens where both models think the same token likeliest.
-    seconds : float
-        Time taken.
     """
 
     tokens: int
@@ -44,7 +41,6 @@ class Evaluation:
     reference_perplexity: float | None
     kl_divergence: float | None
     top1_agreement: float | None
-    seconds: float
 
 
 @dataclass
@@ -79,7 +75,6 @@ def evaluate(
     progress : callable, optional
         Called with the rows done and their number.
     """
-    start = time.perf_counter()
 
     @torch.no_grad()
     def read(ids: torch.Tensor) -> _Sums:
@@ -99,7 +94,6 @@ def evaluate(
         reference_perplexity=math.exp(sums.reference_loss / n) if compared else None,
         kl_divergence=sums.divergence / n if compared else None,
         top1_agreement=sums.agreed / n if compared else None,
-        seconds=time.perf_counter() - start,
     )
 
 

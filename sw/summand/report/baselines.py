@@ -21,12 +21,12 @@ from summand.compress import (
     Source,
     Text,
     compress_layers,
-    evaluate,
     survey,
 )
 from summand.compress.integer import replace
 from summand.model import Manifest
-from summand.report.figures import BaselineFigures, TextFigures
+from summand.report.figures import BaselineFigures
+from summand.report.texts import read
 from summand.runtime.tiling import Sizes
 from summand.runtime.traffic import Traffic, engine_of, group_traffic
 
@@ -204,8 +204,7 @@ class Baselines:
             (group_traffic([sizes[n] for n in group], engine) for group in found.groups), Traffic()
         )
         texts = tuple(
-            TextFigures.of(text, evaluate(compressed, rows, reference=module))
-            for text, rows in self._texts
+            read(compressed, text, rows, reference=module)[0] for text, rows in self._texts
         )
         return BaselineFigures(
             name=method.name,

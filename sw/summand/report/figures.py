@@ -5,39 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from summand.compress import Evaluation, Text
 from summand.isa import EngineConfig
 from summand.model import LayerEntry, Manifest
+from summand.report.texts import TextFigures, text_figures
 from summand.runtime.traffic import Traffic, engine_of, model_traffic
 
-__all__ = ["BaselineFigures", "ModelFigures", "Report", "TextFigures"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextFigures:
-    """How a model does on a text, compared with the uncompressed one where that is there."""
-
-    text: str
-    text_sha256: str
-    tokens: int
-    perplexity: float
-    reference_perplexity: float | None = None
-    kl_divergence: float | None = None
-    top1_agreement: float | None = None
-
-    @classmethod
-    def of(cls, text: Text, found: Evaluation) -> "TextFigures":
-        """Return what an evaluation on a text found."""
-        values = dataclasses.asdict(found)
-        del values["seconds"]
-        return cls(text=text.origin, text_sha256=text.sha256, **values)
-
-    @property
-    def ratio(self) -> float | None:
-        """Perplexity as a multiple of the uncompressed model's."""
-        if self.reference_perplexity is None:
-            return None
-        return self.perplexity / self.reference_perplexity
+__all__ = ["BaselineFigures", "ModelFigures", "Report"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +40,7 @@ class BaselineFigures:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "BaselineFigures":
         """Undo ``dataclasses.asdict``."""
-        texts = tuple(TextFigures(**text) for text in raw["texts"])
+        texts = tuple(text_figures(text) for text in raw["texts"])
         return cls(**{**raw, "texts": texts})
 
 

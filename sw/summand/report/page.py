@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from summand.isa import SummandError
-from summand.report.figures import Report, TextFigures
+from summand.report.figures import Report
 from summand.report.plots import baselines_plot, layers_plot
 
 __all__ = ["ReportError", "page", "write_page"]
@@ -109,36 +109,23 @@ def _summary(report: Report) -> str:
 
 def _results(report: Report) -> list[str]:
     out = ["<h2>On text that calibration has not seen</h2>"]
-    heads = (
-        "", "bits streamed", "perplexity", "times full precision", "KL divergence",
-        "same likeliest token",
-    )  # fmt: skip
+    bits = report.model.streamed_bits_per_weight
     for i, text in enumerate(report.texts):
+        names = text.cells()
         rows = []
-        if text.reference_perplexity is not None:
-            rows.append(("full precision", "", f"{text.reference_perplexity:.3f}", "", "", ""))
+        if known := text.uncompressed():
+            rows.append(("full precision", "", *(known.get(name, "") for name in names)))
         own = len(rows)
-        rows.append(_result("this model", report.model.streamed_bits_per_weight, text))
-        rows += [_result(b.name, b.streamed_bits_per_weight, b.texts[i]) for b in report.baselines]
-        out.append(f"<h3>{_text(text.text)}, {text.tokens:,} tokens</h3>")
-        out.append(_table(heads, rows, own))
+        rows.append(("this model", f"{bits:.3f}", *names.values()))
+        rows += [
+            (b.name, f"{b.streamed_bits_per_weight:.3f}", *b.texts[i].cells().values())
+            for b in report.baselines
+        ]
+        out.append(f"<h3>{_text(text.text)}, {text.size}</h3>")
+        out.append(_table(("", "bits streamed", *names), rows, own))
     if report.baselines:
         out.append(baselines_plot(report))
     return out
-
-
-def _result(name: str, bits: float, text: TextFigures) -> tuple[str, ...]:
-    def shown(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
-
-    return (
-        name,
-        f"{bits:.3f}",
-        f"{text.perplexity:.3f}",
-        shown(text.ratio, ".4f"),
-        shown(text.kl_divergence, ".4f"),
-        shown(text.top1_agreement, ".1%"),
-    )
 
 
 def _traffic(report: Report) -> str:

@@ -47,19 +47,19 @@ def layers_plot(layers: Sequence[LayerEntry]) -> str:
 
 
 def baselines_plot(report: Report) -> str:
-    """Return the KL divergence of the model and the baselines on each text, as SVG."""
+    """Return how far the model and the baselines are off on each text, as SVG."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots(1, len(report.texts), squeeze=False)[0]
         for i, (axis, text) in enumerate(zip(axes, report.texts, strict=True)):
-            rows = [("this model", text.kl_divergence)]
-            rows += [(b.name, b.texts[i].kl_divergence) for b in report.baselines]
-            known = [(name, kl) for name, kl in reversed(rows) if kl is not None]
+            rows = [("this model", text.distance)]
+            rows += [(b.name, b.texts[i].distance) for b in report.baselines]
+            known = [(name, far) for name, far in reversed(rows) if far is not None]
             colours = ["C0" if name == "this model" else "0.6" for name, _ in known]
-            bars = axis.barh([n for n, _ in known], [kl for _, kl in known], color=colours)
+            bars = axis.barh([n for n, _ in known], [far for _, far in known], color=colours)
             axis.bar_label(bars, fmt="%.3g", padding=2)
             axis.margins(x=0.2)
-            axis.set_xlabel("KL divergence, nats a token")
+            axis.set_xlabel(text.DISTANCE)
             axis.set_title(text.text, fontsize=8, loc="left", wrap=True)
             if i:
                 axis.set_yticklabels([])

@@ -1,14 +1,22 @@
 import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from summand.model import LayerEntry, Manifest
-from summand.report import BaselineFigures, ModelFigures, Report, ReportError, TextFigures
+from summand.report import (
+    BaselineFigures,
+    EmbeddingFigures,
+    ModelFigures,
+    Report,
+    ReportError,
+    TokenFigures,
+)
 from summand.report.page import page, write_page
 
-TEXT = TextFigures(
+TEXT = TokenFigures(
     text="a <text>",
     text_sha256="0",
     tokens=4088,
@@ -29,6 +37,18 @@ def entry(name: str, bits: int, error: float | None = 0.03) -> LayerEntry:
     known |= {"error": error, "bits": 128 * 64 * bits, "acc_bits": 24, "bias": False}
     rest = {f.name: 0 for f in dataclasses.fields(LayerEntry)}
     return LayerEntry(**{**rest, "name": name, **known})
+
+
+SENTENCES = EmbeddingFigures(
+    text="some <sentences>",
+    text_sha256="0",
+    sentences=1234,
+    tokens=9999,
+    mean_cosine=0.98765,
+    least_cosine=0.91234,
+    similarity_error=0.01357,
+    same_nearest=0.625,
+)
 
 
 def report(options: dict[str, object] | None = None, **changes) -> Report:
@@ -124,10 +144,36 @@ def test_before_it_is_evaluated_there_are_bits_only():
 
 
 def test_without_the_source_there_is_perplexity_only():
-    alone = TextFigures(text="t", text_sha256="0", tokens=5, perplexity=9.0)
+    alone = TokenFigures(text="t", text_sha256="0", tokens=5, perplexity=9.0)
     text = page(report(texts=(alone,)))
     assert "9.000" in text
     assert "full precision</td>" not in text
+
+
+def test_encoders_have_cosines_in_place_of_perplexity():
+    other = dataclasses.replace(SENTENCES, mean_cosine=0.75, least_cosine=0.5)
+    beside = dataclasses.replace(baseline("RTN"), texts=(other,))
+    text = page(report(texts=(SENTENCES,), baselines=(beside,)))
+    for said in (
+        "some &lt;sentences&gt;, 1,234 sentences",
+        "0.98765",
+        "0.91234",
+        "0.01357",
+        "62.5%",
+    ):
+        assert said in text
+    assert "0.75000" in text
+    assert "1 - cosine to full precision" in text
+    for other in ("perplexity", "KL", "likeliest"):
+        assert other not in text
+    assert checked(text).seen.count("svg") == 2
+    assert checked(page(report(texts=(SENTENCES,)))).seen.count("svg") == 1
+
+
+@pytest.mark.parametrize("text", [TEXT, SENTENCES])
+def test_baselines_come_back_from_json_as_they_were(text):
+    kept = dataclasses.replace(baseline("RTN"), texts=(text,))
+    assert BaselineFigures.from_dict(json.loads(json.dumps(dataclasses.asdict(kept)))) == kept
 
 
 def test_equal_reports_are_equal_bytes():
