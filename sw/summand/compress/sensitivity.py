@@ -34,8 +34,9 @@ def fisher(
     The mean square of the gradient that reaches an output when the model is asked to explain tokens
     that it has drawn itself. To second order the KL divergence that errors ``d`` of an output cause
     is half of their squares times this; errors of different outputs and tokens are taken to be
-    independent. For a module without ``logits``, half the square error of its output takes the
-    divergence's place.
+    independent. For a module without ``logits``, half the square error of what it returns takes the
+    divergence's place: of all tensors of a mapping, as encoders return hidden states and a pooled
+    one, else of the first.
 
     Memory is bounded by one batch: no gradient of a parameter is kept.
 
@@ -89,9 +90,11 @@ def _surprise(output: Any, generator: torch.Generator) -> torch.Tensor:
     """Return a number whose gradient's covariance is the Fisher information."""
     logits = getattr(output, "logits", None)
     if logits is None:
-        plain = _plain(output)
-        signs = torch.randint(0, 2, plain.shape, generator=generator).to(plain) * 2 - 1
-        return (plain * signs).sum()
+        total = torch.zeros(())
+        for plain in _plain(output):
+            signs = torch.randint(0, 2, plain.shape, generator=generator).to(plain) * 2 - 1
+            total = total + (plain * signs).sum()
+        return total
     logp = logits.float().log_softmax(dim=-1).flatten(0, -2)
     drawn = torch.multinomial(logp.detach().exp(), 1, generator=generator)
     return -logp.gather(1, drawn).sum()
@@ -171,7 +174,7 @@ def output_errors(lost: torch.Tensor, seen: InputStatistics) -> torch.Tensor:
 class _Outcome:
     """What a module makes of a batch: log-probabilities ``[tokens, vocabulary]``, or numbers."""
 
-    values: torch.Tensor
+    values: tuple[torch.Tensor, ...]
     predicts: bool
 
     @classmethod
@@ -179,17 +182,25 @@ class _Outcome:
         output = call(module, batch)
         logits = getattr(output, "logits", None)
         if logits is None:
-            return cls(_plain(output).float().flatten(0, -2), False)
-        return cls(logits.float().log_softmax(dim=-1).flatten(0, -2), True)
+            return cls(tuple(each.float().flatten(0, -2) for each in _plain(output)), False)
+        return cls((logits.float().log_softmax(dim=-1).flatten(0, -2),), True)
 
     def divergence(self, other: "_Outcome") -> float:
         """Return ``KL(self || other)`` in nats a token, or half the square error of numbers."""
-        if self.predicts:
-            return float(divergence(self.values, other.values).mean())
-        lost = self.values - other.values
-        return float((lost.square() / 2).sum(dim=-1).double().mean())
+        apart = divergence if self.predicts else _half_square
+        pairs = zip(self.values, other.values, strict=True)
+        return sum(float(apart(mine, theirs).mean()) for mine, theirs in pairs)
 
 
-def _plain(output: Any) -> torch.Tensor:
-    """Return the tensor that a module without logits gives."""
-    return output if isinstance(output, torch.Tensor) else output[0]
+def _half_square(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a - b).square().sum(dim=-1).double() / 2
+
+
+def _plain(output: Any) -> list[torch.Tensor]:
+    """Return the tensors that a module without logits gives."""
+    if isinstance(output, torch.Tensor):
+        return [output]
+    if isinstance(output, Mapping):
+        tensors = (value for value in output.values() if isinstance(value, torch.Tensor))
+        return [tensor for tensor in tensors if tensor.is_floating_point()]
+    return [output[0]]

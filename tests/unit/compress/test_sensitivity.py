@@ -76,6 +76,26 @@ def test_numbers_count_by_their_square_error():
     torch.testing.assert_close(f["layer"], torch.tensor([1.0, 4.0, 9.0, 0.0]))
 
 
+def test_all_that_an_encoder_returns_counts():
+    class Encoder(Plain):
+        def __init__(self):
+            super().__init__()
+            self.pooler = nn.Linear(4, 3)
+
+        def forward(self, x):
+            hidden = super().forward(x)
+            return {"hidden": hidden, "pooled": 2 * self.pooler(hidden[..., :1, :]), "steps": 3}
+
+    module, rows = Encoder(), batches(2, features=6)
+    found = survey(module, rows[0])
+    f = fisher(module, rows, found)
+    torch.testing.assert_close(f["pooler"], torch.full((3,), 4.0))
+    assert float(f["layer"][0]) > 1
+    statistics = collect(module, rows, found.groups, moments=found.layers)
+    d = differences(module, rows, found, statistics, solver=RoundToNearest(), bits=6)
+    assert float(d["pooler"][0]) == pytest.approx(4, rel=0.2)
+
+
 def test_the_module_is_left_as_it_is():
     module, rows = Net(), batches(2)
     module.first.weight.requires_grad_(False)
