@@ -16,7 +16,7 @@ from summand.compress import (
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import collect
 from summand.compress.candidates import Space, choice_bits, estimate
-from summand.compress.sensitivity import output_errors
+from summand.compress.sensitivity import fisher, output_errors
 from summand.compress.statistics import StatisticsInMemory
 from summand.compress.target import Target, choose
 from summand.compress.walk import Walk
@@ -189,6 +189,22 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
     assert "calibrating" in seen
     once, twice = (tmp_path / name / "layers.safetensors" for name in ("once", "twice"))
     assert once.read_bytes() == twice.read_bytes()
+
+
+@pytest.mark.parametrize(("count", "taken"), [(4, [0, 1, 2, 3]), (42, [0, 3, 6, 9, 12, 16])])
+def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count, taken):
+    seen = []
+
+    def note(module, some, found, **_):
+        seen.extend(next(i for i, row in enumerate(rows) if row is each) for each in some)
+        return fisher(module, some, found)
+
+    module, rows = Net(), batches(count)
+    monkeypatch.setattr("summand.compress.target.fisher", note)
+    space = Space.of(Options(group=32, rank=0), ("group", "rank"))
+    choose(module, rows, found(module), space, Target(bits=4.5), head="head")
+    assert seen[: len(taken)] == taken
+    assert len(seen) == min(count, 2048 // 150)
 
 
 def test_what_was_collected_before_is_taken():
