@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa import ConfigError
+from summand.synth.carries import free_carries
 from summand.synth.steps import LOG, Progress, Step, run_step
 from summand.synth.targets import ECP5, CellCounts, Target, nextpnr_device
 from summand.synth.tools import Source, ToolError, find_tool
@@ -302,7 +303,7 @@ def place_and_route(
             *(("--textcfg", _CONFIG) if options.config else ()),
         ),
         inputs={
-            _NETLIST: netlist.path,
+            _NETLIST: free_carries(netlist.path.read_text()),
             **({"pins.lpf": options.lpf} if options.lpf is not None else {}),
         },
         outputs=(_REPORT, _CONFIG) if options.config else (_REPORT,),

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.add import Adder
 from summand.rtl.ram import BlockRam
 from summand.rtl.scaler import scaled_bits
 from summand.rtl.token import Result, row_bits, tile_bits
@@ -113,7 +114,9 @@ class Accumulators(wiring.Component):
             kept = held[c]
             if cfg.shift:
                 kept = Mux(s3.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
-            m.d.sync += total[c].eq(kept + self.sum[c])
+            m.submodules[f"adder_{c}"] = adder = Adder(cfg.acc_bits, len(self.sum[c]), cfg.acc_bits)
+            m.d.comb += [adder.a.eq(kept), adder.b.eq(self.sum[c])]
+            m.d.sync += total[c].eq(adder.o)
         m.d.comb += [
             memory.write_en.eq(s4_write),
             memory.write_addr.eq(s4_tile),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
+from summand.rtl.add import Adder
 from summand.rtl.fold import emitted_once
 from summand.rtl.table import LookupTable
 
@@ -90,10 +91,11 @@ class Column(wiring.Component):
         while len(level) > 1:
             above = []
             for n, (a, b) in enumerate(zip(level[::2], level[1::2], strict=True)):
-                total = Signal(
-                    signed(len(a) + 1), name=f"tree_{len(level) // 2}_{n}", reset_less=True
-                )
-                m.d.sync += total.eq(a + b)
+                name = f"tree_{len(level) // 2}_{n}"
+                m.submodules[name] = adder = Adder(len(a), len(b), len(a) + 1)
+                total = Signal(signed(len(a) + 1), name=f"{name}_sum", reset_less=True)
+                m.d.comb += [adder.a.eq(a), adder.b.eq(b)]
+                m.d.sync += total.eq(adder.o)
                 above.append(total)
             level = above
 
@@ -101,13 +103,14 @@ class Column(wiring.Component):
         # between the sum and zero would. It has no other reset, or that would be the one.
         (tree,) = level
         base = Signal.like(self.sum, reset_less=True)
-        total = Signal.like(self.sum)
-        # One more bit below carries the 1 of the two's complement in.
-        augend = Cat(Const(1, 1), base[:-1] << 1).as_signed()
-        inverted = tree.as_unsigned() ^ self.first.replicate(len(tree))
-        addend = Cat(self.first, inverted).as_signed()
-        m.d.comb += total.eq((augend + addend) >> 1)
+        size = len(self.sum)
+        m.submodules.combine = combine = Adder(size, len(tree), size, subtracts=True)
+        m.d.comb += [
+            combine.a.eq(base << 1),
+            combine.b.eq(tree),
+            combine.subtract.eq(self.first),
+        ]
         with m.If(self.step):
-            m.d.sync += [self.sum.eq(total), base.eq(Mux(self.last, 0, total))]
+            m.d.sync += [self.sum.eq(combine.o), base.eq(Mux(self.last, 0, combine.o))]
 
         return m

@@ -5,10 +5,10 @@ from amaranth import *
 __all__ = ["delayed"]
 
 
-def delayed(m: Module, value, cycles: int, name: str):
+def delayed(m: Module, value, cycles: int, name: str, *, reset_less: bool = False):
     """Return ``value`` as it was ``cycles`` ago."""
     for n in range(cycles):
-        later = Signal.like(value, name=f"{name}_{n + 1}")
+        later = Signal.like(value, name=f"{name}_{n + 1}", reset_less=reset_less)
         m.d.sync += later.eq(value)
         value = later
     return value

@@ -7,54 +7,59 @@ from amaranth.lib.wiring import In, Out
 from summand.rtl.fold import Library, emitted_once
 from summand.rtl.technology import Technology
 
-__all__ = ["FourToOne", "choose"]
+__all__ = ["Chooser", "choose"]
+
+#: Numbers of words for which a slice's multiplexers make a tree over look-up tables of two.
+_TREES = (4, 8, 16)
 
 
 def choose(m: Module, words: Value, index: Value, width: int) -> Value:
     """Return word ``index`` of ``words``, one after another, each ``width`` bits."""
-    if len(words) != 4 * width:
+    count = len(words) // width
+    if count not in _TREES:
         return words.word_select(index, width)
-    m.submodules.choice = choice = FourToOne(width)
+    m.submodules.choice = choice = Chooser(width, count)
     m.d.comb += [choice.i.eq(words), choice.select.eq(index)]
     return choice.o
 
 
-class FourToOne(wiring.Component):
-    """``o = i[select]``, complemented with ``invert``. Combinational.
+class Chooser(wiring.Component):
+    """``o = i[select]``. Combinational.
 
-    On an ECP5 a bit takes two look-up tables, each for two of the words, and the multiplexer
-    behind the two. That multiplexer is instantiated: mapping to look-up tables knows it only as a
-    part of one with five inputs, and so takes three tables.
+    On an ECP5 a bit takes a look-up table for each two of the words, and the multiplexers behind
+    these. All are instantiated: mapping to look-up tables knows the multiplexers only as parts of
+    tables with more inputs, and takes up to twice as many; and a table of two words that it finds
+    to be less than that it takes away from under its multiplexer.
 
     Parameters
     ----------
     width : int
         Bits of a word.
+    count : int
+        Words: 4, 8 or 16.
 
     Members
     -------
-    i : ``In(array of 4 words)``
+    i : ``In(array of count words)``
         What to choose from.
-    select : ``In(2)``
+    select : ``In(log2(count))``
         Which.
-    invert : ``In(1)``
-        Complement it.
     o : ``Out(width)``
         The word.
     """
 
     i: data.View
     select: Signal
-    invert: Signal
     o: Signal
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, count: int):
+        assert count in _TREES
         self.width = width
+        self.count = count
         super().__init__(
             {
-                "i": In(data.ArrayLayout(width, 4)),
-                "select": In(2),
-                "invert": In(1),
+                "i": In(data.ArrayLayout(width, count)),
+                "select": In(range(count)),
                 "o": Out(width),
             }
         )
@@ -63,20 +68,31 @@ class FourToOne(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        low, high = Signal(self.width), Signal(self.width)
-        for pair, half in ((0, low), (2, high)):
-            word = Mux(self.select[0], self.i[pair + 1], self.i[pair])
-            m.d.comb += half.eq(word ^ self.invert.replicate(self.width))
-        if isinstance(platform, Library) and platform.technology is Technology.ECP5:
-            for n in range(self.width):
-                m.submodules[f"mux_{n}"] = Instance(
-                    "PFUMX",
-                    i_BLUT=low[n],
-                    i_ALUT=high[n],
-                    i_C0=self.select[1],
-                    o_Z=self.o[n],
-                )
-        else:
-            m.d.comb += self.o.eq(Mux(self.select[1], high, low))
+        named = isinstance(platform, Library) and platform.technology is Technology.ECP5
+        words = [self.i[n] for n in range(self.count)]
+        for level, bit in enumerate(self.select):
+            pairs = list(zip(words[::2], words[1::2], strict=True))
+            words = []
+            for n, (low, high) in enumerate(pairs):
+                word = Signal(self.width, name=f"word_{level}_{n}")
+                words.append(word)
+                if named:
+                    for k in range(self.width):
+                        m.submodules[f"mux_{level}_{n}_{k}"] = _multiplexer(
+                            level, low[k], high[k], bit, word[k]
+                        )
+                else:
+                    m.d.comb += word.eq(Mux(bit, high, low))
+        m.d.comb += self.o.eq(words[0])
 
         return m
+
+
+def _multiplexer(level: int, low: Value, high: Value, select: Value, o: Value) -> Instance:
+    """Return a table of two words, the multiplexer behind two tables, or one over two of these."""
+    if level == 0:
+        ports = {"i_A": low, "i_B": high, "i_C": select, "i_D": Const(0, 1)}
+        return Instance("LUT4", p_INIT=Const(0xCACA, 16), **ports, o_Z=o)
+    if level == 1:
+        return Instance("PFUMX", i_BLUT=low, i_ALUT=high, i_C0=select, o_Z=o)
+    return Instance("L6MUX21", i_D0=low, i_D1=high, i_SD=select, o_Z=o)

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.compare import exceeds
 from summand.rtl.items import ItemReader
 
 __all__ = ["Parameter", "ParameterReader"]
@@ -36,7 +37,7 @@ class ParameterReader(wiring.Component):
     taking : ``Out(1)``
         Parameters are still to come.
     param, param_valid : ``Out(Parameter)``, ``Out(1)``
-        A parameter, a cycle after it was cut off.
+        A parameter, as the reader's items come.
     checked : ``Out(1)``
         All of them have been looked at, and ``bad`` tells.
     bad : ``Out(1)``
@@ -81,10 +82,10 @@ class ParameterReader(wiring.Component):
             self.taking.eq(reader.taking),
             p.eq(reader.item),
             self.param_valid.eq(reader.valid),
-            self.checked.eq(~reader.taking & ~reader.valid),
+            self.checked.eq(reader.done),
         ]
         with m.If(reader.valid):
-            m.d.sync += self.bad.eq(self.bad | (p.shift == 0) | (p.shift > 47) | (p.pad != 0))
+            m.d.sync += self.bad.eq(self.bad | (p.shift == 0) | exceeds(p.shift, 47) | (p.pad != 0))
         with m.If(self.start):
             m.d.sync += self.bad.eq(0)
 

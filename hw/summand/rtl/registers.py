@@ -5,9 +5,11 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, Register
+from summand.rtl.mux import choose
 
 __all__ = [
     "ADDRESS_BITS",
@@ -67,7 +69,7 @@ class RegisterBank(wiring.Component):
     value : one ``In(32)`` for each read-only register, by name
         What it reads.
     pulse : one ``Out(1)`` for each action register, by name
-        High for one cycle after a 1 was written to bit 0, in the cycle before ``bvalid``.
+        High for one cycle after a 1 was written to bit 0, as ``bvalid`` rises.
     """
 
     bus: Any
@@ -97,14 +99,20 @@ class RegisterBank(wiring.Component):
         with m.If(bus.rvalid):
             m.d.sync += bus.rvalid.eq(~bus.rready)
         with m.Elif(bus.arvalid):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(0), bus.rresp.eq(_OKAY)]
-            with m.Switch(bus.araddr[2:]):
-                for register in REGISTERS:
-                    with m.Case(register.offset // 4):
-                        if register.access is Access.RO:
-                            m.d.sync += bus.rdata.eq(getattr(self.value, register.name))
-                with m.Default():
-                    m.d.sync += bus.rresp.eq(_SLVERR)
+            m.d.sync += bus.rvalid.eq(1)
+        index = bus.araddr[2:]
+        slots = 1 << ceil_log2(len(REGISTERS))
+        words = [Const(0, 32)] * slots
+        for register in REGISTERS:
+            if register.access is Access.RO:
+                words[register.offset // 4] = getattr(self.value, register.name)
+        word = choose(m, Cat(words), index[: ceil_log2(slots)], 32)
+        known = index < len(REGISTERS)
+        with m.If(~bus.rvalid):
+            m.d.sync += [
+                bus.rdata.eq(Mux(known, word, 0)),
+                bus.rresp.eq(Mux(known, _OKAY, _SLVERR)),
+            ]
 
     def _elaborate_write(self, m: Module) -> None:
         bus = self.bus
@@ -112,6 +120,8 @@ class RegisterBank(wiring.Component):
         has_address, has_data = Signal(), Signal()
         address = Signal(ADDRESS_BITS - 2)
         act = Signal()
+        for name in self.pulse.signature.members:
+            m.d.sync += getattr(self.pulse, name).eq(0)
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data)]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [has_address.eq(1), address.eq(bus.awaddr[2:])]
@@ -128,7 +138,7 @@ class RegisterBank(wiring.Component):
                     if register.access is Access.PULSE:
                         with m.Case(register.offset // 4):
                             m.d.sync += bus.bresp.eq(_OKAY)
-                            m.d.comb += getattr(self.pulse, register.name).eq(act)
+                            m.d.sync += getattr(self.pulse, register.name).eq(act)
 
 
 def identity(config: EngineConfig) -> dict[str, int]:

@@ -26,8 +26,7 @@ class Row(wiring.Component):
 
         token -> [reg] -+-> next row
                         +-> activations -> writers -> tables
-                        +-> word ------------------> columns -> scalers -> accumulators -> result
-        result of the rows behind -> [reg] or own -> result
+                        +-> word ----> columns -> scalers -> accumulators -> [reg] -> result
 
     Rows are alike: row numbers in a token count down as they pass, and 0 means here.
 
@@ -40,22 +39,18 @@ class Row(wiring.Component):
     -------
     i, o : ``In(Token)``, ``Out(Token)``
         Orders from the row before, and to the row behind.
-    behind, result : ``In(Result)``, ``Out(Result)``
-        Results from the row behind, and to the row before.
+    result : ``Out(Result)``
+        What was drained of this row.
     """
 
     i: Any
     o: Any
-    behind: Any
     result: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
         token = Token(config)
-        result = Result(config)
-        super().__init__(
-            {"i": In(token), "o": Out(token), "behind": In(result), "result": Out(result)}
-        )
+        super().__init__({"i": In(token), "o": Out(token), "result": Out(Result(config))})
 
     @emitted_once
     def elaborate(self, platform):
@@ -127,11 +122,6 @@ class Row(wiring.Component):
                 m.d.comb += accumulators.sum[c].eq(column.sum)
             m.d.comb += [v.eq(w.value) for v, w in zip(column.value, writers, strict=True)]
 
-        m.d.sync += [
-            self.result.valid.eq(accumulators.result.valid | self.behind.valid),
-            self.result.acc.as_value().eq(
-                accumulators.result.acc.as_value() | self.behind.acc.as_value()
-            ),
-        ]
+        m.d.sync += self.result.eq(accumulators.result)
 
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.collect import Collector
 from summand.rtl.fold import Library
 from summand.rtl.row import Row
 from summand.rtl.token import Result, Token
@@ -24,8 +25,10 @@ class Rows(wiring.Component):
 
     Members
     -------
-    i, result
+    i : ``In(Token)``
         As the first :class:`~summand.rtl.row.Row`'s.
+    result : ``Out(Result)``
+        What was drained of any row.
     """
 
     i: Any
@@ -36,19 +39,23 @@ class Rows(wiring.Component):
         super().__init__({"i": In(Token(config)), "result": Out(Result(config))})
 
     def elaborate(self, platform):
-        if isinstance(platform, Library):
-            return self._instance(platform)
         m = Module()
 
-        token, result = self.i, self.result
-        for n in range(self.config.rows):
+        m.submodules.collector = collector = Collector(self.config)
+        m.d.comb += self.result.eq(collector.o)
+        if isinstance(platform, Library):
+            results = Cat(result.as_value() for result in collector.i)
+            m.submodules.chain = self._instance(platform, results)
+            return m
+        token = self.i
+        for n, result in enumerate(collector.i):
             m.submodules[f"row_{n}"] = row = Row(self.config)
             m.d.comb += [row.i.eq(token), result.eq(row.result)]
-            token, result = row.o, row.behind
+            token = row.o
 
         return m
 
-    def _instance(self, library: Library) -> Any:
+    def _instance(self, library: Library, results: Value) -> Any:
         """Chain the one emitted row in Verilog: Amaranth takes a minute for 64 wide ones.
 
         Rows are not reset, which would take a wire to thousands of flip-flops: what is on its way
@@ -56,28 +63,24 @@ class Rows(wiring.Component):
         """
         row = library.module(Row(self.config))
         count = self.config.rows
-        token, result = (f"[{Shape.cast(p.shape()).width - 1}:0]" for p in (self.i, self.result))
+        token = f"[{Shape.cast(self.i.shape()).width - 1}:0]"
+        width = Shape.cast(self.result.shape()).width
         lines = [
-            "module {name}(clk, i, result);",
+            "module {name}(clk, i, results);",
             "  input clk;",
             f"  input {token} i;",
-            f"  output {result} result;",
+            f"  output [{count * width - 1}:0] results;",
         ]
         lines += [f"  wire {token} token_{n};" for n in range(count + 1)]
-        lines += [f"  wire {result} result_{n};" for n in range(count + 1)]
-        lines += [
-            "  assign token_0 = i;",
-            "  assign result = result_0;",
-            f"  assign result_{count} = 0;",
-        ]
+        lines += ["  assign token_0 = i;"]
         for n in range(count):
             lines.append(
                 f"  {row} row_{n} (.clk(clk), .rst(1'b0), .i(token_{n}), .o(token_{n + 1}), "
-                f".behind(result_{n + 1}), .result(result_{n}));"
+                f".result(results[{(n + 1) * width - 1}:{n * width}]));"
             )
         return Instance(
-            library.add("rows", "\n".join([*lines, "endmodule", ""])),
+            library.add("chain", "\n".join([*lines, "endmodule", ""])),
             i_clk=ClockSignal(),
             i_i=self.i,
-            o_result=self.result,
+            o_results=results,
         )

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import MAX_SEGMENTS
+from summand.rtl.compare import exceeds
 from summand.rtl.token import tile_bits
 
 __all__ = ["Descriptor", "SegmentEntry", "SegmentTable"]
@@ -164,7 +165,7 @@ class SegmentTable(wiring.Component):
             tiles.eq(seg.tiles),
             end.eq(seg.tile + seg.tiles),
             empty.eq(seg.tiles == 0),
-            bad_planes.eq((seg.planes == 0) | (seg.planes > 8)),
+            bad_planes.eq((seg.planes == 0) | exceeds(seg.planes, 8)),
             reserved.eq(
                 (seg.flags != 0)
                 | (seg.reserved != 0)
@@ -197,7 +198,7 @@ class SegmentTable(wiring.Component):
             checking.eq(taken),
             bad_flags.eq(reserved),
             bad_width.eq(bad_planes),
-            misplaced.eq(empty | (tile < after) | (end > cfg.acc_depth)),
+            misplaced.eq(empty | (tile < after) | exceeds(end, cfg.acc_depth)),
             touches.eq((tile < self.high) & (end > self.low)),
         ]
         with m.If(taken):

@@ -8,8 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.add import Adder
 from summand.rtl.fold import emitted_once
-from summand.rtl.mux import FourToOne
+from summand.rtl.mux import Chooser
 from summand.rtl.token import Step
 
 __all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
@@ -85,33 +86,31 @@ class TableWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Stage 1: choose and complement.
-        m.submodules.choice = choice = FourToOne(self.config.act_bits)
+        # Stage 1: choose.
+        m.submodules.choice = choice = Chooser(self.config.act_bits, 4)
         m.d.comb += [
             choice.i.eq(self.x),
             choice.select.eq(self.step.select),
-            choice.invert.eq(self.step.negate),
         ]
         chosen = Signal(signed(self.config.act_bits), reset_less=True)
         s1 = Signal(Step(self.config))
         m.d.sync += [chosen.eq(choice.o), s1.eq(self.step)]
 
-        # Stage 2: add. One more bit below the sum carries the 1 of the two's complement in. `base`
-        # is the sum again, or 0 between tables, also after one that was broken off. It is no part
-        # of `value`, whose enable would make choosing 0 cost logic.
+        # Stage 2: add or subtract. `base` is the sum again, or 0 between tables, also after one
+        # that was broken off. It is no part of `value`, whose enable would make choosing 0 cost
+        # logic.
         base = Signal.like(self.value, reset_less=True)
-        total = Signal(signed(self.config.act_bits + 3))
-        m.d.comb += total.eq(
-            Cat(Const(1, 1), base).as_signed() + Cat(s1.negate, chosen).as_signed()
-        )
+        size = len(self.value)
+        m.submodules.adder = adder = Adder(size, len(chosen), size, subtracts=True)
+        m.d.comb += [adder.a.eq(base), adder.b.eq(chosen), adder.subtract.eq(s1.negate)]
         with m.If(s1.valid & ~s1.last):
-            m.d.sync += base.eq(total >> 1)
+            m.d.sync += base.eq(adder.o)
         with m.Else():
             m.d.sync += base.eq(0)
         m.d.sync += self.write.eq(s1.valid)
         with m.If(s1.valid):
             m.d.sync += [
-                self.value.eq(total >> 1),
+                self.value.eq(adder.o),
                 self.entry.eq(s1.entry),
                 self.share.eq(s1.share),
             ]

@@ -9,10 +9,18 @@ NAMES = [f.name for f in dataclasses.fields(Counters)]
 
 
 def test_every_cycle_is_counted_once_under_its_name():
-    """The parts add up to ``cycles`` in every cycle, a fixed number of cycles behind."""
+    """The parts add up to ``cycles`` in every cycle, a fixed number of cycles behind.
+
+    A wait counts as the output's while that is blocked, and only a wait does.
+    """
     rng = random.Random(1)
     spent = [rng.choice(NAMES[1:]) for _ in range(300)]
-    rows = trace(CycleCounters(), [{"activity": {name: 1}} for name in spent], ["count"])
+    inputs = []
+    for name in spent:
+        waits = name in ("output", "drain")
+        blocked = name == "output" if waits else rng.random() < 0.5
+        inputs.append({"activity": {"drain" if waits else name: 1}, "blocked": blocked})
+    rows = trace(CycleCounters(), inputs, ["count"])
     behind = len(spent) - rows[-1][0].cycles
     assert behind == 2
     for cycle, (count,) in enumerate(rows):

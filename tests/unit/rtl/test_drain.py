@@ -16,7 +16,7 @@ SINGLE = EngineConfig(rows=1, cols=4, depth=8, stream_bits=32, acc_depth=32)
 def trip(config, row):
     """Return the cycles from a grant to the result of ``row``: at least the engine's."""
     there = 2 + (row + 1) + Column.latency(config) - Accumulators.SUM_DELAY
-    return there + Accumulators.RESULT_DELAY + row + 1
+    return there + Accumulators.RESULT_DELAY + row + 2
 
 
 def contents(config, row, tile):
@@ -46,8 +46,10 @@ class Orders:
         wanted = 0
         for tile, tiles, rows in self.orders:
             wanted += tiles * rows
-            ctx.set(dut.start, 1)
             ctx.set(dut.order, {"tile": tile, "tiles": tiles, "rows": rows})
+            await ctx.tick()
+            cycle += 1
+            ctx.set(dut.start, 1)
             for _ in range(4000):
                 due = results.popleft()[1] if results and results[0][0] == cycle else None
                 idle = {"valid": 0, "acc": [0] * self.config.cols}

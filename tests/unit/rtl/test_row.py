@@ -3,19 +3,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.column import Column
-from summand.rtl.row import Row
+from summand.rtl.rows import Rows
 from summand.rtl.scaler import Scaler
 from summand.rtl.table import TableWriter, gray_steps
-from summand.rtl.token import Result, Token
 
 CONFIGS = [
     EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, act_depth=4, acc_depth=16,
@@ -26,29 +22,6 @@ CONFIGS = [
                  acc_bits=20),
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16, scale_bits=6),
 ]  # fmt: skip
-
-
-class Chain(wiring.Component):
-    """Rows one behind the other."""
-
-    i: Any
-    result: Any
-
-    def __init__(self, config):
-        self.config = config
-        super().__init__({"i": In(Token(config)), "result": Out(Result(config))})
-
-    def elaborate(self, platform):
-        m = Module()
-        before = None
-        for n in range(self.config.rows):
-            m.submodules[f"row_{n}"] = row = Row(self.config)
-            if before is None:
-                m.d.comb += [row.i.eq(self.i), self.result.eq(row.result)]
-            else:
-                m.d.comb += [row.i.eq(before.o), before.behind.eq(row.result)]
-            before = row
-        return m
 
 
 class Schedule:
@@ -161,7 +134,7 @@ class Schedule:
         tail = 8 + Column.latency(cfg) + Scaler.latency(cfg) + 2 * cfg.rows
         inputs = [{"i": self.tokens.get(n, {})} for n in range(self.now + tail)]
         found = []
-        for cycle, (result,) in enumerate(trace(Chain(cfg), inputs, ["result"])):
+        for cycle, (result,) in enumerate(trace(Rows(cfg), inputs, ["result"])):
             if result.valid:
                 found.append((cycle, list(result.acc)))
             else:
@@ -172,7 +145,7 @@ class Schedule:
 def trip(config, row):
     """Return the cycles from a token with a drain to its result."""
     there = row + 1 + Column.latency(config) + Scaler.latency(config) - Accumulators.SUM_DELAY
-    return there + Accumulators.RESULT_DELAY + 1 + row
+    return there + Accumulators.RESULT_DELAY + 2 + row
 
 
 def random_weights(config, rng, slices, tiles, planes):

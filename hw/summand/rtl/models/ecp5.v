@@ -1,4 +1,4 @@
-// What three primitives of the Lattice ECP5 do as Summand uses them, for simulation.
+// What primitives of the Lattice ECP5 do as Summand uses them, for simulation.
 //
 // Each takes part in a bus bit by bit, as the primitives' ports are. A parameter whose value is
 // not modelled stops the simulation.
@@ -159,10 +159,52 @@ module DP16KD (DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA
     end
 endmodule
 
+// A look-up table.
+module LUT4 (A, B, C, D, Z);
+  parameter [15:0] INIT = 0;
+  input A, B, C, D;
+  output Z;
+
+  assign Z = INIT[{D, C, B, A}];
+endmodule
+
+// The multiplexer behind two of the next.
+module L6MUX21 (D0, D1, SD, Z);
+  input D0, D1, SD;
+  output Z;
+
+  assign Z = SD ? D1 : D0;
+endmodule
+
 // The multiplexer behind two look-up tables.
 module PFUMX (ALUT, BLUT, C0, Z);
   input ALUT, BLUT, C0;
   output Z;
 
   assign Z = C0 ? ALUT : BLUT;
+endmodule
+
+// Two bits of a carry chain. Each half looks its sum without carry up in a table of 16, by A, B,
+// C and D, and where that is 0 the carry too, by A and B in the table's low end. A chain's first
+// half must make its carry itself, whatever CIN is.
+module CCU2C (CIN, A0, B0, C0, D0, A1, B1, C1, D1, S0, S1, COUT);
+  parameter [15:0] INIT0 = 0;
+  parameter [15:0] INIT1 = 0;
+  parameter INJECT1_0 = "YES";
+  parameter INJECT1_1 = "YES";
+  input CIN, A0, B0, C0, D0, A1, B1, C1, D1;
+  output S0, S1, COUT;
+
+  wire plain_0 = INIT0[{D0, C0, B0, A0}];
+  wire plain_1 = INIT1[{D1, C1, B1, A1}];
+  wire carry = plain_0 ? CIN : INIT0[{2'b00, B0, A0}];
+  assign S0 = plain_0 ^ CIN;
+  assign S1 = plain_1 ^ carry;
+  assign COUT = plain_1 ? carry : INIT1[{2'b00, B1, A1}];
+
+  initial
+    if (INJECT1_0 != "NO" || INJECT1_1 != "NO") begin
+      $display("CCU2C: a mode that is not modelled");
+      $finish;
+    end
 endmodule

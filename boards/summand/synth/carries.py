@@ -1,0 +1,46 @@
+"""Carry chains without the cells that nextpnr adds for carries nobody made or hears."""
+
+import json
+from typing import Any
+
+__all__ = ["free_carries"]
+
+#: What Yosys writes where nothing is connected.
+_NOTHING = ["x"]
+
+
+def free_carries(netlist: str) -> str:
+    """Return an ECP5 netlist in which carries that do not matter are connected to nothing.
+
+    Yosys connects each port of a cell: a carry into a chain to 0, and one out of it to a wire of
+    its own. nextpnr takes both for connections to the fabric, and spends a cell on each. A carry
+    out is left open if no cell and no port hears it; a carry in if the first half of its cell makes
+    its carry by itself, which it does where that half's table is 0 for the inputs it can have.
+
+    Parameters
+    ----------
+    netlist : str
+        Yosys's JSON.
+    """
+    design = json.loads(netlist)
+    for module in design["modules"].values():
+        cells = module["cells"].values()
+        heard = {bit for port in module["ports"].values() for bit in port["bits"]}
+        for cell in cells:
+            for port, bits in cell["connections"].items():
+                if cell["port_directions"].get(port) != "output":
+                    heard.update(bits)
+        for cell in cells:
+            if cell["type"] == "CCU2C":
+                _free(cell, heard)
+    return json.dumps(design)
+
+
+def _free(cell: dict[str, Any], heard: set[int | str]) -> None:
+    connections = cell["connections"]
+    if not heard.intersection(connections.get("COUT", _NOTHING)):
+        connections["COUT"] = _NOTHING
+    # With D at 1, the upper half of the table says where the carry goes through.
+    own = connections["D0"] == ["1"] and int(cell["parameters"]["INIT0"], 2) >> 8 == 0
+    if own and connections.get("CIN") == ["0"]:
+        connections["CIN"] = _NOTHING

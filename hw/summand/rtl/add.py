@@ -1,0 +1,118 @@
+"""Addition in one carry chain, and nothing beside it."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from summand.rtl.fold import Library, emitted_once
+from summand.rtl.technology import Technology
+
+__all__ = ["Adder"]
+
+#: Half of a CCU2C: A + (B xor C) + carry. The four low bits are the carry where A and B xor C are
+#: equal, looked up by A and B: A.
+_SUM = 0x96AA
+#: Halves whose carry depends on none before: it is A, or A and B.
+_CARRY_A, _CARRY_BOTH = 0x000A, 0x0008
+
+
+class Adder(wiring.Component):
+    """``o = a + b``, or ``a - b`` with ``subtract``, all signed, to ``out`` bits. Combinational.
+
+    On an ECP5 its carry chain is instantiated. The chain's first carry is made in half a cell of
+    its own, the last is heard by nobody: where the tools infer a chain, they spend a cell before
+    and a cell behind it on these, and a look-up table for each bit that is to be complemented.
+
+    Parameters
+    ----------
+    a, b, out : int
+        Bits of the operands and of the sum; ``out`` no less than those.
+    subtracts : bool
+        Whether it ever subtracts.
+
+    Members
+    -------
+    a, b : ``In(signed)``
+        Operands.
+    subtract : ``In(1)``
+        Subtract ``b``; 0 unless it ``subtracts``.
+    o : ``Out(signed(out))``
+        Their sum, without what does not fit.
+    """
+
+    a: Signal
+    b: Signal
+    subtract: Signal
+    o: Signal
+
+    def __init__(self, a: int, b: int, out: int, *, subtracts: bool = False):
+        assert out >= max(a, b)
+        self.subtracts = subtracts
+        super().__init__(
+            {
+                "a": In(signed(a)),
+                "b": In(signed(b)),
+                "subtract": In(1),
+                "o": Out(signed(out)),
+            }
+        )
+
+    @emitted_once
+    def elaborate(self, platform):
+        m = Module()
+
+        if isinstance(platform, Library) and platform.technology is Technology.ECP5:
+            self._chain(m)
+        elif self.subtracts:
+            # One more bit below carries the 1 of the two's complement in.
+            inverted = self.b ^ self.subtract.replicate(len(self.b)).as_signed()
+            augend = Cat(Const(1, 1), self.a).as_signed()
+            m.d.comb += self.o.eq((augend + Cat(self.subtract, inverted).as_signed()) >> 1)
+        else:
+            m.d.comb += self.o.eq(self.a + self.b)
+
+        return m
+
+    def _chain(self, m: Module) -> None:
+        size = len(self.o)
+        bits = [(_extended(self.a, n), _extended(self.b, n), self.o[n]) for n in range(size)]
+        low = Const(0, 1)
+        subtract = self.subtract if self.subtracts else low
+        if self.subtracts:
+            halves: list[_Half] = [(_CARRY_A, subtract, low, low, None)]
+        elif size % 2:
+            halves = [(_CARRY_A, low, low, low, None)]
+        else:  # a chain of whole cells: the lowest bit of the sum is left to a table
+            a, b, total = bits.pop(0)
+            m.d.comb += total.eq(a ^ b)
+            halves = [(_CARRY_BOTH, a, b, low, None)]
+        halves += [(_SUM, a, b, subtract, total) for a, b, total in bits]
+        if len(halves) % 2:
+            halves.append((_SUM, low, low, low, None))
+        carry: Signal | None = None
+        pairs = list(zip(halves[::2], halves[1::2], strict=True))
+        for n, pair in enumerate(pairs):
+            ports: dict[str, Any] = {}
+            for half, (table, a, b, c, total) in enumerate(pair):
+                ports |= {f"p_INIT{half}": Const(table, 16), f"p_INJECT1_{half}": "NO"}
+                ports |= {f"i_A{half}": a, f"i_B{half}": b, f"i_C{half}": c}
+                ports[f"i_D{half}"] = Const(1, 1)
+                if total is not None:
+                    ports[f"o_S{half}"] = total
+            if carry is not None:
+                ports["i_CIN"] = carry
+            if n < len(pairs) - 1:
+                carry = Signal(name=f"carry_{n}")
+                ports["o_COUT"] = carry
+            m.submodules[f"cell_{n}"] = Instance("CCU2C", **ports)
+
+
+#: Table, operands, third operand, and the bit of the sum.
+_Half = tuple[int, Value, Value, Value, Value | None]
+
+
+def _extended(value: Signal, n: int) -> Value:
+    """Return bit ``n`` of a signed value, its sign from its top on."""
+    return value[min(n, len(value) - 1)]
