@@ -22,10 +22,14 @@ class CountersLayout(data.StructLayout):
 
 
 class Activity(data.StructLayout):
-    """What the front does in a cycle: exactly one bit is set."""
+    """What the front does in a cycle: exactly one bit is set.
+
+    ``drain`` stands for all waits for results to leave: whether the output is what they wait for
+    is another's to know.
+    """
 
     def __init__(self):
-        super().__init__(dict.fromkeys(_NAMES[1:], 1))
+        super().__init__({name: 1 for name in _NAMES[1:] if name != "output"})
 
 
 class CycleCounters(wiring.Component):
@@ -33,28 +37,37 @@ class CycleCounters(wiring.Component):
 
     Members
     -------
-    activity : ``In(Activity)``
-        This cycle's.
+    activity, blocked : ``In(Activity)``, ``In(1)``
+        This cycle's; and whether the output stream does not take what is offered.
     count : ``Out(CountersLayout)``
         Cycles from reset to the one before; the parts add up to ``cycles``.
     """
 
     activity: Any
+    blocked: Signal
     count: Any
 
     def __init__(self):
-        super().__init__({"activity": In(Activity()), "count": Out(CountersLayout())})
+        super().__init__(
+            {"activity": In(Activity()), "blocked": In(1), "count": Out(CountersLayout())}
+        )
 
     def elaborate(self, platform):
         m = Module()
 
         # Counted a cycle late, all alike: what the front does is known late in its cycle.
         seen = Signal(Activity())
+        blocked = Signal()
         started = Signal()
-        m.d.sync += [seen.eq(self.activity), started.eq(1)]
-        m.d.sync += self.count.cycles.eq(self.count.cycles + started)
-        for name in _NAMES[1:]:
-            m.d.sync += self.count[name].eq(self.count[name] + seen[name])
+        m.d.sync += [seen.eq(self.activity), blocked.eq(self.blocked), started.eq(1)]
+        happened = {
+            **{name: seen[name] for name in seen.shape().members},
+            "cycles": started,
+            "output": seen.drain & blocked,
+            "drain": seen.drain & ~blocked,
+        }
+        for name in _NAMES:
+            m.d.sync += self.count[name].eq(self.count[name] + happened[name])
 
         return m
 
@@ -67,7 +80,7 @@ class CountDown(wiring.Component):
     start, value : ``In``
         Begin at ``value``.
     step : ``In(1)``
-        Count; not at 0.
+        Count. At 0 the count is lost, until it begins anew.
     none, one : ``Out(1)``
         The count is 0, or 1.
     """

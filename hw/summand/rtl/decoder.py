@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import CHECK, MAX_SEGMENTS, SEGMENT_BYTES, Op
+from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]
 
@@ -33,6 +34,8 @@ class Decoder(wiring.Component):
     -------
     header : ``In(HeaderLayout)``
         Steady while it is looked at.
+    op : ``Out(1)`` for each command, by name
+        It is this one.
     error : ``Out(8)``
         The first check that fails, or 0.
     reach : ``Out(17)``
@@ -45,6 +48,7 @@ class Decoder(wiring.Component):
     LATENCY = 4
 
     header: Any
+    op: Any
     error: Signal
     reach: Signal
     area: Signal
@@ -56,6 +60,7 @@ class Decoder(wiring.Component):
         super().__init__(
             {
                 "header": In(HeaderLayout()),
+                "op": Out(data.StructLayout({op.name: 1 for op in Op})),
                 "error": Out(8),
                 "reach": Out(17),
                 "area": Out(self.row_bits + self.span_bits),
@@ -79,16 +84,18 @@ class Decoder(wiring.Component):
         fold = Const(CHECK, 16)
         for half in range(8):
             fold = fold ^ h.as_value().word_select(half, 16)
-        is_op = {op: registered(f"is_{op.name.lower()}", h.op == op) for op in Op}
-        check = registered("check", fold.any())
+        is_op = {op: self.op[op.name] for op in Op}
+        m.d.sync += [is_op[op].eq(h.op == op) for op in Op]
+        fold = registered("fold", fold)
         flags = registered("flags", h.flags.any())
+        has_b = registered("has_b", h.b.any())
+        has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())
-        has_bc = registered("has_bc", h.b.any() | h.c.any())
-        rows = registered("rows", (h.c == 0) | (h.c > cfg.rows))
+        rows = registered("rows", (h.c == 0) | exceeds(h.c, cfg.rows))
         m.d.sync += self.reach.eq(h.a + h.b)
         none = registered("none", h.b == 0)
-        segments = registered("segments", (h.c == 0) | (h.c > MAX_SEGMENTS))
-        deep = registered("deep", h.b > cfg.requant_depth // cfg.cols)
+        segments = registered("segments", (h.c == 0) | exceeds(h.c, MAX_SEGMENTS))
+        deep = registered("deep", exceeds(h.b, cfg.requant_depth // cfg.cols))
         features = h.b * cfg.cols
         t_words = registered("t_words", ceil_div(features, cfg.beat_elems))
         per_beat = cfg.beat_bytes // SEGMENT_BYTES
@@ -109,19 +116,22 @@ class Decoder(wiring.Component):
                 m.d.sync += fixed.eq(0)
 
         # Stage 2: compare, and add up.
+        check = registered("check", fold.any())
         m.d.sync += self.area.eq(sum((part << n for n, part in enumerate(parts)), C(0)))
-        acts = registered("acts", none | (self.reach > cfg.act_depth))
-        tiles = registered("tiles", none | (self.reach > cfg.acc_depth))
+        acts = registered("acts", none | exceeds(self.reach, cfg.act_depth))
+        tiles = registered("tiles", none | exceeds(self.reach, cfg.acc_depth))
         t_end = registered("t_end", h.d * cfg.slice_words + t_words)
         uses_d = is_op[Op.REQUANTISE] | is_op[Op.STORE] | (is_op[Op.GEMM] & bool(cfg.scale_bits))
-        unused = (has_d & ~uses_d) | (has_bc & is_op[Op.FENCE])
+        unused = (has_d & ~uses_d) | ((has_b | has_c) & is_op[Op.FENCE])
         reserved = registered("reserved", flags | unused)
+        few = len(seg_beats)  # bits; a GEMM's payload is no shorter than its segments
+        short = registered("short", ~h.length[few:].any() & (h.length[:few] < fixed[:few]))
+        differs = registered("differs", h.length != fixed)
 
         # Stage 3: compare what stage 2 added up.
-        t_acts = registered("t_acts", t_end > cfg.act_depth * cfg.slice_words)
-        need = Mux(is_op[Op.LOAD], self.area * cfg.slice_words, fixed)
-        short = registered("short", h.length < fixed)
-        differs = registered("differs", h.length != need)
+        t_acts = registered("t_acts", exceeds(t_end, cfg.act_depth * cfg.slice_words))
+        length = registered("length", Mux(is_op[Op.GEMM], short, differs))
+        load = registered("load", h.length != self.area * cfg.slice_words)
 
         # Stage 4: the first that fails.
         has_rows = is_op[Op.LOAD] | is_op[Op.REQUANTISE] | is_op[Op.STORE]
@@ -136,7 +146,7 @@ class Decoder(wiring.Component):
             (has_tiles & tiles | is_op[Op.REQUANTISE] & deep, ErrorCode.TILES),
             (is_op[Op.REQUANTISE] & t_acts, ErrorCode.ACTIVATIONS),
             (is_op[Op.GEMM] & segments, ErrorCode.SEGMENTS),
-            (Mux(is_op[Op.GEMM], short, differs), ErrorCode.LENGTH),
+            (Mux(is_op[Op.LOAD], load, length), ErrorCode.LENGTH),
         )
         code = Const(ErrorCode.OK, 8)
         for fails, error in reversed(ladder):

@@ -57,6 +57,8 @@ class _Place(wiring.Component):
 
     start: Signal
     order: Any
+    one_tile: Signal
+    one_row: Signal
     step: Signal
     tile: Signal
     row: Signal
@@ -69,6 +71,8 @@ class _Place(wiring.Component):
             {
                 "start": In(1),
                 "order": In(DrainOrder(config)),
+                "one_tile": In(1),
+                "one_row": In(1),
                 "step": In(1),
                 "tile": Out(tile_bits(config)),
                 "row": Out(row_bits(config)),
@@ -83,23 +87,32 @@ class _Place(wiring.Component):
         left = Signal.like(self.order.tiles)
         rows_left = Signal.like(self.order.rows)
         order = Signal(DrainOrder(self.config))
-        m.d.comb += [self.row_ends.eq(left == 1), self.final.eq(rows_left == 1)]
+        single = Signal()  # a row is one tile
         with m.If(self.step):
-            m.d.sync += [self.tile.eq(self.tile + 1), left.eq(left - 1)]
+            m.d.sync += [
+                self.tile.eq(self.tile + 1),
+                left.eq(left - 1),
+                self.row_ends.eq(left == 2),
+            ]
             with m.If(self.row_ends):
                 m.d.sync += [
                     self.tile.eq(order.tile),
                     left.eq(order.tiles),
+                    self.row_ends.eq(single),
                     self.row.eq(self.row + 1),
                     rows_left.eq(rows_left - 1),
+                    self.final.eq(rows_left == 2),
                 ]
         with m.If(self.start):
             m.d.sync += [
                 order.eq(self.order),
+                single.eq(self.one_tile),
                 self.tile.eq(self.order.tile),
                 left.eq(self.order.tiles),
+                self.row_ends.eq(self.one_tile),
                 self.row.eq(0),
                 rows_left.eq(self.order.rows),
+                self.final.eq(self.one_row),
             ]
 
         return m
@@ -118,7 +131,8 @@ class Drain(wiring.Component):
     Members
     -------
     start, order : ``In(1)``, ``In(DrainOrder)``
-        Begin; only when the order before has left :attr:`o` whole.
+        Begin; only when the order before has left :attr:`o` whole. The order stands already in the
+        cycle before.
     reading : ``Out(1)``
         Accumulators of the order are still to be read.
     request, tile, row : ``Out``
@@ -173,15 +187,20 @@ class Drain(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
         freed = Signal()
-        m.d.sync += [freed.eq(taken), free.eq(free - self.grant + freed)]
+        some = Signal(init=1)  # free != 0, from a register: a grant is known late
+        m.d.sync += [
+            freed.eq(taken),
+            free.eq(free - self.grant + freed),
+            some.eq(freed | Mux(self.grant, free > 1, some)),
+        ]
 
+        one_tile, one_row = Signal(), Signal()
+        m.d.sync += [one_tile.eq(self.order.tiles == 1), one_row.eq(self.order.rows == 1)]
         m.submodules.asked = asked = _Place(cfg)
         m.d.comb += [
-            self.request.eq(self.reading & (free != 0)),
+            self.request.eq(self.reading & some),
             self.tile.eq(asked.tile),
             self.row.eq(asked.row),
-            asked.start.eq(self.start),
-            asked.order.eq(self.order),
             asked.step.eq(self.grant),
         ]
         with m.If(self.grant & asked.row_ends & asked.final):
@@ -195,13 +214,18 @@ class Drain(wiring.Component):
             fifo.write.eq(self.result.valid),
             fifo.data.eq(self.result.acc),
             fifo.o.ready.eq(self.o.ready),
-            answered.start.eq(self.start),
-            answered.order.eq(self.order),
             answered.step.eq(taken),
             self.o.valid.eq(fifo.o.valid),
             self.o.p.acc.eq(fifo.o.payload),
             self.o.p.row_ends.eq(answered.row_ends),
             self.o.p.final.eq(answered.final),
         ]
+        for place in (asked, answered):
+            m.d.comb += [
+                place.start.eq(self.start),
+                place.order.eq(self.order),
+                place.one_tile.eq(one_tile),
+                place.one_row.eq(one_row),
+            ]
 
         return m

@@ -162,7 +162,6 @@ class Engine(wiring.Component):
             packets.order.eq(front.packet_order),
             packets.counters.eq(counters.count),
             front.packet_busy.eq(packets.busy),
-            front.blocked.eq(outlet.o.valid & ~outlet.o.ready),
         ]
 
         # The late half of the token. A word or a LOAD's beat comes first; a cycle later, when it is
@@ -170,7 +169,11 @@ class Engine(wiring.Component):
         # word one where the bus is free. The gatherer passes the beat at hand on as a word's top,
         # a LOAD's beat too.
         came = Signal(Work(cfg), reset_less=True)
-        m.d.sync += came.eq(walker.work)
+        ends = Signal()  # it is a tile's last word
+        m.d.sync += [
+            came.eq(walker.work),
+            ends.eq(walker.work.valid & walker.work.last),
+        ]
         m.d.sync += [
             came.act_write.eq(front.act_write),
             came.act_row.eq(front.act_row),
@@ -181,7 +184,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             work.eq(came),
             t.ready.eq(~came.valid & ~came.act_write),
-            drain.grant.eq(drain.request & ~(came.valid & came.last)),
+            drain.grant.eq(drain.request & ~ends),
             work.drain.eq(drain.grant),
             work.drain_row.eq(drain.row),
             front.written.eq(t.valid & t.ready & t.p.last),
@@ -220,6 +223,7 @@ class Engine(wiring.Component):
 
         m.d.comb += [
             counters.activity.eq(front.activity),
+            counters.blocked.eq(outlet.o.valid & ~outlet.o.ready),
             self.counters.eq(counters.count),
             self.error.eq(front.error),
             self.commands.eq(front.commands),

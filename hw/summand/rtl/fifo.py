@@ -63,6 +63,7 @@ class CountedFifo(wiring.Component):
         free = Signal()
         read = Signal()
         last = Signal(ceil_log2(self.depth), init=self.depth - 1)  # where a word was read
+        following = Signal.like(last, init=0)  # and the place after it
         # The RAM and its register move together. Where a word is read while another waits at the
         # output, the register takes what it has once more: without a word to read, the RAM reads
         # its last one again.
@@ -71,14 +72,14 @@ class CountedFifo(wiring.Component):
             free.eq(advance | ~read_before),
             read.eq(free & some),
             ram.read_en.eq(advance | (some & ~read_before)),
-            ram.read_addr.eq(last + some),
+            ram.read_addr.eq(Mux(some, following, last)),
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(read_before)
         with m.If(free):
             m.d.sync += read_before.eq(some)
         with m.If(read):
-            m.d.sync += last.eq(ram.read_addr)
+            m.d.sync += [last.eq(following), following.eq(following + 1)]
         with m.If(self.write & ~read):
             m.d.sync += [waiting.eq(waiting + 1), some.eq(1)]
         with m.Elif(read & ~self.write):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import MAX_SEGMENTS, Op
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
 from summand.rtl.delay import delayed
@@ -60,7 +61,7 @@ class Front(wiring.Component):
     requantise : ``Out(1)``
         Parameters follow, for activations from word ``target`` on.
     drain, drain_order : ``Out(1)``, ``Out(DrainOrder)``
-        Read accumulators, for :attr:`to_acts` or for the packet begun in this cycle.
+        Read accumulators, for :attr:`to_acts` or for the packet begun in the cycle before.
     drain_low, drain_high : ``Out``
         The tiles of the order before, for conflicts.
     to_acts : ``Out(1)``
@@ -71,8 +72,8 @@ class Front(wiring.Component):
         A REQUANTISE's last word goes to the activation memory in this cycle.
     packet, packet_order : ``Out(1)``, ``Out(PacketOrder)``
         Begin a packet.
-    packet_busy, blocked : ``In(1)``
-        A packet is being written; the output stream does not take it.
+    packet_busy : ``In(1)``
+        A packet is being written.
     activity : ``Out(Activity)``
         What this cycle was spent on.
     busy, error, commands : ``Out``
@@ -113,7 +114,6 @@ class Front(wiring.Component):
     packet: Signal
     packet_order: Any
     packet_busy: Signal
-    blocked: Signal
     activity: Any
     busy: Signal
     error: Signal
@@ -157,7 +157,6 @@ class Front(wiring.Component):
                 "packet": Out(1),
                 "packet_order": Out(PacketOrder()),
                 "packet_busy": In(1),
-                "blocked": In(1),
                 "activity": Out(Activity()),
                 "busy": Out(1),
                 "error": Out(8),
@@ -177,6 +176,8 @@ class Front(wiring.Component):
         m.submodules.parameters = parameters = ParameterReader(cfg)
         header = Signal(HeaderLayout(), reset_less=True)
         code = Signal(8)  # why the engine will stop
+        drain = Signal()  # begins in the next cycle, in which the header still stands
+        failed = Signal()
         taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
         walking = Signal()
 
@@ -197,6 +198,7 @@ class Front(wiring.Component):
                 | parameters.i.ready
                 | (walking & (self.scales.ready | self.planes.ready))
             ),
+            left.step.eq(self.i.valid & self.i.ready),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
@@ -205,6 +207,7 @@ class Front(wiring.Component):
         for port in (self.scales, descriptors.i, parameters.i):
             m.d.comb += port.valid.eq(self.i.valid)
 
+        m.d.sync += self.drain.eq(drain)
         with m.If(self.drain):
             m.d.sync += [
                 self.drain_low.eq(header.a),
@@ -232,10 +235,7 @@ class Front(wiring.Component):
         m.d.sync += idle.eq(~working)
 
         def wait():
-            m.d.comb += [
-                self.activity.output.eq(self.blocked),
-                self.activity.drain.eq(~self.blocked),
-            ]
+            m.d.comb += self.activity.drain.eq(1)
 
         def spend(what):
             """Spend this cycle on the beat that is there, or on waiting for one."""
@@ -248,13 +248,15 @@ class Front(wiring.Component):
         # longer than any walk is as good as one that is just as long.
         last_word = Signal(act_addr_bits(cfg))
         m.d.sync += last_word.eq(header.b * cfg.slice_words - 1)
-        all_slices = (header.d == 0) | (header.d > cfg.act_depth)
+        all_slices = (header.d == 0) | exceeds(header.d, cfg.act_depth)
         m.d.sync += self.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
         whole = Signal()  # the header is whole with this beat
         decoded = delayed(m, whole, Decoder.LATENCY + 1, "decoded")
         begun = Signal()
         m.d.sync += [begun.eq(whole), self.commands.eq(self.commands + begun)]
+        # Why is looked at a cycle late, so that no reason's end decides over all of it.
+        m.d.sync += self.error.eq(Mux(failed, code, 0))
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
@@ -282,17 +284,16 @@ class Front(wiring.Component):
                 ]
                 m.d.sync += code.eq(decoder.error)
                 with m.If(decoded):
-                    with m.Switch(header.op):
-                        for op in Op:
-                            with m.Case(op):
-                                m.next = op.name
+                    for op in Op:
+                        with m.If(decoder.op[op.name]):
+                            m.next = op.name
                     with m.If(decoder.error != 0):
                         m.next = "FAIL"
 
             with m.State("LOAD"):
                 self._load(m, last_word, left, taken, wait, spend)
             self._gemm(m, header, left, descriptors, code, t_conflict, wait, spend)
-            self._requantise(m, header, parameters, code, idle, t_low, t_high, wait, spend)
+            self._requantise(m, header, parameters, code, drain, idle, t_low, t_high, wait, spend)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -304,7 +305,7 @@ class Front(wiring.Component):
                     ),
                 ]
                 with m.If(idle):
-                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1), self.drain.eq(1)]
+                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1), drain.eq(1)]
                     m.next = "HEADER"
                 with m.Else():
                     wait()
@@ -312,9 +313,10 @@ class Front(wiring.Component):
             with m.State("FENCE"):
                 self._status(m, ErrorCode.OK, header.a, idle, "HEADER", wait)
             with m.State("FAIL"):
-                m.d.sync += self.error.eq(code)
+                m.d.comb += failed.eq(1)
                 self._status(m, code, 0, idle, "DEAD", wait)
             with m.State("DEAD"):
+                m.d.comb += failed.eq(1)
                 m.d.comb += [taken.eq(1), self.activity.stream.eq(1), self.busy.eq(0)]
 
         return m
@@ -344,7 +346,7 @@ class Front(wiring.Component):
             wait()
         with m.Else():
             spend("load")
-            m.d.comb += [taken.eq(1), left.step.eq(self.i.valid), self.act_write.eq(self.i.valid)]
+            m.d.comb += [taken.eq(1), self.act_write.eq(self.i.valid)]
             with m.If(self.i.valid):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word == last_word):
@@ -370,14 +372,13 @@ class Front(wiring.Component):
                 m.next = "SEGMENTS"
 
         with m.State("SEGMENTS"):
-            m.d.comb += left.step.eq(self.i.valid & descriptors.i.ready)
+            m.d.sync += code.eq(self.segment_error)
             with m.If(descriptors.taking):
                 spend("header")
-            with m.Elif(~self.segments_checked):
+            with m.Elif(~(descriptors.done & self.segments_checked)):
                 m.d.comb += self.activity.header.eq(1)
             with m.Elif(self.segment_error != 0):
                 m.d.comb += self.activity.header.eq(1)
-                m.d.sync += code.eq(self.segment_error)
                 m.next = "FAIL"
             with m.Elif(self.reading & self.conflict):
                 wait()
@@ -386,16 +387,14 @@ class Front(wiring.Component):
                 m.next = "WALK"
 
         with m.State("WALK"):
+            m.d.sync += code.eq(ErrorCode.LENGTH)
             with m.If(left.none):
                 m.d.comb += self.activity.header.eq(1)
-                m.d.sync += code.eq(ErrorCode.LENGTH)
                 m.next = "FAIL"
             with m.Elif(self.scales.ready):
                 spend("load")
-                m.d.comb += left.step.eq(self.i.valid)
             with m.Else():
                 m.d.comb += [
-                    left.step.eq(self.activity.work),
                     self.activity.work.eq(self.i.valid & self.planes.ready),
                     self.activity.table.eq(self.i.valid & ~self.planes.ready),
                     self.activity.stream.eq(~self.i.valid),
@@ -403,10 +402,11 @@ class Front(wiring.Component):
                 with m.If(self.done):
                     m.next = "HEADER"
                     with m.If(~left.one):
-                        m.d.sync += code.eq(ErrorCode.LENGTH)
                         m.next = "FAIL"
 
-    def _requantise(self, m, header, parameters, code, idle, t_low, t_high, wait, spend) -> None:
+    def _requantise(
+        self, m, header, parameters, code, drain, idle, t_low, t_high, wait, spend
+    ) -> None:
         cfg = self.config
         features = header.b * cfg.cols
         m.d.comb += [
@@ -428,10 +428,10 @@ class Front(wiring.Component):
                 spend("load")
             with m.Else():
                 m.d.comb += self.activity.header.eq(1)
+                m.d.sync += code.eq(ErrorCode.REQUANTISE)
                 with m.If(parameters.checked & parameters.bad):
-                    m.d.sync += code.eq(ErrorCode.REQUANTISE)
                     m.next = "FAIL"
                 with m.Elif(parameters.checked):
-                    m.d.comb += self.drain.eq(1)
+                    m.d.comb += drain.eq(1)
                     m.d.sync += self.to_acts.eq(1)
                     m.next = "HEADER"

@@ -128,7 +128,6 @@ class ResultPacker(wiring.Component):
         padding = Signal()
         step = Signal()
         whole = part == count - 1
-        pieces = Cat(held, Mux(padding, 0, piece))
         # What the next cycle may do is worked out in this one: from `i.ready` on it is a long way
         # back to the accumulators.
         move = Signal(init=1)
@@ -155,7 +154,12 @@ class ResultPacker(wiring.Component):
         with m.If(step & whole):
             m.d.sync += [
                 self.o.payload.last.eq(padding | self.i.payload.last),
-                beat.eq(pieces),
+                beat.eq(Cat(held, piece)),
             ]
         with m.If(step):
-            m.d.sync += held.eq(pieces[len(piece) :])
+            m.d.sync += held.eq(Cat(held, piece)[len(piece) :])
+        # What pads is written as resets, which take no logic.
+        with m.If(padding & step):
+            m.d.sync += held[-len(piece) :].eq(0)
+            with m.If(whole):
+                m.d.sync += beat[-len(piece) :].eq(0)

@@ -33,8 +33,13 @@ class ItemReader(wiring.Component):
     taking : ``Out(1)``
         Items are still to come.
     item, valid, last : ``Out(shape)``, ``Out(1)``, ``Out(1)``
-        An item, a cycle after it was cut off.
+        An item, :attr:`LATENCY` cycles after the beat with its end stood at ``i``.
+    done : ``Out(1)``
+        No item is to come, nor comes in this cycle.
     """
+
+    #: Cycles from a beat to the item that ends with it.
+    LATENCY = 2
 
     start: Signal
     count: Signal
@@ -43,6 +48,7 @@ class ItemReader(wiring.Component):
     item: Any
     valid: Signal
     last: Signal
+    done: Signal
 
     def __init__(self, shape: ShapeLike, *, width: int, most: int):
         self.width = width
@@ -55,6 +61,7 @@ class ItemReader(wiring.Component):
                 "item": Out(shape),
                 "valid": Out(1),
                 "last": Out(1),
+                "done": Out(1),
             }
         )
 
@@ -74,13 +81,28 @@ class ItemReader(wiring.Component):
         next_place = Mux(whole, 0, place + 1)
         next_part = Mux(ends, 0, part + 1)
         step = self.taking & self.i.valid
-        m.d.comb += self.i.ready.eq(self.taking & whole)
-        m.d.sync += [self.valid.eq(step & ends), self.last.eq(final)]
+        # The cycle before, for what is cut: a beat is spread wide.
+        beat = Signal(self.width, reset_less=True)
+        stepped, ended, finished = Signal(), Signal(), Signal()
+        at = Signal.like(place)
+        m.d.comb += [
+            self.i.ready.eq(self.taking & whole),
+            self.done.eq(~self.taking & ~ended & ~self.valid),
+        ]
+        m.d.sync += [
+            beat.eq(self.i.payload),
+            at.eq(place),
+            stepped.eq(step),
+            ended.eq(step & ends),
+            finished.eq(final),
+            self.valid.eq(ended),
+            self.last.eq(finished),
+        ]
         if per_item == 1:
-            m.d.sync += item.eq(choose(m, self.i.payload, place, len(item)))
+            m.d.sync += item.eq(choose(m, beat, at, len(item)))
         else:
-            with m.If(step):
-                m.d.sync += item.eq(Cat(item[self.width :], self.i.payload))
+            with m.If(stepped):
+                m.d.sync += item.eq(Cat(item[self.width :], beat))
         with m.If(step):
             m.d.sync += [part.eq(next_part), ends.eq(next_part == per_item - 1)]
         with m.If(step & ends):

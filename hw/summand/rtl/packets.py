@@ -33,7 +33,7 @@ class PacketWriter(wiring.Component):
     -------
     start : ``In(1)``
         Begin a packet; only while not ``busy``. ``order`` and, for a STATUS packet, ``counters``
-        are kept from this cycle.
+        are kept from this cycle. Its first beat is there two cycles later.
     busy : ``Out(1)``
         A packet is being written.
     results : ``In(stream.Signature(Beat(stream_bits)))``
@@ -75,26 +75,35 @@ class PacketWriter(wiring.Component):
         text = Signal(beats * cfg.stream_bits)
         m.d.comb += [text.eq(order), text[header_bits:].eq(counters)]
 
+        starting = Signal()
         index = Signal(range(beats))
         is_status = order.kind == Kind.STATUS
+        # From registers and of nothing else, so that a bit is one look-up table.
+        in_results = Signal()
+        words = text.word_select(index, cfg.stream_bits)
+        m.d.comb += self.o.p.data.eq(Mux(in_results, self.results.p.data, words))
         final = Mux(is_status, beats - 1, cfg.header_beats - 1)
         with m.FSM():
             with m.State("IDLE"):
                 # Kept from every cycle until the start, which is known late, and wide for it.
-                m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
-                with m.If(self.start):
+                m.d.sync += starting.eq(self.start)
+                with m.If(starting):
+                    m.d.comb += self.busy.eq(1)
+                    m.d.sync += starting.eq(0)
                     m.next = "TEXT"
+                with m.Else():
+                    m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
             with m.State("TEXT"):
                 m.d.comb += [
                     self.busy.eq(1),
                     self.o.valid.eq(1),
-                    self.o.p.data.eq(text.word_select(index, cfg.stream_bits)),
                     self.o.p.last.eq(is_status & (index == beats - 1)),
                 ]
                 with m.If(self.o.ready):
                     m.d.sync += index.eq(index + 1)
                     with m.If(index == final):
                         m.d.sync += index.eq(0)
+                        m.d.sync += in_results.eq(~is_status)
                         m.next = "RESULTS"
                         with m.If(is_status):
                             m.next = "IDLE"
@@ -102,10 +111,11 @@ class PacketWriter(wiring.Component):
                 m.d.comb += [
                     self.busy.eq(1),
                     self.o.valid.eq(self.results.valid),
-                    self.o.payload.eq(self.results.payload),
+                    self.o.p.last.eq(self.results.p.last),
                     self.results.ready.eq(self.o.ready),
                 ]
                 with m.If(self.o.valid & self.o.ready & self.o.p.last):
+                    m.d.sync += in_results.eq(0)
                     m.next = "IDLE"
 
         return m

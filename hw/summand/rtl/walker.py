@@ -84,6 +84,7 @@ class Walker(wiring.Component):
         cfg = self.config
 
         slices = Signal(range(cfg.act_depth + 1))  # still to come, this one included
+        last_slice = Signal()  # there is one
         first_slice = Signal()
         tile = Signal.like(self.entry.tile)
         more = Signal.like(self.entry.more)  # tiles after this one
@@ -133,8 +134,13 @@ class Walker(wiring.Component):
             ]
         group = Signal.like(self.group)  # still to come of the group, this slice included
         with m.If(self.release):
-            m.d.sync += [slices.eq(slices - 1), group.eq(group - 1), first_slice.eq(0)]
-            with m.If(slices == 1):
+            m.d.sync += [
+                slices.eq(slices - 1),
+                last_slice.eq(slices == 2),
+                group.eq(group - 1),
+                first_slice.eq(0),
+            ]
+            with m.If(last_slice):
                 m.d.comb += self.done.eq(1)
                 m.d.sync += self.walking.eq(0)
             with m.Elif(group == 1):
@@ -149,6 +155,7 @@ class Walker(wiring.Component):
             m.d.sync += [
                 self.walking.eq(1),
                 slices.eq(self.slices),
+                last_slice.eq(self.slices == 1),
                 group.eq(self.group),
                 first_slice.eq(1),
                 first_plane.eq(1),

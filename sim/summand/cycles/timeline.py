@@ -69,7 +69,7 @@ class Timeline:
             case Requantise():
                 self._requantise(command)
             case Store():
-                start = self._begin_in_background()
+                start = self._begin_in_background() + self._timing.begin
                 self._job = StoreJob(start, command, self._config, self._timing, self._outlet)
             case Fence():
                 return self._fence()
@@ -174,7 +174,8 @@ class Timeline:
         per_beat = self._config.stream_bits // 32
         self._take_beats("load", command.tiles * self._config.cols, per_beat)
         self._spend("header", self._timing.checked)
-        self._job = RequantiseJob(self.cycle - 1, command, self._config, self._timing)
+        start = self.cycle - 1 + self._timing.begin
+        self._job = RequantiseJob(start, command, self._config, self._timing)
 
     def _fence(self) -> Counters:
         before = self.spent
@@ -184,7 +185,7 @@ class Timeline:
         if self.cycle > before.cycles:
             late = "output" if self._outlet.blocked(self.cycle - 1, self.cycle) else "drain"
         counters = self.spent.since(Counters(**{"cycles": 1, late: 1}))
-        start = self.cycle
+        start = self.cycle + self._timing.begin
         self._spend("header", 1)
         for _ in range(status_packet_bytes(self._config) // self._config.beat_bytes):
             self._status_sent = self._outlet.push(start + 1) + 1

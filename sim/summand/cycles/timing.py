@@ -22,6 +22,8 @@ class Timing:
         From the verdict to the first word that may enter: one, and the ring's two steps.
     checked : int
         From a REQUANTISE's last parameter to the order to drain.
+    begin : int
+        From an order to what goes on behind to its beginning.
     fill : int
         From an order to read one word of activations to the writers' first step over it.
     steps : int
@@ -35,7 +37,7 @@ class Timing:
     order : int
         From row 0's registers to the accumulators' order.
     result : int
-        From the accumulators' order to the row's result register.
+        From the accumulators' order to row 0's result at the front.
     fifo : int
         From a result at the front to its tile at the drain's output.
     room : int
@@ -57,9 +59,10 @@ class Timing:
     """
 
     decode: int
-    settle: int = 4
+    settle: int = 5
     prime: int = 3
-    checked: int = 2
+    checked: int = 3
+    begin: int = 1
     fill: int = 4
     steps: int = 15
     read_ahead: int = 11
@@ -89,7 +92,7 @@ class Timing:
             word=1,
             bus=2,
             order=column + scaler - 3,
-            result=4,
+            result=5,
             room=1 << (trip - 1).bit_length(),
             credit=2,
             requantise=10 + (config.acc_bits > 18),

@@ -10,6 +10,7 @@ from summand.rtl.column import Column
 from summand.rtl.decoder import Decoder
 from summand.rtl.drain import Drain
 from summand.rtl.fifo import CountedFifo
+from summand.rtl.items import ItemReader
 from summand.rtl.requantise import Requantiser
 from summand.rtl.scaler import Scaler
 from summand.rtl.segments import SegmentTable
@@ -27,12 +28,13 @@ CONFIGS = [
 def test_constants_are_the_gatewares(config):
     timing = Timing.of(config)
     assert timing.decode == Decoder.LATENCY + 1
-    assert timing.settle == SegmentTable.LATENCY + 1
+    assert timing.settle == ItemReader.LATENCY + SegmentTable.LATENCY
+    assert timing.checked == ItemReader.LATENCY + 1
     assert timing.fill == Activations.LATENCY + 1
     assert timing.steps == TABLE_STEPS
     sums = Column.latency(config) + Scaler.latency(config)
     assert timing.order == sums - Accumulators.SUM_DELAY
-    assert timing.result == Accumulators.RESULT_DELAY + 1
+    assert timing.result == Accumulators.RESULT_DELAY + 2
     assert timing.room == Drain.room(config)
     assert timing.fifo == CountedFifo.LATENCY
     assert timing.requantise == Requantiser.stages(config)
