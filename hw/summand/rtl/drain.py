@@ -208,17 +208,15 @@ class Drain(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.reading.eq(1)
 
-        m.submodules.fifo = fifo = CountedFifo(width=len(self.result.acc.as_value()), depth=room)
+        m.submodules.fifo = fifo = CountedFifo(width=DrainedTile(cfg).size, depth=room)
         m.submodules.answered = answered = _Place(cfg)
         m.d.comb += [
             fifo.write.eq(self.result.valid),
-            fifo.data.eq(self.result.acc),
+            fifo.data.eq(Cat(self.result.acc, answered.row_ends, answered.final)),
             fifo.o.ready.eq(self.o.ready),
-            answered.step.eq(taken),
+            answered.step.eq(self.result.valid),
             self.o.valid.eq(fifo.o.valid),
-            self.o.p.acc.eq(fifo.o.payload),
-            self.o.p.row_ends.eq(answered.row_ends),
-            self.o.p.final.eq(answered.final),
+            self.o.payload.as_value().eq(fifo.o.payload),
         ]
         for place in (asked, answered):
             m.d.comb += [

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
@@ -21,6 +21,9 @@ from summand.rtl.segments import Descriptor
 from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["Front"]
+
+#: Members that set the rest to work.
+_ORDERS = ("begin", "walk", "requantise", "drain")
 
 
 class Front(wiring.Component):
@@ -176,7 +179,10 @@ class Front(wiring.Component):
         m.submodules.parameters = parameters = ParameterReader(cfg)
         header = Signal(HeaderLayout(), reset_less=True)
         code = Signal(8)  # why the engine will stop
-        drain = Signal()  # begins in the next cycle, in which the header still stands
+        # What begins in the next cycle, in which the header still stands. From registers: orders
+        # go far, and what they depend on is known late.
+        begins = Signal(data.StructLayout(dict.fromkeys(_ORDERS, 1)))
+        m.d.sync += [getattr(self, name).eq(begins[name]) for name in _ORDERS]
         failed = Signal()
         taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
         walking = Signal()
@@ -207,7 +213,6 @@ class Front(wiring.Component):
         for port in (self.scales, descriptors.i, parameters.i):
             m.d.comb += port.valid.eq(self.i.valid)
 
-        m.d.sync += self.drain.eq(drain)
         with m.If(self.drain):
             m.d.sync += [
                 self.drain_low.eq(header.a),
@@ -292,8 +297,8 @@ class Front(wiring.Component):
 
             with m.State("LOAD"):
                 self._load(m, last_word, left, taken, wait, spend)
-            self._gemm(m, header, left, descriptors, code, t_conflict, wait, spend)
-            self._requantise(m, header, parameters, code, drain, idle, t_low, t_high, wait, spend)
+            self._gemm(m, header, left, descriptors, begins, code, t_conflict, wait, spend)
+            self._requantise(m, header, parameters, begins, code, idle, t_low, t_high, wait, spend)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -305,7 +310,8 @@ class Front(wiring.Component):
                     ),
                 ]
                 with m.If(idle):
-                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1), drain.eq(1)]
+                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1)]
+                    m.d.comb += begins.drain.eq(1)
                     m.next = "HEADER"
                 with m.Else():
                     wait()
@@ -356,7 +362,7 @@ class Front(wiring.Component):
                     m.d.sync += row.eq(0)
                     m.next = "HEADER"
 
-    def _gemm(self, m, header, left, descriptors, code, t_conflict, wait, spend) -> None:
+    def _gemm(self, m, header, left, descriptors, begins, code, t_conflict, wait, spend) -> None:
         m.d.comb += [
             descriptors.start.eq(self.begin),
             descriptors.count.eq(header.c),
@@ -368,14 +374,14 @@ class Front(wiring.Component):
             with m.If(t_conflict):
                 wait()
             with m.Else():
-                m.d.comb += [self.activity.header.eq(1), self.begin.eq(1)]
+                m.d.comb += [self.activity.header.eq(1), begins.begin.eq(1)]
                 m.next = "SEGMENTS"
 
         with m.State("SEGMENTS"):
             m.d.sync += code.eq(self.segment_error)
             with m.If(descriptors.taking):
                 spend("header")
-            with m.Elif(~(descriptors.done & self.segments_checked)):
+            with m.Elif(self.begin | ~(descriptors.done & self.segments_checked)):
                 m.d.comb += self.activity.header.eq(1)
             with m.Elif(self.segment_error != 0):
                 m.d.comb += self.activity.header.eq(1)
@@ -383,7 +389,7 @@ class Front(wiring.Component):
             with m.Elif(self.reading & self.conflict):
                 wait()
             with m.Else():
-                m.d.comb += [self.activity.header.eq(1), self.walk.eq(1)]
+                m.d.comb += [self.activity.header.eq(1), begins.walk.eq(1)]
                 m.next = "WALK"
 
         with m.State("WALK"):
@@ -391,6 +397,8 @@ class Front(wiring.Component):
             with m.If(left.none):
                 m.d.comb += self.activity.header.eq(1)
                 m.next = "FAIL"
+            with m.Elif(self.walk):
+                m.d.comb += self.activity.header.eq(1)
             with m.Elif(self.scales.ready):
                 spend("load")
             with m.Else():
@@ -405,7 +413,7 @@ class Front(wiring.Component):
                         m.next = "FAIL"
 
     def _requantise(
-        self, m, header, parameters, code, drain, idle, t_low, t_high, wait, spend
+        self, m, header, parameters, begins, code, idle, t_low, t_high, wait, spend
     ) -> None:
         cfg = self.config
         features = header.b * cfg.cols
@@ -418,7 +426,7 @@ class Front(wiring.Component):
         with m.State("REQUANTISE"):
             with m.If(idle):
                 slices = (features + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
-                m.d.comb += [self.activity.header.eq(1), self.requantise.eq(1)]
+                m.d.comb += [self.activity.header.eq(1), begins.requantise.eq(1)]
                 m.d.sync += [t_low.eq(header.d), t_high.eq(header.d + slices)]
                 m.next = "PARAMETERS"
             with m.Else():
@@ -429,9 +437,10 @@ class Front(wiring.Component):
             with m.Else():
                 m.d.comb += self.activity.header.eq(1)
                 m.d.sync += code.eq(ErrorCode.REQUANTISE)
-                with m.If(parameters.checked & parameters.bad):
+                checked = parameters.checked & ~self.requantise
+                with m.If(checked & parameters.bad):
                     m.next = "FAIL"
-                with m.Elif(parameters.checked):
-                    m.d.comb += drain.eq(1)
+                with m.Elif(checked):
+                    m.d.comb += begins.drain.eq(1)
                     m.d.sync += self.to_acts.eq(1)
                     m.next = "HEADER"

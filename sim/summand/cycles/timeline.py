@@ -148,7 +148,7 @@ class Timeline:
             and command.from_slice + command.slices > job.acts_low
         ):
             self._wait(self._job_done_at() + timing.conflict)
-        self._spend("header", 1)
+        self._spend("header", 1 + timing.begin)
         begin = self.cycle - 1
         segments = len(command.segments)
         if per_beat := config.beat_bytes // SEGMENT_BYTES:
@@ -162,7 +162,7 @@ class Timeline:
                 self._wait(job.read_all())
             if job.settled:
                 job = None
-        self._spend("header", 1)
+        self._spend("header", 1 + timing.begin)
         walked = walk(command, begin, self.cycle - 1, self._inlet, job, config, timing)
         self._spend("work", walked.work)
         self._spend("load", walked.load)
@@ -171,6 +171,7 @@ class Timeline:
 
     def _requantise(self, command: Requantise) -> None:
         self._begin_in_background()
+        self._spend("header", self._timing.begin)
         per_beat = self._config.stream_bits // 32
         self._take_beats("load", command.tiles * self._config.cols, per_beat)
         self._spend("header", self._timing.checked)

@@ -23,7 +23,7 @@ class Timing:
     checked : int
         From a REQUANTISE's last parameter to the order to drain.
     begin : int
-        From an order to what goes on behind to its beginning.
+        From an order of the front to what it sets to work.
     fill : int
         From an order to read one word of activations to the writers' first step over it.
     steps : int

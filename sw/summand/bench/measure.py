@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Stalled", "Written", "run_programs", "run_stalled", "write_tokens"]
 
 #: Cycles from the order to write the reset register until the engine is in reset.
-_UNTIL_RESET = 2
+_UNTIL_RESET = 3
 
 #: Called with how many of how many steps are done.
 Progress = Callable[[int, int], None]
