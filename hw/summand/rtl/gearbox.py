@@ -161,5 +161,5 @@ class ResultPacker(wiring.Component):
         # What pads is written as resets, which take no logic.
         with m.If(padding & step):
             m.d.sync += held[-len(piece) :].eq(0)
-            with m.If(whole):
-                m.d.sync += beat[-len(piece) :].eq(0)
+        with m.If(padding & step & whole):
+            m.d.sync += beat[-len(piece) :].eq(0)

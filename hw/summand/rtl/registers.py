@@ -58,7 +58,7 @@ class RegisterBank(wiring.Component):
     """Serve the register map on AXI4-Lite.
 
     Address and data of a write may come in either order. One read and one write are in progress
-    at a time; a read is answered in the cycle after its address, a write two cycles after the
+    at a time; a read is answered in the cycle after its address, a write three cycles after the
     later of address and data. The two lowest address bits are ignored. An unknown offset, a write
     to a read-only register and a read of nothing get ``SLVERR``, change nothing and read 0.
 
@@ -69,7 +69,7 @@ class RegisterBank(wiring.Component):
     value : one ``In(32)`` for each read-only register, by name
         What it reads.
     pulse : one ``Out(1)`` for each action register, by name
-        High for one cycle after a 1 was written to bit 0, as ``bvalid`` rises.
+        High for one cycle after a 1 was written to bit 0, in the cycle before ``bvalid``.
     """
 
     bus: Any
@@ -120,6 +120,7 @@ class RegisterBank(wiring.Component):
         has_address, has_data = Signal(), Signal()
         address = Signal(ADDRESS_BITS - 2)
         act = Signal()
+        acting = Signal()  # what is written takes effect, and is answered in the next cycle
         for name in self.pulse.signature.members:
             m.d.sync += getattr(self.pulse, name).eq(0)
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data)]
@@ -130,9 +131,10 @@ class RegisterBank(wiring.Component):
 
         with m.If(bus.bvalid):
             m.d.sync += bus.bvalid.eq(~bus.bready)
+        with m.Elif(acting):
+            m.d.sync += [acting.eq(0), has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1)]
         with m.Elif(has_address & has_data):
-            m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1)]
-            m.d.sync += bus.bresp.eq(_SLVERR)
+            m.d.sync += [acting.eq(1), bus.bresp.eq(_SLVERR)]
             with m.Switch(address):
                 for register in REGISTERS:
                     if register.access is Access.PULSE:
