@@ -78,7 +78,7 @@ class CountDown(wiring.Component):
     Members
     -------
     start, value : ``In``
-        Begin at ``value``.
+        Begin at ``value``, which stands already in the cycle before.
     step : ``In(1)``
         Count. At 0 the count is lost, until it begins anew.
     none, one : ``Out(1)``
@@ -100,11 +100,13 @@ class CountDown(wiring.Component):
         m = Module()
 
         count = Signal.like(self.value)
+        begins_none, begins_one = Signal(), Signal()
+        m.d.sync += [begins_none.eq(self.value == 0), begins_one.eq(self.value == 1)]
         with m.If(self.start):
             m.d.sync += [
                 count.eq(self.value),
-                self.none.eq(self.value == 0),
-                self.one.eq(self.value == 1),
+                self.none.eq(begins_none),
+                self.one.eq(begins_one),
             ]
         with m.Elif(self.step):
             m.d.sync += [count.eq(count - 1), self.none.eq(self.one), self.one.eq(count == 2)]

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import MAX_SEGMENTS, Op
-from summand.isa.packets import Kind, status_packet_bytes
+from summand.isa.packets import Kind
 from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
@@ -18,6 +18,7 @@ from summand.rtl.items import ItemReader
 from summand.rtl.packets import PacketOrder
 from summand.rtl.parameters import Parameter, ParameterReader
 from summand.rtl.segments import Descriptor
+from summand.rtl.states import States
 from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["Front"]
@@ -204,6 +205,7 @@ class Front(wiring.Component):
                 | parameters.i.ready
                 | (walking & (self.scales.ready | self.planes.ready))
             ),
+            left.value.eq(header.length),
             left.step.eq(self.i.valid & self.i.ready),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
@@ -239,16 +241,6 @@ class Front(wiring.Component):
         idle = Signal()
         m.d.sync += idle.eq(~working)
 
-        def wait():
-            m.d.comb += self.activity.drain.eq(1)
-
-        def spend(what):
-            """Spend this cycle on the beat that is there, or on waiting for one."""
-            m.d.comb += [
-                self.activity[what].eq(self.i.valid),
-                self.activity.stream.eq(~self.i.valid),
-            ]
-
         # The header has stood still for some cycles when these are looked at. A group that is
         # longer than any walk is as good as one that is just as long.
         last_word = Signal(act_addr_bits(cfg))
@@ -262,6 +254,15 @@ class Front(wiring.Component):
         m.d.sync += [begun.eq(whole), self.commands.eq(self.commands + begun)]
         # Why is looked at a cycle late, so that no reason's end decides over all of it.
         m.d.sync += self.error.eq(Mux(failed, code, 0))
+        states = States(
+            front=self,
+            m=m,
+            header=header,
+            left=left,
+            begins=begins,
+            code=code,
+            idle=idle,
+        )
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
@@ -270,7 +271,7 @@ class Front(wiring.Component):
                     taken.eq(1),
                     whole.eq(self.i.valid & (part == cfg.header_beats - 1)),
                 ]
-                spend("header")
+                states.spend("header")
                 # Whatever is there is taken down until it is a beat.
                 for n in range(cfg.header_beats):
                     with m.If(part == n):
@@ -285,7 +286,6 @@ class Front(wiring.Component):
                 m.d.comb += [
                     self.activity.header.eq(1),
                     left.start.eq(decoded),
-                    left.value.eq(header.length),
                 ]
                 m.d.sync += code.eq(decoder.error)
                 with m.If(decoded):
@@ -295,10 +295,9 @@ class Front(wiring.Component):
                     with m.If(decoder.error != 0):
                         m.next = "FAIL"
 
-            with m.State("LOAD"):
-                self._load(m, last_word, left, taken, wait, spend)
-            self._gemm(m, header, left, descriptors, begins, code, t_conflict, wait, spend)
-            self._requantise(m, header, parameters, begins, code, idle, t_low, t_high, wait, spend)
+            states.load(last_word, taken)
+            states.gemm(descriptors, t_conflict)
+            states.requantise(parameters, t_low, t_high)
 
             with m.State("STORE"):
                 m.d.comb += [
@@ -310,137 +309,26 @@ class Front(wiring.Component):
                     ),
                 ]
                 with m.If(idle):
-                    m.d.comb += [self.activity.header.eq(1), self.packet.eq(1)]
-                    m.d.comb += begins.drain.eq(1)
+                    m.d.comb += [
+                        self.activity.header.eq(1),
+                        self.packet.eq(1),
+                        begins.drain.eq(1),
+                    ]
                     m.next = "HEADER"
                 with m.Else():
-                    wait()
+                    states.wait()
 
             with m.State("FENCE"):
-                self._status(m, ErrorCode.OK, header.a, idle, "HEADER", wait)
+                states.status(ErrorCode.OK, header.a, "HEADER")
             with m.State("FAIL"):
                 m.d.comb += failed.eq(1)
-                self._status(m, code, 0, idle, "DEAD", wait)
+                states.status(code, 0, "DEAD")
             with m.State("DEAD"):
-                m.d.comb += failed.eq(1)
-                m.d.comb += [taken.eq(1), self.activity.stream.eq(1), self.busy.eq(0)]
+                m.d.comb += [
+                    failed.eq(1),
+                    taken.eq(1),
+                    self.activity.stream.eq(1),
+                    self.busy.eq(0),
+                ]
 
         return m
-
-    def _status(self, m, status, tag, idle, then, wait) -> None:
-        cfg = self.config
-        m.d.comb += [
-            self.packet_order.kind.eq(Kind.STATUS),
-            self.packet_order.status.eq(status),
-            self.packet_order.tag.eq(tag),
-            self.packet_order.length.eq(
-                status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
-            ),
-        ]
-        with m.If(idle):
-            m.d.comb += [self.activity.header.eq(1), self.packet.eq(1)]
-            m.next = then
-        with m.Else():
-            wait()
-
-    def _load(self, m, last_word, left, taken, wait, spend) -> None:
-        cfg = self.config
-        word = Signal(range(cfg.act_depth * cfg.slice_words))
-        row = Signal(row_bits(cfg))
-        m.d.comb += [self.act_row.eq(row), self.act_addr.eq(self.source + word)]
-        with m.If(self.to_acts):
-            wait()
-        with m.Else():
-            spend("load")
-            m.d.comb += [taken.eq(1), self.act_write.eq(self.i.valid)]
-            with m.If(self.i.valid):
-                m.d.sync += word.eq(word + 1)
-                with m.If(word == last_word):
-                    m.d.sync += [word.eq(0), row.eq(row + 1)]
-                # The decoder has seen to it that this is the last row's last word.
-                with m.If(left.one):
-                    m.d.sync += row.eq(0)
-                    m.next = "HEADER"
-
-    def _gemm(self, m, header, left, descriptors, begins, code, t_conflict, wait, spend) -> None:
-        m.d.comb += [
-            descriptors.start.eq(self.begin),
-            descriptors.count.eq(header.c),
-            self.segment.eq(descriptors.item),
-            self.segment_valid.eq(descriptors.valid),
-            self.segment_last.eq(descriptors.last),
-        ]
-        with m.State("GEMM"):
-            with m.If(t_conflict):
-                wait()
-            with m.Else():
-                m.d.comb += [self.activity.header.eq(1), begins.begin.eq(1)]
-                m.next = "SEGMENTS"
-
-        with m.State("SEGMENTS"):
-            m.d.sync += code.eq(self.segment_error)
-            with m.If(descriptors.taking):
-                spend("header")
-            with m.Elif(self.begin | ~(descriptors.done & self.segments_checked)):
-                m.d.comb += self.activity.header.eq(1)
-            with m.Elif(self.segment_error != 0):
-                m.d.comb += self.activity.header.eq(1)
-                m.next = "FAIL"
-            with m.Elif(self.reading & self.conflict):
-                wait()
-            with m.Else():
-                m.d.comb += [self.activity.header.eq(1), begins.walk.eq(1)]
-                m.next = "WALK"
-
-        with m.State("WALK"):
-            m.d.sync += code.eq(ErrorCode.LENGTH)
-            with m.If(left.none):
-                m.d.comb += self.activity.header.eq(1)
-                m.next = "FAIL"
-            with m.Elif(self.walk):
-                m.d.comb += self.activity.header.eq(1)
-            with m.Elif(self.scales.ready):
-                spend("load")
-            with m.Else():
-                m.d.comb += [
-                    self.activity.work.eq(self.i.valid & self.planes.ready),
-                    self.activity.table.eq(self.i.valid & ~self.planes.ready),
-                    self.activity.stream.eq(~self.i.valid),
-                ]
-                with m.If(self.done):
-                    m.next = "HEADER"
-                    with m.If(~left.one):
-                        m.next = "FAIL"
-
-    def _requantise(
-        self, m, header, parameters, begins, code, idle, t_low, t_high, wait, spend
-    ) -> None:
-        cfg = self.config
-        features = header.b * cfg.cols
-        m.d.comb += [
-            parameters.start.eq(self.requantise),
-            parameters.features.eq(features),
-            self.param.eq(parameters.param),
-            self.param_valid.eq(parameters.param_valid),
-        ]
-        with m.State("REQUANTISE"):
-            with m.If(idle):
-                slices = (features + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
-                m.d.comb += [self.activity.header.eq(1), begins.requantise.eq(1)]
-                m.d.sync += [t_low.eq(header.d), t_high.eq(header.d + slices)]
-                m.next = "PARAMETERS"
-            with m.Else():
-                wait()
-        with m.State("PARAMETERS"):
-            with m.If(parameters.taking):
-                spend("load")
-            with m.Else():
-                m.d.comb += self.activity.header.eq(1)
-                m.d.sync += code.eq(ErrorCode.REQUANTISE)
-                checked = parameters.checked & ~self.requantise
-                with m.If(checked & parameters.bad):
-                    m.next = "FAIL"
-                with m.Elif(checked):
-                    m.d.comb += begins.drain.eq(1)
-                    m.d.sync += self.to_acts.eq(1)
-                    m.next = "HEADER"

@@ -27,7 +27,7 @@ class ItemReader(wiring.Component):
     Members
     -------
     start, count : ``In``
-        Take this many items, at least one.
+        Take this many items, at least one. The count stands already in the cycle before.
     i : ``In(stream.Signature(width))``
         Beats; only taken while ``taking``. What pads the last one is dropped.
     taking : ``Out(1)``
@@ -80,6 +80,8 @@ class ItemReader(wiring.Component):
         part = Signal(range(per_item))
         next_place = Mux(whole, 0, place + 1)
         next_part = Mux(ends, 0, part + 1)
+        single = Signal()
+        m.d.sync += single.eq(self.count == 1)
         step = self.taking & self.i.valid
         # The cycle before, for what is cut: a beat is spread wide.
         beat = Signal(self.width, reset_less=True)
@@ -118,8 +120,8 @@ class ItemReader(wiring.Component):
             m.d.sync += [
                 self.taking.eq(1),
                 left.eq(self.count),
-                final.eq(self.count == 1),
-                whole.eq((self.count == 1) | (per_beat == 1)),
+                final.eq(single),
+                whole.eq(single | (per_beat == 1)),
                 ends.eq(per_item == 1),
             ]
 

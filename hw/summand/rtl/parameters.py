@@ -31,7 +31,7 @@ class ParameterReader(wiring.Component):
     Members
     -------
     start, features : ``In``
-        Take this many parameters.
+        Take this many parameters; ``features`` stands already in the cycle before.
     i : ``In(stream.Signature(stream_bits))``
         Beats; only taken while ``taking``. What pads the last one is dropped.
     taking : ``Out(1)``

@@ -45,10 +45,14 @@ def test_count_down_knows_none_and_one():
             start = not started or rng.random() < (0.3 if count == 0 else 0.02)
             value = rng.choice([0, 1, 2, 3, 4, 17, 255])
             step = count > 0 and rng.random() < 0.8
+            if start:
+                ctx.set(dut.value, value)
+                ctx.set(dut.step, 0)
+                await ctx.tick()
             ctx.set(dut.start, start)
-            ctx.set(dut.value, value)
             ctx.set(dut.step, step)
             await ctx.tick()
+            ctx.set(dut.start, 0)
             if start:
                 count, started = value, True
             elif step:

@@ -26,8 +26,9 @@ def test_items_come_in_order_and_padding_stays_out(bits, width, p_stall):
             packed |= rng.getrandbits(width) << bits * count
             beats = [packed >> width * k & (1 << width) - 1 for k in range(size)]
             source = Source(dut.i, [*beats, 0], p_stall=p_stall, seed=n)
-            ctx.set(dut.start, 1)
             ctx.set(dut.count, count)
+            await ctx.tick()
+            ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
             ctx.set(dut.count, 0)

@@ -40,8 +40,9 @@ def test_parameters_come_in_order_and_bad_ones_are_found(config, p_stall):
             spoil = n % 3 == 1
             params, beats = random_payload(config, rng, features, spoil=spoil)
             source = Source(dut.i, beats, p_stall=p_stall, seed=n)
-            ctx.set(dut.start, 1)
             ctx.set(dut.features, features)
+            await ctx.tick()
+            ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
             ctx.set(dut.features, 0)
