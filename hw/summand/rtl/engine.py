@@ -135,7 +135,7 @@ class Engine(wiring.Component):
             front.walking.eq(walker.walking),
             walker.slices.eq(front.slices),
             walker.group.eq(front.group),
-            walker.ready.eq(loader.ready),
+            walker.next_ready.eq(loader.next_ready),
             walker.entry.eq(segments.entry),
             walker.ahead.eq(segments.ahead),
             front.done.eq(walker.done),

@@ -6,9 +6,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa import EngineConfig, ErrorCode
+from summand.isa import EngineConfig
 from summand.isa.ops import MAX_SEGMENTS, Op
-from summand.isa.packets import Kind
+from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
@@ -24,7 +24,7 @@ from summand.rtl.token import act_addr_bits, row_bits
 __all__ = ["Front"]
 
 #: Members that set the rest to work.
-_ORDERS = ("begin", "walk", "requantise", "drain")
+_ORDERS = ("begin", "walk", "requantise", "drain", "packet")
 
 
 class Front(wiring.Component):
@@ -65,7 +65,7 @@ class Front(wiring.Component):
     requantise : ``Out(1)``
         Parameters follow, for activations from word ``target`` on.
     drain, drain_order : ``Out(1)``, ``Out(DrainOrder)``
-        Read accumulators, for :attr:`to_acts` or for the packet begun in the cycle before.
+        Read accumulators, for :attr:`to_acts` or for the packet begun in this cycle.
     drain_low, drain_high : ``Out``
         The tiles of the order before, for conflicts.
     to_acts : ``Out(1)``
@@ -186,7 +186,13 @@ class Front(wiring.Component):
         m.d.sync += [getattr(self, name).eq(begins[name]) for name in _ORDERS]
         failed = Signal()
         taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
+        failing = Signal()
         walking = Signal()
+        stores = decoder.op.STORE & ~failing
+        bytes_stored = decoder.area * (cfg.cols * 4)
+        stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
+        status_beats = status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
+        m.d.sync += failing.eq(failed)
 
         m.d.comb += [
             decoder.header.eq(header),
@@ -207,6 +213,11 @@ class Front(wiring.Component):
             ),
             left.value.eq(header.length),
             left.step.eq(self.i.valid & self.i.ready),
+            # Of a command that was refused only the code is told.
+            self.packet_order.kind.eq(Mux(stores, Kind.DATA, Kind.STATUS)),
+            self.packet_order.status.eq(code),
+            self.packet_order.tag.eq(Mux(failing, 0, Mux(stores, header.d, header.a))),
+            self.packet_order.length.eq(Mux(stores, stored, status_beats)),
             self.packet_order.command.eq(self.commands - 1),
             self.busy.eq(1),
         ]
@@ -300,18 +311,10 @@ class Front(wiring.Component):
             states.requantise(parameters, t_low, t_high)
 
             with m.State("STORE"):
-                m.d.comb += [
-                    self.packet_order.kind.eq(Kind.DATA),
-                    self.packet_order.tag.eq(header.d),
-                    self.packet_order.length.eq(
-                        (decoder.area * (cfg.cols * 4) + cfg.beat_bytes - 1)
-                        >> (cfg.beat_bytes.bit_length() - 1)
-                    ),
-                ]
                 with m.If(idle):
                     m.d.comb += [
                         self.activity.header.eq(1),
-                        self.packet.eq(1),
+                        begins.packet.eq(1),
                         begins.drain.eq(1),
                     ]
                     m.next = "HEADER"
@@ -319,10 +322,10 @@ class Front(wiring.Component):
                     states.wait()
 
             with m.State("FENCE"):
-                states.status(ErrorCode.OK, header.a, "HEADER")
+                states.status("HEADER")
             with m.State("FAIL"):
                 m.d.comb += failed.eq(1)
-                states.status(code, 0, "DEAD")
+                states.status("DEAD")
             with m.State("DEAD"):
                 m.d.comb += [
                     failed.eq(1),

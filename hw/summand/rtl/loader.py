@@ -30,8 +30,8 @@ class TableLoader(wiring.Component):
     -------
     start : ``In(1)``
         Begin a walk of ``slices`` slices whose activations start at word ``addr``.
-    ready : ``Out(1)``
-        The tables hold the current slice. Words may enter the array.
+    ready, next_ready : ``Out(1)``
+        The tables hold the current slice, in this cycle or in the next. Words may enter the array.
     release : ``In(1)``
         With ``ready``: the slice's last word enters the array in this cycle.
     fill, step : ``Out(Fill)``, ``Out(Step)``
@@ -42,6 +42,7 @@ class TableLoader(wiring.Component):
     addr: Signal
     slices: Signal
     ready: Signal
+    next_ready: Signal
     release: Signal
     fill: Any
     step: Any
@@ -54,6 +55,7 @@ class TableLoader(wiring.Component):
                 "addr": In(act_addr_bits(config)),
                 "slices": In(range(config.act_depth + 1)),
                 "ready": Out(1),
+                "next_ready": Out(1),
                 "release": In(1),
                 "fill": Out(Fill(config)),
                 "step": Out(Step(config)),
@@ -86,6 +88,7 @@ class TableLoader(wiring.Component):
             m.d.sync += filled.eq(1)
 
         # Stepping.
+        full = Signal()
         begin = Signal()
         m.d.comb += begin.eq(filled & ~self.ready & ~stepping)
         m.d.comb += [self.step.valid.eq(begin | stepping), self.step.share.eq(share)]
@@ -102,9 +105,10 @@ class TableLoader(wiring.Component):
             with m.If(index == TABLE_STEPS - 1):
                 m.d.sync += [index.eq(0), stepping.eq(0), share.eq(share + 1)]
                 with m.If(share == cfg.table_share - 1):
-                    m.d.sync += [share.eq(0), self.ready.eq(1)]
-        with m.If(self.release):
-            m.d.sync += self.ready.eq(0)
+                    m.d.sync += share.eq(0)
+                    m.d.comb += full.eq(1)
+        m.d.comb += self.next_ready.eq((self.ready | full) & ~self.release)
+        m.d.sync += self.ready.eq(self.next_ready)
 
         with m.If(self.start):
             m.d.sync += [

@@ -33,9 +33,9 @@ class PacketWriter(wiring.Component):
     -------
     start : ``In(1)``
         Begin a packet; only while not ``busy``. ``order`` and, for a STATUS packet, ``counters``
-        are kept from this cycle. Its first beat is there two cycles later.
+        are kept from this cycle.
     busy : ``Out(1)``
-        A packet is being written.
+        A packet is begun or being written.
     results : ``In(stream.Signature(Beat(stream_bits)))``
         Payload of a DATA packet.
     o : ``Out(stream.Signature(Beat(stream_bits)))``
@@ -75,7 +75,6 @@ class PacketWriter(wiring.Component):
         text = Signal(beats * cfg.stream_bits)
         m.d.comb += [text.eq(order), text[header_bits:].eq(counters)]
 
-        starting = Signal()
         index = Signal(range(beats))
         is_status = order.kind == Kind.STATUS
         # From registers and of nothing else, so that a bit is one look-up table.
@@ -85,14 +84,11 @@ class PacketWriter(wiring.Component):
         final = Mux(is_status, beats - 1, cfg.header_beats - 1)
         with m.FSM():
             with m.State("IDLE"):
-                # Kept from every cycle until the start, which is known late, and wide for it.
-                m.d.sync += starting.eq(self.start)
-                with m.If(starting):
-                    m.d.comb += self.busy.eq(1)
-                    m.d.sync += starting.eq(0)
+                # Kept from every cycle until the start, which would have far to go.
+                m.d.comb += self.busy.eq(self.start)
+                m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
+                with m.If(self.start):
                     m.next = "TEXT"
-                with m.Else():
-                    m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
             with m.State("TEXT"):
                 m.d.comb += [
                     self.busy.eq(1),

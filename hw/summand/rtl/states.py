@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from amaranth import *
 
 from summand.isa import ErrorCode
-from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.counters import CountDown
 from summand.rtl.items import ItemReader
 from summand.rtl.parameters import ParameterReader
@@ -60,19 +59,11 @@ class States:
             front.activity.stream.eq(~front.i.valid),
         ]
 
-    def status(self, status: Value | ErrorCode, tag: Value | int, then: str) -> None:
+    def status(self, then: str) -> None:
         """Send a STATUS packet when all before is done, and go to ``then``."""
-        front, m, cfg = self.front, self.m, self.front.config
-        m.d.comb += [
-            front.packet_order.kind.eq(Kind.STATUS),
-            front.packet_order.status.eq(status),
-            front.packet_order.tag.eq(tag),
-            front.packet_order.length.eq(
-                status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
-            ),
-        ]
+        m = self.m
         with m.If(self.idle):
-            m.d.comb += [front.activity.header.eq(1), front.packet.eq(1)]
+            m.d.comb += [self.front.activity.header.eq(1), self.begins.packet.eq(1)]
             m.next = then
         with m.Else():
             self.wait()

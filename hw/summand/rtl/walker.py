@@ -34,8 +34,8 @@ class Walker(wiring.Component):
         The walk's last word goes in this cycle.
     words : ``In(stream.Signature(plane_bits))``
         Plane words.
-    ready : ``In(1)``
-        The tables hold the current slice.
+    next_ready : ``In(1)``
+        The tables hold the current slice in the next cycle; never with ``release``.
     release : ``Out(1)``
         The slice's last word goes in this cycle.
     entry, ahead, next : ``In(SegmentEntry)``, ``In(SegmentEntry)``, ``Out(1)``
@@ -52,7 +52,7 @@ class Walker(wiring.Component):
     regroup: Signal
     walking: Signal
     done: Signal
-    ready: Signal
+    next_ready: Signal
     release: Signal
     entry: Any
     ahead: Any
@@ -70,7 +70,7 @@ class Walker(wiring.Component):
                 "walking": Out(1),
                 "done": Out(1),
                 "words": In(stream.Signature(config.plane_bits)),
-                "ready": In(1),
+                "next_ready": In(1),
                 "release": Out(1),
                 "entry": In(SegmentEntry(config)),
                 "ahead": In(SegmentEntry(config)),
@@ -96,8 +96,10 @@ class Walker(wiring.Component):
         first_plane = Signal()
         last_plane = Signal()
         go = Signal()
+        opened = Signal()  # words are taken; all that moves hangs on it
+        m.d.sync += opened.eq(self.walking & self.next_ready & ~prime[1])
         m.d.comb += [
-            self.words.ready.eq(self.walking & self.ready & ~prime[0]),
+            self.words.ready.eq(opened),
             go.eq(self.words.valid & self.words.ready),
             self.work.word.eq(self.words.payload),
             self.work.valid.eq(go),

@@ -100,11 +100,11 @@ def test_packets_are_what_the_dataclasses_encode(config, stalls):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.stream_bits}bit")
 def test_no_cycle_is_lost_within_a_packet(config):
-    """The first beat stands two cycles after the order, and every cycle moves one."""
+    """The first beat stands the cycle after the order, and every cycle moves one."""
     packets = random_packets(config, random.Random(6), 6)
     sink, starts = write(config, packets)
     at = 0
     for start, packet in zip(starts, packets, strict=True):
         count = len(wanted([packet], config))
-        assert sink.arrived[at : at + count] == list(range(start + 2, start + 2 + count))
+        assert sink.arrived[at : at + count] == list(range(start + 1, start + 1 + count))
         at += count
