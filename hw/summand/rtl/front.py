@@ -236,6 +236,15 @@ class Front(wiring.Component):
         # read that starts two cycles after it was written.
         t_low = Signal(range(cfg.act_depth + 1))
         t_high = Signal(range(cfg.act_depth + 1))
+        t_slices = Signal.like(t_high)
+        t_end = Signal.like(t_high)  # of the REQUANTISE whose header stands, if it is one
+        depth_bits = cfg.depth.bit_length() - 1
+        m.d.sync += [
+            t_slices.eq((header.b * cfg.cols + cfg.depth - 1) >> depth_bits),
+            t_end.eq(header.d + t_slices),
+        ]
+        with m.If(self.requantise):
+            m.d.sync += [t_low.eq(header.d), t_high.eq(t_end)]
         landing = Signal(2)
         m.d.sync += landing.eq(Cat(self.written, landing))
         with m.If(landing[-1]):
@@ -308,7 +317,7 @@ class Front(wiring.Component):
 
             states.load(last_word, taken)
             states.gemm(descriptors, t_conflict)
-            states.requantise(parameters, t_low, t_high)
+            states.requantise(parameters)
 
             with m.State("STORE"):
                 with m.If(idle):

@@ -193,13 +193,14 @@ class SegmentTable(wiring.Component):
         checking = Signal()
         bad_flags, bad_width = Signal(), Signal()
         misplaced = Signal()
-        touches = Signal()
+        below, above = Signal(), Signal()
         m.d.sync += [
             checking.eq(taken),
             bad_flags.eq(reserved),
             bad_width.eq(bad_planes),
             misplaced.eq(empty | (tile < after) | exceeds(end, cfg.acc_depth)),
-            touches.eq((tile < self.high) & (end > self.low)),
+            below.eq(tile < self.high),
+            above.eq(end > self.low),
         ]
         with m.If(taken):
             m.d.sync += [write.addr.eq(write.addr + 1), after.eq(end)]
@@ -217,7 +218,7 @@ class SegmentTable(wiring.Component):
                     m.d.sync += self.error.eq(ErrorCode.TILES)
                 with m.Elif(bad_width):
                     m.d.sync += self.error.eq(ErrorCode.SEGMENTS)
-            with m.If(touches):
+            with m.If(below & above):
                 m.d.sync += self.conflict.eq(1)
         with m.If(self.begin):
             m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]

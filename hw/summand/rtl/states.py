@@ -141,21 +141,18 @@ class States:
                     with m.If(~self.left.one):
                         m.next = "FAIL"
 
-    def requantise(self, parameters: ParameterReader, low: Signal, high: Signal) -> None:
-        """Read parameters, then drain; note that slices ``low`` to ``high`` are written."""
-        front, m, cfg = self.front, self.m, self.front.config
-        features = self.header.b * cfg.cols
+    def requantise(self, parameters: ParameterReader) -> None:
+        """Read parameters, then drain."""
+        front, m = self.front, self.m
         m.d.comb += [
             parameters.start.eq(front.requantise),
-            parameters.features.eq(features),
+            parameters.features.eq(self.header.b * front.config.cols),
             front.param.eq(parameters.param),
             front.param_valid.eq(parameters.param_valid),
         ]
         with m.State("REQUANTISE"):
             with m.If(self.idle):
-                slices = (features + cfg.depth - 1) >> (cfg.depth.bit_length() - 1)
                 m.d.comb += [front.activity.header.eq(1), self.begins.requantise.eq(1)]
-                m.d.sync += [low.eq(self.header.d), high.eq(self.header.d + slices)]
                 m.next = "PARAMETERS"
             with m.Else():
                 self.wait()
