@@ -197,8 +197,9 @@ def lut_terms(config: EngineConfig) -> dict[str, float]:
     rows, columns = config.rows, config.rows * config.cols
     return {
         "lut_rams": lut_rams(config),
-        "trees": columns * _tree_bits(config),
-        "columns": columns * (config.slice_sum_bits + 2 * config.acc_bits),
+        "trees": columns * (_tree_bits(config) + config.tables - 1),
+        "columns": columns * (config.slice_sum_bits + config.acc_bits)
+        + _ceil(rows - 1, 3) * config.cols * config.acc_bits,  # results joined
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
@@ -217,7 +218,8 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
     return {
         "words": rows * config.plane_bits,
         "tables": columns * tables,
-        "columns": columns * (2 * config.slice_sum_bits + 3 * config.acc_bits),
+        "columns": columns * (2 * config.slice_sum_bits + 3 * config.acc_bits)
+        + _collected(rows) * config.cols * config.acc_bits,
         "writers": rows * (config.tables // config.table_share * (2 * config.act_bits + 2))
         + rows * config.depth // config.table_share * config.act_bits,
         "scales": _scale_bits(config),
@@ -248,7 +250,7 @@ def _memories(config: EngineConfig) -> list[tuple[int, int, int]]:
             config.rows,
         ),
         (22, config.requant_depth, 1),
-        (config.cols * config.acc_bits, Timing.of(config).room, 1),
+        (config.cols * config.acc_bits + 2, Timing.of(config).room, 1),
     ]
     if config.scale_bits:
         bits = config.scale_tiles * config.cols * config.scale_bits
@@ -270,6 +272,12 @@ def _tree_bits(config: EngineConfig) -> int:
         bits += count * width
         count, width = count // 2, width + 1
     return bits
+
+
+def _collected(rows: int) -> int:
+    """Return the registers in which results come from all rows to the front."""
+    groups = [min(3, rows - first) for first in range(0, rows, 3)]
+    return sum(1 + k * (k - 1) // 2 for k in groups) + 2 * (len(groups) - 1)
 
 
 def _scale_bits(config: EngineConfig) -> int:

@@ -88,7 +88,12 @@ class TableLoader(wiring.Component):
             m.d.sync += filled.eq(1)
 
         # Stepping.
-        full = Signal()
+        # Of the last step and of the last pass. Whether words may enter hangs on them.
+        last_step, last_pass = Signal(), Signal()
+        m.d.sync += [
+            last_step.eq(self.step.valid & (index == TABLE_STEPS - 2)),
+            last_pass.eq(share == cfg.table_share - 1),
+        ]
         begin = Signal()
         m.d.comb += begin.eq(filled & ~self.ready & ~stepping)
         m.d.comb += [self.step.valid.eq(begin | stepping), self.step.share.eq(share)]
@@ -102,12 +107,11 @@ class TableLoader(wiring.Component):
                 m.d.sync += filled.eq(0)
             with m.If((index == TABLE_STEPS - 1 - Activations.LATENCY) & (passes != 0)):
                 m.d.sync += filling.eq(1)
-            with m.If(index == TABLE_STEPS - 1):
+            with m.If(last_step):
                 m.d.sync += [index.eq(0), stepping.eq(0), share.eq(share + 1)]
-                with m.If(share == cfg.table_share - 1):
+                with m.If(last_pass):
                     m.d.sync += share.eq(0)
-                    m.d.comb += full.eq(1)
-        m.d.comb += self.next_ready.eq((self.ready | full) & ~self.release)
+        m.d.comb += self.next_ready.eq((self.ready | last_step & last_pass) & ~self.release)
         m.d.sync += self.ready.eq(self.next_ready)
 
         with m.If(self.start):
