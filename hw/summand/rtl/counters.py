@@ -102,13 +102,19 @@ class CountDown(wiring.Component):
         count = Signal.like(self.value)
         begins_none, begins_one = Signal(), Signal()
         m.d.sync += [begins_none.eq(self.value == 0), begins_one.eq(self.value == 1)]
+        # A step is known late, and the count is wide: it follows a cycle later.
+        stepped = Signal()
+        m.d.sync += stepped.eq(self.step)
+        with m.If(stepped):
+            m.d.sync += count.eq(count - 1)
+        with m.If(self.step):
+            m.d.sync += [self.none.eq(self.one), self.one.eq(Mux(stepped, count == 3, count == 2))]
         with m.If(self.start):
             m.d.sync += [
                 count.eq(self.value),
+                stepped.eq(0),
                 self.none.eq(begins_none),
                 self.one.eq(begins_one),
             ]
-        with m.Elif(self.step):
-            m.d.sync += [count.eq(count - 1), self.none.eq(self.one), self.one.eq(count == 2)]
 
         return m

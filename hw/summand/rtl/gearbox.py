@@ -142,6 +142,8 @@ class ResultPacker(wiring.Component):
             self.o.payload.data.eq(beat),
         ]
         ready = Signal(init=1)
+        ends_padding = Signal()
+        m.d.sync += ends_padding.eq(next_padding & (next_part == count - 1))
         next_move = ~((next_part == count - 1) & next_valid)
         m.d.sync += [
             part.eq(next_part),
@@ -159,7 +161,7 @@ class ResultPacker(wiring.Component):
         with m.If(step):
             m.d.sync += held.eq(Cat(held, piece)[len(piece) :])
         # What pads is written as resets, which take no logic.
-        with m.If(padding & step):
+        with m.If(padding & move):
             m.d.sync += held[-len(piece) :].eq(0)
-        with m.If(padding & step & whole):
+        with m.If(ends_padding & move):
             m.d.sync += beat[-len(piece) :].eq(0)
