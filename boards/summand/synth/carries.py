@@ -38,9 +38,11 @@ def free_carries(netlist: str) -> str:
 
 def _free(cell: dict[str, Any], heard: set[int | str]) -> None:
     connections = cell["connections"]
-    if not heard.intersection(connections.get("COUT", _NOTHING)):
+    if "COUT" in connections and not heard.intersection(connections["COUT"]):
         connections["COUT"] = _NOTHING
-    # With D at 1, the upper half of the table says where the carry goes through.
+    # With D at 1, the upper half of the table says where the carry goes through. The half's own sum
+    # is the carry in, there.
     own = connections["D0"] == ["1"] and int(cell["parameters"]["INIT0"], 2) >> 8 == 0
-    if own and connections.get("CIN") == ["0"]:
+    unheard = not heard.intersection(connections.get("S0", ()))
+    if own and unheard and connections.get("CIN") == ["0"]:
         connections["CIN"] = _NOTHING

@@ -40,7 +40,7 @@ class CycleCounters(wiring.Component):
     activity, blocked : ``In(Activity)``, ``In(1)``
         This cycle's; and whether the output stream does not take what is offered.
     count : ``Out(CountersLayout)``
-        Cycles from reset to the one before; the parts add up to ``cycles``.
+        Cycles from reset to two before this one; the parts add up to ``cycles``.
     """
 
     activity: Any
@@ -80,7 +80,7 @@ class CountDown(wiring.Component):
     start, value : ``In``
         Begin at ``value``, which stands already in the cycle before.
     step : ``In(1)``
-        Count. At 0 the count is lost, until it begins anew.
+        Count. At 0 it stays.
     none, one : ``Out(1)``
         The count is 0, or 1.
     """
@@ -108,7 +108,10 @@ class CountDown(wiring.Component):
         with m.If(stepped):
             m.d.sync += count.eq(count - 1)
         with m.If(self.step):
-            m.d.sync += [self.none.eq(self.one), self.one.eq(Mux(stepped, count == 3, count == 2))]
+            m.d.sync += [
+                self.none.eq(self.none | self.one),
+                self.one.eq(~self.none & Mux(stepped, count == 3, count == 2)),
+            ]
         with m.If(self.start):
             m.d.sync += [
                 count.eq(self.value),

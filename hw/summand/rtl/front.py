@@ -340,7 +340,7 @@ class Front(wiring.Component):
                     failed.eq(1),
                     taken.eq(1),
                     self.activity.stream.eq(1),
-                    self.busy.eq(0),
+                    self.busy.eq(working),
                 ]
 
         return m

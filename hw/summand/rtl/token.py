@@ -1,4 +1,4 @@
-"""What travels from row to row: one word and its orders each cycle, and results coming back."""
+"""What travels from row to row, one word and its orders each cycle; and what rows answer."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data

@@ -23,7 +23,7 @@ class Background:
     Parameters
     ----------
     start : int
-        Cycle of the order.
+        Cycle in which it begins.
     command : Requantise or Store
         Whose tiles.
     """

@@ -19,7 +19,7 @@ class Timing:
     settle : int
         From a segment table's last segment to its verdict.
     prime : int
-        From the verdict to the first word that may enter: one, and the ring's two steps.
+        From the walk's beginning to the first word that may enter: one, and the ring's two steps.
     checked : int
         From a REQUANTISE's last parameter to the order to drain.
     begin : int

