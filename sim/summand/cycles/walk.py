@@ -63,8 +63,8 @@ def walk(
 ) -> Walked:
     """Walk a GEMM's slices, in groups that begin with their scales.
 
-    Beats are taken from the cycle after the walk's beginning on, one a cycle; a word's last beat waits for
-    the tables.
+    Beats are taken from the cycle after the walk's beginning on, one a cycle; a word's last beat
+    waits for the tables.
 
     Parameters
     ----------
