@@ -24,8 +24,8 @@ def free_carries(netlist: str) -> str:
     """
     design = json.loads(netlist)
     for module in design["modules"].values():
-        cells = module["cells"].values()
-        heard = {bit for port in module["ports"].values() for bit in port["bits"]}
+        cells = module.get("cells", {}).values()
+        heard = {bit for port in module.get("ports", {}).values() for bit in port["bits"]}
         for cell in cells:
             for port, bits in cell["connections"].items():
                 if cell["port_directions"].get(port) != "output":

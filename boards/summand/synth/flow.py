@@ -303,7 +303,7 @@ def place_and_route(
             *(("--textcfg", _CONFIG) if options.config else ()),
         ),
         inputs={
-            _NETLIST: free_carries(netlist.path.read_text()),
+            _NETLIST: _freed(netlist.path),
             **({"pins.lpf": options.lpf} if options.lpf is not None else {}),
         },
         outputs=(_REPORT, _CONFIG) if options.config else (_REPORT,),
@@ -364,6 +364,15 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as e:
         raise ToolError(f"cannot read {path}: {e}") from None
+
+
+def _freed(path: Path) -> str:
+    try:
+        return free_carries(path.read_text())
+    except OSError as e:
+        raise ToolError(f"cannot read {path}: {e}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ToolError(f"{path} is not what Yosys should have written: {e}") from None
 
 
 def _cells(path: Path, top: str) -> dict[str, int]:

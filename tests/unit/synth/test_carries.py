@@ -50,3 +50,7 @@ def test_a_carry_that_a_port_hears_is_kept():
 
 def test_a_carry_that_is_heard_as_a_sum_is_kept():
     assert freed(cell(0x000A, "0", 7, s=11), ports=[11]) == [(["0"], ["x"])]
+
+
+def test_modules_without_cells_are_left_as_they_are():
+    assert json.loads(free_carries('{"modules": {"top": {}}}')) == {"modules": {"top": {}}}
