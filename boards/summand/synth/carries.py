@@ -1,6 +1,5 @@
 """Carry chains without the cells that nextpnr adds for carries nobody made or hears."""
 
-import json
 from typing import Any
 
 __all__ = ["free_carries"]
@@ -9,8 +8,8 @@ __all__ = ["free_carries"]
 _NOTHING = ["x"]
 
 
-def free_carries(netlist: str) -> str:
-    """Return an ECP5 netlist in which carries that do not matter are connected to nothing.
+def free_carries(design: dict[str, Any]) -> None:
+    """Connect carries of an ECP5 netlist that do not matter to nothing.
 
     Yosys connects each port of a cell: a carry into a chain to 0, and one out of it to a wire of
     its own. nextpnr takes both for connections to the fabric, and spends a cell on each. A carry
@@ -19,10 +18,9 @@ def free_carries(netlist: str) -> str:
 
     Parameters
     ----------
-    netlist : str
-        Yosys's JSON.
+    design : dict
+        Yosys's netlist, read from JSON; changed in place.
     """
-    design = json.loads(netlist)
     for module in design["modules"].values():
         cells = module.get("cells", {}).values()
         heard = {bit for port in module.get("ports", {}).values() for bit in port["bits"]}
@@ -33,7 +31,6 @@ def free_carries(netlist: str) -> str:
         for cell in cells:
             if cell["type"] == "CCU2C":
                 _free(cell, heard)
-    return json.dumps(design)
 
 
 def _free(cell: dict[str, Any], heard: set[int | str]) -> None:

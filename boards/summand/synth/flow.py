@@ -367,10 +367,10 @@ def _read(path: Path) -> Any:
 
 
 def _freed(path: Path) -> str:
+    design = _read(path)
     try:
-        return free_carries(path.read_text())
-    except OSError as e:
-        raise ToolError(f"cannot read {path}: {e}") from None
+        free_carries(design)
+        return json.dumps(design)
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ToolError(f"{path} is not what Yosys should have written: {e}") from None
 

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from summand.synth.carries import free_carries
@@ -22,7 +20,8 @@ def freed(*cells, ports=()):
         "ports": {f"p{bit}": {"direction": "output", "bits": [bit]} for bit in ports},
         "cells": {f"c{n}": c for n, c in enumerate(cells)},
     }
-    design = json.loads(free_carries(json.dumps({"modules": {"top": module}})))
+    design = {"modules": {"top": module}}
+    free_carries(design)
     made = design["modules"]["top"]["cells"].values()
     return [(c["connections"]["CIN"], c["connections"]["COUT"]) for c in made]
 
@@ -53,4 +52,6 @@ def test_a_carry_that_is_heard_as_a_sum_is_kept():
 
 
 def test_modules_without_cells_are_left_as_they_are():
-    assert json.loads(free_carries('{"modules": {"top": {}}}')) == {"modules": {"top": {}}}
+    design = {"modules": {"top": {}}}
+    free_carries(design)
+    assert design == {"modules": {"top": {}}}
