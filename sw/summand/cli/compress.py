@@ -220,7 +220,7 @@ def _compress(
     console, progress = Console(), Console(stderr=True)
     with progress.status(f"Loading {model}"):
         source = open_source(model, lazy=target is None)
-        job = plan(source, options, text, tokens=calibration_tokens)
+        job = plan(source, options, text, tokens=calibration_tokens, split_head=target is not None)
     store = job.statistics(statistics) if statistics else None
     if store and store.note:
         progress.print(store.note, highlight=False)

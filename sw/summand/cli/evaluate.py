@@ -211,7 +211,8 @@ def _baselines(
     from summand.cli.progress import heartbeat
     from summand.compress import CompressError, calibration_text, read_text
     from summand.compress.embeddings import rows_of
-    from summand.compress.sources import head_name
+    from summand.compress.sources import head_layers
+    from summand.model.split import split_as
     from summand.report import Baselines
 
     manifest, source = subject.manifest, subject.source
@@ -226,13 +227,14 @@ def _baselines(
             f"the model was calibrated on another text ({known.get('text')}); give it with "
             f"--calibration for the baselines"
         )
+    split_as(source.module, manifest.split, {e.name: e.out_features for e in manifest.layers})
     batches = rows_of(
         source.module, source.tokenizer, body, tokens=known["tokens"], window=source.window
     )
     work = Baselines(
         source,
         manifest,
-        head=head_name(source.module),
+        heads=head_layers(source.module),
         batches=batches,
         texts=texts,
         cache=folder / "baselines.json",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from summand.compress.blocks import find_blocks
 from summand.compress.candidates import Space
@@ -21,7 +22,7 @@ from summand.compress.options import Choice, Options
 from summand.compress.ordered import compress_layers_in_order
 from summand.compress.parallel import Workers
 from summand.compress.pipeline import compress_layers
-from summand.compress.sources import Source, head_name, write_side_files
+from summand.compress.sources import Source, head_layers, head_name, write_side_files
 from summand.compress.statistics import StatisticsFolder, StatisticsInMemory, StatisticsStore
 from summand.compress.survey import Survey, survey
 from summand.compress.target import Allocation, Target, choose
@@ -29,8 +30,12 @@ from summand.compress.text import Text
 from summand.compress.walk import Walk
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
+from summand.model.split import split
 
 __all__ = ["Job", "plan"]
+
+#: Outputs from which on a head is split, parts at most, and outputs that a part is a multiple of.
+_LARGE_HEAD, _HEAD_PARTS, _WHOLE = 4096, 16, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,8 @@ class Job:
         The support table: which layers will be compressed, what stays on the host and why.
     choices : mapping
         What each layer gets.
+    split : tuple of str
+        Layers of the model that are compressed in parts.
     keeper : Keeper, optional
         What is taken over from a quantised source, and what cannot be.
     target : Target, optional
@@ -67,6 +74,7 @@ class Job:
     batches: list[torch.Tensor]
     survey: Survey
     choices: Mapping[str, Choice]
+    split: tuple[str, ...] = ()
     keeper: Keeper | None = None
     target: Target | None = None
     allocation: Allocation | None = None
@@ -120,7 +128,7 @@ class Job:
             self.survey,
             space,
             target,
-            head=head_name(self.source.module),
+            heads=head_layers(self.source.module),
             walk=self._walk(store),
             workers=workers,
             count=count,
@@ -235,6 +243,7 @@ class Job:
             write_side_files(self.source, writer.folder)
             return writer.finish(
                 groups=found.groups,
+                split=self.split,
                 host=found.host,
                 source=self.source.record,
                 options=self._record(kept, distilled),
@@ -249,13 +258,15 @@ class Job:
     ) -> Distillation:
         """Train the finished layers' scales; they are revised if that pays."""
         module, names = self.source.module, self.survey.layers
-        head = head_name(module)
+        heads = head_layers(module)
         weights = self.source.weights
         with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
-            trained = {name: TrainedLinear(writer.layer(name), bias=name != head) for name in names}
-            if head is not None and head in trained:
+            trained = {
+                name: TrainedLinear(writer.layer(name), bias=name not in heads) for name in names
+            }
+            for name in heads & trained.keys():
                 # One number a token: it would learn which ones the text happens to have.
-                trained[head].requires_grad_(False)
+                trained[name].requires_grad_(False)
             found = distil(
                 module,
                 self.batches,
@@ -268,7 +279,7 @@ class Job:
                 layers = {
                     name: trained.pop(name).trained(writer.layer(name))
                     for name in names
-                    if name != head
+                    if name not in heads
                 }
                 errors = layer_errors(module, self.batches[0], layers)
                 for name, layer in layers.items():
@@ -331,10 +342,17 @@ class Job:
         return record
 
 
-def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) -> Job:
+def plan(
+    source: Source, options: Options, text: Text, *, tokens: int = 8192, split_head: bool = False
+) -> Job:
     """Look at a model before any work is done.
 
-    ``tokens`` is how much of the text to calibrate on, at most.
+    Parameters
+    ----------
+    tokens : int
+        How much of the text to calibrate on, at most.
+    split_head : bool
+        Split a large output head in parts, so that each can be allocated bits of its own.
 
     Raises
     ------
@@ -342,14 +360,15 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
         If the model cannot be run on text, has nothing to compress, or the text is too short.
     """
     batches = rows_of(source.module, source.tokenizer, text, tokens=tokens, window=source.window)
+    parts = _split_head(source.module) if split_head else ()
     try:
         found = survey(source.module, {"input_ids": batches[0][:, :16]})
     except TypeError as e:
         raise CompressError(f"the model cannot be called with token ids: {e}") from None
-    head = head_name(source.module)
+    heads = head_layers(source.module)
     if options.distil:
-        check_distillable(source.module, batches, [n for n in found.layers if n != head])
-    choices = options.choices(found.layers, head=head)
+        check_distillable(source.module, batches, [n for n in found.layers if n not in heads])
+    choices = options.choices(found.layers, heads=heads)
     keeper = None
     if options.keep_quantised:
         keeper = Keeper.of(
@@ -360,4 +379,17 @@ def plan(source: Source, options: Options, text: Text, *, tokens: int = 8192) ->
             scale_bits=options.scale_bits,
             acc_bits=options.acc_bits,
         )
-    return Job(source, options, text, batches, found, choices, keeper)
+    return Job(source, options, text, batches, found, choices, parts, keeper)
+
+
+def _split_head(module: nn.Module) -> tuple[str, ...]:
+    """Split an output head in parts; returns its name if there is one, and it is large."""
+    name = head_name(module)
+    head = None if name is None else module.get_submodule(name)
+    if name is None or not isinstance(head, nn.Linear) or head.out_features < _LARGE_HEAD:
+        return ()
+    size = -(-head.out_features // _HEAD_PARTS)
+    size += -size % _WHOLE
+    whole, rest = divmod(head.out_features, size)
+    split(module, name, [size] * whole + [rest] * (rest > 0))
+    return (name,)

@@ -1,6 +1,6 @@
 """What the user chooses, and what of it each layer gets."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from summand.compress.errors import CompressError
@@ -131,9 +131,9 @@ class Options:
                 "keep_quantised"
             )
 
-    def choices(self, names: Iterable[str], *, head: str | None = None) -> "dict[str, Choice]":
-        """Return what each of the layers gets, one of which may be the output head."""
-        return {name: Choice.of(self, head=name == head) for name in names}
+    def choices(self, names: Iterable[str], *, heads: Collection[str] = ()) -> "dict[str, Choice]":
+        """Return what each of the layers gets, some of which may be the output head's."""
+        return {name: Choice.of(self, head=name in heads) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

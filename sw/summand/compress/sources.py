@@ -25,7 +25,15 @@ from summand.model import is_model
 from summand.model.folder import sha256
 from summand.model.host import quiet
 
-__all__ = ["Source", "head_name", "open_source", "reopen", "window_of", "write_side_files"]
+__all__ = [
+    "Source",
+    "head_layers",
+    "head_name",
+    "open_source",
+    "reopen",
+    "window_of",
+    "write_side_files",
+]
 
 
 @dataclass(frozen=True)
@@ -249,6 +257,15 @@ def head_name(module: nn.Module) -> str | None:
     find = getattr(module, "get_output_embeddings", None)
     head = find() if find else None
     return next((name for name, m in module.named_modules() if m is head), None) if head else None
+
+
+def head_layers(module: nn.Module) -> frozenset[str]:
+    """Return the names of the output head's linear layers: itself, or the parts of a split one."""
+    head = head_name(module)
+    if head is None:
+        return frozenset()
+    inside = module.get_submodule(head).named_modules(prefix=head)
+    return frozenset(name for name, child in inside if isinstance(child, nn.Linear))
 
 
 def write_side_files(source: Source, folder: Path) -> None:

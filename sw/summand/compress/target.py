@@ -1,6 +1,6 @@
 """From a target, of streamed bits or of KL divergence, to what every layer gets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,7 +101,7 @@ def choose(
     space: Space,
     target: Target,
     *,
-    head: str | None = None,
+    heads: Collection[str] = (),
     walk: Walk | None = None,
     workers: Workers | None = None,
     count: Callable[[Mapping[str, Choice]], int] | None = None,
@@ -115,8 +115,8 @@ def choose(
         Text to calibrate on; sensitivity takes some of them only, evenly from all of it.
     space : Space
         What layers may get.
-    head : str, optional
-        Name of the output head.
+    heads : collection of str, optional
+        Layers of the output head.
     walk : Walk, optional
         How to calibrate; what is in its store is not collected again.
     workers : Workers, optional
@@ -131,7 +131,7 @@ def choose(
         If the target cannot be met; the text names the nearest that can. What the smallest choices
         come to is known before anything is calibrated.
     """
-    _check(module, found, space, target, head, count)
+    _check(module, found, space, target, heads, count)
 
     def report(what: str) -> Callable[[int, int], None]:
         return lambda i, n: progress(what, i, n) if progress else None
@@ -159,7 +159,7 @@ def choose(
             statistics=statistics[group[0]],
             costs={name: costs[name] for name in group},
             space=space,
-            head=head,
+            heads=heads,
             engine=target.engine,
         )
         for group in found.groups
@@ -184,7 +184,7 @@ def _check(
     found: Survey,
     space: Space,
     target: Target,
-    head: str | None,
+    heads: Collection[str],
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> None:
     """Refuse ranks above a layer's, what cannot be streamed, and bits that are too few for all."""
@@ -194,9 +194,9 @@ def _check(
     for name in found.layers:
         linear = linear_of(module, name)
         n, k = linear.weight.shape
-        size = k, n, name == head
+        size = k, n, name in heads
         if size not in known:
-            known[size] = space.smallest(k, n, head=name == head, engine=target.engine)
+            known[size] = space.smallest(k, n, head=name in heads, engine=target.engine)
         choice = smallest[name] = known[size]
         check_rank(name, linear, choice)
         weights += k * n
@@ -222,7 +222,7 @@ class _Trial:
     statistics: InputStatistics
     costs: Mapping[str, torch.Tensor]
     space: Space
-    head: str | None
+    heads: Collection[str]
     engine: EngineConfig | None
 
 
@@ -240,7 +240,7 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
     out = {}
     for name, weight in trial.weights.items():
         n, k = weight.shape
-        choices = trial.space.choices(k, n, head=name == trial.head)
+        choices = trial.space.choices(k, n, head=name in trial.heads)
         weight = transformed_weight(weight, transform)
         out[name] = estimate(weight, behind, trial.costs[name], choices, trial.engine)
     return out

@@ -12,6 +12,7 @@ from torch import nn
 
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, MANIFEST, SummandModel
+from summand.model.split import split_as
 from summand.model.tensors import merge
 
 __all__ = ["attach_host", "load_host", "load_tokenizer", "quiet", "write_host"]
@@ -72,10 +73,12 @@ def write_host(
 def attach_host(module: nn.Module, model: SummandModel) -> None:
     """Load a module's uncompressed tensors, in place; compressed layers keep what they have.
 
+    Layers that were compressed in parts are split.
+
     Raises
     ------
     ModelError
-        If a tensor is missing or of another shape.
+        If a tensor is missing or of another shape, or a layer that is to be split.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -92,6 +95,8 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     buffers = {name for name, _ in module.named_buffers()}
     for name in buffers & tensors.keys():
         tensors[name] = tensors[name].data
+    outputs = {name: model.entry(name).out_features for name in model.names}
+    split_as(module, model.manifest.split, outputs)
     prefixes = tuple(f"{name}." for name in model.names)
     try:
         missing, unexpected = module.load_state_dict(tensors, strict=False, assign=True)

@@ -14,7 +14,7 @@ __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifes
 FORMAT = "summand-model"
 
 #: Raised with every change of what a folder holds.
-VERSION = 3
+VERSION = 4
 
 _T = TypeVar("_T")
 
@@ -86,6 +86,9 @@ class Manifest:
         In the order in which the model calls them.
     groups : tuple of tuples of names
         Layers that are fed by the same tensor; each layer is in exactly one.
+    split : tuple of names
+        Layers of the model that were compressed in parts: ``name.0``, ``name.1``, ... make the
+        outputs of ``name``, one behind another.
     host : tuple of HostEntry
         What stays on the host.
     aliases : mapping
@@ -98,6 +101,7 @@ class Manifest:
     options: Mapping[str, Any]
     layers: tuple[LayerEntry, ...]
     groups: tuple[tuple[str, ...], ...]
+    split: tuple[str, ...]
     host: tuple[HostEntry, ...]
     aliases: Mapping[str, str]
     files: Mapping[str, FileEntry]
@@ -137,14 +141,18 @@ class Manifest:
             )
         del raw["format"], raw["version"]
         manifest = _take(cls, raw, "manifest")
-        manifest._check_groups()
+        manifest._check_names()
         return manifest
 
-    def _check_groups(self) -> None:
+    def _check_names(self) -> None:
         names = [layer.name for layer in self.layers]
         grouped = [name for group in self.groups for name in group]
         if len(set(names)) != len(names) or sorted(grouped) != sorted(names):
             raise ModelError("groups must hold each layer exactly once; compress the model again")
+        for name in self.split:
+            parts = sum(layer.startswith(f"{name}.") for layer in names)
+            if not parts or any(f"{name}.{i}" not in names for i in range(parts)):
+                raise ModelError(f"split names {name}, whose parts are not all there")
 
 
 def seal(raw: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,8 @@ class Baselines:
         The uncompressed model.
     manifest : Manifest
         Of the compressed model that they are beside.
-    head : str, optional
-        Name of the output head, which gets the bits it has in the model.
+    heads : collection of str
+        Layers of the output head, which get the bits they have in the model.
     batches : sequence of tensors
         What to calibrate on.
     texts : sequence of Text and rows
@@ -120,12 +120,12 @@ class Baselines:
         source: Source,
         manifest: Manifest,
         *,
-        head: str | None,
+        heads: Collection[str],
         batches: Sequence[torch.Tensor],
         texts: Sequence[tuple[Text, Sequence[torch.Tensor]]],
         cache: Path,
     ):
-        self._source, self._manifest, self._head = source, manifest, head
+        self._source, self._manifest, self._heads = source, manifest, heads
         self._batches, self._texts, self._cache = batches, texts, cache
 
     def __iter__(self) -> Iterator[BaselineFigures]:
@@ -148,7 +148,7 @@ class Baselines:
         entries = self._manifest.layers
         group = max(e.group for e in entries) or _GROUP
         options = method.options(group, entries[0].act_bits)
-        plain = [e for e in entries if e.name != self._head]
+        plain = [e for e in entries if e.name not in self._heads]
         rank = {e.name: min(method.rank, e.in_features, e.out_features) for e in plain}
         beside = [
             -(-e.in_features // group) * e.out_features * options.scale_bits * method.grouped
@@ -163,7 +163,7 @@ class Baselines:
                 mine = dataclasses.replace(options, bits=b, rank=rank[e.name])
                 choices[e.name] = Choice.of(mine, head=False)
         for e in entries:
-            if e.name == self._head:
+            if e.name in self._heads:
                 mine = dataclasses.replace(options, head_bits=max(e.dense_bits, 1), group=e.group)
                 if e.group:
                     mine = dataclasses.replace(mine, scale_bits=e.scale_bits)

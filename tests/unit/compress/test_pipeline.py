@@ -24,10 +24,10 @@ def batches(seed=1, count=4):
     return [torch.randn(60, 48, generator=g) @ mix for _ in range(count)]
 
 
-def compress(module, options, rows=None, head=None, **more):
+def compress(module, options, rows=None, heads=(), **more):
     rows = batches() if rows is None else rows
     found = survey(module, rows[0])
-    choices = options.choices(found.layers, head=head)
+    choices = options.choices(found.layers, heads=heads)
     return {
         layer.name: (layer, error)
         for layer, error in compress_layers(module, rows, found, choices, **more)
@@ -35,7 +35,7 @@ def compress(module, options, rows=None, head=None, **more):
 
 
 def test_every_layer_is_compressed_as_asked():
-    done = compress(mlp(), Options(bits=5, rank=3, rank_bits=6, head_bits=7), head="3")
+    done = compress(mlp(), Options(bits=5, rank=3, rank_bits=6, head_bits=7), heads=("3",))
     assert list(done) == ["0", "2", "3"]
     for name in "02":
         layer = done[name][0]
@@ -226,7 +226,7 @@ def test_every_way_to_a_low_rank_summand_lowers_the_error(rank_solver, rank_orde
 
 def test_a_low_rank_summand_may_be_alone():
     options = Options(bits=0, rank=30, rank_bits=8, rank_solver="iterative", group=16)
-    done = compress(mlp(), options, head="3")
+    done = compress(mlp(), options, heads=("3",))
     layer, error = done["0"]
     assert layer.dense is None
     assert layer.acc_shift == 0

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -16,11 +17,14 @@ from summand.compress import (
 from summand.compress.balance import choose_transform, transformed, transformed_weight
 from summand.compress.calibration import collect
 from summand.compress.candidates import Space, choice_bits, estimate
+from summand.compress.evaluate import load_integer
+from summand.compress.integer import IntegerLinear
 from summand.compress.sensitivity import fisher, output_errors
 from summand.compress.statistics import StatisticsInMemory
 from summand.compress.target import Target, choose
 from summand.compress.walk import Walk
 from summand.isa import EngineConfig, SummandError
+from summand.model import SummandModel
 from summand.model.streamed import streamed
 from summand.report.target import streamed_bits
 
@@ -55,7 +59,7 @@ def allocation(target, *, fixed=("group",), options=None, **more):
     module = Net()
     options = options or Options(group=32)
     space = Space.of(options, fixed, target.engine)
-    return choose(module, batches(), found(module), space, target, head="head", **more)
+    return choose(module, batches(), found(module), space, target, heads=("head",), **more)
 
 
 def test_bits_are_within_the_target_as_they_are_counted():
@@ -191,6 +195,42 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
     assert once.read_bytes() == twice.read_bytes()
 
 
+def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, monkeypatch):
+    """The text's bytes are in two of the head's four parts; the model is read as it was written."""
+    monkeypatch.setattr("summand.compress.compressor._LARGE_HEAD", 256)
+    monkeypatch.setattr("summand.compress.compressor._HEAD_PARTS", 4)
+    text, options = Text("t", "once upon a time " * 40), Options(group=16)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    job = plan(source, options, text, tokens=200, split_head=True)
+    parts = tuple(f"lm_head.{i}" for i in range(4))
+    assert job.survey.groups[-1] == parts
+    job = job.allocated(Target(bits=4.0), ("group", "rank"))
+    manifest = job.run(tmp_path / "m")
+    assert manifest.split == ("lm_head",)
+    assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
+    bits = {name: job.choices[name].bits for name in parts}
+    assert len(set(bits.values())) > 1
+    assert all(job.choices[name].rank == 0 for name in parts)
+
+    model = SummandModel(tmp_path / "m")
+    whole, ids = llama.module, job.batches[0]
+    loaded = load_integer(model)
+    with torch.no_grad():
+        hidden = loaded.model(ids).last_hidden_state
+        each = [IntegerLinear(model.layer(name))(hidden) for name in parts]
+        assert torch.equal(loaded(ids).logits, torch.cat(each, dim=-1))
+        away = (loaded(ids).logits - whole(ids).logits).norm() / whole(ids).logits.norm()
+    assert away < 0.5
+
+
+def test_a_small_head_and_one_without_a_target_stay_whole(llama):
+    text = Text("t", "once upon a time " * 40)
+    for split_head in (True, False):
+        job = plan(llama, Options(), text, tokens=200, split_head=split_head)
+        assert job.split == ()
+        assert job.survey.groups[-1] == ("lm_head",)
+
+
 @pytest.mark.parametrize(("count", "taken"), [(4, [0, 1, 2, 3]), (42, [0, 3, 6, 9, 12, 16])])
 def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count, taken):
     seen = []
@@ -202,7 +242,7 @@ def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count
     module, rows = Net(), batches(count)
     monkeypatch.setattr("summand.compress.target.fisher", note)
     space = Space.of(Options(group=32, rank=0), ("group", "rank"))
-    choose(module, rows, found(module), space, Target(bits=4.5), head="head")
+    choose(module, rows, found(module), space, Target(bits=4.5), heads=("head",))
     assert seen[: len(taken)] == taken
     assert len(seen) == min(count, 2048 // 150)
 

@@ -266,14 +266,15 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=4), "newer Summand; this one reads 3: upgrade"),
-        (lambda raw: raw.update(version=1), "older Summand; this one reads 3: compress"),
+        (lambda raw: raw.update(version=5), "newer Summand; this one reads 4: upgrade"),
+        (lambda raw: raw.update(version=1), "older Summand; this one reads 4: compress"),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
         (lambda raw: raw.pop("groups"), "manifest has no field groups"),
         (lambda raw: raw.update(layers={}), "manifest.layers must be a list"),
         (lambda raw: raw.update(source=[]), "manifest.source must be an object"),
         (lambda raw: raw.update(groups=[]), "groups must hold each layer exactly once"),
+        (lambda raw: raw.update(split=["block"]), "split names block, whose parts are not all"),
         (lambda raw: raw.update(groups=[[1]]), r"manifest\.groups\[0\]\[0\] must be of type str"),
         (
             lambda raw: raw["layers"][0].update(act_bits="8"),
@@ -325,12 +326,12 @@ json_values = st.recursive(
 
 
 @given(
-    st.sampled_from(["source", "options", "layers", "groups", "host", "aliases", "files"]),
+    st.sampled_from(["source", "options", "layers", "groups", "split", "host", "aliases", "files"]),
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 3, "source": {}, "options": {}, "layers": []}
-    raw |= {"groups": [], "host": [], "aliases": {}, "files": {}, field: value}
+    raw = {"format": "summand-model", "version": 4, "source": {}, "options": {}, "layers": []}
+    raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))
     except ModelError as e:

@@ -60,6 +60,7 @@ def report(options: dict[str, object] | None = None, **changes) -> Report:
         options={"bits": 4, **(options or {})},
         layers=layers,
         groups=tuple((e.name,) for e in layers),
+        split=(),
         host=(),
         aliases={},
         files={},

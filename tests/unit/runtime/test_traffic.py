@@ -79,7 +79,14 @@ def entry(name, **changes):
 def manifest(*entries):
     groups = tuple((e.name,) for e in entries)
     return Manifest(
-        source={}, options={}, layers=entries, groups=groups, host=(), aliases={}, files={}
+        source={},
+        options={},
+        layers=entries,
+        groups=groups,
+        split=(),
+        host=(),
+        aliases={},
+        files={},
     )
 
 
