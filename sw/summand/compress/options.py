@@ -25,6 +25,9 @@ _LIMITS = {
     "distil": (0, 100_000),
 }
 
+#: Input features of the narrowest engine's slices, which groups are made of.
+_SLICE = 8
+
 #: Dense solvers by the names that users give them.
 DENSE_SOLVERS: Mapping[str, Callable[[], DenseSolver]] = {"rtn": RoundToNearest, "gptq": Gptq}
 
@@ -118,6 +121,11 @@ class Options:
         for name, names in known.items():
             if (value := getattr(self, name)) not in names:
                 raise CompressError(f"{name} must be {' or '.join(names)}, not {value!r}")
+        if self.group % _SLICE:
+            raise CompressError(
+                f"group must be a multiple of {_SLICE}, as every engine's depth is, not "
+                f"{self.group}: {self.group - self.group % _SLICE + _SLICE} would do"
+            )
         if not self.bits and not self.rank:
             raise CompressError("bits must be 1 to 8 without a rank, not 0")
         if self.sequential and self.keep_quantised:
