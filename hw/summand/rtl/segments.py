@@ -48,8 +48,8 @@ class SegmentEntry(data.StructLayout):
         At the command's first slice.
     scaled : 1
         Its tiles have scales.
-    single : 1
-        There is no tile after the first.
+    one_tile, one_plane : 1
+        There is none after the first.
     last : 1
         The table's last segment.
     """
@@ -64,7 +64,8 @@ class SegmentEntry(data.StructLayout):
                 "clear": 1,
                 "shift": 1,
                 "scaled": 1,
-                "single": 1,
+                "one_tile": 1,
+                "one_plane": 1,
                 "last": 1,
             }
         )
@@ -174,8 +175,9 @@ class SegmentTable(wiring.Component):
             ),
             entry.tile.eq(seg.tile),
             entry.more.eq(seg.tiles - 1),
-            entry.single.eq(seg.tiles == 1),
+            entry.one_tile.eq(seg.tiles == 1),
             entry.planes.eq(seg.planes - 1),
+            entry.one_plane.eq(seg.planes == 1),
             entry.clear.eq(seg.clear),
             entry.shift.eq(seg.shift),
             entry.scaled.eq(seg.scaled),

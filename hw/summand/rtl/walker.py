@@ -89,12 +89,11 @@ class Walker(wiring.Component):
         tile = Signal.like(self.entry.tile)
         more = Signal.like(self.entry.more)  # tiles after this one
         last_tile = Signal()  # there are none
-        plane = Signal(3)
+        planes = Signal.like(self.entry.planes)  # planes after this one
         prime = Signal(2)
 
-        # Planes are counted ahead, since all else hangs on the last.
         first_plane = Signal()
-        last_plane = Signal()
+        last_plane = Signal()  # there are none
         go = Signal()
         opened = Signal()  # words are taken; all that moves hangs on it
         m.d.sync += opened.eq(self.walking & self.next_ready & ~prime[1])
@@ -110,30 +109,40 @@ class Walker(wiring.Component):
             self.work.tile.eq(tile),
         ]
 
-        with m.If(go):
+        # Whether a word goes is known late: of which kind the next one is, is worked out beside
+        # that. Two steps without a word bring the ring to its first segment.
+        segment_ends = Signal()  # with this word
+        step = Signal()
+        m.d.comb += [
+            step.eq(go | prime[0]),
+            self.next.eq(step & segment_ends),
+            self.release.eq(go & segment_ends & self.entry.last),
+        ]
+        ends = Signal()  # the next word is a tile's last
+        last = Signal()  # and its tile a segment's
+        with m.If(last_plane):
+            m.d.comb += [
+                ends.eq(Mux(last_tile, self.ahead.one_plane, self.entry.one_plane)),
+                last.eq(Mux(last_tile, self.ahead.one_tile, more == 1)),
+            ]
+        with m.Else():
+            m.d.comb += [ends.eq(planes == 1), last.eq(last_tile)]
+        with m.If(step):
             m.d.sync += [
-                plane.eq(plane + 1),
-                first_plane.eq(0),
-                last_plane.eq(plane + 1 == self.entry.planes),
+                first_plane.eq(last_plane),
+                last_plane.eq(ends),
+                last_tile.eq(last),
+                segment_ends.eq(ends & last),
+                planes.eq(planes - 1),
             ]
             with m.If(last_plane):
                 m.d.sync += [
-                    plane.eq(0),
-                    first_plane.eq(1),
-                    last_plane.eq(self.entry.planes == 0),
-                    tile.eq(tile + 1),
-                    more.eq(more - 1),
-                    last_tile.eq(more == 1),
+                    planes.eq(Mux(last_tile, self.ahead.planes, self.entry.planes)),
+                    tile.eq(Mux(last_tile, self.ahead.tile, tile + 1)),
+                    more.eq(Mux(last_tile, self.ahead.more, more - 1)),
                 ]
-                with m.If(last_tile):
-                    m.d.comb += [self.next.eq(1), self.release.eq(self.entry.last)]
-        with m.If(self.next):
-            m.d.sync += [
-                tile.eq(self.ahead.tile),
-                more.eq(self.ahead.more),
-                last_tile.eq(self.ahead.single),
-                last_plane.eq(self.ahead.planes == 0),
-            ]
+        with m.If(self.start | prime[1]):
+            m.d.sync += [last_plane.eq(1), last_tile.eq(1), segment_ends.eq(1)]
         group = Signal.like(self.group)  # still to come of the group, this slice included
         with m.If(self.release):
             m.d.sync += [
@@ -149,10 +158,7 @@ class Walker(wiring.Component):
                 m.d.comb += self.regroup.eq(1)
                 m.d.sync += group.eq(self.group)
 
-        # Two steps bring the ring to its first segment.
         m.d.sync += prime.eq(prime >> 1)
-        with m.If(prime[0]):
-            m.d.comb += self.next.eq(1)
         with m.If(self.start):
             m.d.sync += [
                 self.walking.eq(1),
@@ -160,7 +166,6 @@ class Walker(wiring.Component):
                 last_slice.eq(self.slices == 1),
                 group.eq(self.group),
                 first_slice.eq(1),
-                first_plane.eq(1),
                 prime.eq(0b11),
             ]
 

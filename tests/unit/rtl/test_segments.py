@@ -185,7 +185,8 @@ def test_the_ring_gives_the_table_again_and_again():
                 assert (entry.tile, entry.more + 1, entry.planes + 1) == (s.tile, s.tiles, s.planes)
                 assert (entry.clear, entry.shift) == (s.clear, s.shift)
                 assert entry.scaled == s.scaled
-                assert entry.single == (s.tiles == 1)
+                assert entry.one_tile == (s.tiles == 1)
+                assert entry.one_plane == (s.planes == 1)
                 assert entry.last == (n % count == count - 1)
                 ahead = ctx.get(dut.ahead)
                 assert ahead.tile == segments[(n + 1) % count].tile

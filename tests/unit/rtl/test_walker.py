@@ -124,7 +124,8 @@ class Walks:
                 continue
             s = ring[n % len(ring)]
             sizes = {"tile": s.tile, "more": s.tiles - 1, "planes": s.planes - 1}
-            flags = {"clear": s.clear, "shift": s.shift, "single": s.tiles == 1}
+            flags = {"clear": s.clear, "shift": s.shift, "one_tile": s.tiles == 1}
+            flags["one_plane"] = s.planes == 1
             ctx.set(port, sizes | flags | {"last": n % len(ring) == len(ring) - 1})
 
 
