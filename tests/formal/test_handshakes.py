@@ -211,7 +211,15 @@ def test_packer_of_wide_tiles(prove):
 
 @pytest.mark.parametrize("config", [HALF, QUARTER], ids=["half", "quarter"])
 def test_packer_of_narrow_tiles_keeps_the_stream_rules(prove, config):
-    prove(Spec(ResultPacker(config)), 2)
+    places = config.stream_bits // (32 * config.cols)
+    parts = [f"(= [dut.part] #b{1 << n:0{places}b})" for n in range(places)]
+    lemmas = (
+        f"(or {' '.join(parts)})",
+        f"(= [dut.move] (not (and [dut.o__valid] {parts[-1]})))",
+        "(= [dut.i__ready] (and [dut.move] (not [dut.padding])))",
+        f"(= [dut.ends_padding] (and [dut.padding] {parts[-1]}))",
+    )
+    prove(Spec(ResultPacker(config)), 2, lemmas=lemmas)
 
 
 @pytest.mark.parametrize(("config", "cycles"), [(HALF, 11), (QUARTER, 8)], ids=["half", "quarter"])

@@ -124,40 +124,41 @@ class ResultPacker(wiring.Component):
         # accumulators.
         held = Signal(self.config.stream_bits - len(piece), reset_less=True)
         beat = Signal(self.config.stream_bits, reset_less=True)
-        part = Signal(range(count))
+        part = Signal(count, init=1)  # which piece of the beat is next
         padding = Signal()
         step = Signal()
-        whole = part == count - 1
-        # What the next cycle may do is worked out in this one: from `i.ready` on it is a long way
-        # back to the accumulators.
+        whole, second_last = part[-1], part[-2]
+        stuck = self.o.valid & ~self.o.ready
+        ends = padding | self.i.payload.last
+        # What the next cycle may do is worked out in this one, for a step and for none, as whether
+        # there is a step is known late: from `i.ready` on it is a long way to the accumulators.
         move = Signal(init=1)
-        next_part = Signal.like(part)
-        next_padding = Signal()
-        next_valid = Signal()
-        m.d.comb += [
-            step.eq(move & (padding | self.i.valid)),
-            next_part.eq(Mux(step, Mux(whole, 0, part + 1), part)),
-            next_padding.eq(Mux(step, (padding | self.i.payload.last) & ~whole, padding)),
-            next_valid.eq((step & whole) | (self.o.valid & ~self.o.ready)),
-            self.o.payload.data.eq(beat),
-        ]
         ready = Signal(init=1)
         ends_padding = Signal()
-        m.d.sync += ends_padding.eq(next_padding & (next_part == count - 1))
-        next_move = ~((next_part == count - 1) & next_valid)
-        m.d.sync += [
-            part.eq(next_part),
-            padding.eq(next_padding),
-            self.o.valid.eq(next_valid),
-            move.eq(next_move),
-            ready.eq(next_move & ~next_padding),
+        m.d.comb += [
+            step.eq(move & (padding | self.i.valid)),
+            self.o.payload.data.eq(beat),
         ]
+        m.d.sync += [
+            self.o.valid.eq((step & whole) | stuck),
+            move.eq(~(stuck & Mux(step, second_last, whole))),
+            ready.eq(
+                Mux(
+                    step,
+                    ~(stuck & second_last) & ~(ends & ~whole),
+                    ~(stuck & whole) & ~padding,
+                )
+            ),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                part.eq(part.rotate_left(1)),
+                padding.eq(ends & ~whole),
+                ends_padding.eq(ends & second_last),
+            ]
         m.d.comb += self.i.ready.eq(ready)
         with m.If(step & whole):
-            m.d.sync += [
-                self.o.payload.last.eq(padding | self.i.payload.last),
-                beat.eq(Cat(held, piece)),
-            ]
+            m.d.sync += [self.o.payload.last.eq(ends), beat.eq(Cat(held, piece))]
         with m.If(step):
             m.d.sync += held.eq(Cat(held, piece)[len(piece) :])
         # What pads is written as resets, which take no logic.
