@@ -22,14 +22,14 @@ class CountersLayout(data.StructLayout):
 
 
 class Activity(data.StructLayout):
-    """What the front does in a cycle: exactly one bit is set.
+    """What the front does in a cycle: at most one bit is set, and none is a header.
 
     ``drain`` stands for all waits for results to leave: whether the output is what they wait for
     is another's to know.
     """
 
     def __init__(self):
-        super().__init__({name: 1 for name in _NAMES[1:] if name != "output"})
+        super().__init__({name: 1 for name in _NAMES[1:] if name not in ("output", "header")})
 
 
 class CycleCounters(wiring.Component):
@@ -63,6 +63,7 @@ class CycleCounters(wiring.Component):
         happened = {
             **{name: seen[name] for name in seen.shape().members},
             "cycles": started,
+            "header": started & ~seen.as_value().any(),
             "output": seen.drain & blocked,
             "drain": seen.drain & ~blocked,
         }
@@ -93,7 +94,13 @@ class CountDown(wiring.Component):
 
     def __init__(self, width: int):
         super().__init__(
-            {"start": In(1), "value": In(width), "step": In(1), "none": Out(1), "one": Out(1)}
+            {
+                "start": In(1),
+                "value": In(width),
+                "step": In(1),
+                "none": Out(1, init=1),
+                "one": Out(1),
+            }
         )
 
     def elaborate(self, platform):

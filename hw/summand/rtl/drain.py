@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.rtl.column import Column
+from summand.rtl.counters import CountDown
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.scaler import Scaler
 from summand.rtl.token import Result, row_bits, tile_bits
@@ -17,7 +18,7 @@ __all__ = ["Drain", "DrainOrder", "DrainedTile"]
 
 
 class DrainOrder(data.StructLayout):
-    """Tiles ``tile`` to ``tile + tiles - 1`` of rows 0 to ``rows - 1``."""
+    """Tiles ``tile`` to ``tile + tiles - 1`` of rows 0 to ``rows - 1``: ``reads`` in all."""
 
     def __init__(self, config: EngineConfig):
         super().__init__(
@@ -25,6 +26,7 @@ class DrainOrder(data.StructLayout):
                 "tile": range(config.acc_depth),
                 "tiles": range(config.acc_depth + 1),
                 "rows": range(config.rows + 1),
+                "reads": range(config.acc_depth * config.rows + 1),
             }
         )
 
@@ -39,7 +41,7 @@ class DrainedTile(data.StructLayout):
     row_ends : 1
         The row's last tile.
     final : 1
-        The row is the order's last.
+        The order's last.
     """
 
     def __init__(self, config: EngineConfig):
@@ -135,10 +137,12 @@ class Drain(wiring.Component):
         cycle before.
     reading : ``Out(1)``
         Accumulators of the order are still to be read.
-    request, tile, row : ``Out``
-        A read wanted.
+    request : ``Out(1)``
+        A read is wanted.
     grant : ``In(1)``
-        It goes to the rows in this cycle.
+        It is made.
+    tile, row : ``Out``
+        What is read, by the grant of the cycle before.
     result : ``In(Result)``
         What comes back.
     o : ``Out(stream.Signature(DrainedTile))``
@@ -196,23 +200,27 @@ class Drain(wiring.Component):
 
         one_tile, one_row = Signal(), Signal()
         m.d.sync += [one_tile.eq(self.order.tiles == 1), one_row.eq(self.order.rows == 1)]
+        # A grant is known late: it counts, and the place follows a cycle later.
+        m.submodules.left = left = CountDown(len(self.order.reads))
         m.submodules.asked = asked = _Place(cfg)
+        m.d.sync += asked.step.eq(self.grant)
         m.d.comb += [
+            left.start.eq(self.start),
+            left.value.eq(self.order.reads),
+            left.step.eq(self.grant),
+            self.reading.eq(~left.none),
             self.request.eq(self.reading & some),
             self.tile.eq(asked.tile),
             self.row.eq(asked.row),
-            asked.step.eq(self.grant),
         ]
-        with m.If(self.grant & asked.row_ends & asked.final):
-            m.d.sync += self.reading.eq(0)
-        with m.If(self.start):
-            m.d.sync += self.reading.eq(1)
 
         m.submodules.fifo = fifo = CountedFifo(width=DrainedTile(cfg).size, depth=room)
         m.submodules.answered = answered = _Place(cfg)
         m.d.comb += [
             fifo.write.eq(self.result.valid),
-            fifo.data.eq(Cat(self.result.acc, answered.row_ends, answered.final)),
+            fifo.data.eq(
+                Cat(self.result.acc, answered.row_ends, answered.row_ends & answered.final)
+            ),
             fifo.o.ready.eq(self.o.ready),
             answered.step.eq(self.result.valid),
             self.o.valid.eq(fifo.o.valid),

@@ -154,7 +154,7 @@ class Engine(wiring.Component):
             requantiser.i.p.last.eq(drain.o.p.row_ends),
             requantiser.final.eq(drain.o.p.final),
             packer.i.p.data.eq(drain.o.p.acc),
-            packer.i.p.last.eq(drain.o.p.row_ends & drain.o.p.final),
+            packer.i.p.last.eq(drain.o.p.final),
             requantiser.i.valid.eq(drain.o.valid & front.to_acts),
             packer.i.valid.eq(drain.o.valid & ~front.to_acts),
             drain.o.ready.eq(Mux(front.to_acts, requantiser.i.ready, packer.i.ready)),
@@ -186,11 +186,8 @@ class Engine(wiring.Component):
             t.ready.eq(~came.valid & ~came.act_write),
             drain.grant.eq(drain.request & ~ends),
             work.drain.eq(drain.grant),
-            work.drain_row.eq(drain.row),
             front.written.eq(t.valid & t.ready & t.p.last),
         ]
-        with m.If(drain.grant):
-            m.d.comb += work.tile.eq(drain.tile)
         with m.If(t.valid & t.ready):
             m.d.comb += [
                 work.word[-cfg.stream_bits :].eq(t.p.word),
@@ -201,7 +198,14 @@ class Engine(wiring.Component):
         ready = Signal(Work(cfg), reset_less=True)
         m.d.sync += ready.eq(work)
         token = Signal(Token(cfg))
-        m.d.comb += [token.work.eq(ready), token.fill.eq(loader.fill), token.step.eq(loader.step)]
+        m.d.comb += [
+            token.work.eq(ready),
+            token.work.drain_row.eq(drain.row),
+            token.fill.eq(loader.fill),
+            token.step.eq(loader.step),
+        ]
+        with m.If(ready.drain):
+            m.d.comb += token.work.tile.eq(drain.tile)
         with m.If(ResetSignal()):  # the rows end what they had begun, and are not reset themselves
             m.d.comb += [token.work.valid.eq(1), token.work.last.eq(1)]
         if cfg.scale_bits:

@@ -80,9 +80,10 @@ class CountedFifo(wiring.Component):
             m.d.sync += read_before.eq(some)
         with m.If(read):
             m.d.sync += [last.eq(following), following.eq(following + 1)]
-        with m.If(self.write & ~read):
-            m.d.sync += [waiting.eq(waiting + 1), some.eq(1)]
-        with m.Elif(read & ~self.write):
-            m.d.sync += [waiting.eq(waiting - 1), some.eq(waiting != 1)]
+        # A read is known late.
+        with m.If(read ^ self.write):
+            m.d.sync += waiting.eq(Mux(self.write, waiting + 1, waiting - 1))
+        several = waiting[1:].any()
+        m.d.sync += some.eq(self.write | Mux(read, several, some))
 
         return m

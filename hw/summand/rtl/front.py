@@ -185,7 +185,16 @@ class Front(wiring.Component):
         begins = Signal(data.StructLayout(dict.fromkeys(_ORDERS, 1)))
         m.d.sync += [getattr(self, name).eq(begins[name]) for name in _ORDERS]
         failed = Signal()
-        taken = Signal()  # a beat is taken in this cycle if there is one, by the machine below
+        idle = Signal()
+        states = States(
+            front=self,
+            m=m,
+            header=header,
+            left=left,
+            begins=begins,
+            code=code,
+            idle=idle,
+        )
         failing = Signal()
         walking = Signal()
         stores = decoder.op.STORE & ~failing
@@ -202,11 +211,12 @@ class Front(wiring.Component):
             self.drain_order.tile.eq(header.a),
             self.drain_order.tiles.eq(header.b),
             self.drain_order.rows.eq(header.c),
+            self.drain_order.reads.eq(decoder.area),
             # Who takes beats knows it by itself: the machine's state is known later in the cycle.
             walking.eq(self.walking & ~left.none),
             self.planes.valid.eq(self.i.valid & walking & ~self.scales.ready),
             self.i.ready.eq(
-                taken
+                states.taken
                 | descriptors.i.ready
                 | parameters.i.ready
                 | (walking & (self.scales.ready | self.planes.ready))
@@ -258,7 +268,6 @@ class Front(wiring.Component):
         # What is waited for is known a cycle late too, being looked at by much. Nothing begins in
         # the cycle before it is asked for.
         working = self.to_acts | self.packet_busy | self.reading
-        idle = Signal()
         m.d.sync += idle.eq(~working)
 
         # The header has stood still for some cycles when these are looked at. A group that is
@@ -274,24 +283,15 @@ class Front(wiring.Component):
         m.d.sync += [begun.eq(whole), self.commands.eq(self.commands + begun)]
         # Why is looked at a cycle late, so that no reason's end decides over all of it.
         m.d.sync += self.error.eq(Mux(failed, code, 0))
-        states = States(
-            front=self,
-            m=m,
-            header=header,
-            left=left,
-            begins=begins,
-            code=code,
-            idle=idle,
-        )
+        states.place(last_word)
         with m.FSM():
             part = Signal(range(cfg.header_beats))
             with m.State("HEADER"):
                 m.d.comb += [
                     self.busy.eq(self.i.valid | (part != 0) | working),
-                    taken.eq(1),
                     whole.eq(self.i.valid & (part == cfg.header_beats - 1)),
                 ]
-                states.spend("header")
+                m.d.comb += self.activity.stream.eq(~self.i.valid)
                 # Whatever is there is taken down until it is a beat.
                 for n in range(cfg.header_beats):
                     with m.If(part == n):
@@ -300,33 +300,26 @@ class Front(wiring.Component):
                 with m.If(self.i.valid):
                     m.d.sync += part.eq(Mux(whole, 0, part + 1))
                 with m.If(whole):
-                    m.next = "DECODE"
+                    states.enter("DECODE")
 
             with m.State("DECODE"):
-                m.d.comb += [
-                    self.activity.header.eq(1),
-                    left.start.eq(decoded),
-                ]
+                m.d.comb += left.start.eq(decoded)
                 m.d.sync += code.eq(decoder.error)
                 with m.If(decoded):
                     for op in Op:
                         with m.If(decoder.op[op.name]):
-                            m.next = op.name
+                            states.enter(op.name)
                     with m.If(decoder.error != 0):
-                        m.next = "FAIL"
+                        states.enter("FAIL")
 
-            states.load(last_word, taken)
+            states.load()
             states.gemm(descriptors, t_conflict)
             states.requantise(parameters)
 
             with m.State("STORE"):
                 with m.If(idle):
-                    m.d.comb += [
-                        self.activity.header.eq(1),
-                        begins.packet.eq(1),
-                        begins.drain.eq(1),
-                    ]
-                    m.next = "HEADER"
+                    m.d.comb += [begins.packet.eq(1), begins.drain.eq(1)]
+                    states.enter("HEADER")
                 with m.Else():
                     states.wait()
 
@@ -338,7 +331,6 @@ class Front(wiring.Component):
             with m.State("DEAD"):
                 m.d.comb += [
                     failed.eq(1),
-                    taken.eq(1),
                     self.activity.stream.eq(1),
                     self.busy.eq(working),
                 ]

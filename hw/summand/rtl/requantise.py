@@ -65,7 +65,7 @@ class Requantiser(wiring.Component):
     i : ``In(stream.Signature(Beat(array of cols signed acc_bits)))``
         Tiles, row after row; ``last`` ends a row.
     final : ``In(1)``
-        The row now at ``i`` is the command's last.
+        The tile now at ``i`` is the command's last.
     o : ``Out(stream.Signature(ActWrite))``
         Words of activations, filled up with zeros at a row's end.
     """

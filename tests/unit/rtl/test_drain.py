@@ -43,10 +43,12 @@ class Orders:
     async def _bench(self, ctx):
         dut, cycle = self.dut, 0
         results: deque[tuple[int, list[int]]] = deque()
-        wanted = 0
+        wanted = granted = 0
+        asked = False  # in the cycle before: its place is there now
         for tile, tiles, rows in self.orders:
             wanted += tiles * rows
-            ctx.set(dut.order, {"tile": tile, "tiles": tiles, "rows": rows})
+            order = {"tile": tile, "tiles": tiles, "rows": rows, "reads": tiles * rows}
+            ctx.set(dut.order, order)
             await ctx.tick()
             cycle += 1
             ctx.set(dut.start, 1)
@@ -64,14 +66,16 @@ class Orders:
                 )
                 if cycle >= self.hold:
                     self.sink.after(cycle, out)
-                if grant:
-                    self.reads.append((cycle, at, row))
+                if asked:
+                    self.reads.append((cycle - 1, at, row))
                     answer = contents(self.config, row, at)
-                    results.append((cycle + trip(self.config, row), answer))
-                    assert reading
-                self.most = max(self.most, len(self.reads) - len(self.sink.beats))
+                    results.append((cycle - 1 + trip(self.config, row), answer))
+                assert reading or not grant
+                asked = grant
+                granted += grant
+                self.most = max(self.most, granted - len(self.sink.beats))
                 ctx.set(dut.start, 0)
-                ctx.set(dut.order, {"tile": 0, "tiles": 0, "rows": 0})
+                ctx.set(dut.order, dict.fromkeys(order, 0))
                 cycle += 1
                 if len(self.sink.beats) == wanted:
                     assert not ctx.get(dut.reading)
@@ -84,7 +88,7 @@ class Orders:
 
 def places(orders):
     return [
-        (row, at, at == tile + tiles - 1, row == rows - 1)
+        (row, at, at == tile + tiles - 1, (row, at) == (rows - 1, tile + tiles - 1))
         for tile, tiles, rows in orders
         for row in range(rows)
         for at in range(tile, tile + tiles)

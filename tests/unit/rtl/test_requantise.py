@@ -33,7 +33,7 @@ CONFIGS = {
 
 
 class Wrapped(wiring.Component):
-    """A requantiser whose input is the drain's: the row's ``final`` rides in the payload."""
+    """A requantiser whose input is the drain's: ``final`` rides in the payload."""
 
     i: stream.Interface
     o: stream.Interface
@@ -76,7 +76,7 @@ class Command:
             {
                 "acc": tile.tolist(),
                 "row_ends": n == len(row) - 1,
-                "final": m == len(rows) - 1,
+                "final": m == len(rows) - 1 and n == len(row) - 1,
             }
             for m, row in enumerate(rows)
             for n, tile in enumerate(row)
