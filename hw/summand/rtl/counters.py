@@ -98,7 +98,7 @@ class CountDown(wiring.Component):
                 "start": In(1),
                 "value": In(width),
                 "step": In(1),
-                "none": Out(1, init=1),
+                "none": Out(1, init=1),  # pyright: ignore[reportCallIssue]
                 "one": Out(1),
             }
         )
