@@ -26,6 +26,8 @@ from summand.compress.walk import Walk
 from summand.isa import EngineConfig, SummandError
 from summand.model import SummandModel
 from summand.model.streamed import streamed
+from summand.runtime import Driver, GoldenDevice
+from summand.runtime.load import load_model
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -214,6 +216,10 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
         hidden = loaded.model(ids).last_hidden_state
         each = [IntegerLinear(model.layer(name))(hidden) for name in parts]
         assert torch.equal(loaded(ids).logits, torch.cat(each, dim=-1))
+        engine = Driver(GoldenDevice(EngineConfig(depth=16, stream_bits=64, scale_bits=6)))
+        run = load_model(model, engine)
+        assert len(run.groups[-1].layers) == 4
+        assert torch.equal(run.model(ids).logits, loaded(ids).logits)
         away = (loaded(ids).logits - whole(ids).logits).norm() / whole(ids).logits.norm()
     assert away < 0.5
 
