@@ -178,7 +178,7 @@ def fits(config: EngineConfig, part: Part = ECP5_85F, model: Model | None = None
 def lut_rams(config: EngineConfig) -> int:
     """Return the LUT RAMs of 16 x 4 bits: look-up tables, and the ring of segments."""
     tables = config.rows * config.cols * config.tables * _ceil(config.act_bits + 2, 4)
-    return tables + _ceil(2 * _log2(config.acc_depth) + 7 + (config.scale_bits > 0), 4)
+    return tables + _ceil(2 * _log2(config.acc_depth) + 9 + (config.scale_bits > 0), 4)
 
 
 def block_rams(config: EngineConfig) -> int:
