@@ -213,7 +213,7 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     whole, ids = llama.module, job.batches[0]
     loaded = load_integer(model)
     with torch.no_grad():
-        hidden = loaded.model(ids).last_hidden_state
+        hidden = loaded.get_submodule("model")(ids).last_hidden_state
         each = [IntegerLinear(model.layer(name))(hidden) for name in parts]
         assert torch.equal(loaded(ids).logits, torch.cat(each, dim=-1))
         engine = Driver(GoldenDevice(EngineConfig(depth=16, stream_bits=64, scale_bits=6)))
