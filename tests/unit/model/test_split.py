@@ -19,7 +19,7 @@ def test_parts_together_are_the_layer(bias):
     assert isinstance(found, SplitLinear)
     assert [name for name, _ in found.named_children()] == ["0", "1", "2"]
     assert [part.out_features for part in found.children()] == [9, 4, 7]
-    weights = [parts.get_parameter(f"1.0.{i}.weight") for i in range(3)]
+    weights = tuple(parts.get_parameter(f"1.0.{i}.weight") for i in range(3))
     assert torch.equal(torch.cat(weights), whole.get_parameter("1.0.weight"))
     x = torch.randn(2, 3, 6)
     assert torch.allclose(parts(x), whole(x), atol=1e-6)
