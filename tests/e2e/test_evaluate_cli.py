@@ -143,6 +143,22 @@ def test_baselines_are_worked_out_once(evaluate, model, monkeypatch):
     assert "RTN" in (model / "report.html").read_text()
 
 
+def test_a_head_in_parts_has_baselines(evaluate, llama_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("summand.compress.compressor._LARGE_HEAD", 256)
+    monkeypatch.setattr("summand.compress.compressor._HEAD_PARTS", 4)
+    monkeypatch.setattr("summand.report.baselines.METHODS", METHODS[1:2])
+    model = tmp_path / "m"
+    args = ["compress", llama_folder, "-o", model, "--target-bits", 4.5, "--rank", 0]
+    args += ["--group", 16, "--calibration-tokens", 900, "--json"]
+    assert main([*map(str, args)]) == 0
+    status, out, _ = evaluate(model, "--baselines", "--json")
+    assert status == 0
+    report = json.loads(out.splitlines()[-1])  # behind the compression's own
+    assert report["streamed_bits_per_weight"] <= 4.5
+    (beside,) = report["baselines"]
+    assert beside["texts"][0]["kl_divergence"] > report["texts"][0]["kl_divergence"] > 0
+
+
 def test_baselines_need_the_model_and_its_text(evaluate, model, llama_folder, tmp_path):
     status, _, err = evaluate(llama_folder, "--baselines")
     assert status == 2

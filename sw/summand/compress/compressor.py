@@ -388,6 +388,8 @@ def _split_head(module: nn.Module) -> tuple[str, ...]:
     head = None if name is None else module.get_submodule(name)
     if name is None or not isinstance(head, nn.Linear) or head.out_features < _LARGE_HEAD:
         return ()
+    if type(head).forward is not nn.Linear.forward:  # it stays on the host as it is
+        return ()
     size = -(-head.out_features // _HEAD_PARTS)
     size += -size % _WHOLE
     whole, rest = divmod(head.out_features, size)
