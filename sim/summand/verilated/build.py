@@ -16,7 +16,7 @@ __all__ = ["build_library", "control_file", "engine_verilog"]
 
 _VERILATOR_FLAGS = (
     *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-    *("-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
+    *("-Wno-fatal", "-Wno-lint"),
 )
 
 # -O2 takes a tenth longer than -O1 to build and runs a tenth faster; -O3 and the build machine's
