@@ -10,19 +10,75 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.delay import delayed
+from summand.rtl.fold import emitted_once
 from summand.rtl.token import Result
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "Joint"]
 
-#: Rows that one look-up table of four inputs joins with what comes from those behind.
-_JOINED = 3
+
+class Joint(wiring.Component):
+    """Join the results of neighbouring rows with those that come from behind them.
+
+    Row ``n`` of the group is at ``o`` after ``n + 1`` cycles, what comes from behind after
+    :attr:`ROWS`. Results are zero where there are none, and no two are for the same cycle.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes.
+    rows : int
+        Rows of the group, 1 to :attr:`ROWS`; fewer than that only where none are behind.
+
+    Members
+    -------
+    i : ``In(Result)`` for each row
+        Results.
+    behind : ``In(Result)``
+        Results of the next group's joint, or zero.
+    o : ``Out(Result)``
+        All of them.
+    """
+
+    #: Rows that one look-up table of four inputs joins with what comes from those behind.
+    ROWS = 3
+
+    i: Any
+    behind: Any
+    o: Any
+
+    def __init__(self, config: EngineConfig, rows: int):
+        self.config = config
+        self.rows = rows
+        result = Result(config)
+        super().__init__({"i": In(result).array(rows), "behind": In(result), "o": Out(result)})
+
+    @staticmethod
+    def groups(config: EngineConfig) -> list[int]:
+        """Return how many rows each joint has, from the front on."""
+        return [min(Joint.ROWS, config.rows - n) for n in range(0, config.rows, Joint.ROWS)]
+
+    @emitted_once
+    def elaborate(self, platform):
+        m = Module()
+
+        # No register has a reset: it lasts until nothing is on its way.
+        parts = [
+            delayed(m, row.as_value(), n, f"row_{n}", reset_less=True)
+            for n, row in enumerate(self.i)
+        ]
+        behind = self.behind.as_value()
+        parts.append(delayed(m, behind, self.ROWS - 1, "behind", reset_less=True))
+        joined = Signal(Result(self.config), reset_less=True)
+        m.d.sync += joined.eq(reduce(operator.or_, parts))
+        m.d.comb += self.o.eq(joined)
+
+        return m
 
 
 class Collector(wiring.Component):
     """Join the rows' results: row ``n``'s are at the front ``n + 1`` cycles after they are here.
 
-    Results are zero where there are none, and no two are for the same cycle at the front. They go
-    from row to row, a register for each, and are joined every few rows only.
+    Results go from row to row, a register for each, and are joined every few rows only.
 
     Parameters
     ----------
@@ -48,19 +104,12 @@ class Collector(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        behind: Value | None = None
-        for first in reversed(range(0, self.config.rows, _JOINED)):
-            rows = list(self.i[first : first + _JOINED])
-            # No register has a reset: it lasts until nothing is on its way.
-            parts = [
-                delayed(m, row.as_value(), n, f"row_{first + n}", reset_less=True)
-                for n, row in enumerate(rows)
-            ]
-            if behind is not None:
-                parts.append(delayed(m, behind, _JOINED - 1, f"behind_{first}", reset_less=True))
-            joined = Signal(len(parts[0]), name=f"joined_{first}", reset_less=True)
-            m.d.sync += joined.eq(reduce(operator.or_, parts))
-            behind = joined
-        m.d.comb += self.o.as_value().eq(behind)
+        rows = list(self.i)
+        front = self.o
+        for n, count in enumerate(Joint.groups(self.config)):
+            m.submodules[f"joint_{n}"] = joint = Joint(self.config, count)
+            m.d.comb += [row.eq(result) for row, result in zip(joint.i, rows, strict=False)]
+            m.d.comb += front.eq(joint.o)
+            rows, front = rows[count:], joint.behind
 
         return m

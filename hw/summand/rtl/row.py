@@ -80,7 +80,11 @@ class Row(wiring.Component):
             m.d.comb += writer.step.eq(token.step)
             m.d.comb += [writer.x[i].eq(activations.x[4 * w + i]) for i in range(4)]
             writers.append(writer)
-        write = Cat(writers[0].write & (writers[0].share == s) for s in range(cfg.table_share))
+        # A signal, or the expression would be emitted anew for every table.
+        write = Signal(cfg.table_share)
+        m.d.comb += [
+            write[s].eq(writers[0].write & (writers[0].share == s)) for s in range(cfg.table_share)
+        ]
 
         # The column combines a plane `latency - 1` cycles after its look-up; the accumulator must
         # hear of a word early enough that its sums arrive when the memory has been read.

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.rtl.collect import Collector
+from summand.rtl.collect import Collector, Joint
 from summand.rtl.fold import Library
 from summand.rtl.row import Row
 from summand.rtl.token import Result, Token
@@ -41,12 +41,11 @@ class Rows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        if isinstance(platform, Library):
+            m.submodules.chain = self._chain(platform)
+            return m
         m.submodules.collector = collector = Collector(self.config)
         m.d.comb += self.result.eq(collector.o)
-        if isinstance(platform, Library):
-            results = Cat(result.as_value() for result in collector.i)
-            m.submodules.chain = self._instance(platform, results)
-            return m
         token = self.i
         for n, result in enumerate(collector.i):
             m.submodules[f"row_{n}"] = row = Row(self.config)
@@ -55,32 +54,45 @@ class Rows(wiring.Component):
 
         return m
 
-    def _instance(self, library: Library, results: Value) -> Any:
+    def _chain(self, library: Library) -> Any:
         """Chain the one emitted row in Verilog: Amaranth takes a minute for 64 wide ones.
 
         Rows are not reset, which would take a wire to thousands of flip-flops: what is on its way
         through them when a reset begins has left before it ends.
         """
         row = library.module(Row(self.config))
-        count = self.config.rows
-        token = f"[{Shape.cast(self.i.shape()).width - 1}:0]"
-        width = Shape.cast(self.result.shape()).width
+        groups = Joint.groups(self.config)
+        joints = {rows: library.module(Joint(self.config, rows)) for rows in sorted(set(groups))}
+        token, result = (f"[{_width(port) - 1}:0]" for port in (self.i, self.result))
         lines = [
-            "module {name}(clk, i, results);",
+            "module {name}(clk, i, result);",
             "  input clk;",
             f"  input {token} i;",
-            f"  output [{count * width - 1}:0] results;",
+            f"  output {result} result;",
         ]
-        lines += [f"  wire {token} token_{n};" for n in range(count + 1)]
-        lines += ["  assign token_0 = i;"]
-        for n in range(count):
+        lines += [f"  wire {token} token_{n};" for n in range(self.config.rows + 1)]
+        lines += [f"  wire {result} result_{n};" for n in range(self.config.rows)]
+        lines += [f"  wire {result} joined_{n};" for n in range(len(groups) + 1)]
+        lines += ["  assign token_0 = i;", "  assign result = joined_0;"]
+        lines += [f"  assign joined_{len(groups)} = {_width(self.result)}'d0;"]
+        for n in range(self.config.rows):
             lines.append(
                 f"  {row} row_{n} (.clk(clk), .rst(1'b0), .i(token_{n}), .o(token_{n + 1}), "
-                f".result(results[{(n + 1) * width - 1}:{n * width}]));"
+                f".result(result_{n}));"
+            )
+        for n, rows in enumerate(groups):
+            ports = "".join(f".i__{i}(result_{n * Joint.ROWS + i}), " for i in range(rows))
+            lines.append(
+                f"  {joints[rows]} joint_{n} (.clk(clk), .rst(1'b0), {ports}"
+                f".behind(joined_{n + 1}), .o(joined_{n}));"
             )
         return Instance(
             library.add("chain", "\n".join([*lines, "endmodule", ""])),
             i_clk=ClockSignal(),
             i_i=self.i,
-            o_results=results,
+            o_result=self.result,
         )
+
+
+def _width(port: Any) -> int:
+    return Shape.cast(port.shape()).width
