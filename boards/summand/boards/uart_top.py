@@ -11,9 +11,8 @@ from summand.boards.link.link import Link, LinkConfig
 from summand.boards.link.resize import BeatsToBytes, BytesToBeats
 from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.isa import EngineConfig
-from summand.rtl.engine import Engine
 from summand.rtl.registers import RegisterBank, connect_engine
-from summand.rtl.reset import ResetHold
+from summand.rtl.resettable import ResettableEngine
 
 __all__ = ["UartTop"]
 
@@ -62,41 +61,35 @@ class UartTop(wiring.Component):
         m = Module()
         bits = self.config.stream_bits
 
-        receiver, transmitter = UartReceiver(self.baud), UartTransmitter(self.baud)
-        link, bridge, bank = Link(self.link), RegisterBridge(), RegisterBank()
-        # Two domains on one clock, so that the link outlives a reset of the engine.
-        for name in ("sync", "link"):
-            domain: Any = ClockDomain(name, local=True)
-            domain.clk = self.clk
-            m.domains += domain
-        m.submodules.receiver = DomainRenamer("link")(receiver)
-        m.submodules.transmitter = DomainRenamer("link")(transmitter)
-        m.submodules.link = DomainRenamer("link")(link)
-        m.submodules.bridge = DomainRenamer("link")(bridge)
-        m.submodules.registers = DomainRenamer("link")(bank)
-        m.submodules.gather = gather = BytesToBeats(bits)
-        engine: Any = Engine(self.config)
-        m.submodules.engine = engine
-        m.submodules.scatter = scatter = BeatsToBytes(bits)
+        domain: Any = ClockDomain("sync", local=True)
+        domain.clk = self.clk
+        m.domains += domain
+        m.submodules.receiver = receiver = UartReceiver(self.baud)
+        m.submodules.transmitter = transmitter = UartTransmitter(self.baud)
+        m.submodules.link = link = Link(self.link)
+        m.submodules.bridge = bridge = RegisterBridge()
+        m.submodules.registers = bank = RegisterBank()
+        m.submodules.engine = engine = ResettableEngine(self.config)
+        # What is between link and engine is reset with the engine, and lets nothing pass meanwhile.
+        gather, scatter = BytesToBeats(bits), BeatsToBytes(bits)
+        m.submodules.gather = ResetInserter(engine.resetting)(gather)
+        m.submodules.scatter = ResetInserter(engine.resetting)(scatter)
 
-        hold = ResetHold(Engine.reset_cycles(self.config))
-        m.submodules.hold = DomainRenamer("link")(hold)
         m.d.comb += [
-            ResetSignal("link").eq(self.rst),
-            hold.request.eq(link.reset | bank.pulse.reset),
-            ResetSignal("sync").eq(hold.reset),
+            ResetSignal().eq(self.rst),
+            engine.request.eq(link.reset | bank.pulse.reset),
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
+            gather.i.payload.eq(link.down.payload),
+            gather.i.valid.eq(link.down.valid & ~engine.resetting),
+            link.down.ready.eq(gather.i.ready & ~engine.resetting),
+            link.up.payload.eq(scatter.o.payload),
+            link.up.valid.eq(scatter.o.valid & ~engine.resetting),
+            scatter.o.ready.eq(link.up.ready),
         ]
         connect(m, receiver.o, link.i)
-        m.d.comb += [
-            gather.i.payload.eq(link.down.payload),
-            gather.i.valid.eq(link.down.valid),
-            link.down.ready.eq(gather.i.ready & ~hold.reset),
-        ]
         connect(m, gather.o, engine.i)
         connect(m, engine.o, scatter.i)
-        connect(m, scatter.o, link.up)
         connect(m, link.o, transmitter.i)
         connect(m, link.registers, bridge.access)
         connect(m, bridge.bus, bank.bus)

@@ -7,9 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.rtl.engine import Engine
 from summand.rtl.registers import AxiLite, RegisterBank, connect_engine
-from summand.rtl.reset import ResetHold
+from summand.rtl.resettable import ResettableEngine
 
 __all__ = ["MODULE", "AxiEngine"]
 
@@ -27,6 +26,8 @@ class AxiEngine(wiring.Component):
     answered; no input beat is taken then, and those accepted after it belong to the new stream. A
     packet that was leaving is cut off, and a beat that was offered and not taken is withdrawn,
     which AXI4-Stream allows under reset only: empty or reset what listens on ``m_axis`` too.
+    ``aresetn`` may be low for one cycle only: the engine's reset begins in the next cycle and
+    lasts as long as a soft reset's.
 
     Parameters
     ----------
@@ -78,26 +79,17 @@ class AxiEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Two domains on one clock, so that the registers outlive a soft reset.
-        for name in ("sync", "control"):
-            domain: Any = ClockDomain(name, local=True)
-            domain.clk = self.aclk
-            m.domains += domain
-        m.submodules.engine = engine = Engine(self.config)
-        bank = RegisterBank()
-        m.submodules.registers = DomainRenamer("control")(bank)
-        hold = ResetHold(Engine.reset_cycles(self.config))
-        m.submodules.hold = DomainRenamer("control")(hold)
+        domain: Any = ClockDomain("sync", local=True)
+        domain.clk = self.aclk
+        m.domains += domain
+        m.submodules.engine = engine = ResettableEngine(self.config)
+        m.submodules.registers = bank = RegisterBank()
         m.d.comb += [
-            ResetSignal("control").eq(~self.aresetn),
-            hold.request.eq(bank.pulse.reset),
-            ResetSignal("sync").eq(hold.reset),
-        ]
-
-        m.d.comb += [
+            ResetSignal().eq(~self.aresetn),
+            engine.request.eq(bank.pulse.reset),
             engine.i.payload.eq(self.s_axis_tdata),
             engine.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(engine.i.ready & ~hold.reset),
+            self.s_axis_tready.eq(engine.i.ready),
             self.m_axis_tdata.eq(engine.o.p.data),
             self.m_axis_tlast.eq(engine.o.p.last),
             self.m_axis_tvalid.eq(engine.o.valid),

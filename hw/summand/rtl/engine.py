@@ -86,8 +86,11 @@ class Engine(wiring.Component):
 
     @staticmethod
     def reset_cycles(config: EngineConfig) -> int:
-        """Cycles after which nothing that was begun is on its way through the rows."""
-        return Drain.room(config)
+        """Cycles after which nothing that was begun is on its way and the tables can be used.
+
+        The first cycle ends the table that was being filled; then entry 0 of each is written.
+        """
+        return max(Drain.room(config), 1 + config.table_share)
 
     def elaborate(self, platform):
         m = Module()
@@ -206,8 +209,20 @@ class Engine(wiring.Component):
         ]
         with m.If(ready.drain):
             m.d.comb += token.work.tile.eq(drain.tile)
-        with m.If(ResetSignal()):  # the rows end what they had begun, and are not reset themselves
-            m.d.comb += [token.work.valid.eq(1), token.work.last.eq(1)]
+        # The rows are not reset themselves: under reset they end what they had begun, and write the
+        # tables' entry 0, which no slice does.
+        share = Signal.like(token.step.share, reset_less=True)
+        with m.If(ResetSignal()):
+            m.d.comb += [
+                token.work.valid.eq(1),
+                token.work.last.eq(1),
+                token.step.valid.eq(1),
+                token.step.last.eq(1),
+                token.step.zero.eq(1),
+                token.step.entry.eq(0),
+                token.step.share.eq(share),
+            ]
+            m.d.sync += share.eq(Mux(share == cfg.table_share - 1, 0, share + 1))
         if cfg.scale_bits:
             m.submodules.scales = scales = ScaleMemory(cfg)
             wiring.connect(m, front.scales, scales.i)

@@ -68,7 +68,7 @@ class TableLoader(wiring.Component):
 
         words = cfg.slice_words // cfg.table_share  # of one pass
         passes = Signal(range(cfg.act_depth * cfg.table_share + 1))  # still to be read
-        share = Signal(range(cfg.table_share))
+        share = Signal.like(self.step.share)
         index = Signal(range(TABLE_STEPS))
         stepping = Signal()
         filling = Signal()

@@ -15,7 +15,7 @@ from summand.rtl.token import Step
 
 __all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
 
-#: Steps that fill a table: every entry but entry 0, which is always 0.
+#: Steps that fill a table: every entry but entry 0, which is 0 from a reset on.
 TABLE_STEPS = 15
 
 
@@ -94,7 +94,7 @@ class TableWriter(wiring.Component):
         ]
         chosen = Signal(signed(self.config.act_bits), reset_less=True)
         s1 = Signal(Step(self.config))
-        m.d.sync += [chosen.eq(choice.o), s1.eq(self.step)]
+        m.d.sync += [chosen.eq(Mux(self.step.zero, 0, choice.o)), s1.eq(self.step)]
 
         # Stage 2: add or subtract. `base` is the sum again, or 0 between tables, also after one
         # that was broken off. It is no part of `value`, whose enable would make choosing 0 cost

@@ -109,6 +109,8 @@ class Step(data.StructLayout):
         Subtract.
     entry : 4
         Table entry the sum is written to.
+    zero : 1
+        Write 0 instead of a sum; with ``last``.
     share : ``log2(table_share)``
         Which of a writer's tables.
     """
@@ -121,6 +123,7 @@ class Step(data.StructLayout):
                 "select": 2,
                 "negate": 1,
                 "entry": 4,
+                "zero": 1,
                 "share": max(1, ceil_log2(config.table_share)),
             }
         )
