@@ -1,40 +1,21 @@
-"""Build a component's Verilog for cocotb."""
+"""Build a component's Verilog for cocotb on Verilator."""
 
 import importlib.metadata
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.lib import wiring
 
+from summand.cosim.bench import Bench, Simulator
 from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.verilated.build import control_file
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.tools import content_key, find_verilator
 
-__all__ = ["Bench", "build_bench"]
+__all__ = ["build_bench"]
 
 _MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A simulator that runs cocotb tests.
-
-    Parameters
-    ----------
-    name : str
-        The top module.
-    config : EngineConfig
-        What it was generated for.
-    executable : Path
-        The simulator.
-    """
-
-    name: str
-    config: EngineConfig
-    executable: Path
 
 
 def build_bench(
@@ -62,7 +43,7 @@ def build_bench(
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
     arguments = (
         *("--cc", "--exe", "--vpi", "--top-module", name, "--prefix", "Vtop", "-Mdir", "obj"),
-        *("-o", name, "-O3", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
+        *("-o", name, "-O3", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"),
         *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
         *(str(main), "control.vlt", f"{name}.v"),
     )
@@ -84,4 +65,5 @@ def build_bench(
         return folder / "obj" / name
 
     digest = content_key(*parts)
-    return Bench(name, config, cached(cache or default_cache(), f"{digest}.cocotb", build))
+    path = cached(cache or default_cache(), f"{digest}.cocotb", build)
+    return Bench(name, config, Simulator.VERILATOR, path)

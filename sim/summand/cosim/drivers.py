@@ -7,16 +7,23 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+from cocotb.types import LogicArray
 
-__all__ = ["StreamSink", "StreamSource", "reset", "start_clock"]
+__all__ = ["StreamSink", "StreamSource", "four_states", "reset", "start_clock", "watch_outputs"]
 
 
-async def start_clock(dut: Any, *, period_ns: int = 10) -> None:
-    """Start the clock and reset. Returns on a falling edge."""
+def four_states() -> bool:
+    """Return whether the simulator knows X: what was never set, or is nothing in particular."""
+    return not cocotb.SIM_NAME.startswith("Verilator")
+
+
+async def start_clock(dut: Any, *, cycles: int = 1, period_ns: int = 10) -> None:
+    """Start the clock and hold reset for some cycles. Returns on a falling edge."""
     Clock(dut.clk, period_ns, unit="ns").start()
-    await reset(dut)
+    await reset(dut, cycles)
 
 
 async def reset(dut: Any, cycles: int = 1) -> None:
@@ -25,6 +32,23 @@ async def reset(dut: Any, cycles: int = 1) -> None:
     for _ in range(1 + cycles):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
+
+
+async def watch_outputs(dut: Any, names: Iterable[str], offers: Iterable[str] = ()) -> None:
+    """Fail when an output is X just before a rising edge, for ever.
+
+    Payloads of the streams ``offers`` may be X where there is nothing ``valid``.
+    """
+    always = [(name, getattr(dut, name)) for name in names]
+    always += [(f"{prefix}__valid", getattr(dut, f"{prefix}__valid")) for prefix in offers]
+    offered = [(prefix, getattr(dut, f"{prefix}__payload")) for prefix in offers]
+    while True:
+        await RisingEdge(dut.clk)
+        for name, port in always:
+            assert port.value.is_resolvable, f"{name} is {port.value}"
+        for prefix, payload in offered:
+            if getattr(dut, f"{prefix}__valid").value:
+                assert payload.value.is_resolvable, f"{prefix}__payload is {payload.value}"
 
 
 class _Port:
@@ -51,8 +75,13 @@ class StreamSource(_Port):
         self.stop()
 
     def stop(self) -> None:
-        """Offer nothing; takes back what is offered, as only a reset allows."""
+        """Offer nothing; takes back what is offered, as only a reset allows.
+
+        The payload is X then where the simulator has one, so that whoever looks at it is found.
+        """
         self.valid.value = 0
+        if four_states():
+            self.payload.value = LogicArray("X" * len(self.payload))
 
     async def send(self, payloads: Iterable[int]) -> None:
         """Send payloads, as bits; returns when the last has been taken."""

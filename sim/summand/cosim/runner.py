@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from summand.cosim.build import Bench
+from summand.cosim.bench import Bench
 from summand.cosim.job import JOB
 from summand.isa import SummandError
 
@@ -53,13 +53,13 @@ def run_cocotb(
     from cocotb_tools.runner import get_runner
 
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(bench.executable, folder / bench.name)
+    shutil.copy(bench.executable, folder / bench.file_name)
     fields = json.loads(bench.config.to_json())
     results = folder.resolve() / "results.xml"
     # On a failure cocotb's runner exits under pytest and returns normally elsewhere, and a run of
     # no tests passes; the results file is what counts.
     with contextlib.suppress(SystemExit):
-        get_runner("verilator").test(
+        get_runner(bench.simulator.value).test(
             hdl_toplevel=bench.name,
             hdl_toplevel_lang="verilog",
             test_module=test_module,

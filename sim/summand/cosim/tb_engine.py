@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from summand.cosim.drivers import StreamSink, StreamSource, reset, start_clock
+from summand.cosim.drivers import StreamSink, StreamSource, reset, start_clock, watch_outputs
 from summand.cosim.job import read_config
 from summand.cosim.output import check_counters, packet_ends
 from summand.golden import GoldenEngine, without_counters
@@ -33,7 +33,9 @@ class _Bench:
         self.beat = Beat(self.config.stream_bits)
 
     async def start(self) -> "_Bench":
-        await start_clock(self.dut)
+        await start_clock(self.dut, cycles=Engine.reset_cycles(self.config))
+        names = ("i__ready", "busy", "error", "commands", "counters")
+        cocotb.start_soon(watch_outputs(self.dut, names, offers=("o",)))
         return self
 
     async def reset(self) -> None:

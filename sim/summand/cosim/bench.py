@@ -1,0 +1,45 @@
+"""A built simulator that runs cocotb tests."""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+from summand.isa import EngineConfig
+
+__all__ = ["Bench", "Simulator"]
+
+
+class Simulator(enum.Enum):
+    """Programs that simulate Verilog for cocotb; the values are cocotb's names."""
+
+    #: Compiles to C++; two states, cycle by cycle.
+    VERILATOR = "verilator"
+    #: Interprets events; four states, so that what was never set is seen as X.
+    ICARUS = "icarus"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A simulator that runs cocotb tests.
+
+    Parameters
+    ----------
+    name : str
+        The top module.
+    config : EngineConfig
+        What it was generated for.
+    simulator : Simulator
+        Who runs it.
+    executable : Path
+        What was built.
+    """
+
+    name: str
+    config: EngineConfig
+    simulator: Simulator
+    executable: Path
+
+    @property
+    def file_name(self) -> str:
+        """What cocotb's runner expects the executable to be called in the folder of a run."""
+        return "sim.vvp" if self.simulator is Simulator.ICARUS else self.name
