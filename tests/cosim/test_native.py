@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sim
 STALLS = (0.0, 0.3, 0.9)
 
 ENGINES = CORNERS | {
-    f"random-{number}": random_config(np.random.default_rng([2, number])) for number in (3, 4, 5)
+    f"random-{number}": random_config(np.random.default_rng([2, number])) for number in (4, 5)
 }
 
 
@@ -67,10 +67,6 @@ MISTAKES = {
     "a-gemm-does-not-wait-for-a-store": (
         front,
         (states, "States", "with m.Elif(front.reading & front.conflict):", "with m.Elif(0):"),
-    ),
-    "a-gemm-does-not-wait-for-a-requantise": (
-        front,
-        (states, "States", "with m.If(conflict):", "with m.If(0):"),
     ),
 }
 
