@@ -1,10 +1,12 @@
-"""Language models of a few thousand weights, for the tests of several folders."""
+"""What the tests of several folders share: small language models, and wrong gateware."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -71,3 +73,23 @@ def save_llama(
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def mutant() -> Callable[..., Any]:
+    """Return a function that makes a mistake in gateware, to see whether a test's inputs find it.
+
+    It returns ``module``'s class ``name``, made from the module's text with ``wrong`` in the place
+    of ``right``, and fails if ``right`` is not there just once, because the mistake is to be made
+    in that place and no other.
+    """
+
+    def make(module: ModuleType, name: str, right: str, wrong: str) -> Any:
+        text = inspect.getsource(module)
+        assert text.count(right) == 1, f"{module.__name__} has {text.count(right)} times {right!r}"
+        changed = ModuleType(module.__name__)
+        code = compile(text.replace(right, wrong), f"{module.__file__} with {wrong!r}", "exec")
+        exec(code, vars(changed))
+        return getattr(changed, name)
+
+    return make

@@ -40,7 +40,7 @@ def test_layers_are_exact(simulated_board, harm):
 
 def test_positions_wrap(simulated_board):
     """More bytes than positions count, both ways at once."""
-    program = random_program(np.random.default_rng(1), simulated_board.CONFIG, commands=1600)
+    program = random_program(np.random.default_rng(1), simulated_board.CONFIG, commands=1250)
     assert min(len(program.data), len(program.output)) > 1 << 16
     with simulated_board.power(harm=20) as port:
         device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)

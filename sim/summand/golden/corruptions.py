@@ -12,6 +12,9 @@ from summand.isa.ops import MAX_SEGMENTS, Header, Op, Segment
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
 
+#: The highest bit of an argument, more than any size. What else an argument is has to be looked at.
+_TOP = 0x8000
+
 
 @dataclass(frozen=True)
 class Corruption:
@@ -87,6 +90,10 @@ def _loads(cfg: EngineConfig) -> Iterator[Corruption]:
         ("slices", ErrorCode.ACTIVATIONS, (beats * 2, cfg.act_depth - 1, 2, 1)),
         ("slices-wrap", ErrorCode.ACTIVATIONS, (beats, 0xFFFF, 1, 1)),
         ("slices-before-length", ErrorCode.ACTIVATIONS, (0, cfg.act_depth, 1, 1)),
+        ("slices-alone", ErrorCode.ACTIVATIONS, (beats, 0, cfg.act_depth + 1, 1)),
+        ("first-top-bit", ErrorCode.ACTIVATIONS, (beats, _TOP, 1, 1)),
+        ("slices-top-bit", ErrorCode.ACTIVATIONS, (beats, 0, _TOP + 1, 1)),
+        ("rows-top-bit", ErrorCode.ROWS, (beats, 0, 1, _TOP + 1)),
         ("short", ErrorCode.LENGTH, (beats - 1, 0, 1, 1)),
         ("long", ErrorCode.LENGTH, (beats + 1, 0, 1, 1)),
         ("longest", ErrorCode.LENGTH, (0xFFFFFFFF, 0, 1, 1)),
@@ -103,6 +110,10 @@ def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
         ("slices", ErrorCode.ACTIVATIONS, (table, 1, cfg.act_depth, 1)),
         ("slices-wrap", ErrorCode.ACTIVATIONS, (table, 1, 0xFFFF, 1)),
         ("slices-before-segments", ErrorCode.ACTIVATIONS, (table, cfg.act_depth, 1, 0)),
+        ("slices-alone", ErrorCode.ACTIVATIONS, (table, 0, cfg.act_depth + 1, 1)),
+        ("first-top-bit", ErrorCode.ACTIVATIONS, (table, _TOP, 1, 1)),
+        ("slices-top-bit", ErrorCode.ACTIVATIONS, (table, 0, _TOP + 1, 1)),
+        ("segments-top-bit", ErrorCode.SEGMENTS, (1000, 0, 1, _TOP + 1)),
         ("no-segments", ErrorCode.SEGMENTS, (table, 0, 1, 0)),
         ("segments", ErrorCode.SEGMENTS, (1000, 0, 1, MAX_SEGMENTS + 1)),
         ("segments-high-byte", ErrorCode.SEGMENTS, (1000, 0, 1, 0x101)),
@@ -127,6 +138,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 1)),
         ("no-tiles", ErrorCode.TILES, entry(0, 0, 1, 0, 0)),
         ("tiles", ErrorCode.TILES, entry(1, cfg.acc_depth, 1, 1, 0)),
+        ("tiles-alone", ErrorCode.TILES, entry(0, cfg.acc_depth + 1, 1, 1, 0)),
         ("tiles-wrap", ErrorCode.TILES, entry(0xFFFF, 1, 1, 1, 0)),
         ("tiles-before-planes", ErrorCode.TILES, entry(cfg.acc_depth, 1, 9, 1, 0)),
         ("no-planes", ErrorCode.SEGMENTS, entry(2, 1, 0, 0, 0)),
@@ -147,6 +159,12 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     yield _bad_table("segment-descends", ErrorCode.TILES, cfg, [good[1], good[0], good[2]])
     overlap = [entry(0, 3, 1, 0, 0), entry(2, 3, 9, 0, 0)]
     yield _bad_table("segment-overlaps-before-planes", ErrorCode.TILES, cfg, overlap)
+    # A length whose low half is too short for the table is none that is: the table is looked at.
+    for bit in (16, 31):
+        short = (1 << bit) + ops.segment_beats(1, cfg) - 1
+        header = Header(Op.GEMM, short, 0, 1, 1).encode(cfg)
+        data = header + ops.pad(entry(0, 0, 1, 0, 0), cfg)
+        yield Corruption(f"segment-no-tiles-length-bit-{bit}", ErrorCode.TILES, data)
 
 
 def _bad_table(name: str, code: ErrorCode, cfg: EngineConfig, table: list[bytes]) -> Corruption:
@@ -213,11 +231,17 @@ def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
         ("tiles-wrap", ErrorCode.TILES, (beats, 0xFFFF, 1, 1, 0)),
         ("slice", ErrorCode.ACTIVATIONS, (beats, 0, 1, 1, cfg.act_depth)),
         ("slice-top", ErrorCode.ACTIVATIONS, (beats, 0, 1, 1, 0xFFFF)),
+        ("first-top-bit", ErrorCode.TILES, (beats, _TOP, 1, 1, 0)),
+        ("tiles-top-bit", ErrorCode.TILES, (beats, 0, _TOP + 1, 1, 0)),
+        ("rows-top-bit", ErrorCode.ROWS, (beats, 0, 1, _TOP + 1, 0)),
+        ("slice-top-bit", ErrorCode.ACTIVATIONS, (beats, 0, 1, 1, _TOP)),
     ]
     fits = cfg.cols <= cfg.act_depth * cfg.depth  # else no REQUANTISE passes
     if fits:
         cases.append(("long", ErrorCode.LENGTH, (beats + 1, 0, 1, 1, 0)))
         cases.append(("empty", ErrorCode.LENGTH, (0, 0, 1, 1, 0)))
+        if beats > 1:
+            cases.append(("short", ErrorCode.LENGTH, (beats - 1, 0, 1, 1, 0)))
     if most < cfg.acc_depth:
         length = -(-(most + 1) * cfg.cols * 4 // cfg.beat_bytes)
         cases.append(("features", ErrorCode.TILES, (length, 0, most + 1, 1, 0)))
@@ -252,8 +276,14 @@ def _stores(cfg: EngineConfig) -> Iterator[Corruption]:
         ("rows-before-tiles", ErrorCode.ROWS, (1, 0, 0, 0)),
         ("no-tiles", ErrorCode.TILES, (0, 0, 0, 1)),
         ("tiles", ErrorCode.TILES, (0, 1, cfg.acc_depth, 1)),
+        ("tiles-alone", ErrorCode.TILES, (0, 0, cfg.acc_depth + 1, 1)),
+        ("first-alone", ErrorCode.TILES, (0, cfg.acc_depth, 1, 1)),
+        ("first-top-bit", ErrorCode.TILES, (0, _TOP, 1, 1)),
+        ("tiles-top-bit", ErrorCode.TILES, (0, 0, _TOP + 1, 1)),
+        ("rows-top-bit", ErrorCode.ROWS, (0, 0, 1, _TOP + 1)),
         ("tiles-wrap", ErrorCode.TILES, (0, 0xFFFF, 0xFFFF, 1)),
         ("length", ErrorCode.LENGTH, (1, 0, 1, 1)),
+        ("length-top-bit", ErrorCode.LENGTH, (1 << 31, 0, 1, 1)),
     )
     for name, code, (length, a, b, c) in cases:
         yield _bad(f"store-{name}", code, cfg, Header(Op.STORE, length, a, b, c))

@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from summand.golden import draws
 from summand.golden.builder import Program, ProgramBuilder
 from summand.golden.stimulus import plane_words, signed_values
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Segment, group_slices, scale_beats
+from summand.isa.ops import Segment, group_slices, scale_beats
 
 __all__ = ["Program", "random_program"]
 
@@ -17,7 +18,9 @@ def random_program(
     """Return a program of ``commands`` random commands; a STORE and a FENCE end it.
 
     It reads no memory that it has not written, so it means the same after power-up and after a
-    reset, and no two segments of a GEMM share a tile. Weights and activations are heavy in
+    reset, and no two segments of a GEMM share a tile. Every field is often the least or the most
+    that it can be. What a STORE or a REQUANTISE still does in the background is often met by the
+    next command, at the edges of its tiles or slices. Weights and activations are heavy in
     corners, requantisation hits its range as often as its ends, and padding is noise.
 
     Parameters
@@ -25,7 +28,8 @@ def random_program(
     commands : int
         Commands before the ending ones.
     max_words : int
-        Plane words of one GEMM at most (or one slice of one plane of one tile).
+        Plane words of one GEMM at most (or one slice of one plane of one tile). A LOAD has eight
+        times as many beats at most (or one slice of each row), a STORE as many tiles.
     """
     return _RandomProgram(rng, config, max_words).build(commands)
 
@@ -35,48 +39,70 @@ class _RandomProgram:
         self._rng = rng
         self._config = config
         self._max_words = max_words
+        self._max_beats = 8 * max_words
         self._builder = ProgramBuilder(config, padding=rng)
         # What has been written: activations, and accumulators by tile.
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
+        # What the last command may still be reading or writing: from, and up to but without.
+        self._draining: tuple[int, int] | None = None
+        self._landing: tuple[int, int] | None = None
 
     def build(self, commands: int) -> Program:
         steps = [self._load, self._gemm, self._gemm, self._requantise, self._store, self._fence]
         self._load()
         self._gemm()
         for _ in range(commands - 2):
-            steps[self._rng.integers(len(steps))]()
+            step = steps[self._rng.integers(len(steps))]
+            if (self._draining or self._landing) and self._rng.random() < 0.5:
+                step = steps[self._rng.integers(3)]  # what can meet it: a LOAD or a GEMM
+            step()
         self._store()
-        self._builder.fence(int(self._rng.integers(1 << 16)))
+        self._fence()
         return self._builder.finish()
 
-    def _span(self, limit: int, longest: int) -> tuple[int, int]:
-        """Return a random ``(start, count)`` within ``limit``, the ends often."""
-        count = int(self._rng.integers(1, min(limit, longest) + 1))
-        corners = (0, limit - count, int(self._rng.integers(limit - count + 1)))
-        return corners[self._rng.integers(3)], count
+    def _rows(self, most: int) -> int:
+        """Return a number of rows up to ``most``, often all of them."""
+        return most if self._rng.random() < 0.5 else draws.between(self._rng, 1, most)
 
-    def _rows(self) -> int:
-        return int(self._rng.integers(1, self._config.rows + 1))
+    def _beside(self, edges: tuple[int, int] | None, limit: int) -> int | None:
+        """Return one within ``edges``, often the first or the last, or one beside them, or None.
+
+        It is below ``limit``. None comes by chance, and where nothing is going on.
+        """
+        if edges is None or self._rng.random() < 0.2:
+            return None
+        low, high = edges
+        inside = int(self._rng.integers(low, high))
+        places = [low - 1, low, inside, high - 1, high - 1, high]  # the last is done last
+        return min(max(0, int(self._rng.choice(places))), limit - 1)
 
     def _load(self) -> None:
         cfg, rng = self._config, self._rng
-        first, slices = self._span(cfg.act_depth, 4)
-        rows = cfg.rows if rng.random() < 0.6 else self._rows()
+        rows = self._rows(cfg.rows)
+        longest = max(1, self._max_beats // (rows * cfg.slice_words))
+        first, slices = draws.span(rng, cfg.act_depth, longest)
+        met = self._beside(self._landing, cfg.act_depth)
+        if met is not None:
+            first, slices = met, min(slices, cfg.act_depth - met)
         values = signed_values(rng, cfg.act_bits, rows * slices * cfg.depth)
         if rng.random() < 0.5:  # noise in the bits that are ignored
             values += rng.integers(-4, 4, values.size) << cfg.act_bits
         self._builder.load(first, values.reshape(rows, -1).astype(np.int64))
         self._act[:rows, first * cfg.depth : (first + slices) * cfg.depth] = True
+        self._draining = self._landing = None
 
     def _gemm(self) -> None:
         cfg, rng = self._config, self._rng
         first, slices = self._readable_slices()
-        segments = self._segments(slices)
-        group = int(rng.integers(slices + 2)) if cfg.scale_bits else 0
+        if rng.random() < 0.25:  # as many tiles as there may be: what reads them takes long
+            slices, segments = 1, (self._widest_segment(),)
+        else:
+            segments = self._segments(slices)
+        group = draws.group(rng, cfg, slices)
         k = slice(first * cfg.depth, (first + slices) * cfg.depth)
         # Weights are zero where some of the first rows have nothing to multiply.
-        live = self._act[: self._rows(), k].all(axis=0)
+        live = self._act[: self._rows(cfg.rows), k].all(axis=0)
         shape = (slices * sum(s.words for s in segments), cfg.cols * cfg.depth // 8)
         mask = np.packbits(live.reshape(slices, cfg.depth), axis=1, bitorder="little")
         mask = np.tile(mask, (1, cfg.cols))
@@ -91,6 +117,7 @@ class _RandomProgram:
         for s in segments:
             tiles = self._acc[:, s.tile : s.tile + s.tiles]
             tiles[:] = fed[:, None] & (tiles | s.clear)
+        self._draining = self._landing = None
 
     def _scales(self, beats: int) -> bytes:
         """Return random scales, some all 0 and some all 1; what fills up a beat is noise."""
@@ -98,83 +125,107 @@ class _RandomProgram:
 
     def _readable_slices(self) -> tuple[int, int]:
         """Return a span of slices, most often one of which row 0 is defined somewhere."""
-        cfg = self._config
+        cfg, rng = self._config, self._rng
         words = self._act[0].reshape(cfg.act_depth, cfg.depth)
         some = np.asarray(words.any(axis=1))
-        first = int(self._rng.choice(np.flatnonzero(some)))
-        longest = 1
-        while first + longest < cfg.act_depth and some[first + longest]:
-            longest += 1
-        return first, int(self._rng.integers(1, min(longest, 5) + 1))
+        met = self._beside(self._landing, cfg.act_depth)
+        first, longest = _run(rng, some, met, self._max_words)
+        return first, draws.between(rng, 1, longest)
 
     def _segments(self, slices: int) -> tuple[Segment, ...]:
         """Return ascending segments within the limit on plane words."""
         cfg, rng = self._config, self._rng
         words = max(1, self._max_words // slices)
-        count = int(rng.choice([1, 1, 2, 3, MAX_SEGMENTS]))
-        tile = int(rng.integers(cfg.acc_depth)) if rng.random() < 0.5 else 0
+        count = draws.segment_count(rng)
+        met = self._beside(self._draining, cfg.acc_depth)
+        tile = met if met is not None else int(rng.choice([0, 0, int(rng.integers(cfg.acc_depth))]))
         segments: list[Segment] = []
         while len(segments) < count and words and tile < cfg.acc_depth:
-            planes = int(rng.integers(1, min(8, words) + 1))
-            tiles = int(rng.integers(1, min(words // planes, cfg.acc_depth - tile, 6) + 1))
-            kept = self._acc[:, tile : tile + tiles].any()
-            segments.append(
-                Segment(
-                    tile=tile,
-                    tiles=tiles,
-                    planes=planes,
-                    clear=bool(not kept or rng.random() < 0.3),
-                    shift=bool(cfg.shift and rng.random() < 0.3),
-                    scaled=bool(cfg.scale_bits and rng.random() < 0.5),
-                )
-            )
+            others = count - len(segments) - 1  # a tile and a word for each, if there are as many
+            room = max(1, cfg.acc_depth - tile - others)
+            spare = max(1, words - others)
+            planes = draws.between(rng, 1, min(8, spare))
+            tiles = draws.between(rng, 1, min(spare // planes, room))
+            segments.append(self._segment(tile, tiles, planes))
             words -= tiles * planes
-            tile += tiles + int(rng.choice([0, 0, 1]))
+            gap = room - tiles if rng.random() < 0.1 else int(rng.choice([0, 0, 1]))
+            tile += tiles + min(max(0, gap), room - tiles)
         return tuple(segments)
+
+    def _widest_segment(self) -> Segment:
+        tiles = min(self._config.acc_depth, self._max_words)
+        planes = draws.between(self._rng, 1, min(8, self._max_words // tiles))
+        return self._segment(
+            int(self._rng.choice([0, self._config.acc_depth - tiles])), tiles, planes
+        )
+
+    def _segment(self, tile: int, tiles: int, planes: int) -> Segment:
+        """Return a segment with random flags; it clears tiles that were not written."""
+        cfg, rng = self._config, self._rng
+        kept = self._acc[:, tile : tile + tiles].all(axis=1).any()
+        return Segment(
+            tile=tile,
+            tiles=tiles,
+            planes=planes,
+            clear=bool(not kept or rng.random() < 0.3),
+            shift=bool(cfg.shift and rng.random() < 0.3),
+            scaled=bool(cfg.scale_bits and rng.random() < 0.5),
+        )
 
     def _defined_tiles(self, longest: int) -> tuple[int, int, int] | None:
         """Return a random ``(tile, tiles, rows)`` whose accumulators are defined, if any are."""
-        cfg = self._config
-        defined = np.flatnonzero(self._acc[0])
-        if not len(defined):
+        rng = self._rng
+        if not self._acc[0].any():
             return None
-        tile = int(self._rng.choice(defined))
-        tiles = 1
-        while tiles < longest and tile + tiles < cfg.acc_depth:
-            if not self._acc[0, tile + tiles] or self._rng.random() < 0.1:
-                break
-            tiles += 1
-        good = self._acc[:, tile : tile + tiles].all(axis=1)
-        rows = cfg.rows if good.all() else int(np.argmin(good))
-        if self._rng.random() < 0.3:
-            rows = int(self._rng.integers(1, rows + 1))
-        return tile, tiles, rows
+        rows = self._rows(self._config.rows)
+        some = np.asarray(self._acc[:rows].all(axis=0))
+        if not some.any():
+            rows, some = 1, self._acc[0]
+        tile, run = _run(rng, some, None, min(longest, max(1, self._max_beats // rows)))
+        return tile, draws.between(rng, 1, run), rows
 
     def _requantise(self) -> None:
         cfg, rng = self._config, self._rng
         room = min(cfg.requant_depth, cfg.act_depth * cfg.depth) // cfg.cols
-        span = self._defined_tiles(min(room, 8)) if room else None
+        span = self._defined_tiles(room) if room else None
         if span is None:
             return
         tile, tiles, rows = span
         features = tiles * cfg.cols
         elems = -(-features // cfg.beat_elems) * cfg.beat_elems
         slices = -(-elems // cfg.depth)
-        to_slice, _ = self._span(cfg.act_depth - slices + 1, 1)
+        to_slice = draws.between(rng, 0, cfg.act_depth - slices)
         acc = self._builder.engine.accumulators[:rows, tile * cfg.cols :][:, :features]
         mult, shift = _requantisation(rng, acc, cfg.act_bits)
         self._builder.requantise(tile, rows, to_slice, mult, shift)
         first = to_slice * cfg.depth
         self._act[:rows, first : first + elems] = True
+        self._draining, self._landing = (tile, tile + tiles), (to_slice, to_slice + slices)
 
     def _store(self) -> None:
-        span = self._defined_tiles(12)
+        span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
             tile, tiles, rows = span
-            self._builder.store(tile, tiles, rows, int(self._rng.integers(1 << 16)))
+            self._builder.store(tile, tiles, rows, draws.tag(self._rng))
+            self._draining, self._landing = (tile, tile + tiles), None
 
     def _fence(self) -> None:
-        self._builder.fence(int(self._rng.integers(1 << 16)))
+        self._builder.fence(draws.tag(self._rng))
+        self._draining = self._landing = None
+
+
+def _run(
+    rng: np.random.Generator, some: npt.NDArray[np.bool_], start: int | None, longest: int
+) -> tuple[int, int]:
+    """Return where a run of ``some`` begins, and how long it is up to ``longest``.
+
+    It begins at ``start`` if that is one of them, else at any of them, often where none is before.
+    """
+    if start is None or not some[start]:
+        heads = np.flatnonzero(some & ~np.append(False, some[:-1]))
+        start = int(rng.choice(heads if rng.random() < 0.5 else np.flatnonzero(some)))
+    length = int(np.argmin(np.append(some[start:], False)))
+    return start, min(length, longest)
 
 
 def _requantisation(

@@ -5,7 +5,82 @@ import numpy.typing as npt
 
 from summand.isa import ConfigError, EngineConfig
 
-__all__ = ["plane_words", "random_config", "signed_values"]
+__all__ = ["CORNERS", "plane_words", "random_config", "signed_values"]
+
+#: Engines that between them have each field at its least and at its most, and build quickly.
+#: Rows, columns and depth all at their most would take minutes to build.
+CORNERS = {
+    "smallest": EngineConfig(
+        rows=1,
+        cols=4,
+        depth=8,
+        stream_bits=32,
+        act_bits=4,
+        acc_bits=16,
+        acc_depth=16,
+        act_depth=2,
+        requant_depth=16,
+        table_share=1,
+        shift=0,
+        scale_bits=0,
+    ),
+    "deepest": EngineConfig(
+        rows=1,
+        cols=1,
+        depth=256,
+        stream_bits=32,
+        act_bits=10,
+        acc_bits=32,
+        acc_depth=16384,
+        act_depth=4096,
+        requant_depth=4096,
+        table_share=16,
+        shift=8,
+        scale_bits=8,
+    ),
+    "widest": EngineConfig(
+        rows=1,
+        cols=2,
+        depth=256,
+        stream_bits=512,
+        act_bits=8,
+        acc_bits=24,
+        acc_depth=256,
+        act_depth=2,
+        requant_depth=64,
+        table_share=2,
+        shift=8,
+        scale_bits=8,
+    ),
+    "most-columns": EngineConfig(
+        rows=1,
+        cols=64,
+        depth=8,
+        stream_bits=64,
+        act_bits=4,
+        acc_bits=16,
+        acc_depth=64,
+        act_depth=8,
+        requant_depth=64,
+        table_share=1,
+        shift=0,
+        scale_bits=1,
+    ),
+    "most-rows": EngineConfig(
+        rows=64,
+        cols=1,
+        depth=32,
+        stream_bits=32,
+        act_bits=4,
+        acc_bits=32,
+        acc_depth=16,
+        act_depth=4,
+        requant_depth=16,
+        table_share=4,
+        shift=1,
+        scale_bits=1,
+    ),
+}
 
 
 def random_config(rng: np.random.Generator) -> EngineConfig:
@@ -18,8 +93,8 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "stream_bits": rng.choice([32, 64, 128, 256]),
             "act_bits": rng.integers(4, 11),
             "acc_bits": rng.choice([16, 20, 24, 31, 32]),
-            "acc_depth": rng.choice([16, 32]),
-            "act_depth": rng.choice([2, 4, 8]),
+            "acc_depth": rng.choice([16, 32, 64, 256]),
+            "act_depth": rng.choice([2, 4, 8, 16]),
             "requant_depth": rng.choice([16, 32, 64]),
             "table_share": rng.choice([1, 1, 2, 4]),
             "shift": rng.choice([0, 0, 1, 4, 8]),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from summand.golden import GoldenEngine, split_packets, without_counters
 from summand.golden.corruptions import corrupt, corruptions
 from summand.golden.programs import Program, random_program
-from summand.golden.stimulus import random_config
+from summand.golden.stimulus import CORNERS, random_config
 from summand.isa import EngineConfig, ErrorCode, SummandError, ops
 from summand.isa.ops import Header, Op, Segment
 
@@ -69,11 +69,23 @@ def test_chunks_may_be_cut_anywhere(seed, cuts):
 SINGLE = EngineConfig(cols=1, depth=32, stream_bits=32, acc_depth=32, act_depth=4, requant_depth=16)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("config", [None, SINGLE], ids=["random", "single"])
-def test_bad_commands_are_refused_as_the_naive_engine_does(seed, config):
-    rng = np.random.default_rng(seed)
-    config = config or random_config(rng)
+ENGINES = {
+    **{f"random-{seed}": random_config(np.random.default_rng(seed)) for seed in range(6)},
+    **CORNERS,
+    "single": SINGLE,
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_programs_at_the_corners_match_the_naive_engine(name):
+    for seed in range(6):
+        program = random_program(np.random.default_rng(seed), CORNERS[name], max_words=8)
+        assert check(CORNERS[name], program.data).out == program.output
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_bad_commands_are_refused_as_the_naive_engine_does(name):
+    rng, config = np.random.default_rng(0), ENGINES[name]
     program = random_program(rng, config, commands=3, max_words=4)
     for bad in corruptions(config):
         stream = corrupt(rng, program, bad)

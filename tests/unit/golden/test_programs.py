@@ -1,6 +1,9 @@
 """The stimulus itself: what it covers and that it can be relied on."""
 
-from collections import Counter
+import struct
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,8 +17,53 @@ from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, Header, Op, Segment
 from summand.isa.packets import Kind, data_packet_bytes, status_packet_bytes
 
 CONFIG = EngineConfig(
-    rows=3, cols=4, depth=16, stream_bits=64, acc_depth=16, act_depth=4, requant_depth=16, shift=2
+    rows=3,
+    cols=4,
+    depth=16,
+    stream_bits=64,
+    acc_depth=16,
+    act_depth=4,
+    requant_depth=16,
+    shift=2,
+    scale_bits=4,
 )
+
+#: The least and the most that each field of a command of that engine may be.
+ENDS = {
+    "LOAD length": (2, 24),
+    "LOAD a": (0, 3),
+    "LOAD b": (1, 4),
+    "LOAD c": (1, 3),
+    "LOAD d": (0, 0),
+    "GEMM a": (0, 3),
+    "GEMM b": (1, 4),
+    "GEMM c": (1, 16),
+    "GEMM d": (0, 0xFFFF),
+    "REQUANTISE length": (2, 8),
+    "REQUANTISE a": (0, 15),
+    "REQUANTISE b": (1, 4),
+    "REQUANTISE c": (1, 3),
+    "REQUANTISE d": (0, 3),
+    "STORE length": (0, 0),
+    "STORE a": (0, 15),
+    "STORE b": (1, 16),
+    "STORE c": (1, 3),
+    "STORE d": (0, 0xFFFF),
+    "FENCE length": (0, 0),
+    "FENCE a": (0, 0xFFFF),
+    "FENCE b": (0, 0),
+    "FENCE c": (0, 0),
+    "FENCE d": (0, 0),
+    "segment tile": (0, 15),
+    "segment tiles": (1, 16),
+    "segment planes": (1, 8),
+    "segment flags": (0, 7),
+    "entry mult": (0, 0xFFFF),
+    "entry shift": (1, 47),
+}
+
+#: The most that fits a field, where it is not an argument's half-word.
+WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "shift": 0xFF}
 
 
 def headers(program) -> list[tuple[Header, bytes]]:
@@ -30,13 +78,17 @@ def headers(program) -> list[tuple[Header, bytes]]:
     return found
 
 
-def test_programs_use_everything():
+@pytest.fixture(scope="module")
+def drawn() -> list[list[tuple[Header, bytes]]]:
+    """The commands of 100 programs for :data:`CONFIG`."""
+    return [headers(random_program(np.random.default_rng(n), CONFIG)) for n in range(100)]
+
+
+def test_programs_use_everything(drawn):
     ops, planes, seen = Counter(), Counter(), Counter()
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        program = random_program(rng, CONFIG)
+    for commands in drawn:
         written: set[int] = set()  # slices that REQUANTISE wrote
-        for header, payload in headers(program):
+        for header, payload in commands:
             ops[Op(header.op)] += 1
             if header.op == Op.REQUANTISE:
                 written.add(header.d)
@@ -60,6 +112,77 @@ def test_programs_use_everything():
     assert set(ops) == set(Op)
     assert set(planes) == set(range(1, 9))
     assert all(seen[what] > 20 for what in seen), seen
+
+
+def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
+    """Yield what a command and the tables in its payload say, field by field."""
+    op = Op(header.op)
+    for name in ("length", "a", "b", "c", "d"):
+        yield f"{op.name} {name}", getattr(header, name)
+    if op == Op.GEMM:
+        for entry in struct.iter_unpack("<HHBBH", payload[: header.c * 8]):
+            for name, value in zip(("tile", "tiles", "planes", "flags"), entry, strict=False):
+                yield f"segment {name}", value
+    if op == Op.REQUANTISE:
+        for mult, shift, _ in struct.iter_unpack("<HBB", payload[: header.b * CONFIG.cols * 4]):
+            yield from (("entry mult", mult), ("entry shift", shift))
+
+
+def test_every_field_is_drawn_at_both_ends(drawn):
+    values = defaultdict(Counter)
+    for header, payload in chain(*drawn):
+        for name, value in fields(header, payload):
+            values[name][value] += 1
+    for name, (least, most) in ENDS.items():
+        assert (name, min(values[name]), max(values[name])) == (name, least, most)
+        assert min(values[name][least], values[name][most]) >= 3, name
+
+
+def test_every_field_is_refused_below_and_above_its_ends():
+    refused = defaultdict(set)
+    for bad in corruptions(CONFIG):
+        raw = bad.data[:HEADER_BYTES]
+        if bad.code not in (ErrorCode.CHECK, ErrorCode.OP):
+            payload = bad.data[CONFIG.header_beats * CONFIG.beat_bytes :]
+            for name, value in fields(Header.decode(raw), payload):
+                refused[name].add(value)
+    for name, (least, most) in ENDS.items():
+        if least > 0:
+            assert least - 1 in refused[name], name
+        if most < WIDEST.get(name.split()[1], 0xFFFF):
+            assert max(refused[name]) > most, name
+
+
+def test_a_group_longer_than_any_walk_often_has_low_bits_that_would_cut_one(drawn):
+    """The engine keeps fewer bits of it than the header has."""
+    cutting = 0
+    for header, payload in chain(*drawn):
+        scaled = header.op == Op.GEMM and any(flags & 4 for flags in payload[5 : header.c * 8 : 8])
+        cutting += scaled and header.d > CONFIG.act_depth and 0 < header.d % 8 < header.b
+    assert cutting > 20
+
+
+def test_commands_meet_what_goes_on_in_the_background(drawn):
+    """A GEMM that adds to tiles of the STORE before, or reads slices of the REQUANTISE before."""
+    met = Counter()
+    for commands in drawn:
+        before = None
+        for header, payload in commands:
+            op = Op(header.op)
+            if before and op == Op.GEMM and before.op == Op.STORE:
+                for tile, tiles, *_ in struct.iter_unpack("<HHBBH", payload[: header.c * 8]):
+                    met["first tile"] += tile <= before.a < tile + tiles
+                    met["last tile"] += tile < before.a + before.b <= tile + tiles
+                    met["just below"] += tile + tiles == before.a
+                    met["just above"] += tile == before.a + before.b
+            if before and before.op == Op.REQUANTISE and op in (Op.LOAD, Op.GEMM):
+                slices = -(-before.b * CONFIG.cols // CONFIG.depth)
+                overlap = header.a < before.d + slices and before.d < header.a + header.b
+                met[f"slices {op.name}"] += overlap
+                met[f"other slices {op.name}"] += not overlap
+            before = header
+    assert len(met) == 8
+    assert min(met.values()) >= 5, met
 
 
 def test_programs_are_repeatable_and_whole():

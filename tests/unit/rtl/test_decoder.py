@@ -1,3 +1,4 @@
+import dataclasses
 import random
 import struct
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from summand.cosim.streams import trace
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.ops import MAX_SEGMENTS, CommandError, Header, Op, segment_beats
+from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
 
 CONFIGS = [
@@ -18,7 +20,7 @@ CONFIGS = [
     EngineConfig(rows=1, cols=64, depth=256, stream_bits=512, acc_depth=16384, act_depth=4096,
                  requant_depth=4096),
     EngineConfig(rows=2, cols=1, depth=64, stream_bits=64, acc_depth=32, act_depth=2,
-                 requant_depth=16),
+                 requant_depth=16, scale_bits=4),
 ]  # fmt: skip
 
 #: What a header alone can be refused for.
@@ -72,8 +74,8 @@ def random_header(rng, config):
         a = min(a, max(0, over - b))
     c = near(rng, MAX_SEGMENTS if op == Op.GEMM else config.rows)
     d = 0
-    if op == Op.STORE:
-        d = rng.getrandbits(16)
+    if op == Op.STORE or (op == Op.GEMM and config.scale_bits):
+        d = rng.choice([0, 1, 0xFFFF, rng.getrandbits(16)])
     elif op == Op.REQUANTISE:
         slices = -(-b * config.cols // config.depth)
         d = near(rng, max(0, config.act_depth - slices), least=0)
@@ -82,7 +84,7 @@ def random_header(rng, config):
     h = Header(op, 0, a, b, c, d)
     length = needed(h, config)
     if rng.random() < 0.2:
-        length += rng.choice([-1, 1, 1 << 16, 1 << 31])
+        length += rng.choice([-1, 0, 1]) + rng.choice([0, 1 << rng.randrange(32)])
     flags = 0
     if rng.random() < 0.05:
         flags = 1 << rng.randrange(8)
@@ -94,9 +96,53 @@ def random_header(rng, config):
     return raw
 
 
-def decode(config, headers):
+def ends(config):
+    """Return headers of each operation that are right, at the ends of what is."""
+    rows, acts, tiles = config.rows, config.act_depth, config.acc_depth
+    most = min(config.requant_depth, acts * config.depth) // config.cols
+    group = 0xFFFF if config.scale_bits else 0
+    bare = [
+        Header(Op.LOAD, 0, 0, 1, 1),
+        Header(Op.LOAD, 0, acts - 1, 1, rows),
+        Header(Op.LOAD, 0, 0, acts, rows),
+        Header(Op.GEMM, 0, 0, 1, 1),
+        Header(Op.GEMM, 0, acts - 1, 1, MAX_SEGMENTS, group),
+        Header(Op.GEMM, 0, 0, acts, 1),
+        Header(Op.REQUANTISE, 0, 0, 1, 1),
+        Header(Op.REQUANTISE, 0, tiles - 1, 1, rows),
+        Header(Op.REQUANTISE, 0, 0, min(most, tiles), 1),
+        Header(Op.STORE, 0, 0, 1, 1),
+        Header(Op.STORE, 0, tiles - 1, 1, rows, 0xFFFF),
+        Header(Op.STORE, 0, 0, tiles, rows, 1),
+        Header(Op.FENCE),
+        Header(Op.FENCE, 0, 0xFFFF),
+    ]
+    return [dataclasses.replace(h, length=needed(h, config)) for h in bare]
+
+
+def neighbours(config):
+    """Return those headers, and each with one bit of one field changed or its length one off."""
+    for right in ends(config):
+        yield right
+        widths = {"op": 8, "flags": 8, "length": 32, "a": 16, "b": 16, "c": 16, "d": 16}
+        for field, bits in widths.items():
+            for bit in range(bits):
+                yield dataclasses.replace(right, **{field: getattr(right, field) ^ 1 << bit})
+        for off in (-1, 1):
+            for high in (0, *(1 << bit for bit in range(32))):
+                length = right.length + off + high & 0xFFFFFFFF
+                yield dataclasses.replace(right, length=length)
+
+
+def all_headers(config):
+    rng = random.Random(3)
+    near = [h.encode(config)[:16] for h in neighbours(config)]
+    return near + [random_header(rng, config) for _ in range(900)]
+
+
+def decode(config, headers, dut=None):
     """Return error and area of each of ``headers``, held as long as the decoder needs."""
-    dut = Decoder(config)
+    dut = dut or Decoder(config)
     layout = dut.header.shape()
     inputs = []
     for raw in headers:
@@ -107,8 +153,7 @@ def decode(config, headers):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_verdicts_equal_the_dataclass(config):
-    rng = random.Random(3)
-    headers = [random_header(rng, config) for _ in range(900)]
+    headers = all_headers(config)
     want = [verdict(raw, config) for raw in headers]
     for raw, code, (error, area) in zip(headers, want, decode(config, headers), strict=True):
         h = Header(*struct.unpack("<BxxxIHHHH", raw))
@@ -116,6 +161,32 @@ def test_verdicts_equal_the_dataclass(config):
         if code == ErrorCode.OK and h.op != Op.GEMM:
             assert area == h.b * h.c
     assert set(want) == CODES
+    assert all(verdict(h.encode(config), config) == ErrorCode.OK for h in ends(config))
+
+
+#: Decoders that leave high bits of the length out, by who has it checked.
+BLIND = {
+    "gemm": (
+        "~h.length[few:].any() & (h.length[:few] < fixed[:few])",
+        "h.length[:few] < fixed[:few]",
+    ),
+    "gemm-top": ("~h.length[few:].any()", "~h.length[few:31].any()"),
+    "fixed": ("h.length != fixed", "h.length[:16] != fixed[:16]"),
+    "fixed-top": ("h.length != fixed", "h.length[:31] != fixed[:31]"),
+    "load": (
+        "h.length != self.area * cfg.slice_words",
+        "h.length[:31] != self.area * cfg.slice_words",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", BLIND)
+def test_a_decoder_that_ignores_high_bits_of_the_length_is_found(place, mutant):
+    config = CONFIGS[0]
+    blind = mutant(decoder, "Decoder", *BLIND[place])(config)
+    headers = all_headers(config)
+    want = [verdict(raw, config) for raw in headers]
+    assert [error for error, _ in decode(config, headers, blind)] != want
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
