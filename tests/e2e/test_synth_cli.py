@@ -177,7 +177,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_what_is_refused(small, tmp_path, capsys):
-    assert "give --config FILE or --board NAME" in _refused(capsys)
+    assert "give --config NAME|FILE or --board NAME" in _refused(capsys)
     assert "no board is called 'de10'" in _refused(capsys, "--board", "de10")
     assert "no target is called 'ice40'; there are ecp5" in _refused(
         capsys, "--config", small, "--target", "ice40"

@@ -62,13 +62,14 @@ def _build(
 
     from summand.boards.board import find_board
     from summand.boards.build import board_files
+    from summand.boards.configurations import find_configuration
     from summand.cli.progress import heartbeat
     from summand.synth.bitstream import TimingError, build_bitstream, check_tools
     from summand.synth.model import fits
 
     start = time.perf_counter()
     target = find_board(board)
-    engine = EngineConfig.load(config) if config else target.engine
+    engine = find_configuration(config).config if config else target.engine
     fits(engine, target.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
     with heartbeat(Console(stderr=True)) as progress:
