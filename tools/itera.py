@@ -4,7 +4,7 @@
 
 Compares on the matrix alone, as ITERA-LLM (arXiv 2505.08981) does: the intermediate is not rounded,
 inputs do not count. Prints Markdown tables; the plot needs matplotlib (`pip install
-'summand[plots]'`).
+'.[plots]'`).
 """
 
 import argparse

@@ -5,8 +5,7 @@ import pytest
 from summand.isa import EngineConfig
 from summand.rtl.axi import AxiEngine
 
-pytest.importorskip("cocotbext.axi")
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.needs("cocotbext-axi")]
 
 CONFIGS = {
     "32": EngineConfig(

@@ -7,7 +7,9 @@ from summand.cycles import Stalls, count, read_commands
 from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, ops
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.model import Dense, Layer, LowRank
 from summand.rtl.engine import Engine
+from summand.runtime import DEFAULT_CONFIG, compile_layers
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim
@@ -120,9 +122,7 @@ def test_random_programs_with_stalls(name, stall):
 
 def test_smollm2_layers():
     """A block's projections at full size, dense and with a low-rank summand."""
-    runtime = pytest.importorskip("summand.runtime")
-    model = pytest.importorskip("summand.model")
-    config = runtime.DEFAULT_CONFIG
+    config = DEFAULT_CONFIG
     rng = np.random.default_rng(0)
 
     def layer(name: str, k: int, n: int, rank: int):
@@ -132,13 +132,13 @@ def test_smollm2_layers():
         low_rank = None
         if rank:
             mult, shift = np.full(rank, 40_000, np.uint16), np.full(rank, 24, np.uint8)
-            low_rank = model.LowRank(matrix(k, rank), 8, matrix(rank, n), 8, mult, shift)
-        return model.Layer(
+            low_rank = LowRank(matrix(k, rank), 8, matrix(rank, n), 8, mult, shift)
+        return Layer(
             name=name,
             in_features=k,
             out_features=n,
             act_bits=config.act_bits,
-            dense=model.Dense(matrix(k, n), 4),
+            dense=Dense(matrix(k, n), 4),
             low_rank=low_rank,
             acc_shift=config.shift if rank else 0,
             scale=np.ones(n, np.float32),
@@ -151,7 +151,7 @@ def test_smollm2_layers():
     ]
     chunks, size = [], 0
     for group in groups:
-        program = runtime.compile_layers(group, config)
+        program = compile_layers(group, config)
         for batch in program.schedule(2):
             tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
             chunks += program.chunks(batch, tokens)

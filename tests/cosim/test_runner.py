@@ -6,8 +6,7 @@ from summand.cosim import CosimError, build_bench, run_cocotb
 from summand.isa import EngineConfig
 from summand.rtl.engine import Engine
 
-pytest.importorskip("cocotb_tools")
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.needs("cocotb")]
 
 CONFIG = EngineConfig(
     rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16, shift=4

@@ -16,7 +16,7 @@ from summand.isa import EngineConfig
 from summand.model import Dense, Layer, LowRank, ModelWriter
 from summand.model.host import write_host
 from summand.rtl.emit import emit_verilog
-from summand.verilated import ToolError, find_verilator
+from summand.verilated import find_verilator
 
 
 def _compress(name: str, weight: np.ndarray, rng: np.random.Generator) -> Layer:
@@ -125,9 +125,9 @@ class SimulatedBoard:
 
 
 @pytest.fixture(scope="session")
-def simulated_board(tmp_path_factory: pytest.TempPathFactory) -> SimulatedBoard:
+def simulated_board(
+    tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], None]
+) -> SimulatedBoard:
     """A board, built once."""
-    try:
-        return SimulatedBoard(tmp_path_factory.mktemp("board"))
-    except ToolError as e:
-        pytest.skip(str(e))
+    need("verilator")
+    return SimulatedBoard(tmp_path_factory.mktemp("board"))

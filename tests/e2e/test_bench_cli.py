@@ -66,14 +66,14 @@ def test_tables(bench, tiny_llama, small_engine):
 def test_law_alone_compares_named_engines(bench, tiny_llama):
     status, out, _ = bench(tiny_llama, "--modelled")
     assert status == 0
-    for text in ("rows-1", "rows-8", "prefill 4", "by the law", "Relative to rows-1", "ecpix5-85f"):
+    for text in ("rows-8", "prefill 4", "by the law", "Relative to smollm2", "ecpix5-85f"):
         assert text in out
 
 
 def test_one_bad_configuration_leaves_the_others(bench, tiny_llama, tmp_path):
     bad = tmp_path / "bad.json"
     bad.write_text(dataclasses.replace(DEFAULT_CONFIG, shift=2).to_json())
-    args = ("--modelled", "--config", bad, "--config", "rows-1")
+    args = ("--modelled", "--config", bad, "--config", "smollm2")
     status, out, _ = bench(tiny_llama, *args, "--json")
     assert status == 1
     first, second = json.loads(out)["configurations"]
@@ -102,7 +102,7 @@ def test_memory_that_is_too_small(bench, tiny_llama, tmp_path):
     [
         (("--config", "rows-2"), "no configuration is called 'rows-2'"),
         (("--config", "nowhere.json"), "cannot read nowhere.json"),
-        (("--config", "rows-1", "--config", "rows-1"), "give each once"),
+        (("--config", "smollm2", "--config", "smollm2"), "give each once"),
         (("--stall", 1.5), "stall must be at least 0 and less than 1"),
         (("--stall", 0.1, "--modelled"), "leave out either --stall or --modelled"),
         (("--tokens", -1), "greater than or equal to 0"),

@@ -11,8 +11,7 @@ from summand.runtime.errors import DeviceError
 from summand.runtime.serial import SerialDevice
 from summand.runtime.verify import Shape, compare, random_layer
 
-pytestmark = pytest.mark.sim
-pytest.importorskip("serial")
+pytestmark = [pytest.mark.sim, pytest.mark.needs("pyserial")]
 
 #: What the simulation carries at least, bits a second: the host's timeouts follow from it.
 SIMULATED_BAUD = 38_400

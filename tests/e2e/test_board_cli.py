@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import re
 import time
 
 import pytest
@@ -40,8 +41,8 @@ VERIFY = ("verify", "--shape", "1,16,8")
         ),
     ],
 )
+@pytest.mark.needs("pyserial")
 def test_bad_devices(call, args, text):
-    pytest.importorskip("serial")
     status, out, err = call(*VERIFY, *args)
     assert (status, out) == (2, "")
     assert text in err
@@ -58,7 +59,7 @@ def test_pyserial_missing(call, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_serial)
     status, _, err = call(*VERIFY, "--device", "serial:/dev/ttyS0", "--board", "ulx3s-85f")
     assert status == 2
-    assert "this command needs serial; pip install 'summand[serial]'" in err
+    assert re.search(r"this command needs serial; pip install .*\[serial\]'$", err.strip())
 
 
 def test_a_boards_engine_on_any_device(call, tiny_llama):

@@ -14,7 +14,7 @@ from summand.cli import main
 from summand.isa import EngineConfig
 from summand.synth.tools import find_tool
 
-pytest.importorskip("amaranth_boards")
+pytestmark = pytest.mark.needs("amaranth-boards")
 
 SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16)
 FILES = {

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -219,4 +220,4 @@ def test_a_missing_package_is_named(monkeypatch, capsys, tmp_path):
     for name in [n for n in sys.modules if n.startswith("summand.compress")]:
         monkeypatch.delitem(sys.modules, name)
     assert main(["compress", "smollm2", "-o", str(tmp_path / "m")]) == 2
-    assert "needs torch; pip install 'summand[model]'" in capsys.readouterr().err
+    assert re.search(r"needs torch; pip install .*\[model\]'", capsys.readouterr().err)

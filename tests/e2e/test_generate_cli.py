@@ -110,7 +110,7 @@ def test_what_is_refused(small, tmp_path, capsys):
     assert "no board is called 'de10'; there are ecpix5-85f, ulx3s-85f" in _refused(
         capsys, "--board", "de10", "-o", out
     )
-    assert "give --config FILE or --board NAME" in _refused(capsys, "-o", out)
+    assert "give --config NAME|FILE or --board NAME" in _refused(capsys, "-o", out)
     missing = tmp_path / "nothing.json"
     assert f"cannot read {missing}" in _refused(capsys, "--config", missing, "-o", out)
     bad = tmp_path / "bad.json"

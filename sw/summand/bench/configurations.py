@@ -1,41 +1,18 @@
-"""Engines by name."""
+"""The engines that are compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 
-from summand.boards.board import BOARDS
-from summand.isa import ConfigError, EngineConfig
-from summand.runtime import DEFAULT_CONFIG
+from summand.boards.configurations import Named, find_configuration
+from summand.isa import ConfigError
 
-__all__ = ["CONFIGURATIONS", "DEFAULT_NAMES", "Named", "choose"]
-
-
-@dataclass(frozen=True)
-class Named:
-    """A configuration, and what people call it."""
-
-    name: str
-    config: EngineConfig
-
-
-#: Engines of SmolLM2's sizes with a 256-bit stream, and those of the boards. Where there are many
-#: rows, two tables share a writer: a twentieth of their logic, for a hundredth of the cycles.
-CONFIGURATIONS = {
-    named.name: named
-    for named in (
-        Named("rows-1", DEFAULT_CONFIG),
-        *(Named(f"rows-{n}", replace(DEFAULT_CONFIG, rows=n, table_share=2)) for n in (4, 8)),
-        *(Named(board.name, board.engine) for board in BOARDS.values()),
-    )
-}
+__all__ = ["DEFAULT_NAMES", "choose"]
 
 #: What is compared where nothing is chosen.
-DEFAULT_NAMES = ("rows-1", "rows-4", "rows-8")
+DEFAULT_NAMES = ("smollm2", "rows-4", "rows-8")
 
 
 def choose(wanted: Sequence[str]) -> tuple[Named, ...]:
-    """Return the configurations that ``wanted`` names: names from above, or JSON files.
+    """Return the configurations that ``wanted`` names, or JSON files.
 
     Raises
     ------
@@ -44,7 +21,7 @@ def choose(wanted: Sequence[str]) -> tuple[Named, ...]:
     """
     chosen: dict[str, Named] = {}
     for text in wanted or DEFAULT_NAMES:
-        named = _find(text)
+        named = find_configuration(text)
         if twin := chosen.get(named.config.digest):
             raise ConfigError(
                 f"{text!r} and {twin.name!r} are the same configuration; give each once"
@@ -53,15 +30,3 @@ def choose(wanted: Sequence[str]) -> tuple[Named, ...]:
             named = Named(text, named.config)  # two files of one name
         chosen[named.config.digest] = named
     return tuple(chosen.values())
-
-
-def _find(text: str) -> Named:
-    if text in CONFIGURATIONS:
-        return CONFIGURATIONS[text]
-    path = Path(text)
-    if path.suffix == ".json" or path.exists():
-        return Named(path.name, EngineConfig.load(path))
-    raise ConfigError(
-        f"no configuration is called {text!r}; give a JSON file, or one of "
-        f"{', '.join(CONFIGURATIONS)}"
-    )

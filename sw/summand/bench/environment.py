@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import summand.isa
+from summand.isa.distribution import VERSION
 from summand.verilated import ToolError, find_verilator
 
 __all__ = ["load_average", "machine", "versions"]
@@ -33,8 +34,9 @@ def load_average() -> float | None:
 
 def versions() -> dict[str, str | None]:
     """Return the versions of what decides figures; None for what is not installed."""
-    packages = ("summand", "amaranth", "numpy", "torch", "transformers")
+    packages = ("amaranth", "numpy", "torch", "transformers")
     return {
+        "summand": VERSION,
         **{name: _package(name) for name in packages},
         "python": platform.python_version(),
         "verilator": _verilator(),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from summand.bench.configurations import Named
 from summand.bench.device import TimedDevice
 from summand.bench.law import Law
 from summand.bench.measure import (
@@ -18,6 +17,7 @@ from summand.bench.measure import (
 )
 from summand.bench.projection import Projection, project
 from summand.boards.board import BOARDS, Board
+from summand.boards.configurations import Named
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer, ModelError, SummandModel
 from summand.runtime import Driver, Program, Usage, compile_layers

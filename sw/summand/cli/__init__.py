@@ -6,7 +6,6 @@ user can put right; it leaves with ``typer.Exit(1)`` where it ran and the answer
 """
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,6 +13,7 @@ from typing import Annotated
 import typer
 
 from summand.isa import SummandError
+from summand.isa.distribution import VERSION, install_command
 
 __all__ = ["build_app", "main"]
 
@@ -37,7 +37,7 @@ _EXTRAS = {
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"summand {importlib.metadata.version('summand')}")
+        typer.echo(f"summand {VERSION}")
         raise typer.Exit
 
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = _EXTRAS.get((e.name or "").partition(".")[0])
         if extra is None:
             raise
-        return _refuse(f"this command needs {e.name}; pip install 'summand[{extra}]'")
+        return _refuse(f"this command needs {e.name}; {install_command(extra)}")
     except SystemExit as e:
         return e.code if isinstance(e.code, int) else int(e.code is not None)
     return 0

@@ -37,8 +37,8 @@ def _bench(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="An engine: rows-1, rows-4, rows-8 (256-bit stream), a board's name, or a JSON "
-            "file. Give it several times to compare; without it the first three.",
+            help="An engine: one of Summand's, a board's name, or a JSON file. Give it several "
+            "times to compare; without it smollm2, rows-4 and rows-8.",
         ),
     ] = None,
     modelled: Annotated[

@@ -13,6 +13,7 @@ from summand.cli.devices import ConfigOption
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.cli.generate import board_outputs
 from summand.isa import EngineConfig
+from summand.isa.distribution import VERSION
 from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ def _build(
 
     from summand.boards.board import find_board
     from summand.boards.build import board_files
+    from summand.boards.configurations import find_configuration
     from summand.cli.progress import heartbeat
     from summand.synth.bitstream import TimingError, build_bitstream, check_tools
     from summand.synth.model import fits
 
     start = time.perf_counter()
     target = find_board(board)
-    engine = EngineConfig.load(config) if config else target.engine
+    engine = find_configuration(config).config if config else target.engine
     fits(engine, target.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
     with heartbeat(Console(stderr=True)) as progress:
@@ -100,7 +102,7 @@ def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
     placement = made.placement
     return {
         "format": 1,
-        "summand": importlib.metadata.version("summand"),
+        "summand": VERSION,
         "amaranth": importlib.metadata.version("amaranth"),
         "yosys": made.netlist.tool,
         "nextpnr": placement.tool,

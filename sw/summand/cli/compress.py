@@ -138,11 +138,11 @@ def _compress(
         ),
     ] = "fisher",
     engine: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Configuration of the engine that a target is for: its padding counts, and its "
-            "widths are taken where none are given.",
+            metavar="NAME|FILE",
+            help="Configuration, by name or file, of the engine that a target is for: its padding "
+            "counts, and its widths are taken where none are given.",
         ),
     ] = None,
     calibration: Annotated[
@@ -264,18 +264,18 @@ def _compress(
 
 
 def _target(
-    bits: float | None, kl: float | None, sensitivity: str, engine: Path | None
+    bits: float | None, kl: float | None, sensitivity: str, engine: str | None
 ) -> "Target | None":
     """Return the target that options ask for, if they do."""
+    from summand.boards.configurations import find_configuration
     from summand.compress import CompressError
     from summand.compress.target import Target
-    from summand.isa import EngineConfig
 
     if bits is None and kl is None:
         if engine is not None:
             raise CompressError("--engine is for a target; give --target-bits or --target-kl too")
         return None
-    config = EngineConfig.load(engine) if engine else None
+    config = find_configuration(engine).config if engine else None
     return Target(bits=bits, kl=kl, sensitivity=sensitivity, engine=config)
 
 

@@ -1,7 +1,6 @@
 """Options that choose what computes: a device, and the engine that it has."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,10 +23,11 @@ DeviceOption = Annotated[
     ),
 ]
 ConfigOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="FILE",
-        help="The engine's configuration, a JSON file; without it --board's, or SmolLM2's.",
+        metavar="NAME|FILE",
+        help="The engine's configuration: one of Summand's, such as smollm2, or a JSON file; "
+        "without it --board's, or smollm2.",
     ),
 ]
 BoardOption = Annotated[
@@ -55,23 +55,24 @@ class Target:
     baud: int | None
 
     @classmethod
-    def choose(cls, device: str, config: Path | None, board: str | None) -> "Target":
+    def choose(cls, device: str, config: str | None, board: str | None) -> "Target":
         """Return what the options mean.
 
         The engine is that of ``config``, else of ``board``, else the default. A serial port needs
         ``board``.
         """
         from summand.boards.board import BOARDS, find_board
+        from summand.boards.configurations import find_configuration
         from summand.runtime import DEFAULT_CONFIG
 
         found = find_board(board) if board else None
         if found is None and device.startswith("serial:"):
             raise SummandError(
                 f"which board is at {device}? Give --board NAME ({', '.join(sorted(BOARDS))}), "
-                f"and --config FILE if it was built with another engine than the board's own"
+                f"and --config if it was built with another engine than the board's own"
             )
         default = found.engine if found else DEFAULT_CONFIG
-        engine = EngineConfig.load(config) if config else default
+        engine = find_configuration(config).config if config else default
         return cls(device=device, engine=engine, baud=found.baud if found else None)
 
     def open(self, console: "Console", *, stall: float = 0.0, seed: int = 0) -> "Driver":

@@ -1,6 +1,5 @@
 """Options that choose an engine to be made: a configuration, or a board's own."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["EngineBoardOption", "EngineOption", "choose_engine"]
 
 EngineOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="The engine's configuration, a JSON file."),
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="NAME|FILE",
+        help="The engine's configuration: one of Summand's, such as smollm2, or a JSON file.",
+    ),
 ]
 EngineBoardOption = Annotated[
     str | None,
@@ -27,17 +30,18 @@ EngineBoardOption = Annotated[
 
 
 def choose_engine(
-    config: Path | None, board: str | None, done: str
+    config: str | None, board: str | None, done: str
 ) -> "tuple[EngineConfig, Board | None]":
     """Return what the options mean: the engine of ``config``, else of the board, and the board.
 
     ``done`` says what becomes of the engine, for the :class:`SummandError` where neither is given.
     """
     from summand.boards.board import find_board
+    from summand.boards.configurations import find_configuration
 
     found = find_board(board) if board else None
     if config:
-        return EngineConfig.load(config), found
+        return find_configuration(config).config, found
     if found:
         return found.engine, found
-    raise SummandError(f"give --config FILE or --board NAME: which engine is to be {done}?")
+    raise SummandError(f"give --config NAME|FILE or --board NAME: which engine is to be {done}?")

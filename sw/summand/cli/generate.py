@@ -13,6 +13,7 @@ import typer
 from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import EngineConfig
+from summand.isa.distribution import VERSION
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
@@ -75,7 +76,7 @@ def generate(config: EngineConfig, out: Path, board: "Board | None" = None) -> d
         files |= board_outputs(board, board_files(board, config))
     manifest = {
         "format": 1,
-        "summand": importlib.metadata.version("summand"),
+        "summand": VERSION,
         "amaranth": importlib.metadata.version("amaranth"),
         "digest": config.digest,
         "config": dataclasses.asdict(config),

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from summand.isa.distribution import install_command
+
 if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.report import BaselineFigures, ModelFigures, TextFigures
@@ -40,7 +42,7 @@ def publish(
         If the file cannot be written and the user ``asked`` for it.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        return "No report: it needs matplotlib; pip install 'summand[plots]'"
+        return f"No report: it needs matplotlib; {install_command('plots')}"
     from summand.report import Report, ReportError, write_page
 
     report = Report(name=name, model=figures, texts=tuple(texts), baselines=tuple(baselines))

@@ -16,6 +16,7 @@ import typer
 from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import ConfigError, EngineConfig, SummandError
+from summand.isa.distribution import VERSION
 from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
     macs = config.rows * config.plane_bits
     return {
         "format": 1,
-        "summand": importlib.metadata.version("summand"),
+        "summand": VERSION,
         "digest": config.digest,
         "config": dataclasses.asdict(config),
         "verilog_sha256": measured.verilog,

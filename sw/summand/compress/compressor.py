@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from summand.compress.survey import Survey, survey
 from summand.compress.target import Allocation, Target, choose
 from summand.compress.text import Text
 from summand.compress.walk import Walk
+from summand.isa.distribution import VERSION
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
 from summand.model.split import split
@@ -304,7 +304,7 @@ class Job:
         source = {key: self.source.record[key] for key in ("kind", "sha256")}
         choices = {name: dataclasses.asdict(self.choices[name]) for name in self.survey.layers}
         return {
-            "version": importlib.metadata.version("summand"),
+            "version": VERSION,
             "source": source,
             "options": self._record({}),
             "choice for": choices,

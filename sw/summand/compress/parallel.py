@@ -12,6 +12,7 @@ import torch
 
 from summand.compress.dask_cluster import DaskCluster
 from summand.compress.errors import CompressError
+from summand.isa.distribution import install_command
 
 __all__ = ["EXECUTORS", "Workers", "in_parallel"]
 
@@ -58,8 +59,8 @@ class Workers:
             if package == "joblib":
                 raise
             raise CompressError(
-                f"executor {executor} needs {package}; pip install 'summand[{executor}]', or use "
-                f"threads or loky"
+                f"executor {executor} needs {package}; {install_command(executor)}, or use threads "
+                f"or loky"
             ) from None
         self._executor = executor
         self._threads = torch.get_num_threads()

@@ -11,6 +11,10 @@ from summand.isa import SummandError
 
 __all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
 
+#: What models call their KV cache, as an argument and in what they return: transformers since
+#: 5.24, then before. A model of 5.24 takes the old name too, but warns.
+_CACHE_NAMES = ("cache", "past_key_values")
+
 
 @torch.no_grad()
 def generate(
@@ -49,20 +53,28 @@ def generate(
     """
     random = torch.Generator().manual_seed(seed)
     ids = torch.tensor([list(prompt)])
+    takes = inspect.signature(model.forward).parameters
+    name = next((name for name in _CACHE_NAMES if name in takes), None)
+    if name is None:
+        raise _forgetful(model)
     cache = None
     spare = {}  # the head of the last token only, where the model can leave out the others
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+    if "logits_to_keep" in takes:
         spare["logits_to_keep"] = 1
     for _ in range(tokens):
-        out = model(input_ids=ids, past_key_values=cache, use_cache=True, **spare)
-        cache = getattr(out, "past_key_values", None)
+        out = model(input_ids=ids, use_cache=True, **{name: cache}, **spare)
+        cache = getattr(out, name, None)
         if cache is None:
-            raise SummandError(f"a {type(model).__name__} has no KV cache and cannot be run")
+            raise _forgetful(model)
         token = _choose(out.logits[0, -1].float(), temperature, random)
         if token in stop:
             return
         yield token
         ids = torch.tensor([[token]])
+
+
+def _forgetful(model: nn.Module) -> SummandError:
+    return SummandError(f"a {type(model).__name__} has no KV cache and cannot be run")
 
 
 def _choose(logits: torch.Tensor, temperature: float, random: torch.Generator) -> int:

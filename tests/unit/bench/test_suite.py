@@ -3,12 +3,13 @@ import json
 
 import pytest
 
-from summand.bench import Named, tokens_per_gb
+from summand.bench import tokens_per_gb
 from summand.bench.measure import Run
 from summand.bench.projection import project
 from summand.bench.report import comparison, report
 from summand.bench.suite import Options, Suite
 from summand.boards.board import BOARDS
+from summand.boards.configurations import Named
 from summand.isa import SummandError
 from summand.isa.packets import Counters
 from summand.runtime import Usage

@@ -24,9 +24,9 @@ def test_a_board_is_consistent(board: Board):
     Baud(clock_hz=board.clock_hz, rate=board.baud)
 
 
+@pytest.mark.needs("amaranth-boards")
 @boards
 def test_a_board_agrees_with_its_platform(board: Board):
-    pytest.importorskip("amaranth_boards")
     platform = board.platform()
     assert platform.device == board.part.name
     assert platform.package.replace("BG", "CABGA") == board.package
@@ -36,10 +36,10 @@ def test_a_board_agrees_with_its_platform(board: Board):
     assert platform.default_rst == board.pins.reset
 
 
+@pytest.mark.needs("amaranth-boards")
 @boards
 def test_files_for_any_engine_and_no_tools(board: Board):
     """Twice the same bytes, with the engine that was asked for."""
-    pytest.importorskip("amaranth_boards")
     files = board_files(board, SMALL)
     assert files == board_files(board, SMALL)
     assert files.keys() == {"summand_board.v", "summand_top.v", "summand_top.lpf"}

@@ -17,7 +17,7 @@ from summand.runtime.serial import SerialDevice
 
 CONFIG = EngineConfig(rows=2, cols=4, depth=16, stream_bits=64, acc_depth=32, act_depth=4)
 
-pytest.importorskip("serial")
+pytestmark = pytest.mark.needs("pyserial")
 
 
 class ModelLine:

@@ -1,5 +1,6 @@
 """Jobs on a Dask cluster: one that is made up, and real ones where distributed is installed."""
 
+import importlib
 import sys
 import threading
 import time
@@ -169,10 +170,11 @@ def test_jobs_that_do_not_come_back_are_told(client, error, said):
 
 
 @pytest.fixture
-def scheduler():
+def scheduler(need):
     """The address of a real scheduler without workers, in the configuration."""
-    distributed = pytest.importorskip("distributed")
-    dask = pytest.importorskip("dask")
+    need("dask")
+    dask: Any = importlib.import_module("dask")
+    distributed: Any = importlib.import_module("distributed")
     options = {"n_workers": 0, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster:
         with dask.config.set({"scheduler-address": cluster.scheduler_address}):

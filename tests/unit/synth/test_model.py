@@ -38,8 +38,8 @@ def test_held_out_errors_are_within_what_is_aimed_at():
     assert errors["period_ns"].mean < 0.15
 
 
+@pytest.mark.needs("scipy")
 def test_the_model_is_the_fit_of_the_stored_runs():
-    pytest.importorskip("scipy")
     fitted, stored = fit(load_runs()), load_model()
     assert fitted.errors.keys() == stored.errors.keys()
     for figure, terms in stored.coefficients.items():

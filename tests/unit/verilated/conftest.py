@@ -1,16 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 
 from summand.isa import EngineConfig
-from summand.verilated import ToolError, find_verilator
 
 
 @pytest.fixture(scope="session")
-def config() -> EngineConfig:
+def config(need: Callable[[str], None]) -> EngineConfig:
     """A small engine with a simulator; skips where none can be built."""
-    try:
-        find_verilator()
-    except ToolError as e:
-        pytest.skip(str(e))
+    need("verilator")
     return EngineConfig(
         rows=2,
         cols=2,

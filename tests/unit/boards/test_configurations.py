@@ -1,0 +1,59 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from summand.boards.board import BOARDS
+from summand.boards.configurations import configuration_names, find_configuration
+from summand.isa import ConfigError, EngineConfig
+from summand.runtime import DEFAULT_CONFIG
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_every_name_is_an_engine():
+    names = configuration_names()
+    assert names == ("dense-4", "grouped", "rows-4", "rows-8", "smollm2", *BOARDS)
+    assert len({find_configuration(name).config.digest for name in names}) == len(names)
+    for name, board in BOARDS.items():
+        assert find_configuration(name).config == board.engine
+
+
+def test_smollm2_is_what_is_taken_where_nothing_is_named():
+    assert find_configuration("smollm2").config == DEFAULT_CONFIG
+
+
+@pytest.mark.parametrize("text", ["smollm2", "smollm2.json", "./smollm2"])
+def test_a_name_is_no_file_and_a_file_no_name(text, tmp_path, monkeypatch):
+    mine = dataclasses.replace(DEFAULT_CONFIG, rows=3)
+    for name in ("smollm2", "smollm2.json"):
+        (tmp_path / name).write_text(mine.to_json())
+    monkeypatch.chdir(tmp_path)
+    found = find_configuration(text)
+    assert found.config == (DEFAULT_CONFIG if text == "smollm2" else mine)
+    assert found.name == Path(text).name
+
+
+def test_an_unknown_name_is_told_the_known_ones():
+    known = ", ".join(configuration_names())
+    with pytest.raises(ConfigError, match=f"'rows-2'; give a JSON file, or one of {known}$"):
+        find_configuration("rows-2")
+
+
+def test_missing_and_bad_files(tmp_path):
+    for missing in (tmp_path / "none.json", tmp_path / "none"):
+        with pytest.raises(ConfigError, match=f"cannot read {missing}"):
+            find_configuration(str(missing))
+    bad = tmp_path / "bad"
+    bad.write_text('{"row": 1}')
+    with pytest.raises(ConfigError, match="bad: an engine configuration has no row"):
+        find_configuration(str(bad))
+
+
+def test_a_wheel_holds_every_configuration():
+    builder = WheelBuilder(str(ROOT))
+    held = {file.distribution_path: Path(file.path) for file in builder.recurse_included_files()}
+    for name in set(configuration_names()) - BOARDS.keys():
+        packed = held[f"summand/boards/configs/{name}.json"]
+        assert EngineConfig.load(packed) == find_configuration(name).config
