@@ -13,8 +13,8 @@ _FILL = re.compile(r"^( +memory\[i\] = )0;", re.MULTILINE)
 def randomised(verilog: str, seed: int) -> str:
     """Return what :func:`~summand.rtl.emit.emit_verilog` made, with random initial values.
 
-    An engine must not depend on them, but for those of a reset's own register: technologies exist
-    in which nothing is loaded at power-up. Every register and every word of a memory gets one.
+    An engine that is reset must not depend on them, because there are technologies in which nothing
+    is loaded at power-up. Every register and every word of a memory gets one.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -291,6 +291,30 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
     assert not any(offer.value for offer in offers)
     for task in pending:
         task.cancel()
+
+
+@cocotb.test(timeout_time=3, timeout_unit="ms")
+async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
+    """With a beat waiting to be taken too: it is not offered again once aresetn is high."""
+    bench = _Bench(dut, 0.0)
+    dut.aresetn.value = 1
+    Clock(dut.aclk, 10, unit="ns").start()
+    for paused in (False, True, True):
+        if paused:
+            bench.sink.pause = True
+            await bench.send(fence(bench.config))
+            await ClockCycles(dut.aclk, 50)
+            assert dut.m_axis_tvalid.value
+        await FallingEdge(dut.aclk)
+        dut.aresetn.value = 0
+        await FallingEdge(dut.aclk)
+        dut.aresetn.value = 1
+        for _ in range(Engine.reset_cycles(bench.config) + 4):
+            await RisingEdge(dut.aclk)
+            assert not dut.m_axis_tvalid.value
+        bench.sink.clear()
+        bench.sink.pause = False
+        await bench.check(random_program(bench.rng, bench.config, commands=8, max_words=32))
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")

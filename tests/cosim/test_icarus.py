@@ -1,0 +1,73 @@
+"""The Verilog under Icarus: event-driven, four states, both generations of the language."""
+
+import pytest
+
+from summand.isa import EngineConfig
+from summand.rtl.axi import AxiEngine
+from summand.rtl.emit import emit_verilog
+from summand.rtl.engine import Engine
+from summand.rtl.technology import Technology, simulation_models
+
+pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb")]
+
+# One writer a table, whose field `share` has but one value; and shared writers, with everything
+# that is optional.
+CONFIGS = {
+    "plain": EngineConfig(
+        rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16
+    ),
+    "full": EngineConfig(
+        rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16,
+        table_share=2, shift=4, scale_bits=4,
+    ),
+}  # fmt: skip
+
+#: Programs, resets and cuts in mid-command, refused commands, garbage; stalls in most.
+EVERYTHING = "p_stall=0.[35]|every_error|garbage|truncated"
+
+
+def _run(folder, source: str, name: str, config: EngineConfig, standard: str, **what) -> None:
+    from summand.cosim import Standard, build_icarus, run_cocotb
+
+    bench = build_icarus(source, name=name, config=config, standard=Standard(standard))
+    run_cocotb(bench, what.pop("module", "summand.cosim.tb_engine"), folder=folder, **what)
+
+
+@pytest.mark.parametrize(
+    ("name", "technology", "standard"),
+    [
+        ("plain", Technology.GENERIC, "2005"),
+        ("full", Technology.GENERIC, "2012"),
+        ("full", Technology.ECP5, "2005"),
+        ("plain", Technology.ECP5, "2012"),
+    ],
+    ids=lambda value: getattr(value, "value", value),
+)
+def test_engine_matches_golden_without_an_unknown(tmp_path, name, technology, standard):
+    config = CONFIGS[name]
+    source = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
+    source += simulation_models(technology)
+    _run(tmp_path, source, "engine", config, standard, tests=EVERYTHING)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_engine_does_not_depend_on_what_it_holds_at_power_up(tmp_path, seed):
+    from summand.cosim.power_up import randomised
+
+    config = CONFIGS["full"]
+    source = emit_verilog(Engine(config), name="engine", config=config)
+    source = randomised(source, seed)
+    tests = "programs_match_golden/p_stall=0.0"
+    _run(tmp_path, source, "engine", config, "2012", tests=tests, seed=seed)
+
+
+def test_ip_block_is_reset_whole_by_one_cycle(tmp_path, need):
+    """At power-up with anything in its registers, and with a beat that waits to be taken."""
+    from summand.cosim.power_up import randomised
+
+    need("cocotbext-axi")
+    config = CONFIGS["plain"]
+    source = emit_verilog(AxiEngine(config), name="summand_engine", config=config)
+    source = randomised(source, 3)
+    module = "summand.cosim.tb_axi"
+    _run(tmp_path, source, "summand_engine", config, "2012", module=module, tests="one_cycle")
