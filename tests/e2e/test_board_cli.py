@@ -101,7 +101,7 @@ def test_a_model_on_a_board(call, simulated_board, engine, tiny_llama):
     assert status == 0
     assert json.loads(out)["token_ids"] == golden["token_ids"]
     # Before anything is computed: what the golden model was then sent for a token, less the
-    # command that the driver adds to each call to ask for the engine's status.
+    # fence that the driver sends behind each call.
     told = re.match(r"A token takes ([\d.]+) s or more over .*: ([\d,]+) bytes at 289 kB/s", err)
     assert told
     size, decode = int(told[2].replace(",", "")), golden["decode"]
