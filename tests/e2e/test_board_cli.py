@@ -8,6 +8,7 @@ import time
 import pytest
 
 from summand.cli import main
+from summand.isa.ops import HEADER_BYTES
 from summand.runtime.serial import SerialLine
 
 
@@ -96,9 +97,17 @@ def test_a_model_on_a_board(call, simulated_board, engine, tiny_llama):
     args = (tiny_llama, "--prompt", "Hi", "--tokens", 2, "--config", engine, "--json")
     golden = json.loads(call("run", *args)[1])
     with simulated_board.power(harm=20) as port:
-        status, out, _ = call("run", *args, "--device", f"serial:{port}", "--board", "ulx3s-85f")
+        status, out, err = call("run", *args, "--device", f"serial:{port}", "--board", "ulx3s-85f")
     assert status == 0
     assert json.loads(out)["token_ids"] == golden["token_ids"]
+    # Before anything is computed: what the golden model was then sent for a token, less the
+    # fence that the driver sends behind each call.
+    told = re.match(r"A token takes ([\d.]+) s or more over .*: ([\d,]+) bytes at 289 kB/s", err)
+    assert told
+    size, decode = int(told[2].replace(",", "")), golden["decode"]
+    assert decode["steps"] == 1
+    assert size == decode["stream_bits"] // 8 - decode["calls"] * HEADER_BYTES
+    assert float(told[1]) == pytest.approx(size / 289e3, abs=0.005)
 
 
 @pytest.mark.sim

@@ -10,6 +10,7 @@ from summand.isa import EngineConfig, SummandError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from summand.model import Manifest
     from summand.runtime import Driver
 
 __all__ = ["BoardOption", "ConfigOption", "DeviceOption", "Target"]
@@ -74,6 +75,20 @@ class Target:
         default = found.engine if found else DEFAULT_CONFIG
         engine = find_configuration(config).config if config else default
         return cls(device=device, engine=engine, baud=found.baud if found else None)
+
+    def pace(self, manifest: "Manifest") -> str | None:
+        """Say how long a link to the device takes for a token of a model; None without a link."""
+        if self.baud is None or not self.device.startswith("serial:"):
+            return None
+        from summand.boards.link.host import stream_rate
+        from summand.runtime.traffic import model_traffic
+
+        size, rate = model_traffic(manifest, self.engine).total, stream_rate(self.baud)
+        seconds = size / rate
+        return (
+            f"A token takes {seconds:,.{0 if seconds >= 100 else 2}f} s or more over this link: "
+            f"{size:,} bytes at {rate / 1000:.0f} kB/s"
+        )
 
     def open(self, console: "Console", *, stall: float = 0.0, seed: int = 0) -> "Driver":
         """Return a driver of the device; what takes seconds is shown on ``console``."""

@@ -56,6 +56,8 @@ def _run(
     target = Target.choose(device, config, board)
     source = SummandModel(folder)
     with target.open(errors) as driver:
+        if pace := target.pace(source.manifest):
+            errors.print(pace, highlight=False)
         loaded = _load(source, driver, errors)
         report = _write(
             loaded,

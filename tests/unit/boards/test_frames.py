@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from summand.boards.link import frames, framing
+from summand.boards.link.host import stream_rate
 from summand.boards.link.protocol import PROTOCOL, Deframer, Frame, FrameKind
 
 u16 = st.integers(0, 0xFFFF)
@@ -214,3 +215,14 @@ def test_nothing_with_a_right_checksum_is_no_frame():
     line = b"\x7e" + bytes(4) + b"\x7e"
     assert Deframer().feed(line) == [None]
     assert not _received(line)[0][0]
+
+
+def test_the_rate_of_a_line_is_that_of_frames_of_random_bytes():
+    rng = random.Random(2)
+    frames = [
+        Frame(kind=FrameKind.DATA, session=1, position=512 * n % 65536, payload=rng.randbytes(512))
+        for n in range(1000)
+    ]
+    # A byte is ten bits on the line, and the flags of consecutive frames are their own.
+    seconds = 10 * sum(len(frame.encode()) for frame in frames) / 3_000_000
+    assert stream_rate(3_000_000) == pytest.approx(512 * len(frames) / seconds, rel=1e-3)

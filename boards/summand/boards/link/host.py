@@ -21,10 +21,16 @@ from summand.boards.link.protocol import (
     LinkError,
 )
 
-__all__ = ["HostLink", "LinkStatistics"]
+__all__ = ["HostLink", "LinkStatistics", "stream_rate"]
 
 #: Bytes that a frame takes beyond its payload, escapes aside.
 _FRAME_COST = HEADER_BYTES + CRC_BYTES + 2
+
+#: The longest payload of a frame, where nothing else is said.
+_FRAME_BYTES = 512
+
+#: Bytes that escapes add to a byte on average, if all values are equally likely.
+_ESCAPES = 2 / 256
 
 #: How much of what was measured of the line's pace outlives the next measurement.
 _MEMORY = 7 / 8
@@ -48,6 +54,15 @@ class LinkStatistics:
     repeats_asked: int = 0
 
 
+def stream_rate(baud: int) -> float:
+    """Return how many bytes of a stream a second a line carries one way at most.
+
+    ``baud`` is its bits a second. The stream's bytes are taken for random.
+    """
+    frame = (_FRAME_BYTES + _FRAME_COST) * (1 + _ESCAPES)
+    return baud / 10 * _FRAME_BYTES / frame
+
+
 class HostLink:
     """Carry bytes to and from an engine; nothing is lost, doubled or out of order.
 
@@ -64,7 +79,7 @@ class HostLink:
         How long operating system and USB may hold a frame back.
     """
 
-    def __init__(self, *, rate: int, frame_bytes: int = 512, turnaround_s: float = 0.04):
+    def __init__(self, *, rate: int, frame_bytes: int = _FRAME_BYTES, turnaround_s: float = 0.04):
         self._nominal_byte_s = 10 / rate
         self._turnaround_s = turnaround_s
         self._frame_bytes = frame_bytes
