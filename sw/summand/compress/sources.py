@@ -16,6 +16,8 @@ from summand.compress.errors import CompressError
 from summand.compress.importers import (
     Checkpoint,
     GgufCheckpoint,
+    GgufFacts,
+    check_gguf,
     float_tensors,
     open_folder,
     quantisation_of,
@@ -159,6 +161,7 @@ def _digest(path: Path) -> str:
 def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     is_folder = path.suffix.lower() != ".gguf"
     files: WeightFiles | None = None
+    facts: GgufFacts | None = None
     if is_folder:
         _check_folder(path)
         folder, extra = path, {}
@@ -171,7 +174,11 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            files = WeightFiles.of(path) if is_folder else None
+            if is_folder:
+                files = WeightFiles.of(path)
+            else:
+                facts = GgufFacts(path)
+                extra |= facts.loading()
             if lazy and files and (opened := open_lazily(folder, files)) is not None:
                 module, weights = opened
                 record = _record(kind, path)
@@ -200,7 +207,8 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     check_loaded(path, module, info, files.integers if files else ())
     state_ties(module)
     module.eval()
-    if not is_folder:
+    if facts is not None:
+        check_gguf(facts, module)
         tied = bool(getattr(module.config, "tie_word_embeddings", False))
         quantised = GgufCheckpoint(path, tied=tied)
     note = files.note if files else None

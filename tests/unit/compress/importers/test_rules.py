@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from summand.compress import CompressError, open_source
 
+from .conftest import Writer
 from .test_folders import GPTQ, PACKED, gptq, packed, packed_config
 
 IDS = torch.arange(3, 43)[None] * 5 % 256
@@ -125,7 +126,7 @@ def assert_read_as(path: Path, llama_folder: Path, row_of) -> None:
     ],
 )
 def test_rules_of_gptq_are_for_the_layers_they_match(write_folder, llama_folder, dynamic):
-    others = {"down_proj": gptq(bits=8, group=40, zero=True)}
+    others: dict[str, Writer | None] = {"down_proj": gptq(bits=8, group=40, zero=True)}
     if any(rule.startswith("-:") for rule in dynamic):
         others["q_proj"] = None
     path = write_folder(mixed(gptq(), **others), GPTQ | {"dynamic": dynamic})
