@@ -81,6 +81,8 @@ class Source:
         The integers that the weights were made from, where others quantised them.
     weights : LazyWeights, optional
         Where the module's weights are, if they are not in memory.
+    path : Path, optional
+        The file or folder, if it comes from one.
     note : str, optional
         What the user should know of how it was read.
     """
@@ -90,6 +92,7 @@ class Source:
     record: Mapping[str, Any]
     quantised: Checkpoint | None = None
     weights: LazyWeights | None = None
+    path: Path | None = None
     note: str | None = None
 
     @property
@@ -182,7 +185,9 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
             if lazy and files and (opened := open_lazily(folder, files)) is not None:
                 module, weights = opened
                 record = _record(kind, path)
-                return Source(module, tokenizer, record, weights=weights, note=files.note)
+                return Source(
+                    module, tokenizer, record, weights=weights, path=path, note=files.note
+                )
             model_class: Any = _model_class(folder) if is_folder else AutoModelForCausalLM
             if files and (scheme := quantisation_of(folder)) is not None:
                 tensors = Tensors(files)
@@ -212,7 +217,7 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
         tied = bool(getattr(module.config, "tie_word_embeddings", False))
         quantised = GgufCheckpoint(path, tied=tied)
     note = files.note if files else None
-    return Source(module, tokenizer, _record(kind, path), quantised, note=note)
+    return Source(module, tokenizer, _record(kind, path), quantised, path=path, note=note)
 
 
 def _record(kind: str, path: Path) -> dict[str, Any]:
