@@ -111,6 +111,8 @@ def test_a_tied_head_that_is_not_is_the_checkpoints(untied, tmp_path, lazy):
     job = plan(source, Options(bits=8, act_bits=10), TEXT, tokens=400)
     assert "lm_head" in job.survey.layers
     job.run(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["tie_word_embeddings"] is False
     module = load_integer(SummandModel(tmp_path / "m"))
     figures = evaluate(module, [IDS], reference=theirs)
     assert figures.kl_divergence is not None
