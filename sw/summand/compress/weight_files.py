@@ -33,9 +33,9 @@ def find_weight_files(folder: Path) -> tuple[Path, ...]:
             f"adapter; merge them (merge_and_unload() of peft) and give the merged model"
         )
     name = _stated(folder) or _SINGLE
-    if name == _SINGLE and not (folder / name).exists():
+    if name == _SINGLE and not (folder / name).is_file():
         name = _INDEX
-    if not (folder / name).exists():
+    if not (folder / name).is_file():
         there = sorted(p.name for p in folder.glob("*.safetensors"))
         others = f"; it has {', '.join(there[:3])}, which transformers does not read" * bool(there)
         raise CompressError(
@@ -75,7 +75,7 @@ def _of_index(index: Path) -> tuple[Path, ...]:
         raise CompressError(f"{index} is damaged; download it again") from None
     if not names or not all(map(_is_plain, names)):
         raise CompressError(f"{index} must name files of its own folder; download it again")
-    if lost := [name for name in names if not (index.parent / name).exists()]:
+    if lost := [name for name in names if not (index.parent / name).is_file()]:
         raise CompressError(
             f"{index} names {lost[0]}, which is not there ({len(lost)} of {len(names)} files are "
             f"missing); download it again"

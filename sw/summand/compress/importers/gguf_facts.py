@@ -41,7 +41,8 @@ class GgufFacts:
         import gguf
 
         self.path, self._reader = path, gguf.GGUFReader(path)
-        self._fields = {key: f.contents() for key, f in self._reader.fields.items()}
+        fields = self._reader.fields.items()
+        self._fields = {k: f.contents() for k, f in fields if not k.startswith("tokenizer.")}
         self.arch = str(self._fields.get("general.architecture"))
         if (count := self._fields.get("split.count", 1)) > 1:
             raise CompressError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from summand.compress.errors import CompressError
-from summand.compress.importers.stated import Section
+from summand.compress.importers.stated import Section, expression
 
 __all__ = ["GptqRules", "GptqScheme"]
 
@@ -52,13 +52,13 @@ class GptqScheme:
     @classmethod
     def of(cls, section: Section, default: "GptqScheme | None" = None) -> "GptqScheme":
         """Read ``bits`` and ``group_size``; what is missing is as in ``default``."""
-        bits, group = section.raw.get("bits"), section.whole("group_size", least=-1)
+        bits, group = section.whole("bits", least=1), section.whole("group_size", least=-1)
         if default is not None:
             bits = default.bits if bits is None else bits
             group = default.group if group is None else group
-        if bits not in _BITS or isinstance(bits, bool):
+        if bits is None or bits not in _BITS:
             section.refuse("bits", f"must be {', '.join(map(str, _BITS[:-1]))} or {_BITS[-1]}")
-        return cls(bits=int(bits or 0), group=max(group or 0, 0))
+        return cls(bits=bits, group=max(group or 0, 0))
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,7 @@ class GptqRules:
     def _rule(self, text: str, found: object) -> _Rule:
         path = f"{_PATH}.dynamic[{text!r}]"
         leaves = text.startswith("-:")
-        expression = text[2:] if text.startswith(("-:", "+:")) else text
-        try:
-            pattern = re.compile(expression)
-        except (re.error, OverflowError, RecursionError) as e:
-            raise CompressError(f"config.json: {path} is no regular expression: {e}") from None
+        pattern = expression(path, text[2:] if text.startswith(("-:", "+:")) else text)
         if leaves:
             return _Rule(text, pattern, None)
         section = Section(

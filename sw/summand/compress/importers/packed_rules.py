@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from summand.compress.errors import CompressError
-from summand.compress.importers.stated import Section
+from summand.compress.importers.stated import Section, expression
 
 __all__ = ["PackedRules", "PackedScheme"]
 
@@ -147,10 +147,7 @@ def _targets(section: Section, key: str) -> Sequence[str]:
     if not isinstance(found, Sequence) or not all(isinstance(t, str) for t in found):
         section.refuse(key, "must be an array of strings")
     for target in found:
-        try:
-            re.compile(target.removeprefix("re:"))
-        except (re.error, OverflowError, RecursionError) as e:
-            section.refuse(key, f"has {target!r}, which is no regular expression: {e}")
+        expression(f"{section.path}.{key}", target.removeprefix("re:"))
     return found
 
 

@@ -1,11 +1,12 @@
 """What a quantisation's configuration states, none of it passed over."""
 
+import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from summand.compress.errors import CompressError
 
-__all__ = ["Section"]
+__all__ = ["Section", "expression"]
 
 
 class Section:
@@ -44,7 +45,7 @@ class Section:
             if key not in applied and key not in without_effect and not _is_empty(value):
                 self.refuse(key, "is not understood")
 
-    def refuse(self, key: str, why: str) -> None:
+    def refuse(self, key: str, why: str) -> NoReturn:
         """Raise :class:`CompressError` about the value of a key."""
         value = str(self.raw.get(key))
         value = value if len(value) <= 80 else f"{value[:80]}..."
@@ -73,6 +74,16 @@ class Section:
         ):
             self.refuse(key, f"must be a whole number of {least} or more")
         return value
+
+
+def expression(path: str, text: str) -> re.Pattern[str]:
+    """Compile a regular expression that the configuration has at ``path``."""
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as e:
+        raise CompressError(
+            f"config.json: {path} has {text!r}, which is no regular expression: {e}"
+        ) from None
 
 
 def _is_empty(value: object) -> bool:
