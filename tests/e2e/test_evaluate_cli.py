@@ -52,6 +52,7 @@ def test_a_model_is_compared_with_its_source(evaluate, model, llama_folder):
     assert 0 < report["kl_divergence"] < 0.05
     assert report["bits_per_weight"] == 8
     assert report["no_reference"] is None
+    assert report["reader_check"]["independent"] is True
 
 
 def test_the_table_has_the_figures(evaluate, model):
@@ -59,6 +60,7 @@ def test_the_table_has_the_figures(evaluate, model):
     assert status == 0
     for said in ("perplexity", "perplexity, uncompressed", "KL divergence", "bits per weight"):
         assert said in out
+    assert "Uncompressed weights as transformers reads them by itself" in " ".join(out.split())
 
 
 def test_without_its_source_there_is_perplexity_only(evaluate, model, tmp_path):

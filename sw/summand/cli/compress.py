@@ -220,6 +220,8 @@ def _compress(
     console, progress = Console(), Console(stderr=True)
     with progress.status(f"Loading {model}"):
         source = open_source(model, lazy=target is None)
+        if source.note:
+            progress.print(f"summand: {source.note}", highlight=False, soft_wrap=True)
         job = plan(source, options, text, tokens=calibration_tokens, split_head=target is not None)
     store = job.statistics(statistics) if statistics else None
     if store and store.note:

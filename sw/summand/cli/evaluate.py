@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from summand.compress import Source, Text
+    from summand.compress.witness import Witness
     from summand.model import Manifest, SummandModel
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
@@ -91,6 +92,8 @@ def _evaluate(
     errors = Console(stderr=True)
     with errors.status(f"Loading {model}"):
         subject = _open(model)
+    if subject.note:
+        errors.print(f"summand: {subject.note}", highlight=False, soft_wrap=True)
     module, tokenizer, window = subject.module, subject.tokenizer, subject.window
     cut = [(body, rows_of(module, tokenizer, body, tokens=tokens, window=window)) for body in texts]
     found = [_read(model, subject, body, rows, errors) for body, rows in cut]
@@ -109,6 +112,9 @@ def _evaluate(
     show_figures(model, subject.bits_per_weight, figures, found, console)
     if beside:
         show_baselines(texts_read, beside, console)
+    if subject.witness:
+        of = "Uncompressed weights" if figures else "Weights"
+        console.print(f"{of} {subject.witness.how}.", highlight=False, soft_wrap=True)
     if subject.missing:
         console.print(
             f"No KL divergence: {subject.missing}. Compress the model again from its source to "
@@ -121,7 +127,10 @@ def _evaluate(
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class _Subject:
-    """What is evaluated, and against what; ``missing`` says why there is no reference."""
+    """What is evaluated, and against what; ``missing`` says why there is no reference.
+
+    ``witness`` says who else has read what is uncompressed, ``note`` what the user should know.
+    """
 
     module: Any
     tokenizer: Any
@@ -129,6 +138,8 @@ class _Subject:
     manifest: "Manifest | None" = None
     source: "Source | None" = None
     missing: str | None = None
+    witness: "Witness | None" = None
+    note: str | None = None
 
     @property
     def figures(self) -> "ModelFigures | None":
@@ -146,25 +157,41 @@ class _Subject:
 
 def _open(model: str) -> _Subject:
     from summand.compress import open_source
+    from summand.compress.evaluate import check_kind
+    from summand.compress.witness import check_reading
     from summand.model import SummandModel, is_model
 
     if is_model(Path(model)):
         return _open_compressed(SummandModel(Path(model)))
     source = open_source(model)
-    return _Subject(module=source.module, tokenizer=source.tokenizer, window=source.window)
+    check_kind(source.module)
+    return _Subject(
+        module=source.module,
+        tokenizer=source.tokenizer,
+        window=source.window,
+        witness=check_reading(source),
+        note=source.note,
+    )
 
 
 def _open_compressed(model: "SummandModel") -> _Subject:
     from summand.compress import CompressError, load_integer, reopen, window_of
+    from summand.compress.evaluate import check_kind
+    from summand.compress.witness import check_reading
     from summand.model.host import load_tokenizer
 
-    module, tokenizer = load_integer(model), load_tokenizer(model)
     source: Source | None = None
     missing = None
     try:
         source = reopen(model.manifest.source)
     except CompressError as e:
         missing = str(e)
+    if source:
+        check_kind(source.module)
+    # While the compressed model does not take memory yet.
+    witness = check_reading(source) if source else None
+    module, tokenizer = load_integer(model), load_tokenizer(model)
+    check_kind(module)
     return _Subject(
         module=module,
         tokenizer=tokenizer,
@@ -172,6 +199,8 @@ def _open_compressed(model: "SummandModel") -> _Subject:
         manifest=model.manifest,
         source=source,
         missing=missing,
+        witness=witness,
+        note=source.note if source else None,
     )
 
 
@@ -257,6 +286,7 @@ def _record(
     record["seconds"] = sum(seconds for _, seconds in found)
     record |= figures.as_dict() if figures else {}
     record["no_reference"] = subject.missing
+    record["reader_check"] = dataclasses.asdict(subject.witness) if subject.witness else None
     record["texts"] = [dataclasses.asdict(text) for text, _ in found]
     record["baselines"] = [dataclasses.asdict(b) for b in baselines]
     record["report"] = written

@@ -51,14 +51,16 @@ def _run(
     from rich.console import Console
 
     from summand.model import SummandModel
+    from summand.runtime.load import load_writer
 
     errors = Console(stderr=True)
     target = Target.choose(device, config, board)
     source = SummandModel(folder)
+    host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
         if pace := target.pace(source.manifest):
             errors.print(pace, highlight=False)
-        loaded = _load(source, driver, errors)
+        loaded = _load(source, host, driver, errors)
         report = _write(
             loaded,
             driver,
@@ -80,14 +82,14 @@ def _run(
         errors.print(_profile_table(rows))
 
 
-def _load(source: "SummandModel", driver: "Driver", console: Any) -> "LoadedModel":
+def _load(source: "SummandModel", host: Any, driver: "Driver", console: Any) -> "LoadedModel":
     from rich.progress import Progress
 
     from summand.runtime.load import load_model
 
     with Progress(console=console, transient=True) as bars:
         task = bars.add_task("Packing weights", total=len(source.groups))
-        return load_model(source, driver, progress=lambda _: bars.advance(task))
+        return load_model(source, driver, host=host, progress=lambda _: bars.advance(task))
 
 
 def _write(

@@ -1,7 +1,6 @@
 """Hugging Face folders whose weights are read when they are needed, and let go again."""
 
 import contextlib
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
+from summand.compress.loaded import is_passed_over
+from summand.compress.weight_files import WeightFiles
 
 __all__ = ["LazyWeights", "open_lazily"]
 
@@ -31,6 +32,8 @@ class LazyWeights:
     def __init__(self, module: nn.Module, files: Mapping[str, Path]):
         self._module = module
         self._files = files
+        #: Tensors that are stored for the same parameter.
+        self._doubled: list[tuple[str, str]] = []
         #: Where each parameter is stored, by any of its names.
         self._stored: dict[str, str] = {}
         self._hollow: dict[str, nn.Parameter] = {}
@@ -39,7 +42,9 @@ class LazyWeights:
             names.setdefault(parameter, []).append(name)
         for parameter, known in names.items():
             hollow = nn.Parameter(torch.tensor(torch.nan).expand(parameter.shape), False)
-            stored = next((name for name in known if name in files), "")
+            held = [name for name in known if name in files]
+            self._doubled += [(held[0], other) for other in held[1:]]
+            stored = held[0] if held else ""
             for name in known:
                 self._stored[name] = stored
                 self._hollow[name] = hollow
@@ -55,6 +60,13 @@ class LazyWeights:
             if not stored or shapes[stored] != tuple(self._hollow[name].shape)
         ]
 
+    @property
+    def differ(self) -> bool:
+        """Whether files have different tensors for a parameter that the module shares."""
+        return any(
+            not torch.equal(self._read(one), self._read(other)) for one, other in self._doubled
+        )
+
     def _shape(self, name: str) -> tuple[int, ...]:
         from safetensors import safe_open
 
@@ -69,18 +81,21 @@ class LazyWeights:
         CompressError
             If it cannot be read any more.
         """
-        from safetensors import SafetensorError, safe_open
-
         stored = self._stored.get(name, "")
         if not stored:
             return self._module.state_dict()[name]
+        value = self._read(stored)
+        return value.to(torch.float32) if value.is_floating_point() else value
+
+    def _read(self, stored: str) -> torch.Tensor:
+        from safetensors import SafetensorError, safe_open
+
         path = self._files[stored]
         try:
             with safe_open(path, framework="pt") as file:
-                value = file.get_tensor(stored)
+                return file.get_tensor(stored)
         except (OSError, SafetensorError) as e:
             raise CompressError(f"cannot read {stored} from {path}: {e}; was it moved?") from None
-        return value.to(torch.float32) if value.is_floating_point() else value
 
     def _put(self, name: str, parameter: nn.Parameter) -> None:
         owner, _, leaf = name.rpartition(".")
@@ -105,11 +120,12 @@ class LazyWeights:
                 self._put(name, self._hollow[name])
 
 
-def open_lazily(folder: Path) -> tuple[nn.Module, LazyWeights] | None:
+def open_lazily(folder: Path, files: WeightFiles) -> tuple[nn.Module, LazyWeights] | None:
     """Build the model of a Hugging Face folder without its weights.
 
     Returns None where transformers would do more than copy the tensors to parameters of the same
-    names: where they are quantised, renamed, put together, or missing.
+    names: where they are quantised, renamed, put together, missing, left over, whole numbers, or
+    where the files have different tensors for one parameter.
     """
     import transformers
     from accelerate import init_empty_weights
@@ -126,27 +142,16 @@ def open_lazily(folder: Path) -> tuple[nn.Module, LazyWeights] | None:
         tie()
     if any(b.is_meta for b in module.buffers()):
         return None
-    files = _index(folder)
-    saved = {name for name in module.state_dict() if name in files}
-    weights = LazyWeights(module, files)
-    if weights.missing or any(name in saved for name, _ in module.named_buffers()):
+    places = files.places
+    taken = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    if any(name not in taken and not is_passed_over(module, name) for name in places):
+        return None
+    if files.integers & taken:
+        return None
+    weights = LazyWeights(module, places)
+    if weights.missing or weights.differ:
         return None
     if (folder / "generation_config.json").exists():
         generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
         module.generation_config = generation  # type: ignore[assignment]
     return module.eval(), weights
-
-
-def _index(folder: Path) -> dict[str, Path]:
-    """Return which safetensors file of a folder holds each tensor."""
-    from safetensors import safe_open
-
-    listing = folder / "model.safetensors.index.json"
-    if listing.exists():
-        placed = json.loads(listing.read_text())["weight_map"]
-        return {name: folder / file for name, file in placed.items()}
-    found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            found |= dict.fromkeys(file.keys(), path)
-    return found

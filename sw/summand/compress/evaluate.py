@@ -4,18 +4,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import repeat
+from typing import NoReturn
 
 import torch
 from torch import nn
 
+from summand.compress.embeddings import embeds
 from summand.compress.errors import CompressError
 from summand.compress.integer import replace
 from summand.compress.parallel import in_parallel
 from summand.compress.predictions import divergence, log_probabilities, token_logits
 from summand.model import SummandModel
+from summand.model.causal import why_not_causal
 from summand.model.host import load_host
 
-__all__ = ["Evaluation", "evaluate", "load_integer"]
+__all__ = ["Evaluation", "check_kind", "evaluate", "load_integer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,13 @@ def evaluate(
         The uncompressed model.
     progress : callable, optional
         Called with the rows done and their number.
+
+    Raises
+    ------
+    CompressError
+        If the model is none: it takes its predictions from more than the tokens before.
     """
+    _check_causal(module, rows[0][:, :16])
 
     @torch.no_grad()
     def read(ids: torch.Tensor) -> _Sums:
@@ -94,6 +103,39 @@ def evaluate(
         reference_perplexity=math.exp(sums.reference_loss / n) if compared else None,
         kl_divergence=sums.divergence / n if compared else None,
         top1_agreement=sums.agreed / n if compared else None,
+    )
+
+
+def check_kind(module: nn.Module) -> None:
+    """Refuse a Hugging Face model that predicts tokens, but not from those before them alone.
+
+    Raises
+    ------
+    CompressError
+        Naming its class.
+    """
+    if not embeds(module) and (why := why_not_causal(module)) is not None:
+        _refuse(why)
+
+
+def _check_causal(module: nn.Module, ids: torch.Tensor) -> None:
+    """Refuse a model whose predictions depend on what comes after, whatever its class is."""
+    check_kind(module)
+    if ids.shape[1] < 2:
+        return
+    last = ids.clone()
+    last[0, -1] = ids[0, -1] - 1 if ids[0, -1] else 1
+    with torch.no_grad():
+        before, after = (token_logits(module, each)[:-1] for each in (ids, last))
+    # What is not finite compares as false here, and is refused where it is used.
+    if float((before - after).abs().max()) > 1e-4 * float(before.abs().max()):
+        _refuse(f"{type(module).__name__} looks at the tokens behind the one that it predicts")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise CompressError(
+        f"{why}; a perplexity of it would mean nothing: evaluate takes causal language models, and "
+        f"encoders without an output head"
     )
 
 

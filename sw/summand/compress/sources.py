@@ -16,11 +16,15 @@ from summand.compress.errors import CompressError
 from summand.compress.importers import (
     Checkpoint,
     GgufCheckpoint,
+    GgufFacts,
+    check_gguf,
     float_tensors,
     open_folder,
     quantisation_of,
 )
 from summand.compress.importers.tensors import Tensors
+from summand.compress.loaded import check_loaded, state_ties
+from summand.compress.weight_files import WeightFiles, find_weight_files
 from summand.model import is_model
 from summand.model.folder import sha256
 from summand.model.host import quiet
@@ -77,6 +81,10 @@ class Source:
         The integers that the weights were made from, where others quantised them.
     weights : LazyWeights, optional
         Where the module's weights are, if they are not in memory.
+    path : Path, optional
+        The file or folder, if it comes from one.
+    note : str, optional
+        What the user should know of how it was read.
     """
 
     module: nn.Module
@@ -84,6 +92,8 @@ class Source:
     record: Mapping[str, Any]
     quantised: Checkpoint | None = None
     weights: LazyWeights | None = None
+    path: Path | None = None
+    note: str | None = None
 
     @property
     def window(self) -> int:
@@ -142,17 +152,19 @@ def reopen(record: Mapping[str, Any]) -> Source:
 
 
 def _digest(path: Path) -> str:
-    """Return a checksum of the weights at ``path``."""
+    """Return a checksum of the weights at ``path``, of all that is read."""
     if path.is_file():
         return sha256(path)
     total = hashlib.sha256()
-    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+    for file in sorted([path / "config.json", *find_weight_files(path)]):
         total.update(f"{file.name} {sha256(file)}\n".encode())
     return total.hexdigest()
 
 
 def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     is_folder = path.suffix.lower() != ".gguf"
+    files: WeightFiles | None = None
+    facts: GgufFacts | None = None
     if is_folder:
         _check_folder(path)
         folder, extra = path, {}
@@ -165,12 +177,20 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            if lazy and (opened := open_lazily(folder)) is not None:
+            if is_folder:
+                files = WeightFiles.of(path)
+            else:
+                facts = GgufFacts(path)
+                extra |= facts.loading()
+            if lazy and files and (opened := open_lazily(folder, files)) is not None:
                 module, weights = opened
-                return Source(module, tokenizer, _record(kind, path), weights=weights)
+                record = _record(kind, path)
+                return Source(
+                    module, tokenizer, record, weights=weights, path=path, note=files.note
+                )
             model_class: Any = _model_class(folder) if is_folder else AutoModelForCausalLM
-            if is_folder and (scheme := quantisation_of(folder)) is not None:
-                tensors = Tensors(folder)
+            if files and (scheme := quantisation_of(folder)) is not None:
+                tensors = Tensors(files)
                 quantised = open_folder(folder, tensors, scheme)
                 module, info = _from_floats(model_class, folder, float_tensors(quantised, tensors))
             else:
@@ -189,16 +209,15 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
                 f"{path} cannot be loaded ({type(e).__name__}: {why}); check that it is whole and "
                 f"that transformers supports this model"
             ) from None
-    if missing := sorted(info["missing_keys"]):
-        raise CompressError(
-            f"{path} lacks {len(missing)} tensors that {type(module).__name__} needs, the first "
-            f"of them {missing[0]}; it is not whole, or its config.json is of another model"
-        )
+    check_loaded(path, module, info, files.integers if files else ())
+    state_ties(module)
     module.eval()
-    if not is_folder:
+    if facts is not None:
+        check_gguf(facts, module)
         tied = bool(getattr(module.config, "tie_word_embeddings", False))
         quantised = GgufCheckpoint(path, tied=tied)
-    return Source(module, tokenizer, _record(kind, path), quantised)
+    note = files.note if files else None
+    return Source(module, tokenizer, _record(kind, path), quantised, path=path, note=note)
 
 
 def _record(kind: str, path: Path) -> dict[str, Any]:
@@ -225,11 +244,6 @@ def _check_folder(path: Path) -> None:
         raise CompressError(f"{path} is a Summand model already; give the model it was made from")
     if not (path / "config.json").exists():
         raise CompressError(f"{path} has no config.json; it holds no Hugging Face model")
-    if not any(path.glob("*.safetensors")):
-        raise CompressError(
-            f"{path} has no .safetensors file; save the model again with "
-            f"save_pretrained(safe_serialization=True)"
-        )
 
 
 def _check_gguf(path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from torch import nn
 
 from summand.model import ModelError, SummandModel
+from summand.model.causal import why_not_causal
 from summand.model.host import load_host, load_tokenizer
 from summand.runtime.driver import Driver
 from summand.runtime.modules import LayerGroup, replace_linears
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "load_model", "load_writer"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,25 @@ class LoadedModel:
     groups: tuple[LayerGroup, ...]
 
 
+def load_writer(source: SummandModel) -> nn.Module:
+    """Build the model of a folder without its compressed layers, if it is one that writes text.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no such model, or parts of one.
+    """
+    host = load_host(source)
+    if (why := why_not_causal(host)) is not None:
+        raise ModelError(f"{source.path}: {why}; only causal language models can be run")
+    return host
+
+
 def load_model(
     source: SummandModel,
     driver: Driver,
     *,
+    host: nn.Module | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LoadedModel:
     """Build the model of a folder and put ``driver``'s device in the place of its layers.
@@ -40,6 +56,8 @@ def load_model(
         A compressed Hugging Face causal language model.
     driver : Driver
         Reaches the engine; must stay open as long as the model is used.
+    host : nn.Module, optional
+        From :func:`load_writer`, where that was called before; it is changed.
     progress : callable, optional
         Called with each group's name when it has been compiled.
 
@@ -50,12 +68,7 @@ def load_model(
     CompileError
         If the model was compressed for another engine.
     """
-    model: Any = load_host(source)
-    if not model.can_generate():
-        raise ModelError(
-            f"{source.path} holds a {type(model).__name__}, which cannot write text; "
-            f"only causal language models can be run"
-        )
+    model = host or load_writer(source)
     layers = {layer.name: layer for layer in source.layers()}
     groups = replace_linears(model, layers, source.groups, driver, progress=progress)
     return LoadedModel(model, load_tokenizer(source), groups)

@@ -93,11 +93,25 @@ def test_more_bits_are_nearer_the_source(llama, rows, compress):
     assert divergence[-1] < 0.01
 
 
+def test_a_model_that_looks_ahead_has_no_perplexity(llama, rows):
+    """Whatever its class: what it says of a token changes with the one behind it."""
+
+    class Ahead(nn.Module):
+        def forward(self, input_ids):
+            out: Any = llama.module(input_ids=input_ids)
+            out.logits = out.logits + 0.01 * out.logits.roll(-1, dims=1)
+            return out
+
+    with pytest.raises(CompressError, match="Ahead looks at the tokens behind the one that it"):
+        evaluate(Ahead(), rows)
+    assert evaluate(llama.module, rows).perplexity > 1
+
+
 def test_figures_are_what_they_are_called(llama, rows):
     class Noisy(nn.Module):
         def forward(self, input_ids):
             out: Any = llama.module(input_ids=input_ids)
-            g = torch.Generator().manual_seed(int(input_ids.sum()))
+            g = torch.Generator().manual_seed(input_ids.shape[1])
             out.logits = out.logits + torch.randn(out.logits.shape, generator=g)
             return out
 

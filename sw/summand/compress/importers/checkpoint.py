@@ -1,8 +1,13 @@
 """What folders with quantised layers have in common: tensors named after a layer and a part."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from summand.compress.errors import CompressError
 from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
 
@@ -21,8 +26,11 @@ class FolderCheckpoint(ABC):
     #: For reports.
     format: str
 
-    #: The part that every quantised layer has, and no other.
+    #: The part that every quantised layer has, and no other; int32.
     _INTEGERS: str
+
+    #: All parts of a quantised layer's weight.
+    _PARTS: Collection[str]
 
     def __init__(self, tensors: Tensors):
         self._tensors = tensors
@@ -40,13 +48,28 @@ class FolderCheckpoint(ABC):
     def owns(self, tensor: str) -> bool:
         """Whether a tensor of the file is a part of a quantised layer's weight."""
         layer, _, part = tensor.rpartition(".")
-        return self._is_part(part) and self.holds(layer)
+        return part in self._PARTS and self.holds(layer)
 
     @abstractmethod
     def weight(self, name: str) -> QuantisedWeight:
-        """Read a layer; raises :class:`NotHeldError` where its kind cannot be read."""
+        """Read a layer.
 
-    @staticmethod
-    @abstractmethod
-    def _is_part(part: str) -> bool:
-        """Whether a quantised layer's tensor of this name is a part of its weight."""
+        Raises
+        ------
+        NotHeldError
+            If its kind cannot be read.
+        CompressError
+            If its tensors and the configuration contradict each other.
+        """
+
+    def _agree(
+        self, name: str, part: str, found: npt.NDArray[Any], shape: tuple[int, ...], stated: str
+    ) -> None:
+        """Refuse a part whose shape is not what the configuration makes it."""
+        if found.shape != shape:
+            raise CompressError(
+                f"layer {name}: its {part} is of shape {found.shape}, but {stated}, as "
+                f"config.json has it, make {shape}; one of both is of another model"
+            )
+        if part == self._INTEGERS and found.dtype != np.int32:
+            raise CompressError(f"layer {name}: its {part} must be int32, not {found.dtype}")

@@ -15,6 +15,9 @@ from summand.compress.importers.tensors import Tensors
 
 __all__ = ["float_tensors", "open_folder", "quantisation_of"]
 
+#: Where ``config.json`` says how the folder is quantised: now, and of old.
+_KEYS = ("quantization_config", "compression_config")
+
 
 def quantisation_of(folder: Path) -> Mapping[str, Any] | None:
     """Return what a folder's ``config.json`` says of its quantisation, if it is quantised.
@@ -27,10 +30,16 @@ def quantisation_of(folder: Path) -> Mapping[str, Any] | None:
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        found = raw.get("quantization_config") or raw.get("compression_config")
+        stated = [raw[key] for key in _KEYS if raw.get(key)]
     except (OSError, ValueError, AttributeError) as e:
         raise CompressError(f"{path} cannot be read: {e}; download it again") from None
-    return found if isinstance(found, Mapping) else None
+    if not stated:
+        return None
+    if any(other != stated[0] for other in stated):
+        raise CompressError(f"{path}: {' and '.join(_KEYS)} contradict each other")
+    if not isinstance(stated[0], Mapping):
+        raise CompressError(f"{path}: {_KEYS[0]} must be an object, not {stated[0]!r}")
+    return stated[0]
 
 
 def open_folder(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> FolderCheckpoint:
@@ -44,7 +53,7 @@ def open_folder(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> Fo
     method, form = config.get("quant_method"), config.get("format")
     if method == "gptq":
         return GptqCheckpoint(tensors, config)
-    if method == "compressed-tensors" and form == "pack-quantized":
+    if method == "compressed-tensors" and form in ("pack-quantized", "mixed-precision"):
         return PackedCheckpoint(tensors, config)
     kind = f"{method} {form}" if form else str(method)
     raise CompressError(

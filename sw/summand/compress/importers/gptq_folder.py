@@ -7,13 +7,12 @@ import numpy as np
 
 from summand.compress.errors import CompressError
 from summand.compress.importers.checkpoint import FolderCheckpoint
+from summand.compress.importers.gptq_rules import GptqRules
 from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
 from summand.compress.importers.words import unpack_words
 
 __all__ = ["GptqCheckpoint"]
-
-_PARTS = ("qweight", "qzeros", "scales", "g_idx")
 
 
 class GptqCheckpoint(FolderCheckpoint):
@@ -33,36 +32,36 @@ class GptqCheckpoint(FolderCheckpoint):
     Raises
     ------
     CompressError
-        If its bits are none that these tools write.
+        If something in the configuration is not understood.
     """
 
     format = "GPTQ"
     _INTEGERS = "qweight"
+    _PARTS = frozenset({"qweight", "qzeros", "scales", "g_idx"})
 
     def __init__(self, tensors: Tensors, config: Mapping[str, Any]):
         super().__init__(tensors)
-        bits = config.get("bits")
-        if bits not in (2, 3, 4, 8):
-            raise CompressError(
-                f"config.json: quantization_config.bits must be 2, 3, 4 or 8, not {bits!r}"
-            )
-        self._bits = int(bits)
-        self._group = int(config.get("group_size") or -1)
-        self._first = 0 if config.get("checkpoint_format") == "gptq_v2" else 1
-
-    @staticmethod
-    def _is_part(part: str) -> bool:
-        return part in _PARTS
+        self._rules = GptqRules(config)
 
     def weight(self, name: str) -> QuantisedWeight:
         """Read a layer."""
-        get, bits = self._tensors.get, self._bits
-        qweight, scales = get(f"{name}.qweight"), get(f"{name}.scales")
-        k, n = len(qweight) * 32 // bits, qweight.shape[1]
+        get, scheme = self._tensors.get, self._rules.scheme(name)
+        bits, group = scheme.bits, scheme.group
+        qweight, qzeros, scales = (get(f"{name}.{p}") for p in ("qweight", "qzeros", "scales"))
         index = self._tensors.find(f"{name}.g_idx")
+        if index is None and group and self._rules.ordered:
+            raise CompressError(f"layer {name} has no g_idx, which desc_act in config.json wants")
+        n = qweight.shape[-1]
+        k = len(qweight) * 32 // bits if index is None else index.size
+        group = group or k
+        count = -(-k // group)
+        stated = f"{bits} bits in groups of {group}"
+        self._agree(name, "qweight", qweight, (-(-k * bits // 32), n), stated)
+        self._agree(name, "qzeros", qzeros, (count, -(-n * bits // 32)), stated)
+        self._agree(name, "scales", scales, (count, n), stated)
         if index is None:
-            index = np.arange(k) // (self._group if self._group > 0 else k)
-        codes = unpack_words(qweight.T, bits, len(index)).T
-        zeros = unpack_words(get(f"{name}.qzeros"), bits, n)
-        zeros = (zeros + self._first) & ((1 << bits) - 1)
+            index = np.arange(k) // group
+        codes = unpack_words(qweight.T, bits, k).T
+        zeros = unpack_words(qzeros, bits, n)
+        zeros = (zeros + self._rules.first) & ((1 << bits) - 1)
         return QuantisedWeight(codes - zeros[index], scales, index, f"{bits} bits")

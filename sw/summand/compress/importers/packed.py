@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from summand.compress.errors import CompressError
 from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.errors import NotHeldError
+from summand.compress.importers.packed_rules import PackedRules
 from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
 from summand.compress.importers.words import unpack_words
@@ -30,60 +32,63 @@ class PackedCheckpoint(FolderCheckpoint):
         The folder's.
     config : mapping
         ``quantization_config`` of its ``config.json``.
+
+    Raises
+    ------
+    CompressError
+        If something in the configuration is not understood.
     """
 
     format = "compressed-tensors"
     _INTEGERS = "weight_packed"
+    _PARTS = frozenset(
+        f"weight_{part}" for part in ("packed", "shape", "scale", "zero_point", "g_idx")
+    )
 
     def __init__(self, tensors: Tensors, config: Mapping[str, Any]):
         super().__init__(tensors)
-        schemes = [g.get("weights") or {} for g in (config.get("config_groups") or {}).values()]
-        self._stated_bits = {int(s["num_bits"]) for s in schemes if s.get("num_bits")}
-        self._stated_groups = {int(s["group_size"]) for s in schemes if s.get("group_size")}
-
-    @staticmethod
-    def _is_part(part: str) -> bool:
-        return part.startswith("weight_")
+        self._rules = PackedRules(config)
 
     def weight(self, name: str) -> QuantisedWeight:
         """Read a layer."""
         get, find = self._tensors.get, self._tensors.find
+        scheme = self._rules.scheme(name)
+        bits, stated = scheme.bits, str(scheme)
+        if bits not in _WIDTHS:
+            raise NotHeldError(
+                f"packed integers of {bits} bits; those of {', '.join(map(str, _WIDTHS))} bits can "
+                f"be read"
+            )
         packed, scale = get(f"{name}.weight_packed"), get(f"{name}.weight_scale")
         n, k = (int(v) for v in get(f"{name}.weight_shape"))
-        bits = self._bits(packed.shape[1], k)
-        scale = scale.reshape(-1, 1) if scale.ndim < 2 else scale  # of a tensor, or of outputs
-        count = scale.shape[1]
+        count = -(-k // scheme.group) if scheme.group else 1
+        self._agree(name, "weight_packed", packed, (n, -(-k // (32 // bits))), stated)
+        rows = 1 if scheme.strategy == "tensor" else n
+        if scheme.strategy != "group" and scale.size == rows:
+            scale = scale.reshape(rows, 1)  # stored with and without a second axis
+        self._agree(name, "weight_scale", scale, (rows, count), stated)
         scale = np.broadcast_to(scale, (n, count))
         index = find(f"{name}.weight_g_idx")
         if index is None or index.min() < 0:
-            index = np.arange(k) // self._group(k, count)
+            index = np.arange(k) // (scheme.group or k)
+        self._agree(name, "weight_g_idx", index, (k,), stated)
         half = 1 << (bits - 1)
         codes = unpack_words(packed, bits, k).T - half
-        if (zero := find(f"{name}.weight_zero_point")) is not None:
+        zero = find(f"{name}.weight_zero_point")
+        if (zero is None) != scheme.symmetric and (zero is None or zero.any()):
+            has = "no zero points" if zero is None else "zero points"
+            raise CompressError(
+                f"layer {name} has {has}, which config.json contradicts: its scheme's symmetric is "
+                f"{str(scheme.symmetric).lower()}; one of both is of another model"
+            )
+        if zero is not None and not scheme.symmetric:
             if zero.dtype == np.int32:  # packed along the output features
-                zero = unpack_words(zero.T, bits, n).T - half
-            zero = np.broadcast_to(zero.reshape(-1, count), (n, count)).astype(np.int16)
+                words = (-(-rows // (32 // bits)), count)
+                self._agree(name, "weight_zero_point", zero, words, stated)
+                zero = unpack_words(zero.T, bits, rows).T - half
+            if zero.size == rows * count:
+                zero = zero.reshape(rows, count)
+            self._agree(name, "weight_zero_point", zero, (rows, count), stated)
+            zero = np.broadcast_to(zero, (n, count)).astype(np.int16)
             codes = codes - zero.T[index]
         return QuantisedWeight(codes, np.ascontiguousarray(scale.T), index, f"{bits} bits")
-
-    def _bits(self, words: int, k: int) -> int:
-        """Return the width that shapes and configuration agree on."""
-        stated = self._stated_bits
-        for bits in _WIDTHS:
-            if words == -(-k // (32 // bits)) and (bits in stated or not stated):
-                return bits
-        raise NotHeldError(
-            f"packed integers of {' or '.join(map(str, sorted(stated))) or 'unknown'} bits; "
-            f"those of {', '.join(map(str, _WIDTHS))} bits can be read"
-        )
-
-    def _group(self, k: int, count: int) -> int:
-        """Return how many features share a scale; the configuration says where sizes do not."""
-        if count == 1:
-            return k
-        for size in sorted(self._stated_groups):
-            if size > 0 and -(-k // size) == count:
-                return size
-        if k % count:
-            raise NotHeldError(f"{count} groups of unknown size over {k} features")
-        return k // count

@@ -1,0 +1,161 @@
+"""What the configuration of compressed-tensors says of each layer."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from summand.compress.errors import CompressError
+from summand.compress.importers.stated import Section, expression
+
+__all__ = ["PackedRules", "PackedScheme"]
+
+_PATH = "quantization_config"
+_FORMAT = "pack-quantized"
+
+#: The one class of modules that is packed here.
+_CLASS = "Linear"
+
+#: Of the whole configuration: a state, a statistic, a version.
+_ABOUT = frozenset({"global_compression_ratio", "quantization_status", "version"})
+
+#: How scales and integers were found, and in what order; ``weight_g_idx`` has what came out.
+_SEARCH = frozenset({"actorder", "observer", "observer_kwargs", "scale_dtype", "zp_dtype"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedScheme:
+    """How a layer is quantised.
+
+    Parameters
+    ----------
+    bits : int
+        Of an integer.
+    strategy : str
+        What has a scale: ``tensor``, ``channel`` (an output), ``group`` (of an output's inputs).
+    group : int
+        Features of a group; 0 for the other strategies.
+    symmetric : bool
+        Whether there are no zero points.
+    """
+
+    bits: int
+    strategy: str
+    group: int
+    symmetric: bool
+
+    @classmethod
+    def of(cls, section: Section) -> "PackedScheme":
+        """Read ``weights`` of a group of the configuration."""
+        bits, group = section.whole("num_bits", least=1), section.whole("group_size", least=-1)
+        section.one_of("type", ("int", None))
+        section.one_of("dynamic", (False, None))
+        inferred = {None: "tensor", -1: "channel"}.get(group, "group")
+        strategy = section.one_of("strategy", ("tensor", "channel", "group", None)) or inferred
+        if strategy == "group" and (group or 0) < 1:
+            section.refuse("group_size", "must be 1 or more for the strategy group")
+        return cls(
+            bits=8 if bits is None else bits,
+            strategy=strategy,
+            group=(group or 0) if strategy == "group" else 0,
+            symmetric=section.one_of("symmetric", (True, False, None)) is not False,
+        )
+
+    def __str__(self) -> str:
+        scales = f"groups of {self.group}" if self.group else f"a scale a {self.strategy}"
+        return f"{self.bits} bits with {scales}"
+
+
+class PackedRules:
+    """The configuration of a folder that compressed-tensors wrote.
+
+    ``config_groups`` has schemes, each with targets: a module's path, a regular expression behind
+    ``re:`` that the path matches from its first letter on, or the class ``Linear``. A module of
+    several targets has the scheme of the one that says most: its path, then the first expression in
+    the order of the alphabet, then the class. ``ignore`` has targets that are not quantised.
+
+    Parameters
+    ----------
+    raw : mapping
+        ``quantization_config`` of ``config.json``.
+
+    Raises
+    ------
+    CompressError
+        If something in it is not understood.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]):
+        top = Section(
+            _PATH,
+            raw,
+            applied=("config_groups", "format", "ignore", "quant_method", "sparsity_config"),
+            without_effect=_ABOUT,
+        )
+        sparsity = Section(
+            f"{_PATH}.sparsity_config",
+            top.get("sparsity_config", {}),
+            applied=("format",),
+            without_effect=("global_sparsity", "sparsity_structure", "registry_requires_subclass")
+            + ("ignore", "targets"),
+        )
+        sparsity.one_of("format", ("dense", None))
+        self._ignored = _targets(top, "ignore")
+        self._schemes: dict[str, PackedScheme] = {}
+        mixed = top.get("format") != _FORMAT  # each group says its own
+        groups = top.get("config_groups", {})
+        if not isinstance(groups, Mapping):
+            top.refuse("config_groups", "must be an object")
+        for name, group in groups.items():
+            section = Section(
+                f"{_PATH}.config_groups.{name}", group, applied=("format", "targets", "weights")
+            )
+            section.one_of("format", (_FORMAT,) if mixed else (_FORMAT, None))
+            weights = Section(
+                f"{section.path}.weights",
+                section.get("weights", {}),
+                applied=("dynamic", "group_size", "num_bits", "strategy", "symmetric", "type"),
+                without_effect=_SEARCH,
+            )
+            self._schemes |= dict.fromkeys(_targets(section, "targets"), PackedScheme.of(weights))
+
+    def scheme(self, name: str) -> PackedScheme:
+        """Return how the quantised linear layer of this path is quantised.
+
+        Raises
+        ------
+        CompressError
+            If it should not be.
+        """
+        ignored = next((t for t in self._ignored if _is_for(t, name)), None)
+        if ignored is not None:
+            raise CompressError(
+                f"config.json: {_PATH}.ignore has {ignored!r}, but the checkpoint has integers of "
+                f"{name}; one of both is of another model"
+            )
+        found = sorted((t for t in self._schemes if _is_for(t, name)), key=_order)
+        if not found:
+            raise CompressError(
+                f"config.json: no target of {_PATH}.config_groups is {name}, but the checkpoint "
+                f"has its integers; one of both is of another model"
+            )
+        return self._schemes[found[0]]
+
+
+def _targets(section: Section, key: str) -> Sequence[str]:
+    found = section.get(key, ())
+    if not isinstance(found, Sequence) or not all(isinstance(t, str) for t in found):
+        section.refuse(key, "must be an array of strings")
+    for target in found:
+        expression(f"{section.path}.{key}", target.removeprefix("re:"))
+    return found
+
+
+def _is_for(target: str, name: str) -> bool:
+    if target.startswith("re:"):
+        return re.match(target.removeprefix("re:"), name) is not None
+    return target in (name, _CLASS)
+
+
+def _order(target: str) -> tuple[bool, bool, str]:
+    return target == _CLASS, target.startswith("re:"), target

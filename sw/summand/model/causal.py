@@ -1,0 +1,21 @@
+"""Whether a model predicts a text's next token from those before it."""
+
+from typing import Any
+
+from torch import nn
+
+__all__ = ["why_not_causal"]
+
+
+def why_not_causal(module: nn.Module) -> str | None:
+    """Say why a Hugging Face model does not; None if its class and configuration say it does."""
+    model: Any = module
+    kind, config = type(module).__name__, getattr(module, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        return f"{kind} is an encoder and a decoder, which reads a text before it writes another"
+    if hasattr(model, "can_generate") and not model.can_generate():
+        return f"{kind} does not write text: it fills in words, or embeds or judges a text"
+    sides = {getattr(child, "is_causal", None) for child in module.modules()}
+    if False in sides and True not in sides:
+        return f"{kind} looks at the tokens behind the one that it predicts (is_decoder is not set)"
+    return None
