@@ -91,6 +91,12 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
         name: nn.Parameter(t, requires_grad=False) if t.is_floating_point() else t
         for name, t in tensors.items()
     }
+    for name, first in model.manifest.aliases.items():
+        if first not in tensors or name in tensors:
+            raise ModelError(
+                f"{model.path / MANIFEST}: aliases must name tensors of {HOST} a second time, not "
+                f"{first!r} as {name!r}; compress the model again"
+            )
     tensors |= {name: tensors[first] for name, first in model.manifest.aliases.items()}
     buffers = {name for name, _ in module.named_buffers()}
     for name in buffers & tensors.keys():
