@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as e:
         extra = _EXTRAS.get((e.name or "").partition(".")[0])
         if extra is None:
-            raise
+            return _refuse(f"this needs the Python module {e.name}, which is not installed")
         return _refuse(f"this command needs {e.name}; pip install 'summand[{extra}]'")
     except SystemExit as e:
         return e.code if isinstance(e.code, int) else int(e.code is not None)
@@ -82,5 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(why: str) -> int:
-    print("summand:", " ".join(why.splitlines()), file=sys.stderr)  # noqa: T201
+    # A name in a stranger's file must not steer the terminal.
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(why.splitlines()))
+    print("summand:", line, file=sys.stderr)  # noqa: T201
     return 2

@@ -1,7 +1,6 @@
 """Hugging Face folders whose weights are read when they are needed, and let go again."""
 
 import contextlib
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
+from summand.model.hub import build_empty, model_class, read_generation
+from summand.model.limits import Stored
+from summand.model.reading import read_json
 
 __all__ = ["LazyWeights", "open_lazily"]
 
@@ -105,35 +107,33 @@ class LazyWeights:
                 self._put(name, self._hollow[name])
 
 
-def open_lazily(folder: Path) -> tuple[nn.Module, LazyWeights] | None:
-    """Build the model of a Hugging Face folder without its weights.
+def open_lazily(folder: Path, config: Any, remedy: str) -> tuple[nn.Module, LazyWeights] | None:
+    """Build the model of a Hugging Face folder without its weights, given its configuration.
+
+    ``remedy`` is what to do if it cannot be read, for the :class:`~summand.model.ModelError`.
 
     Returns None where transformers would do more than copy the tensors to parameters of the same
     names: where they are quantised, renamed, put together, or missing.
     """
-    import transformers
-    from accelerate import init_empty_weights
-
-    config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    cls: Any = getattr(transformers, (config.architectures or [""])[0], None)
+    file = folder / "config.json"
+    cls = model_class(config, file)
     if cls is None or getattr(config, "quantization_config", None) is not None:
         return None
     config.dtype = torch.float32
-    with init_empty_weights(include_buffers=False):
-        module: nn.Module = cls(config)
+    files = _index(folder)
+    stored = Stored.of(sorted(set(files.values())))
+    module: nn.Module = build_empty(cls, config, stored, file=file, remedy=remedy)
     tie = getattr(module, "tie_weights", None)
     if tie is not None:
         tie()
     if any(b.is_meta for b in module.buffers()):
         return None
-    files = _index(folder)
     saved = {name for name in module.state_dict() if name in files}
     weights = LazyWeights(module, files)
     if weights.missing or any(name in saved for name, _ in module.named_buffers()):
         return None
-    if (folder / "generation_config.json").exists():
-        generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
-        module.generation_config = generation  # type: ignore[assignment]
+    if (generation := read_generation(folder, remedy)) is not None:
+        module.generation_config = generation
     return module.eval(), weights
 
 
@@ -143,7 +143,7 @@ def _index(folder: Path) -> dict[str, Path]:
 
     listing = folder / "model.safetensors.index.json"
     if listing.exists():
-        placed = json.loads(listing.read_text())["weight_map"]
+        placed = read_json(listing)["weight_map"]
         return {name: folder / file for name, file in placed.items()}
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from summand.compress.checkpoint import LazyWeights, open_lazily
@@ -21,9 +20,19 @@ from summand.compress.importers import (
     quantisation_of,
 )
 from summand.compress.importers.tensors import Tensors
-from summand.model import is_model
+from summand.model import ModelError, is_model
 from summand.model.folder import sha256
-from summand.model.host import quiet
+from summand.model.guard import guarded, quiet
+from summand.model.hub import (
+    check_files,
+    language_model_class,
+    load_weights,
+    model_class,
+    read_config,
+    read_tokenizer,
+)
+from summand.model.limits import Stored
+from summand.model.reading import check_size
 
 __all__ = [
     "Source",
@@ -34,6 +43,9 @@ __all__ = [
     "window_of",
     "write_side_files",
 ]
+
+
+_WHOLE = "check that it is whole and that transformers supports this model"
 
 
 @dataclass(frozen=True)
@@ -155,40 +167,22 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
     is_folder = path.suffix.lower() != ".gguf"
     if is_folder:
         _check_folder(path)
-        folder, extra = path, {}
+        folder = path
     else:
         _check_gguf(path)
-        folder, extra = path.parent, {"gguf_file": path.name}
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    quantised: Checkpoint | None = None
-    with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            if lazy and (opened := open_lazily(folder)) is not None:
+        folder = path.parent
+    try:
+        check_files(folder, "*" if is_folder else "*config.json")
+        with guarded(path, _WHOLE):
+            gguf = None if is_folder else path
+            config = read_config(folder, gguf=gguf, remedy=_WHOLE)
+            tokenizer = read_tokenizer(folder, config, gguf=gguf, remedy=_WHOLE)
+            if lazy and (opened := open_lazily(folder, config, _WHOLE)) is not None:
                 module, weights = opened
                 return Source(module, tokenizer, _record(kind, path), weights=weights)
-            model_class: Any = _model_class(folder) if is_folder else AutoModelForCausalLM
-            if is_folder and (scheme := quantisation_of(folder)) is not None:
-                tensors = Tensors(folder)
-                quantised = open_folder(folder, tensors, scheme)
-                module, info = _from_floats(model_class, folder, float_tensors(quantised, tensors))
-            else:
-                module, info = model_class.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    dtype=torch.float32,
-                    output_loading_info=True,
-                    **extra,
-                )
-        except (ModuleNotFoundError, CompressError):
-            raise
-        except Exception as e:  # transformers raises whatever its parsers happen to
-            why = " ".join(str(e).split())[:300]
-            raise CompressError(
-                f"{path} cannot be loaded ({type(e).__name__}: {why}); check that it is whole and "
-                f"that transformers supports this model"
-            ) from None
+            module, info, quantised = _load_module(path, config)
+    except ModelError as e:
+        raise CompressError(str(e)) from None
     if missing := sorted(info["missing_keys"]):
         raise CompressError(
             f"{path} lacks {len(missing)} tensors that {type(module).__name__} needs, the first "
@@ -209,15 +203,31 @@ def _record(kind: str, path: Path) -> dict[str, Any]:
     return record
 
 
-def _from_floats(model_class: Any, folder: Path, state: dict[str, torch.Tensor]) -> Any:
-    """Build a model whose folder is quantised from what its weights stand for."""
-    from transformers import AutoConfig
+def _load_module(path: Path, config: Any) -> tuple[Any, Mapping[str, Any], Checkpoint | None]:
+    """Return a model in float32, what transformers says of its tensors, and integers if it has."""
+    if path.suffix.lower() == ".gguf":
+        cls = language_model_class(config, path)
+        how: dict[str, Any] = {"file": path, "remedy": _WHOLE, "gguf_file": path.name}
+        return *load_weights(cls, path.parent, config, _stored_gguf(path), **how), None
+    file = path / "config.json"
+    cls = model_class(config, file) or language_model_class(config, file)
+    stored = Stored.of(sorted(path.glob("*.safetensors")))
+    quantised, state = None, {}
+    if (scheme := quantisation_of(path)) is not None:
+        tensors = Tensors(path)
+        quantised = open_folder(path, tensors, scheme)
+        state = {"state_dict": float_tensors(quantised, tensors)}
+        del config.quantization_config
+    loaded = load_weights(cls, path, config, stored, file=file, remedy=_WHOLE, **state)
+    return *loaded, quantised
 
-    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
-    del config.quantization_config
-    return model_class.from_pretrained(
-        None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
-    )
+
+def _stored_gguf(path: Path) -> Stored:
+    """Return what a GGUF file holds, by its header: magic, version, number of tensors."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        tensors = int.from_bytes(file.read(16)[8:], "little")
+    return Stored(min(tensors, size), 8 * size)
 
 
 def _check_folder(path: Path) -> None:
@@ -236,20 +246,15 @@ def _check_gguf(path: Path) -> None:
     import gguf  # noqa: F401  # here, so that its absence is told as such
 
     try:
+        check_size(path)
         with path.open("rb") as f:
             magic = f.read(4)
+    except ModelError as e:
+        raise CompressError(str(e)) from None
     except OSError as e:
         raise CompressError(f"cannot read {path}: {e.strerror}") from None
     if magic != b"GGUF":
         raise CompressError(f"{path} is not a GGUF file: it must begin with GGUF, not {magic!r}")
-
-
-def _model_class(folder: Path) -> Any:
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    named = getattr(transformers, (config.architectures or [""])[0], None)
-    return named or transformers.AutoModelForCausalLM
 
 
 def head_name(module: nn.Module) -> str | None:

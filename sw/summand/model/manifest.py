@@ -10,7 +10,7 @@ from pathlib import PurePath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
-from summand.model.errors import LayerError, ModelError
+from summand.model.errors import LayerError, ModelError, Refusal
 from summand.model.reading import parse_json
 
 __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest", "seal"]
@@ -150,7 +150,7 @@ class Manifest:
         """Parse and check the text; raises :class:`ModelError` without the file's name."""
         try:
             raw = parse_json(text)
-        except ModelError as e:
+        except Refusal as e:
             raise ModelError(f"{e}; compress the model again") from None
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ModelError(f"format must be {FORMAT!r}; this is no Summand model")

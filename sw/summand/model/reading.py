@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from summand.model.errors import ModelError
+from summand.model.errors import ModelError, Refusal
 
 __all__ = ["JSON_BYTES", "check_size", "parse_json", "read_json", "read_text"]
 
@@ -61,14 +61,14 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON; raises :class:`ModelError`, without a file's name, for all that is none."""
+    """Parse JSON; raises :class:`Refusal` for all that is none."""
     try:
         value = json.loads(text)
         _check_depth(value, _DEPTH)
     except RecursionError:
-        raise ModelError(f"not JSON (more than {_DEPTH} levels of brackets)") from None
+        raise Refusal(f"not JSON (more than {_DEPTH} levels of brackets)") from None
     except ValueError as e:  # also a number of thousands of digits
-        raise ModelError(f"not JSON ({e})") from None
+        raise Refusal(f"not JSON ({e})") from None
     return value
 
 
@@ -77,7 +77,7 @@ def read_json(path: Path, most: int = JSON_BYTES) -> Any:
     text = read_text(path, most)
     try:
         return parse_json(text)
-    except ModelError as e:
+    except Refusal as e:
         raise ModelError(f"{path}: {e}") from None
 
 

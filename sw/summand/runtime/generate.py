@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from summand.isa import SummandError
+from summand.model.chat import render_chat
+from summand.model.guard import guarded, quiet
 
 __all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
 
@@ -86,9 +88,9 @@ def encode_prompt(
     if chat:
         if not tokenizer.chat_template:
             raise SummandError("the model's tokenizer has no chat template; leave out --chat")
-        turns = [{"role": "user", "content": text}]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(text, add_special_tokens=not chat)["input_ids"]
+        text = render_chat(tokenizer, [{"role": "user", "content": text}])
+    with quiet(), guarded("the model's tokenizer", "write another prompt"):
+        ids = tokenizer(text, add_special_tokens=not chat)["input_ids"]
     if not ids:
         raise SummandError("the prompt gives no tokens; write at least a word")
     config: Any = model.config

@@ -1,4 +1,4 @@
-"""Manifests that somebody has changed and sealed again: each ends in a ModelError, or in a model."""
+"""Manifests that somebody changed and sealed again: each ends in a ModelError, or in a model."""
 
 import contextlib
 import json
