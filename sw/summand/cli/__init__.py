@@ -7,6 +7,7 @@ user can put right; it leaves with ``typer.Exit(1)`` where it ran and the answer
 
 import importlib
 import importlib.metadata
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -67,6 +68,8 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for what the user can put right."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         build_app()(args=argv, prog_name="summand")
     except SummandError as e:

@@ -277,7 +277,7 @@ def write_side_files(source: Source, folder: Path) -> None:
     """Write configuration and tokenizer as transformers reads them."""
     module = source.module
     config: Any = module.config
-    with quiet():
+    with quiet(), guarded(folder, "give a model whose configuration can be saved again"):
         config = type(config).from_dict(config.to_dict())
         with contextlib.suppress(AttributeError):
             del config.quantization_config

@@ -1,6 +1,7 @@
 """Writes tokens with a model, one at a time."""
 
 import inspect
+import reprlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -109,12 +110,24 @@ def encode_prompt(
 
 
 def stop_tokens(model: nn.Module, tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that end a text: the tokenizer's and the model's own."""
+    """Return the tokens that end a text: the tokenizer's and the model's own.
+
+    Raises
+    ------
+    SummandError
+        If one is no number.
+    """
     stop: set[int] = set()
     configs: tuple[Any, ...] = (model.config, getattr(model, "generation_config", None), tokenizer)
     for config in configs:
         end = getattr(config, "eos_token_id", None)
-        stop.update(end if isinstance(end, list | tuple) else [] if end is None else [end])
+        ends = end if isinstance(end, list | tuple) else [] if end is None else [end]
+        if strange := [token for token in ends if not isinstance(token, int)]:
+            raise SummandError(
+                f"the model's eos_token_id must be a number of a token, or several, not "
+                f"{reprlib.repr(strange[0])}; compress a whole model"
+            )
+        stop.update(ends)
     return frozenset(stop)
 
 
