@@ -2,6 +2,7 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_threads_have_ended_when_who_asked_stops_early():
         return item
 
     with Workers("threads", 2) as workers:
-        results = workers.map(work, range(1, 9))
+        results: Any = workers.map(work, range(1, 9))
         assert next(results) == 1
         results.close()
     assert under_way == []
