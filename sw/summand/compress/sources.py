@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib.util
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,21 +142,25 @@ def reopen(record: Mapping[str, Any]) -> Source:
         If it is gone, or is not what it was.
     """
     kind, path = record.get("kind"), record.get("path")
-    if kind in _PACKAGED:
+    if isinstance(kind, str) and kind in _PACKAGED:
         path = _PACKAGED[kind].path()
-    elif kind not in ("gguf", "folder") or not isinstance(path, str):
-        raise CompressError(f"a source of kind {kind!r} cannot be loaded again")
+    elif kind not in ("gguf", "folder") or not isinstance(path, str) or not path.isprintable():
+        raise CompressError(f"a source of kind {reprlib.repr(kind)} cannot be loaded again")
     path = Path(path)
     if not path.exists():
         raise CompressError(f"the uncompressed model is no longer at {path}")
-    if _digest(path) != record.get("sha256"):
+    try:
+        digest = _digest(path)
+    except (OSError, ModelError) as e:
+        raise CompressError(f"the uncompressed model cannot be read again: {e}") from None
+    if digest != record.get("sha256"):
         raise CompressError(f"{path} is no longer the model that was compressed")
     return _load(str(kind), path)
 
 
 def _digest(path: Path) -> str:
     """Return a checksum of the weights at ``path``."""
-    if path.is_file():
+    if not path.is_dir():
         return sha256(path)
     total = hashlib.sha256()
     for file in sorted([path / "config.json", *path.glob("*.safetensors")]):

@@ -83,6 +83,8 @@ class SummandModel:
             self.manifest = Manifest.from_json(text)
         except ModelError as e:
             raise ModelError(f"{manifest}: {e}") from None
+        if not self.manifest.layers:
+            raise ModelError(f"{manifest}: layers must hold one at least; {_REDO}")
         self._entries = {entry.name: entry for entry in self.manifest.layers}
         self._check_files(verify)
 

@@ -40,6 +40,18 @@ _RANGES = {
     "bits": (0, _BITS),
 }
 
+#: Those of the options that others than people read, with the type of what is in them.
+_OPTIONS: Mapping[str, Mapping[str, type]] = {
+    "calibration": {"sha256": str, "tokens": int},
+    "distillation": {
+        "steps": int,
+        "kept": int,
+        "tokens": int,
+        "kl_before": float,
+        "kl_after": float,
+    },
+}
+
 _LARGEST = sys.float_info.max
 
 _T = TypeVar("_T")
@@ -176,13 +188,25 @@ class Manifest:
         del raw["format"], raw["version"]
         manifest = _take(cls, raw, "manifest")
         manifest._check_names()
+        manifest._check_options()
         return manifest
+
+    def _check_options(self) -> None:
+        for name, types in _OPTIONS.items():
+            if (found := self.options.get(name)) is None:
+                continue
+            if not isinstance(found, dict):
+                raise ModelError(f"options.{name} must be an object, not {reprlib.repr(found)}")
+            for field, kind in types.items():
+                _value(kind, found.get(field), f"options.{name}.{field}")
 
     def _check_names(self) -> None:
         names = [layer.name for layer in self.layers]
         grouped = [name for group in self.groups for name in group]
         if len(set(names)) != len(names) or sorted(grouped) != sorted(names):
             raise ModelError("groups must hold each layer exactly once; compress the model again")
+        if not all(self.groups):
+            raise ModelError("groups must not be empty; compress the model again")
         if strange := [name for name in self.files if not _is_file_name(name)]:
             raise ModelError(f"{strange[0]!r} in files is no file name; compress the model again")
         for name in self.split:

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import shutil
 
 import pytest
@@ -62,10 +63,27 @@ def test_a_source_that_changed_is_not_taken_for_the_same(folder):
         reopen(record)
 
 
-@pytest.mark.parametrize("record", [{}, {"kind": "module"}, {"kind": "folder", "path": 3}])
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"kind": "module"},
+        {"kind": ["folder"]},
+        {"kind": "folder", "path": 3},
+        {"kind": "folder", "path": "a\0b"},
+    ],
+)
 def test_a_source_that_cannot_be_found_again(record):
     with pytest.raises(CompressError, match="cannot be loaded again"):
         reopen(record)
+
+
+def test_a_source_that_cannot_be_read_again(tmp_path):
+    os.mkfifo(tmp_path / "a.gguf")
+    with pytest.raises(CompressError, match=r"cannot be read again: .*a\.gguf is not a regular"):
+        reopen({"kind": "gguf", "path": str(tmp_path / "a.gguf")})
+    with pytest.raises(CompressError, match=r"cannot be read again: .*No such file"):
+        reopen({"kind": "folder", "path": str(tmp_path)})
 
 
 def test_what_is_no_model(tmp_path):

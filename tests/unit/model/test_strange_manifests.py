@@ -50,7 +50,7 @@ def folder(tmp_path_factory, make_layer) -> Path:
             split=["linear"],
             host=[HostEntry(name="embed", kind="Embedding", reason="a table", parameters=35)],
             source={"kind": "folder", "path": "/nowhere", "sha256": "0" * 64},
-            options={"bits": 4, "calibration": {"text": "none", "tokens": 1}},
+            options={"bits": 4, "calibration": {"sha256": "0", "tokens": 1}},
             aliases=aliases,
         )
     return path
@@ -125,6 +125,14 @@ def test_only_a_model_error_comes_of_a_resealed_manifest(folder, data, name):
     assert time.perf_counter() - start < 2
 
 
+def test_a_model_without_layers_is_refused(folder):
+    raw = json.loads((folder / "manifest.json").read_text())
+    raw.pop("checksum")
+    with manifest_of(folder, {**raw, "layers": [], "groups": [], "split": []}):
+        with pytest.raises(ModelError, match=r"manifest\.json: layers must hold one at least"):
+            SummandModel(folder)
+
+
 def layer(field: str, value: object):
     return ("layers", 0, field), value
 
@@ -134,6 +142,10 @@ def layer(field: str, value: object):
     [
         ((("aliases",), {"head.weight": "nothing"}), "aliases must name tensors of host"),
         ((("aliases",), {"embed.weight": "embed.weight"}), "aliases must name tensors of host"),
+        ((("groups",), [["linear.0", "linear.1"], []]), "groups must not be empty"),
+        ((("options", "calibration"), 3), "options.calibration must be an object, not 3"),
+        ((("options", "calibration", "tokens"), "9"), "calibration.tokens must be of type int"),
+        ((("options", "distillation"), {"steps": 3}), "distillation.kept must be of type int"),
         ((("files", "a\0b"), {"sha256": "", "bytes": 0}), r"'a\\x00b' in files is no file name"),
         ((("files", "\udc80"), {"sha256": "", "bytes": 0}), "in files is no file name"),
         (
