@@ -1,7 +1,9 @@
 """``summand generate``, as a user runs it."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -138,3 +140,63 @@ def test_an_unwritable_folder(small, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "out"
     assert "cannot write" in _refused(capsys, "--config", small, "-o", out)
+
+
+def test_a_full_disk_leaves_no_folder(small, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("summand.cli.folder._stage", full)
+    assert "No space left" in _refused(capsys, "--config", small, "-o", tmp_path / "a" / "b")
+    assert [path.name for path in tmp_path.iterdir()] == [small.name]
+
+
+def test_a_full_disk_keeps_what_was_there(small, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert main(["generate", "--config", str(small), "-o", str(out)]) == 0
+    before = _contents(out)
+    capsys.readouterr()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("summand.cli.folder._stage", full)
+    assert "No space left" in _refused(capsys, "--config", small, "-o", out)
+    assert _contents(out) == before
+
+
+def test_processes_that_write_at_once_all_succeed(tmp_path):
+    """Each half-written folder would look like somebody else's to the others."""
+    call = (
+        "import sys, time; from pathlib import Path; from summand.cli import folder\n"
+        "replace = Path.replace\n"
+        "def slow(*args): replace(*args); time.sleep(0.3)\n"
+        "Path.replace = slow\n"
+        "files = {n: folder.OutputFile(sys.argv[2] + n, n) for n in ('a', 'b', 'c')}\n"
+        "out = folder.OutputFolder(Path(sys.argv[1]), kind='k', command='generate')\n"
+        "print('ready', flush=True); sys.stdin.read(1); time.sleep(0.4 * int(sys.argv[2]))\n"
+        "out.prepare(set(files)); out.write(files, {})\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", call, tmp_path / "out", str(n)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    whole = _contents(tmp_path / "out")
+    assert whole.keys() == {"a", "b", "c", "manifest.json"}
+    assert len({whole[name][:1] for name in "abc"}) == 1  # of one process, not mixed

@@ -153,6 +153,12 @@ def test_model_packed_for_another_engine(run, tiny_llama, tmp_path):
         (("--config", "nowhere.json"), "cannot read nowhere.json"),
         (("--device", "fpga"), "fpga"),
         (("--tokens", 0), "should be greater than or equal to 1"),
+        (("--tokens", 10**30), "exceed the model's context of 64"),
+        (("--seed", 2**64), "should be less than or equal to"),
+        (("--temperature", "1e-320"), "--temperature must be 0, or 0.0001 to 10000, not 9.99"),
+        (("--temperature", "nan"), "--temperature must be 0, or 0.0001 to 10000, not nan"),
+        (("--temperature", "inf"), "--temperature must be 0, or 0.0001 to 10000, not inf"),
+        (("--temperature", "-1"), "--temperature must be 0, or 0.0001 to 10000, not -1"),
     ],
 )
 def test_bad_options(run, tiny_llama, args, text):
@@ -160,6 +166,12 @@ def test_bad_options(run, tiny_llama, args, text):
     assert (status, out) == (2, "")
     assert text in err
     assert "Traceback" not in err
+
+
+def test_a_prompt_that_is_no_text(run, tiny_llama):
+    status, _, err = run(tiny_llama, "--prompt", "ab\udcff")
+    assert status == 2
+    assert "--prompt must be UTF-8; the character at 3 is none" in err
 
 
 def test_folder_that_is_no_model(run, tmp_path):

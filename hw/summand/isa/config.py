@@ -222,7 +222,7 @@ class EngineConfig:
         """Parse JSON text."""
         try:
             raw = json.loads(text)
-        except json.JSONDecodeError as e:
+        except (ValueError, RecursionError) as e:  # also numbers of thousands of digits
             raise ConfigError(f"not JSON: {e}") from None
         return cls.from_dict(raw)
 

@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,12 @@ __all__ = ["cached", "default_cache"]
 
 #: Files kept; the least recently used go first.
 _KEEP = 64
+
+#: How names of folders begin in which something is built.
+_BUILD = "build-"
+
+#: Seconds for which such a folder may have no lock yet.
+_YOUNG_S = 10
 
 
 def default_cache() -> Path:
@@ -25,7 +33,8 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
     """Return the file ``name`` in ``folder``, building it if it is not there.
 
     Any number of processes may ask at once; one builds and the others wait. A build that fails or
-    is killed leaves nothing that would be taken for a result.
+    is killed leaves nothing that would be taken for a result, and what it leaves is removed by the
+    next build of anything.
 
     Parameters
     ----------
@@ -48,9 +57,10 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / f"{name}.lock"):
             if anew or not path.exists():
+                _clear(folder)
                 # In the same file system as its place, so that moving it there is one step.
-                with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
-                    made = build(Path(work))
+                with _workplace(folder) as work:
+                    made = build(work)
                     with made.open("rb") as file:
                         os.fsync(file.fileno())  # else a power cut could leave its name alone
                     made.replace(path)
@@ -63,6 +73,37 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
             "XDG_CACHE_HOME to a folder that can be written"
         ) from None
     return path
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """Make a folder to build in, locked for as long as this process uses it."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_BUILD) as work:
+        # Locked a moment after it is made: whoever clears up in between leaves young ones alone.
+        descriptor = os.open(work, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield Path(work)
+        finally:
+            os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed builds have left; a living one holds the lock of its folder."""
+    for work in folder.glob(f"{_BUILD}*"):
+        try:
+            if time.time() - work.stat().st_mtime < _YOUNG_S:
+                continue
+            descriptor = os.open(work, os.O_RDONLY)
+        except FileNotFoundError:  # finished meanwhile
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(work, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def _prune(folder: Path) -> None:

@@ -6,6 +6,7 @@ user can put right; it leaves with ``typer.Exit(1)`` where it ran and the answer
 """
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -67,6 +68,8 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for what the user can put right."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         build_app()(args=argv, prog_name="summand")
     except SummandError as e:
@@ -74,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as e:
         extra = _EXTRAS.get((e.name or "").partition(".")[0])
         if extra is None:
-            raise
+            return _refuse(f"this needs the Python module {e.name}, which is not installed")
         return _refuse(f"this command needs {e.name}; {install_command(extra)}")
     except SystemExit as e:
         return e.code if isinstance(e.code, int) else int(e.code is not None)
@@ -82,5 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(why: str) -> int:
-    print("summand:", " ".join(why.splitlines()), file=sys.stderr)  # noqa: T201
+    # A name in a stranger's file must not steer the terminal.
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(why.splitlines()))
+    print("summand:", line, file=sys.stderr)  # noqa: T201
     return 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.devices import LARGEST_SEED
 from summand.isa import SummandError
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def _bench(
     tokens: Annotated[
         int, typer.Option(help="Tokens that the whole model writes to be timed.", min=0)
     ] = 3,
-    seed: Annotated[int, typer.Option(help="Of activations and stalls.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of activations and stalls.", min=0, max=LARGEST_SEED)
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the JSON object there too."),

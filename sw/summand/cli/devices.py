@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.runtime import Driver
 
-__all__ = ["BoardOption", "ConfigOption", "DeviceOption", "Target"]
+__all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceOption", "Target"]
+
+#: What all generators of random numbers take.
+LARGEST_SEED = (1 << 63) - 1
 
 DeviceOption = Annotated[
     str,

@@ -1,15 +1,20 @@
 """Folders that commands write: their files, and a manifest that lists them."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from summand.isa import SummandError
+from summand.model import ModelError
+from summand.model.reading import read_json
 
 __all__ = ["MANIFEST", "FolderError", "OutputFile", "OutputFolder"]
 
@@ -60,21 +65,26 @@ class OutputFolder:
     def __init__(self, path: Path, *, kind: str, command: str):
         self._path = path
         self._kind = kind
-        self._known: dict[str, Any] = {}
-        if path.exists() and not path.is_dir():
-            raise FolderError(f"{path} is a file; -o names a folder")
+        self._command = command
+        self._known = self._listed()
+
+    def _listed(self) -> dict[str, Any]:
+        """Return what the manifest lists: what the command wrote here, the last time."""
+        if self._path.exists() and not self._path.is_dir():
+            raise FolderError(f"{self._path} is a file; -o names a folder")
         try:
-            manifest = json.loads((path / MANIFEST).read_text())
+            manifest = read_json(self._path / MANIFEST)
         except (FileNotFoundError, NotADirectoryError):
-            return
-        except (OSError, ValueError):
+            return {}
+        except (OSError, ModelError):
             manifest = None
         match manifest:
-            case {"kind": found, "files": dict(files)} if found == kind:
-                self._known = {n: entry for n, entry in files.items() if Path(n).name == n}
+            case {"kind": found, "files": dict(files)} if found == self._kind:
+                return {n: entry for n, entry in files.items() if Path(n).name == n}
             case _:
                 raise FolderError(
-                    f"{path / MANIFEST} was not written by summand {command}; choose another folder"
+                    f"{self._path / MANIFEST} was not written by summand {self._command}; choose "
+                    f"another folder"
                 )
 
     def prepare(self, names: set[str]) -> None:
@@ -85,17 +95,41 @@ class OutputFolder:
         FolderError
             If not; then nothing has changed.
         """
+        with self._alone():
+            self._check(names)
+
+    def _check(self, names: set[str]) -> None:
         if strange := sorted(n for n in names - self._known.keys() if (self._path / n).exists()):
             raise FolderError(
                 f"{self._path / strange[0]} is in the way and not from an earlier run; "
                 f"choose another folder, or move it"
             )
+        with tempfile.TemporaryFile(dir=self._path):
+            pass
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the folder, made if need be, to this process; others wait.
+
+        If that ends with an error, folders that were made and are empty go again.
+        """
+        made = [folder for folder in (self._path, *self._path.parents) if not folder.exists()]
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._path):
-                pass
-        except OSError as e:
-            raise self._unwritable(e) from None
+            descriptor = os.open(self._path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                self._known = self._listed()  # another process may have written meanwhile
+                yield
+            finally:
+                os.close(descriptor)
+        except BaseException as e:
+            with contextlib.suppress(OSError):  # the first that is not empty
+                for folder in made:
+                    folder.rmdir()
+            if isinstance(e, OSError):
+                raise self._unwritable(e) from None
+            raise
 
     def holds(self, files: Mapping[str, OutputFile]) -> bool:
         """Whether the command wrote these very files earlier, by the manifest."""
@@ -114,8 +148,8 @@ class OutputFolder:
 
         Nothing of the old is touched before all of the new is on the disk.
         """
-        self.prepare(set(files))
-        try:
+        with self._alone():
+            self._check(set(files))
             with tempfile.TemporaryDirectory(dir=self._path, prefix=".summand-") as staging:
                 whole = {"kind": self._kind, **manifest}
                 whole["files"] = {name: _entry(file) for name, file in files.items()}
@@ -127,8 +161,6 @@ class OutputFolder:
                     (self._path / stale).unlink(missing_ok=True)
                 for name in (*files, MANIFEST):
                     (Path(staging) / name).replace(self._path / name)
-        except OSError as e:
-            raise self._unwritable(e) from None
         return whole
 
     def _unwritable(self, error: OSError) -> FolderError:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.devices import BoardOption, ConfigOption, DeviceOption, Target
+from summand.cli.devices import (
+    LARGEST_SEED,
+    BoardOption,
+    ConfigOption,
+    DeviceOption,
+    Target,
+)
+from summand.isa import SummandError
 
 if TYPE_CHECKING:
     from summand.model import SummandModel
@@ -16,6 +23,9 @@ if TYPE_CHECKING:
     from summand.runtime.load import LoadedModel
 
 __all__ = ["register"]
+
+#: Below, float32 cannot divide by it; above, all tokens are equally likely.
+_TEMPERATURES = (1e-4, 1e4)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +44,9 @@ def _run(
         bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
     ] = False,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest token, more takes chances.", min=0)
+        float, typer.Option(help="0 takes the likeliest token, 0.0001 to 10000 takes chances.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the chances.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the chances.", min=0, max=LARGEST_SEED)] = 0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each kind of layer costs.")
     ] = False,
@@ -53,6 +63,7 @@ def _run(
     from summand.model import SummandModel
     from summand.runtime.load import load_writer
 
+    _check(prompt, temperature)
     errors = Console(stderr=True)
     target = Target.choose(device, config, board)
     source = SummandModel(folder)
@@ -80,6 +91,18 @@ def _run(
     errors.print(_figures(report), highlight=False)
     if profile:
         errors.print(_profile_table(rows))
+
+
+def _check(prompt: str, temperature: float) -> None:
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as e:
+        raise SummandError(
+            f"--prompt must be UTF-8; the character at {e.start + 1} is none"
+        ) from None
+    low, high = _TEMPERATURES
+    if temperature and not low <= temperature <= high:
+        raise SummandError(f"--temperature must be 0, or {low:g} to {high:g}, not {temperature:g}")
 
 
 def _load(source: "SummandModel", host: Any, driver: "Driver", console: Any) -> "LoadedModel":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.devices import BoardOption, ConfigOption, DeviceOption, Target
+from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceOption, Target
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _verify(
         ),
     ] = "4",
     tokens: Annotated[int, typer.Option(help="Random tokens for each of the model's layers.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=LARGEST_SEED)] = 0,
     stall: Annotated[
         float, typer.Option(help="Probability of withholding a beat, on both sides.")
     ] = 0.0,

@@ -11,6 +11,8 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.loaded import is_passed_over
 from summand.compress.weight_files import WeightFiles
+from summand.model.hub import build_empty, model_class, read_generation
+from summand.model.limits import Stored
 
 __all__ = ["LazyWeights", "open_lazily"]
 
@@ -120,23 +122,24 @@ class LazyWeights:
                 self._put(name, self._hollow[name])
 
 
-def open_lazily(folder: Path, files: WeightFiles) -> tuple[nn.Module, LazyWeights] | None:
-    """Build the model of a Hugging Face folder without its weights.
+def open_lazily(
+    folder: Path, files: WeightFiles, config: Any, remedy: str
+) -> tuple[nn.Module, LazyWeights] | None:
+    """Build the model of a Hugging Face folder without its weights, given its configuration.
+
+    ``remedy`` is what to do if it cannot be read, for the :class:`~summand.model.ModelError`.
 
     Returns None where transformers would do more than copy the tensors to parameters of the same
     names: where they are quantised, renamed, put together, missing, left over, whole numbers, or
     where the files have different tensors for one parameter.
     """
-    import transformers
-    from accelerate import init_empty_weights
-
-    config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    cls: Any = getattr(transformers, (config.architectures or [""])[0], None)
+    file = folder / "config.json"
+    cls = model_class(config, file)
     if cls is None or getattr(config, "quantization_config", None) is not None:
         return None
     config.dtype = torch.float32
-    with init_empty_weights(include_buffers=False):
-        module: nn.Module = cls(config)
+    stored = Stored.of(files.files)
+    module: nn.Module = build_empty(cls, config, stored, file=file, remedy=remedy)
     tie = getattr(module, "tie_weights", None)
     if tie is not None:
         tie()
@@ -151,7 +154,6 @@ def open_lazily(folder: Path, files: WeightFiles) -> tuple[nn.Module, LazyWeight
     weights = LazyWeights(module, places)
     if weights.missing or weights.differ:
         return None
-    if (folder / "generation_config.json").exists():
-        generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
-        module.generation_config = generation  # type: ignore[assignment]
+    if (generation := read_generation(folder, remedy)) is not None:
+        module.generation_config = generation
     return module.eval(), weights

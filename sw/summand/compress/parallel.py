@@ -1,6 +1,7 @@
 """Independent jobs, one core each: on threads, on processes, or on a cluster."""
 
 import importlib
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -112,6 +113,9 @@ class Workers:
                     while piece := list(islice(rest, count)):
                         yield from pool(piece)
             else:
+                begun = _Begun()
+                if self._executor == "threads":
+                    rest = (joblib.delayed(begun.alone)(work, item) for item in items)
                 results: Any = joblib.Parallel(return_as="generator", pre_dispatch="n_jobs")(rest)
                 try:
                     for result in results:  # noqa: UP028 (that would close it before `finally`)
@@ -121,6 +125,7 @@ class Workers:
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         results.close()
+                    begun.wait()
         except TerminatedWorkerError:
             raise CompressError(
                 "a worker process died, most likely for lack of memory; use fewer workers"
@@ -133,6 +138,30 @@ def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_
     """Yield ``work`` of every item in order, worked out by as many threads as torch has."""
     with Workers() as workers:
         yield from workers.map(work, items)
+
+
+class _Begun:
+    """Counts what threads have begun: torch aborts the process if it ends before they do."""
+
+    def __init__(self):
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def alone(self, work: Callable[[Any], Any], item: Any) -> Any:
+        """Do one item of work on one core."""
+        with self._changed:
+            self._count += 1
+        try:
+            return _alone(work, item)
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when nothing is under way."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count)
 
 
 def _alone(work: Callable[[Any], Any], item: Any) -> Any:

@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import importlib.util
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from summand.compress.checkpoint import LazyWeights, open_lazily
@@ -25,9 +25,19 @@ from summand.compress.importers import (
 from summand.compress.importers.tensors import Tensors
 from summand.compress.loaded import check_loaded, state_ties
 from summand.compress.weight_files import WeightFiles, find_weight_files
-from summand.model import is_model
+from summand.model import ModelError, is_model
 from summand.model.folder import sha256
-from summand.model.host import quiet
+from summand.model.guard import guarded, quiet
+from summand.model.hub import (
+    check_files,
+    language_model_class,
+    load_weights,
+    model_class,
+    read_config,
+    read_tokenizer,
+)
+from summand.model.limits import Stored
+from summand.model.reading import check_size
 
 __all__ = [
     "Source",
@@ -38,6 +48,9 @@ __all__ = [
     "window_of",
     "write_side_files",
 ]
+
+
+_WHOLE = "check that it is whole and that transformers supports this model"
 
 
 @dataclass(frozen=True)
@@ -139,21 +152,25 @@ def reopen(record: Mapping[str, Any]) -> Source:
         If it is gone, or is not what it was.
     """
     kind, path = record.get("kind"), record.get("path")
-    if kind in _PACKAGED:
+    if isinstance(kind, str) and kind in _PACKAGED:
         path = _PACKAGED[kind].path()
-    elif kind not in ("gguf", "folder") or not isinstance(path, str):
-        raise CompressError(f"a source of kind {kind!r} cannot be loaded again")
+    elif kind not in ("gguf", "folder") or not isinstance(path, str) or not path.isprintable():
+        raise CompressError(f"a source of kind {reprlib.repr(kind)} cannot be loaded again")
     path = Path(path)
     if not path.exists():
         raise CompressError(f"the uncompressed model is no longer at {path}")
-    if _digest(path) != record.get("sha256"):
+    try:
+        digest = _digest(path)
+    except (OSError, ModelError) as e:
+        raise CompressError(f"the uncompressed model cannot be read again: {e}") from None
+    if digest != record.get("sha256"):
         raise CompressError(f"{path} is no longer the model that was compressed")
     return _load(str(kind), path)
 
 
 def _digest(path: Path) -> str:
     """Return a checksum of the weights at ``path``, of all that is read."""
-    if path.is_file():
+    if not path.is_dir():
         return sha256(path)
     total = hashlib.sha256()
     for file in sorted([path / "config.json", *find_weight_files(path)]):
@@ -162,62 +179,59 @@ def _digest(path: Path) -> str:
 
 
 def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
-    is_folder = path.suffix.lower() != ".gguf"
-    files: WeightFiles | None = None
-    facts: GgufFacts | None = None
-    if is_folder:
-        _check_folder(path)
-        folder, extra = path, {}
-    else:
-        _check_gguf(path)
-        folder, extra = path.parent, {"gguf_file": path.name}
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    try:
+        if path.suffix.lower() == ".gguf":
+            return _load_gguf(kind, path)
+        return _load_folder(kind, path, lazy=lazy)
+    except ModelError as e:
+        raise CompressError(str(e)) from None
 
-    quantised: Checkpoint | None = None
-    with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **extra)
-            if is_folder:
-                files = WeightFiles.of(path)
-            else:
-                facts = GgufFacts(path)
-                extra |= facts.loading()
-            if lazy and files and (opened := open_lazily(folder, files)) is not None:
-                module, weights = opened
-                record = _record(kind, path)
-                return Source(
-                    module, tokenizer, record, weights=weights, path=path, note=files.note
-                )
-            model_class: Any = _model_class(folder) if is_folder else AutoModelForCausalLM
-            if files and (scheme := quantisation_of(folder)) is not None:
-                tensors = Tensors(files)
-                quantised = open_folder(folder, tensors, scheme)
-                module, info = _from_floats(model_class, folder, float_tensors(quantised, tensors))
-            else:
-                module, info = model_class.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    dtype=torch.float32,
-                    output_loading_info=True,
-                    **extra,
-                )
-        except (ModuleNotFoundError, CompressError):
-            raise
-        except Exception as e:  # transformers raises whatever its parsers happen to
-            why = " ".join(str(e).split())[:300]
-            raise CompressError(
-                f"{path} cannot be loaded ({type(e).__name__}: {why}); check that it is whole and "
-                f"that transformers supports this model"
-            ) from None
-    check_loaded(path, module, info, files.integers if files else ())
+
+def _load_folder(kind: str, folder: Path, *, lazy: bool) -> Source:
+    _check_folder(folder)
+    check_files(folder)
+    file = folder / "config.json"
+    with guarded(folder, _WHOLE):
+        config = read_config(folder, remedy=_WHOLE)
+        tokenizer = read_tokenizer(folder, config, remedy=_WHOLE)
+        files = WeightFiles.of(folder)
+        record = _record(kind, folder)
+        if lazy and (opened := open_lazily(folder, files, config, _WHOLE)) is not None:
+            module, weights = opened
+            return Source(module, tokenizer, record, weights=weights, path=folder, note=files.note)
+        cls = model_class(config, file) or language_model_class(config, file)
+        stored = Stored.of(files.files)
+        quantised, state = None, {}
+        if (scheme := quantisation_of(folder)) is not None:
+            tensors = Tensors(files)
+            quantised = open_folder(folder, tensors, scheme)
+            state = {"state_dict": float_tensors(quantised, tensors)}
+            del config.quantization_config
+        module, info = load_weights(cls, folder, config, stored, file=file, remedy=_WHOLE, **state)
+    check_loaded(folder, module, info, files.integers)
     state_ties(module)
-    module.eval()
-    if facts is not None:
-        check_gguf(facts, module)
-        tied = bool(getattr(module.config, "tie_word_embeddings", False))
-        quantised = GgufCheckpoint(path, tied=tied)
-    note = files.note if files else None
-    return Source(module, tokenizer, _record(kind, path), quantised, path=path, note=note)
+    return Source(module.eval(), tokenizer, record, quantised, path=folder, note=files.note)
+
+
+def _load_gguf(kind: str, path: Path) -> Source:
+    _check_gguf(path)
+    folder = path.parent
+    check_files(folder, "*config.json")
+    with guarded(path, _WHOLE):
+        facts = GgufFacts(path)
+        config = read_config(folder, gguf=path, remedy=_WHOLE)
+        tokenizer = read_tokenizer(folder, config, gguf=path, remedy=_WHOLE)
+        facts.apply_to(config)
+        cls = language_model_class(config, path)
+        module, info = load_weights(
+            cls, folder, config, _stored_gguf(path), file=path, remedy=_WHOLE, gguf_file=path.name
+        )
+    check_loaded(path, module, info)
+    state_ties(module)
+    check_gguf(facts, module)
+    tied = bool(getattr(module.config, "tie_word_embeddings", False))
+    quantised = GgufCheckpoint(path, tied=tied)
+    return Source(module.eval(), tokenizer, _record(kind, path), quantised, path=path)
 
 
 def _record(kind: str, path: Path) -> dict[str, Any]:
@@ -228,15 +242,12 @@ def _record(kind: str, path: Path) -> dict[str, Any]:
     return record
 
 
-def _from_floats(model_class: Any, folder: Path, state: dict[str, torch.Tensor]) -> Any:
-    """Build a model whose folder is quantised from what its weights stand for."""
-    from transformers import AutoConfig
-
-    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
-    del config.quantization_config
-    return model_class.from_pretrained(
-        None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
-    )
+def _stored_gguf(path: Path) -> Stored:
+    """Return what a GGUF file holds, by its header: magic, version, number of tensors."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        tensors = int.from_bytes(file.read(16)[8:], "little")
+    return Stored(min(tensors, size), 8 * size)
 
 
 def _check_folder(path: Path) -> None:
@@ -250,20 +261,15 @@ def _check_gguf(path: Path) -> None:
     import gguf  # noqa: F401  # here, so that its absence is told as such
 
     try:
+        check_size(path)
         with path.open("rb") as f:
             magic = f.read(4)
+    except ModelError as e:
+        raise CompressError(str(e)) from None
     except OSError as e:
         raise CompressError(f"cannot read {path}: {e.strerror}") from None
     if magic != b"GGUF":
         raise CompressError(f"{path} is not a GGUF file: it must begin with GGUF, not {magic!r}")
-
-
-def _model_class(folder: Path) -> Any:
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    named = getattr(transformers, (config.architectures or [""])[0], None)
-    return named or transformers.AutoModelForCausalLM
 
 
 def head_name(module: nn.Module) -> str | None:
@@ -286,7 +292,7 @@ def write_side_files(source: Source, folder: Path) -> None:
     """Write configuration and tokenizer as transformers reads them."""
     module = source.module
     config: Any = module.config
-    with quiet():
+    with quiet(), guarded(folder, "give a model whose configuration can be saved again"):
         config = type(config).from_dict(config.to_dict())
         with contextlib.suppress(AttributeError):
             del config.quantization_config

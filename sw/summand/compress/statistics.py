@@ -162,6 +162,7 @@ class StatisticsFolder:
 
     def put(self, name: str, statistics: InputStatistics) -> None:
         """Keep the statistics of a group."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         tensors = {
@@ -171,8 +172,12 @@ class StatisticsFolder:
         }
         about = {"of": self._seal, "tokens": str(statistics.tokens), "checksum": _checksum(tensors)}
         new = self._file(name).with_suffix(".new")
-        save_file(tensors, new, metadata=about)
-        new.replace(self._file(name))
+        try:
+            save_file(tensors, new, metadata=about)
+            new.replace(self._file(name))
+        except (OSError, SafetensorError) as e:
+            new.unlink(missing_ok=True)
+            raise CompressError(f"cannot keep statistics in {self.path}: {e}; make room") from None
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -1,12 +1,13 @@
 """Which files of a Hugging Face folder hold its weights: those that transformers reads."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from summand.compress.errors import CompressError
+from summand.model import ModelError
+from summand.model.reading import read_json
 
 __all__ = ["WeightFiles", "find_weight_files"]
 
@@ -48,9 +49,9 @@ def find_weight_files(folder: Path) -> tuple[Path, ...]:
 def _stated(folder: Path) -> str | None:
     path = folder / "config.json"
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        raw: Any = read_json(path)
         name = raw.get("transformers_weights")
-    except (OSError, ValueError, AttributeError, RecursionError) as e:
+    except (OSError, ModelError, AttributeError) as e:
         raise CompressError(f"{path} cannot be read: {e}; download it again") from None
     if name is None:
         return None
@@ -69,9 +70,9 @@ def _is_plain(name: object) -> bool:
 
 def _of_index(index: Path) -> tuple[Path, ...]:
     try:
-        placed: Any = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        placed: Any = read_json(index)["weight_map"]
         names = sorted(set(placed.values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (OSError, ModelError, KeyError, AttributeError, TypeError):
         raise CompressError(f"{index} is damaged; download it again") from None
     if not names or not all(map(_is_plain, names)):
         raise CompressError(f"{index} must name files of its own folder; download it again")

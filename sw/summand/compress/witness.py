@@ -8,13 +8,19 @@ import torch
 from summand.compress.errors import CompressError
 from summand.compress.sources import Source
 from summand.compress.survey import call
-from summand.model.host import quiet
+from summand.compress.weight_files import find_weight_files
+from summand.model import ModelError
+from summand.model.guard import guarded, quiet
+from summand.model.hub import load_weights, read_config
+from summand.model.limits import Stored
 
 __all__ = ["Witness", "check_reading"]
 
 #: Distances of outputs, relative to their size, up to which both are the same: of weights that are
 #: copied, and of weights that a library computes from integers in floating point of 16 bits.
 _COPIED, _COMPUTED = 1e-4, 2e-2
+
+_REMEDY = "what it asks for would let both be compared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +58,17 @@ def check_reading(source: Source) -> Witness:
             how="read by transformers' own GGUF loader, and compared with the keys of the file",
         )
     try:
-        with quiet():
-            other = type(module).from_pretrained(
-                source.path, dtype=torch.float32, local_files_only=True, use_safetensors=True
-            )
+        other, _ = load_weights(
+            type(module),
+            source.path,
+            read_config(source.path, remedy=_REMEDY),
+            Stored.of(find_weight_files(source.path)),
+            file=source.path / "config.json",
+            remedy=_REMEDY,
+        )
+        with quiet(), guarded(source.path, _REMEDY):
             theirs = _outputs(other.eval())
-    except Exception as e:  # the libraries of quantised folders raise whatever they happen to
-        why = " ".join(str(e).split())[:200]
+    except (ModelError, ModuleNotFoundError) as why:
         return Witness(
             independent=False,
             how=f"read by Summand alone; transformers cannot load it here ({why})",

@@ -2,7 +2,7 @@
 
 from summand.isa import SummandError
 
-__all__ = ["LayerError", "ModelError"]
+__all__ = ["LayerError", "ModelError", "Refusal"]
 
 
 class LayerError(SummandError, ValueError):
@@ -11,3 +11,7 @@ class LayerError(SummandError, ValueError):
 
 class ModelError(SummandError):
     """A Summand model that cannot be read or written; the text names the file and the remedy."""
+
+
+class Refusal(ValueError):
+    """Why a file is refused, from where its name is not known; becomes a :class:`ModelError`."""

@@ -1,7 +1,6 @@
 """Reading a Summand model from its folder."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from summand.model.errors import LayerError, ModelError
 from summand.model.layer import Dense, Layer, LowRank
 from summand.model.manifest import FORMAT, LayerEntry, Manifest
 from summand.model.packing import unpack
+from summand.model.reading import check_size, read_json, read_text
 from summand.model.transform import Transform
 
 __all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "read_layers", "sha256"]
@@ -21,11 +21,22 @@ MANIFEST = "manifest.json"
 LAYERS = "layers.safetensors"
 HOST = "host.safetensors"
 
+#: Types of a layer's tensors, as safetensors calls them.
+_DTYPES = {"dense": "U8", "scales": "U8", "a": "U8", "b": "U8", "mult": "U16", "shift": "U8"}
+_DTYPES |= {"scale": "F32", "bias": "F32", "balance": "F32"}
+
 _REDO = "copy the folder again, or compress the model again"
 
 
 def sha256(path: Path) -> str:
-    """Return the checksum of a file, read in pieces."""
+    """Return the checksum of a regular file, read in pieces.
+
+    Raises
+    ------
+    ModelError
+        If it is a pipe, a device or the like.
+    """
+    check_size(path)
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
@@ -33,8 +44,8 @@ def sha256(path: Path) -> str:
 def is_model(path: Path) -> bool:
     """Return whether a folder says that it is a Summand model, of any version, whole or not."""
     try:
-        raw = json.loads((path / MANIFEST).read_text())
-    except (OSError, ValueError):
+        raw = read_json(path / MANIFEST)
+    except (OSError, ModelError):
         return False
     return isinstance(raw, dict) and raw.get("format") == FORMAT
 
@@ -61,15 +72,19 @@ class SummandModel:
             raise ModelError(f"{path} is not a folder; summand compress writes Summand models")
         manifest = path / MANIFEST
         try:
-            self.manifest = Manifest.from_json(manifest.read_text())
+            text = read_text(manifest)
         except FileNotFoundError:
             raise ModelError(
                 f"{path} has no {MANIFEST}; it is no Summand model, or its writing was cut short"
             ) from None
-        except (OSError, UnicodeDecodeError) as e:
+        except OSError as e:
             raise ModelError(f"cannot read {manifest}: {e}; {_REDO}") from None
+        try:
+            self.manifest = Manifest.from_json(text)
         except ModelError as e:
             raise ModelError(f"{manifest}: {e}") from None
+        if not self.manifest.layers:
+            raise ModelError(f"{manifest}: layers must hold one at least; {_REDO}")
         self._entries = {entry.name: entry for entry in self.manifest.layers}
         self._check_files(verify)
 
@@ -78,11 +93,9 @@ class SummandModel:
             if name not in self.manifest.files:
                 raise ModelError(f"{self.path / MANIFEST}: files must list {name}; {_REDO}")
         for name, entry in self.manifest.files.items():
-            if Path(name).name != name:
-                raise ModelError(f"{self.path / MANIFEST}: {name!r} in files is no file name")
             file = self.path / name
             try:
-                size = file.stat().st_size
+                size = check_size(file)
                 if size != entry.bytes:
                     raise ModelError(f"{file} must be {entry.bytes} bytes, not {size}; {_REDO}")
                 if verify and sha256(file) != entry.sha256:
@@ -130,6 +143,7 @@ def read_layers(path: Path, entries: Iterable[LayerEntry]) -> Iterator[Layer]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_size(path)
         with safe_open(path, framework="numpy") as file:
             for entry in entries:
                 yield _build(entry, file)
@@ -141,7 +155,10 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
     """Make a layer from its tensors."""
 
     def tensor(part: str) -> npt.NDArray[Any]:
-        return file.get_tensor(f"{entry.name}.{part}")
+        name = f"{entry.name}.{part}"
+        if (dtype := file.get_slice(name).get_dtype()) != _DTYPES[part]:
+            raise ValueError(f"tensor {name} must be {_DTYPES[part]}, not {dtype}")
+        return file.get_tensor(name)
 
     def matrix(part: str, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
         try:
@@ -172,7 +189,7 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
     if entry.balance or entry.rotation is not None:
         balance = tensor("balance") if entry.balance else None
         transform = Transform(k, balance, entry.rotation)
-    return Layer(
+    layer = Layer(
         name=entry.name,
         in_features=k,
         out_features=n,
@@ -184,3 +201,8 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
         bias=tensor("bias") if entry.bias else None,
         transform=transform,
     )
+    if layer.bits != entry.bits:
+        raise ValueError(
+            f"{entry.name} streams {layer.bits} bits, but {MANIFEST} says {entry.bits}"
+        )
+    return layer

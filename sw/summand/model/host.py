@@ -1,9 +1,6 @@
 """The host's share of a Summand model: what is not compressed, as a torch module."""
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +9,21 @@ from torch import nn
 
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, MANIFEST, SummandModel
+from summand.model.guard import guarded
+from summand.model.hub import (
+    build_empty,
+    check_files,
+    model_class,
+    read_config,
+    read_tokenizer,
+)
+from summand.model.limits import Stored
 from summand.model.split import split_as
 from summand.model.tensors import merge
 
-__all__ = ["attach_host", "load_host", "load_tokenizer", "quiet", "write_host"]
+__all__ = ["attach_host", "load_host", "load_tokenizer", "write_host"]
 
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars, notices and warnings from the terminal."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+_REDO = "compress the model again"
 
 
 def write_host(
@@ -80,17 +70,20 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     ModelError
         If a tensor is missing or of another shape, or a layer that is to be split.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with guarded(model.host_file, _REDO):
         tensors: dict[str, Any] = load_file(model.host_file)
-    except (OSError, SafetensorError) as e:
-        raise ModelError(f"{model.host_file}: {e}; compress the model again") from None
     tensors = {
         name: nn.Parameter(t, requires_grad=False) if t.is_floating_point() else t
         for name, t in tensors.items()
     }
+    for name, first in model.manifest.aliases.items():
+        if first not in tensors or name in tensors:
+            raise ModelError(
+                f"{model.path / MANIFEST}: aliases must name tensors of {HOST} a second time, not "
+                f"{first!r} as {name!r}; compress the model again"
+            )
     tensors |= {name: tensors[first] for name, first in model.manifest.aliases.items()}
     buffers = {name for name, _ in module.named_buffers()}
     for name in buffers & tensors.keys():
@@ -98,10 +91,8 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     outputs = {name: model.entry(name).out_features for name in model.names}
     split_as(module, model.manifest.split, outputs)
     prefixes = tuple(f"{name}." for name in model.names)
-    try:
+    with guarded(model.host_file, _REDO):
         missing, unexpected = module.load_state_dict(tensors, strict=False, assign=True)
-    except RuntimeError as e:
-        raise ModelError(f"{model.host_file}: {' '.join(str(e).split())}") from None
     missing = [name for name in missing if not name.startswith(prefixes)]
     if missing or unexpected:
         what = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which the model lacks"
@@ -125,23 +116,19 @@ def load_host(model: SummandModel) -> nn.Module:
             f"{model.path} was compressed from a bare module: build that module yourself and "
             f"load what stays on the host with attach_host()"
         )
-    import transformers
-    from accelerate import init_empty_weights
-
-    with quiet():
-        try:
-            config = transformers.AutoConfig.from_pretrained(model.path)
-            name = (config.architectures or ["?"])[0]
-            cls = getattr(transformers, name, None)
-            if cls is None:
-                raise ModelError(
-                    f"{config_file}: architectures names {name}, which transformers "
-                    f"{transformers.__version__} does not have; install a newer one"
-                )
-            with init_empty_weights(include_buffers=False):
-                module = cls(config)
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"{config_file}: {e}; compress the model again") from None
+    check_files(model.path)
+    config = read_config(model.path, remedy=_REDO)
+    cls = model_class(config, config_file)
+    if cls is None:
+        name = (config.architectures or ["?"])[0]
+        raise ModelError(
+            f"{config_file}: architectures names {name}, which the installed transformers does not "
+            f"have; install a newer one"
+        )
+    held = Stored.of([model.host_file])
+    compressed = [model.entry(name).weights for name in model.names]
+    stored = Stored(held.tensors + 2 * len(compressed), held.weights + sum(compressed))
+    module = build_empty(cls, config, stored, file=config_file, remedy=_REDO)
     attach_host(module, model)
     module.eval()
     empty = [name for name, p in module.named_parameters() if p.is_meta]
@@ -153,12 +140,8 @@ def load_host(model: SummandModel) -> nn.Module:
 
 def load_tokenizer(model: SummandModel) -> Any:
     """Return the folder's tokenizer (a transformers ``PreTrainedTokenizerBase``)."""
-    from transformers import AutoTokenizer
-
     if not (model.path / "tokenizer_config.json").exists():
         raise ModelError(f"{model.path} has no tokenizer; it was compressed without one")
-    with quiet():
-        try:
-            return AutoTokenizer.from_pretrained(model.path)
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"{model.path}: its tokenizer cannot be read: {e}") from None
+    check_files(model.path)
+    config = read_config(model.path, remedy=_REDO)
+    return read_tokenizer(model.path, config, remedy=_REDO)

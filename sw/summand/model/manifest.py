@@ -2,12 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import reprlib
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import PurePath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
-from summand.model.errors import ModelError
+from summand.model.errors import LayerError, ModelError, Refusal
+from summand.model.reading import parse_json
 
 __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest", "seal"]
 
@@ -15,6 +19,40 @@ FORMAT = "summand-model"
 
 #: Raised with every change of what a folder holds.
 VERSION = 4
+
+#: The most features of a layer, and the most bits that one streams.
+_SIZES, _BITS = 1 << 31, 1 << 62
+
+#: What a layer's whole numbers may be; what hangs together is checked with the tensors.
+_RANGES = {
+    "in_features": (1, _SIZES),
+    "out_features": (1, _SIZES),
+    "act_bits": (4, 10),
+    "dense_bits": (0, 8),
+    "group": (0, _SIZES),
+    "scale_bits": (0, 8),
+    "rank": (0, _SIZES),
+    "a_bits": (0, 8),
+    "b_bits": (0, 8),
+    "acc_shift": (0, 8),
+    "acc_bits": (1, 64),
+    "rotation": (0, (1 << 32) - 1),
+    "bits": (0, _BITS),
+}
+
+#: Those of the options that others than people read, with the type of what is in them.
+_OPTIONS: Mapping[str, Mapping[str, type]] = {
+    "calibration": {"sha256": str, "tokens": int},
+    "distillation": {
+        "steps": int,
+        "kept": int,
+        "tokens": int,
+        "kl_before": float,
+        "kl_after": float,
+    },
+}
+
+_LARGEST = sys.float_info.max
 
 _T = TypeVar("_T")
 
@@ -66,6 +104,14 @@ class LayerEntry:
     bits: int
     error: float | None
 
+    def __post_init__(self):
+        if not self.name or not self.name.isprintable():
+            raise LayerError(f"name must be one of a layer, not {self.name!r}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise LayerError(f"{name} must be {low} to {high}, not {reprlib.repr(value)}")
+
     @property
     def weights(self) -> int:
         """Weights of the layer before compression."""
@@ -115,14 +161,14 @@ class Manifest:
     def from_json(cls, text: str) -> "Manifest":
         """Parse and check the text; raises :class:`ModelError` without the file's name."""
         try:
-            raw = json.loads(text)
-        except json.JSONDecodeError as e:
-            raise ModelError(f"not JSON ({e}); compress the model again") from None
+            raw = parse_json(text)
+        except Refusal as e:
+            raise ModelError(f"{e}; compress the model again") from None
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ModelError(f"format must be {FORMAT!r}; this is no Summand model")
         version = raw.get("version")
-        if not isinstance(version, int) or version < 1:
-            raise ModelError(f"version must be a whole number from 1, not {version!r}")
+        if not isinstance(version, int) or not 1 <= version < 1000:
+            raise ModelError(f"version must be a whole number from 1, not {reprlib.repr(version)}")
         if version < VERSION:
             raise ModelError(
                 f"version {version} was written by an older Summand; this one reads {VERSION}: "
@@ -142,17 +188,36 @@ class Manifest:
         del raw["format"], raw["version"]
         manifest = _take(cls, raw, "manifest")
         manifest._check_names()
+        manifest._check_options()
         return manifest
+
+    def _check_options(self) -> None:
+        for name, types in _OPTIONS.items():
+            if (found := self.options.get(name)) is None:
+                continue
+            if not isinstance(found, dict):
+                raise ModelError(f"options.{name} must be an object, not {reprlib.repr(found)}")
+            for field, kind in types.items():
+                _value(kind, found.get(field), f"options.{name}.{field}")
 
     def _check_names(self) -> None:
         names = [layer.name for layer in self.layers]
         grouped = [name for group in self.groups for name in group]
         if len(set(names)) != len(names) or sorted(grouped) != sorted(names):
             raise ModelError("groups must hold each layer exactly once; compress the model again")
+        if not all(self.groups):
+            raise ModelError("groups must not be empty; compress the model again")
+        if strange := [name for name in self.files if not _is_file_name(name)]:
+            raise ModelError(f"{strange[0]!r} in files is no file name; compress the model again")
         for name in self.split:
             parts = sum(layer.startswith(f"{name}.") for layer in names)
             if not parts or any(f"{name}.{i}" not in names for i in range(parts)):
                 raise ModelError(f"split names {name}, whose parts are not all there")
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file of this name can lie in a folder, and be told to people."""
+    return name.isprintable() and PurePath(name).name == name and name not in ("", ".", "..")
 
 
 def seal(raw: Mapping[str, Any]) -> str:
@@ -169,8 +234,17 @@ def _take(cls: type[_T], raw: object, where: str) -> _T:
     for what, names in (("has no", known.keys() - raw.keys()), ("has", raw.keys() - known.keys())):
         if names:
             unknown = " which this version does not know" if what == "has" else ""
-            raise ModelError(f"{where} {what} field {', '.join(sorted(names))}{unknown}")
-    return cls(**{name: _value(known[name], raw[name], f"{where}.{name}") for name in known})
+            raise ModelError(f"{where} {what} field {_listed(names)}{unknown}")
+    values = {name: _value(known[name], raw[name], f"{where}.{name}") for name in known}
+    try:
+        return cls(**values)
+    except LayerError as e:
+        raise ModelError(f"{where}: {e}; compress the model again") from None
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Name a few, whatever characters they have."""
+    return ", ".join(n if n.isidentifier() else ascii(n) for n in sorted(names)[:5])
 
 
 def _value(kind: Any, raw: object, where: str) -> Any:
@@ -183,7 +257,9 @@ def _value(kind: Any, raw: object, where: str) -> Any:
     if origin is Mapping:
         if not isinstance(raw, dict):
             raise ModelError(f"{where} must be an object, not {type(raw).__name__}")
-        return {key: _value(args[1], item, f"{where}[{key!r}]") for key, item in raw.items()}
+        return {
+            key: _value(args[1], item, f"{where}[{reprlib.repr(key)}]") for key, item in raw.items()
+        }
     if kind is Any:
         return raw
     if origin is UnionType:
@@ -191,6 +267,8 @@ def _value(kind: Any, raw: object, where: str) -> Any:
     if kind in (int, float, str, bool):
         good = (int, float) if kind is float else kind
         if not isinstance(raw, good) or (isinstance(raw, bool) and kind is not bool):
-            raise ModelError(f"{where} must be of type {kind.__name__}, not {raw!r}")
+            raise ModelError(f"{where} must be of type {kind.__name__}, not {reprlib.repr(raw)}")
+        if kind is float and isinstance(raw, int) and abs(raw) > _LARGEST:
+            raise ModelError(f"{where} must be a number that a float holds")
         return raw
     return _take(kind, raw, where)

@@ -1,5 +1,7 @@
 """Integers of 1 to 8 bits, packed without gaps: how weights lie on disk."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,7 +35,7 @@ def unpack(
     packed: npt.NDArray[np.uint8], bits: int, shape: tuple[int, ...]
 ) -> npt.NDArray[np.int8]:
     """Undo :func:`pack`; raises ``ValueError`` if the size does not match ``shape``."""
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if packed.dtype != np.uint8 or packed.shape != (packed_bytes(count, bits),):
         raise ValueError(
             f"{count} integers of {bits} bits take {packed_bytes(count, bits)} bytes, "

@@ -24,6 +24,10 @@ def check_destination(path: Path) -> None:
 
     Free places, empty folders and Summand models (which are replaced) are good.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # libraries that write there take nothing else
+        raise ModelError(f"{str(path)!r} must be a name in UTF-8; give another") from None
     if path.is_dir():
         if any(path.iterdir()) and not is_model(path):
             raise ModelError(

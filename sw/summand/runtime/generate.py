@@ -1,6 +1,7 @@
 """Writes tokens with a model, one at a time."""
 
 import inspect
+import reprlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ import torch
 from torch import nn
 
 from summand.isa import SummandError
+from summand.model.chat import render_chat
+from summand.model.guard import guarded, quiet
 
 __all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
 
@@ -98,9 +101,9 @@ def encode_prompt(
     if chat:
         if not tokenizer.chat_template:
             raise SummandError("the model's tokenizer has no chat template; leave out --chat")
-        turns = [{"role": "user", "content": text}]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(text, add_special_tokens=not chat)["input_ids"]
+        text = render_chat(tokenizer, [{"role": "user", "content": text}])
+    with quiet(), guarded("the model's tokenizer", "write another prompt"):
+        ids = tokenizer(text, add_special_tokens=not chat)["input_ids"]
     if not ids:
         raise SummandError("the prompt gives no tokens; write at least a word")
     config: Any = model.config
@@ -119,12 +122,24 @@ def encode_prompt(
 
 
 def stop_tokens(model: nn.Module, tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that end a text: the tokenizer's and the model's own."""
+    """Return the tokens that end a text: the tokenizer's and the model's own.
+
+    Raises
+    ------
+    SummandError
+        If one is no number.
+    """
     stop: set[int] = set()
     configs: tuple[Any, ...] = (model.config, getattr(model, "generation_config", None), tokenizer)
     for config in configs:
         end = getattr(config, "eos_token_id", None)
-        stop.update(end if isinstance(end, list | tuple) else [] if end is None else [end])
+        ends = end if isinstance(end, list | tuple) else [] if end is None else [end]
+        if strange := [token for token in ends if not isinstance(token, int)]:
+            raise SummandError(
+                f"the model's eos_token_id must be a number of a token, or several, not "
+                f"{reprlib.repr(strange[0])}; compress a whole model"
+            )
+        stop.update(ends)
     return frozenset(stop)
 
 

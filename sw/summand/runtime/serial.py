@@ -4,6 +4,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from summand.boards.link.host import HostLink, LinkStatistics
@@ -25,6 +26,10 @@ _WRITE_S = 20
 
 #: How long an engine may take no bytes before a write is given up. No command takes so long.
 _STUCK_S = 60
+
+#: A line is to blame if one frame in so many came damaged, or bytes went again so many times,
+#: since what did not come to an end began.
+_BAD_SHARE, _BAD_REPEATS = 10, 10
 
 
 class Line(Protocol):
@@ -169,6 +174,8 @@ class SerialDevice:
         self._line = line
         self._clock = clock
         self._link = HostLink(rate=baud)
+        #: What had happened on the link when the call that is under way began.
+        self._before = LinkStatistics()
         # Another start: a board that is still in a session must notice the new one.
         self._session = random.SystemRandom().randint(1, 255)
         try:
@@ -194,6 +201,7 @@ class SerialDevice:
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Send bytes; returns when all have been sent once. What is lost goes again later."""
+        self._before = replace(self.statistics)
         self._link.send(chunks)
         taken, since = self._link.acknowledged, self._clock()
         while self._link.unsent:
@@ -202,17 +210,20 @@ class SerialDevice:
                 taken, since = self._link.acknowledged, self._clock()
             elif self._clock() - since > _STUCK_S:
                 raise DeviceTimeout(
-                    f"the engine has taken no byte for {_STUCK_S} s; reset it and start again"
+                    self._bad_line()
+                    or f"the engine has taken no byte for {_STUCK_S} s; reset it and start again"
                 )
 
     def read(self, nbytes: int, timeout_s: float) -> bytes:
         """Return exactly ``nbytes`` of the output stream."""
+        self._before = replace(self.statistics)
         received = self._link.received
         deadline = self._clock() + timeout_s
         while len(received) < nbytes:
             if self._clock() > deadline:
                 raise DeviceTimeout(
-                    f"the board gave {len(received)} of {nbytes} bytes within {timeout_s:g} s; "
+                    self._bad_line()
+                    or f"the board gave {len(received)} of {nbytes} bytes within {timeout_s:g} s; "
                     f"it waits for more input, or an error stopped it"
                 )
             self._pump(listening=True)
@@ -237,12 +248,14 @@ class SerialDevice:
         self._line.close()
 
     def _open(self) -> None:
+        self._before = replace(self.statistics)
         self._session = self._session % 255 + 1
         self._link.open(self._session)
         while not self._link.is_open:
             self._pump(listening=False)
 
     def _access(self, *, write: bool, name: str, value: int) -> int:
+        self._before = replace(self.statistics)
         self._link.request(write=write, offset=register(name).offset, value=value)
         while (answer := self._link.answer()) is None:
             self._pump(listening=False)
@@ -259,4 +272,19 @@ class SerialDevice:
             else:
                 self._link.receive(self._line.read(_NAP_S), self._clock())
         except LinkError as e:
-            raise DeviceError(str(e)) from None
+            raise DeviceError(self._bad_line() or str(e)) from None
+
+    def _bad_line(self) -> str | None:
+        """Say what is wrong if so many frames were damaged that nothing gets through."""
+        seen, before = self.statistics, self._before
+        damaged = seen.damaged - before.damaged
+        whole = seen.frames_received - before.frames_received
+        repeats = seen.repeats_sent - before.repeats_sent
+        nothing = not damaged + whole  # the board is silent, which has other reasons
+        if nothing or (damaged * _BAD_SHARE < whole and repeats < _BAD_REPEATS):
+            return None
+        return (
+            f"the line damages too many bytes: {damaged:,} of {damaged + whole:,} frames from the "
+            f"board came damaged, and bytes to it went {repeats:,} times again; take a shorter "
+            f"cable or another port, or build the board for a lower rate"
+        )

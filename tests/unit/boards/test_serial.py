@@ -90,6 +90,20 @@ def test_programs_run_on_any_line(model_board, noise, kind, harm):
         assert device.statistics.repeats_sent == 0
 
 
+@pytest.mark.parametrize("to_board", [0, 0.01])
+@pytest.mark.parametrize("to_host", [0, 0.01])
+def test_a_line_that_passes_nothing_is_blamed(model_board, noise, to_board, to_host):
+    """A percent of damaged bytes leaves hardly a frame of 512 whole."""
+    device, _ = _device(model_board, noise(seed=1, flip=to_board), noise(seed=2, flip=to_host))
+    if to_board or to_host:
+        with pytest.raises(DeviceError, match="the line damages too many bytes: .* a lower rate"):
+            _check_program(device, 0, commands=100)
+    else:
+        device.write([bytes(8)])
+        with pytest.raises(DeviceTimeout, match="the board gave .* within 0.5 s"):
+            device.read(800, 0.5)
+
+
 def test_positions_wrap(model_board, noise):
     """More bytes each way than positions count, at once and on a bad line."""
     device, _ = _device(model_board, noise(drop=3e-5, seed=1), noise(flip=3e-5, seed=2))

@@ -2,6 +2,7 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -87,3 +88,20 @@ def test_a_cluster_does_the_same(executor, square, need):
     need(executor)
     with Workers(executor) as workers:
         assert [out[0] for out in workers.map(square, range(6))] == [0, 1, 4, 9, 16, 25]
+
+
+def test_threads_have_ended_when_who_asked_stops_early():
+    """Torch would abort a process that ends before them."""
+    under_way = []
+
+    def work(item: int) -> int:
+        under_way.append(item)
+        time.sleep(0.05 * item)
+        under_way.remove(item)
+        return item
+
+    with Workers("threads", 2) as workers:
+        results: Any = workers.map(work, range(1, 9))
+        assert next(results) == 1
+        results.close()
+    assert under_way == []

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import shutil
 
 import pytest
@@ -62,10 +63,27 @@ def test_a_source_that_changed_is_not_taken_for_the_same(folder):
         reopen(record)
 
 
-@pytest.mark.parametrize("record", [{}, {"kind": "module"}, {"kind": "folder", "path": 3}])
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"kind": "module"},
+        {"kind": ["folder"]},
+        {"kind": "folder", "path": 3},
+        {"kind": "folder", "path": "a\0b"},
+    ],
+)
 def test_a_source_that_cannot_be_found_again(record):
     with pytest.raises(CompressError, match="cannot be loaded again"):
         reopen(record)
+
+
+def test_a_source_that_cannot_be_read_again(tmp_path):
+    os.mkfifo(tmp_path / "a.gguf")
+    with pytest.raises(CompressError, match=r"cannot be read again: .*a\.gguf is not a regular"):
+        reopen({"kind": "gguf", "path": str(tmp_path / "a.gguf")})
+    with pytest.raises(CompressError, match=r"config\.json cannot be read: .*No such file"):
+        reopen({"kind": "folder", "path": str(tmp_path)})
 
 
 def test_what_is_no_model(tmp_path):
@@ -85,14 +103,14 @@ def test_damaged_weights(folder):
 
 def test_damaged_configuration(folder):
     (folder / "config.json").write_text("{]")
-    refused(folder, "copy cannot be loaded.*check that it is whole")
+    refused(folder, r"config\.json: not JSON .*; check that it is whole")
 
 
 def test_a_configuration_of_nothing_known(folder):
     raw = json.loads((folder / "config.json").read_text())
     raw |= {"model_type": "oracle", "architectures": ["Oracle"]}
     (folder / "config.json").write_text(json.dumps(raw))
-    refused(folder, "cannot be loaded.*oracle")
+    refused(folder, r"config\.json: ValueError: .*oracle.*; check that it is whole")
 
 
 def test_missing_tensors_are_not_made_up(folder):
@@ -109,7 +127,7 @@ def test_files_that_are_no_gguf(tmp_path):
     path.write_bytes(b"PK\x03\x04")
     refused(path, r"is not a GGUF file: it must begin with GGUF, not b'PK")
     path.write_bytes(b"GGUF\x03\x00\x00\x00" + b"\xff" * 50)
-    refused(path, r"a\.gguf cannot be loaded.*check that it is whole")
+    refused(path, r"a\.gguf: .*; check that it is whole")
 
 
 def test_smollm2_says_where_it_comes_from(monkeypatch):

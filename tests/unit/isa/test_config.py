@@ -127,6 +127,8 @@ def test_impossible_configurations_name_field_value_and_limit(fields, message):
     [
         ("", "not JSON"),
         ("{", "not JSON"),
+        ("[" * 5000, "not JSON"),
+        ("9" * 5000, "not JSON"),
         ("[]", "a JSON object, not list"),
         ("3", "a JSON object, not int"),
         ("null", "a JSON object, not NoneType"),

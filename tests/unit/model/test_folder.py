@@ -179,6 +179,11 @@ def test_a_folder_of_something_else_is_kept(tmp_path, make_layer):
     assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
 
 
+def test_a_place_that_cannot_be_named_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"a\\udcff' must be a name in UTF-8"):
+        check_destination(tmp_path / "a\udcff")
+
+
 def test_a_file_is_kept(tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(ModelError, match="is not a folder"):

@@ -108,6 +108,14 @@ def test_stop_tokens_of_model_and_tokenizer():
     assert stop_tokens(Counter(), Bytes()) == {9, 8, 3}
 
 
+@pytest.mark.parametrize("end", ["</s>", [[1]], [None], {"a": 1}, 1.5])
+def test_stop_tokens_are_numbers(end):
+    model = Counter()
+    model.config.eos_token_id = end
+    with pytest.raises(SummandError, match="eos_token_id must be a number of a token"):
+        stop_tokens(model, Bytes())
+
+
 def test_prompt_that_cannot_be_used():
     model, tokenizer = Counter(256), Bytes()
     assert encode_prompt(model, tokenizer, "ab", tokens=10, chat=False) == [97, 98]

@@ -67,6 +67,60 @@ def test_concurrent_processes_build_once(tmp_path):
     assert answers != {b""}
 
 
+_BUILD_FOR_EVER = """
+import pathlib, sys, time
+from summand.verilated.cache import cached
+
+def slow(folder):
+    (folder / "half").write_text("half")
+    print(folder, flush=True)
+    time.sleep(600)
+
+cached(pathlib.Path(sys.argv[1]), sys.argv[2], slow)
+"""
+
+
+@pytest.fixture
+def building(tmp_path):
+    """Start a process that builds for ever; gives it, and the folder in which it works."""
+    started = []
+
+    def start(name: str) -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", _BUILD_FOR_EVER, tmp_path, name]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path, building):
+    process, killed = building("x")
+    process.kill()
+    process.wait()
+    assert (killed / "half").exists()
+    os.utime(killed, (1, 1))
+    cached(tmp_path, "y", make("1"))
+    assert not killed.exists()
+
+
+def test_a_build_that_lives_is_left_alone(tmp_path, building):
+    _, working = building("x")
+    os.utime(working, (1, 1))
+    cached(tmp_path, "y", make("1"))
+    assert (working / "half").exists()
+
+
+def test_a_build_that_has_just_begun_is_left_alone(tmp_path):
+    (tmp_path / "build-new").mkdir()
+    cached(tmp_path, "y", make("1"))
+    assert (tmp_path / "build-new").exists()
+
+
 def test_least_recently_used_go_first(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "_KEEP", 2)
     for n, name in enumerate("abc"):

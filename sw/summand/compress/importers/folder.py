@@ -1,6 +1,5 @@
 """Hugging Face folders with quantised weights, read without the libraries that wrote them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.gptq_folder import GptqCheckpoint
 from summand.compress.importers.packed import PackedCheckpoint
 from summand.compress.importers.tensors import Tensors
+from summand.model import ModelError
+from summand.model.reading import read_json
 
 __all__ = ["float_tensors", "open_folder", "quantisation_of"]
 
@@ -29,9 +30,9 @@ def quantisation_of(folder: Path) -> Mapping[str, Any] | None:
     """
     path = folder / "config.json"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         stated = [raw[key] for key in _KEYS if raw.get(key)]
-    except (OSError, ValueError, AttributeError) as e:
+    except (OSError, ModelError, AttributeError) as e:
         raise CompressError(f"{path} cannot be read: {e}; download it again") from None
     if not stated:
         return None

@@ -112,15 +112,11 @@ class GgufFacts:
             }
         return {"rope_type": "linear", "factor": factor} if factor != 1.0 else None
 
-    def loading(self) -> dict[str, Any]:
-        """Return what transformers' loader is to be told besides the file, because it skips it."""
+    def apply_to(self, config: Any) -> None:
+        """Put into a configuration what transformers' reader of this file has left out."""
         rope = self.rope()
         if rope is None:
-            return {}
-        from transformers import AutoConfig
-
-        folder, name = self.path.parent, self.path.name
-        config: Any = AutoConfig.from_pretrained(folder, gguf_file=name, local_files_only=True)
+            return
         known = getattr(config, "rope_parameters", None)
         if known and any(isinstance(value, Mapping) for value in known.values()):
             self.refuse("rope.scaling.type", f"or there is {_FACTORS}, but layers differ")
@@ -128,4 +124,3 @@ class GgufFacts:
             config.rope_scaling = dict(rope)
         else:
             config.rope_parameters = {**known, **rope}
-        return {"config": config}

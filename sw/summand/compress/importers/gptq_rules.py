@@ -1,12 +1,11 @@
 """What the configuration of GPTQ's tools says of each layer."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from summand.compress.errors import CompressError
-from summand.compress.importers.stated import Section, expression
+from summand.compress.importers.stated import Expression, Section
 
 __all__ = ["GptqRules", "GptqScheme"]
 
@@ -66,7 +65,7 @@ class _Rule:
     """A rule of ``dynamic``: its layers, and their scheme; None leaves them as they are."""
 
     text: str
-    pattern: re.Pattern[str]
+    pattern: Expression
     scheme: GptqScheme | None
 
 
@@ -116,7 +115,7 @@ class GptqRules:
     def _rule(self, text: str, found: object) -> _Rule:
         path = f"{_PATH}.dynamic[{text!r}]"
         leaves = text.startswith("-:")
-        pattern = expression(path, text[2:] if text.startswith(("-:", "+:")) else text)
+        pattern = Expression(path, text[2:] if text.startswith(("-:", "+:")) else text)
         if leaves:
             return _Rule(text, pattern, None)
         section = Section(
@@ -133,7 +132,7 @@ class GptqRules:
             If it should not be.
         """
         for rule in self._rules:
-            if rule.pattern.match(name):
+            if rule.pattern.matches(name):
                 if rule.scheme is None:
                     raise CompressError(
                         f"config.json: {_PATH}.dynamic[{rule.text!r}] says that {name} is not "

@@ -1,12 +1,11 @@
 """What the configuration of compressed-tensors says of each layer."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from summand.compress.errors import CompressError
-from summand.compress.importers.stated import Section, expression
+from summand.compress.importers.stated import Expression, Section
 
 __all__ = ["PackedRules", "PackedScheme"]
 
@@ -101,7 +100,7 @@ class PackedRules:
         )
         sparsity.one_of("format", ("dense", None))
         self._ignored = _targets(top, "ignore")
-        self._schemes: dict[str, PackedScheme] = {}
+        self._schemes: dict[_Target, PackedScheme] = {}
         mixed = top.get("format") != _FORMAT  # each group says its own
         groups = top.get("config_groups", {})
         if not isinstance(groups, Mapping):
@@ -127,13 +126,13 @@ class PackedRules:
         CompressError
             If it should not be.
         """
-        ignored = next((t for t in self._ignored if _is_for(t, name)), None)
+        ignored = next((t for t in self._ignored if t.is_for(name)), None)
         if ignored is not None:
             raise CompressError(
-                f"config.json: {_PATH}.ignore has {ignored!r}, but the checkpoint has integers of "
-                f"{name}; one of both is of another model"
+                f"config.json: {_PATH}.ignore has {ignored.text!r}, but the checkpoint has "
+                f"integers of {name}; one of both is of another model"
             )
-        found = sorted((t for t in self._schemes if _is_for(t, name)), key=_order)
+        found = sorted((t for t in self._schemes if t.is_for(name)), key=_Target.order)
         if not found:
             raise CompressError(
                 f"config.json: no target of {_PATH}.config_groups is {name}, but the checkpoint "
@@ -142,20 +141,28 @@ class PackedRules:
         return self._schemes[found[0]]
 
 
-def _targets(section: Section, key: str) -> Sequence[str]:
+class _Target:
+    """Which modules an entry of ``targets`` or ``ignore`` is for."""
+
+    def __init__(self, path: str, text: str):
+        self.text = text
+        self._expression = None
+        if text.startswith("re:"):
+            self._expression = Expression(path, text.removeprefix("re:"))
+
+    def is_for(self, name: str) -> bool:
+        """Whether it is for the linear layer of this path."""
+        if self._expression is not None:
+            return self._expression.matches(name)
+        return self.text in (name, _CLASS)
+
+    def order(self) -> tuple[bool, bool, str]:
+        """What says most comes first."""
+        return self.text == _CLASS, self._expression is not None, self.text
+
+
+def _targets(section: Section, key: str) -> list[_Target]:
     found = section.get(key, ())
     if not isinstance(found, Sequence) or not all(isinstance(t, str) for t in found):
         section.refuse(key, "must be an array of strings")
-    for target in found:
-        expression(f"{section.path}.{key}", target.removeprefix("re:"))
-    return found
-
-
-def _is_for(target: str, name: str) -> bool:
-    if target.startswith("re:"):
-        return re.match(target.removeprefix("re:"), name) is not None
-    return target in (name, _CLASS)
-
-
-def _order(target: str) -> tuple[bool, bool, str]:
-    return target == _CLASS, target.startswith("re:"), target
+    return [_Target(f"{section.path}.{key}", text) for text in found]

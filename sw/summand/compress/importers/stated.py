@@ -1,12 +1,16 @@
 """What a quantisation's configuration states, none of it passed over."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
+import regex
+
 from summand.compress.errors import CompressError
 
-__all__ = ["Section", "expression"]
+__all__ = ["Expression", "Section"]
+
+#: Seconds that one expression may take on one name; Python's own would take as long as it likes.
+_TIMEOUT_S = 1.0
 
 
 class Section:
@@ -76,14 +80,39 @@ class Section:
         return value
 
 
-def expression(path: str, text: str) -> re.Pattern[str]:
-    """Compile a regular expression that the configuration has at ``path``."""
-    try:
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as e:
-        raise CompressError(
-            f"config.json: {path} has {text!r}, which is no regular expression: {e}"
-        ) from None
+class Expression:
+    """A regular expression that the configuration has at ``path``.
+
+    Raises
+    ------
+    CompressError
+        If it is none.
+    """
+
+    def __init__(self, path: str, text: str):
+        self.path, self.text = path, text
+        try:
+            self._pattern = regex.compile(text)
+        except (regex.error, OverflowError, RecursionError) as e:
+            raise CompressError(
+                f"config.json: {path} has {text!r}, which is no regular expression: {e}"
+            ) from None
+
+    def matches(self, name: str) -> bool:
+        """Return whether a name matches from its first letter on.
+
+        Raises
+        ------
+        CompressError
+            If that takes longer than any honest expression does.
+        """
+        try:
+            return self._pattern.match(name, timeout=_TIMEOUT_S) is not None
+        except TimeoutError:
+            raise CompressError(
+                f"config.json: {self.path} has {self.text!r}, which takes more than "
+                f"{_TIMEOUT_S:g} s to compare with {name}; write it without nested repetitions"
+            ) from None
 
 
 def _is_empty(value: object) -> bool:

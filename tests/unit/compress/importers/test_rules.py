@@ -196,6 +196,10 @@ def test_groups_of_compressed_tensors_are_for_their_targets(write_folder, llama_
             r"ignore has 'model\.layers\.\d\.mlp\.down_proj', but the checkpoint has integers",
         ),
         (groups(a=(["re:("], FOUR)), r"a\.targets has '\(', which is no regular expression"),
+        (
+            groups(a=(["re:(.|.)+[A-Z]"], FOUR)),
+            r"takes more than 1 s to compare with model\.layers",
+        ),
     ],
 )
 def test_groups_of_compressed_tensors_that_contradict_the_tensors(write_folder, config, match):
