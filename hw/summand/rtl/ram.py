@@ -29,16 +29,16 @@ _GENERIC = (
     + """\
   output reg [{data_top}:0] read_data = 0;
   reg [{data_top}:0] word = 0;
-  reg [{data_top}:0] memory [0:{last}];
+  reg [{data_top}:0] words [0:{last}];
   integer i;
   initial
     for (i = 0; i <= {last}; i = i + 1)
-      memory[i] = 0;
+      words[i] = 0;
   always @(posedge clk) begin
     if (write_en)
-      memory[write_addr] <= write_data;
+      words[write_addr] <= write_data;
     if (read_en) begin
-      word <= memory[read_addr];
+      word <= words[read_addr];
       if (write_en && write_addr == read_addr)
         word <= {width}'bx;
       read_data <= word;

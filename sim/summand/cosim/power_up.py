@@ -7,7 +7,7 @@ __all__ = ["randomised"]
 
 _REGISTER = re.compile(r"^( *reg (?:\[(\d+):0\] )?\S+) *= [^;]+;", re.MULTILINE)
 _WORD = re.compile(r"^( +\S+\[\d+\] = )(\d+)'h[0-9a-f]+;", re.MULTILINE)
-_FILL = re.compile(r"^( +memory\[i\] = )0;", re.MULTILINE)
+_FILL = re.compile(r"^( +words\[i\] = )0;", re.MULTILINE)
 
 
 def randomised(verilog: str, seed: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from summand.cosim.drivers import StreamSink, StreamSource, reset, start_clock, watch_outputs
-from summand.cosim.job import read_config
+from summand.cosim.job import read_config, read_job
 from summand.cosim.output import check_counters, packet_ends
 from summand.golden import GoldenEngine, without_counters
 from summand.golden.corruptions import corrupt, corruptions
@@ -75,9 +75,12 @@ class _Bench:
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(p_stall=[0.0, 0.3, 0.8])
 async def programs_match_golden(dut: Any, p_stall: float) -> None:
-    """Random programs give the golden model's output, and their counters add up."""
+    """Random programs give the golden model's output, and their counters add up.
+
+    As many as the job says under ``programs``, or 8.
+    """
     bench = await _Bench(dut, p_stall).start()
-    for _ in range(8):
+    for _ in range(read_job().get("programs", 8)):
         program = random_program(bench.rng, bench.config)
         await bench.check(program.data, program.output)
         await bench.reset()

@@ -1,11 +1,14 @@
 import re
 
+import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
+from summand.rtl.engine import Engine
+from summand.rtl.technology import Technology
 
 
 class Counter(wiring.Component):
@@ -38,3 +41,23 @@ def test_equal_calls_give_equal_text():
 def test_text_tells_no_path_or_date():
     text = emit_verilog(Counter(), name="counter", config=EngineConfig())
     assert not re.search(r"\.py|/home|/tmp|20\d\d-\d\d", text)
+
+
+def test_the_largest_engine_is_emitted():
+    """Its rows' results are more bits than a cell of Amaranth's may have."""
+    config = EngineConfig(
+        rows=64, cols=64, depth=256, stream_bits=512, act_bits=10, acc_depth=16384,
+        act_depth=4096, requant_depth=4096, table_share=8, shift=8, scale_bits=8,
+    )  # fmt: skip
+    text = emit_verilog(Engine(config), name="engine", config=config)
+    assert len(re.findall(r"^  engine_row row_\d+ \(", text, re.MULTILINE)) == 64
+
+
+@pytest.mark.parametrize("technology", Technology)
+def test_event_driven_simulators_start_all_of_it(technology):
+    """They run a block when something in its list changes: one that lists nothing, never."""
+    config = EngineConfig()
+    text = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
+    assert set(re.findall(r"always *@ *(\S+)", text)) == {"(posedge"}
+    assert "[-1:" not in text
+    assert not re.search(r"\\\$\S+ *\(", text)  # Icarus: a call of a system function

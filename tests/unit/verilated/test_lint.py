@@ -1,0 +1,56 @@
+"""Verilator warns of nothing in the Verilog that could be a mistake."""
+
+import re
+import subprocess
+
+import pytest
+
+from summand.golden.stimulus import CORNERS
+from summand.isa import EngineConfig
+from summand.rtl.axi import MODULE, AxiEngine
+from summand.rtl.emit import emit_verilog
+from summand.rtl.technology import Technology, simulation_models
+from summand.verilated import find_verilator
+
+pytestmark = pytest.mark.needs("verilator")
+
+#: How Yosys writes Verilog: whole vectors of which parts are used, operands of the widths they
+#: have, selections by one-hot signals, registers with initial values.
+STYLE = {
+    "CASEOVERLAP",
+    "DECLFILENAME",
+    "PROCASSINIT",
+    "UNOPTFLAT",
+    "UNUSEDSIGNAL",
+    "WIDTHEXPAND",
+    "WIDTHTRUNC",
+}
+#: And how primitives are used: modes by parameters that models only name, inputs left open where a
+#: mode ignores them.
+PRIMITIVES = {"PINMISSING", "UNUSEDPARAM"}
+
+CONFIGS = {
+    "default": EngineConfig(),
+    "full": EngineConfig(rows=4, table_share=2, shift=4, scale_bits=4),
+    "smallest": CORNERS["smallest"],
+}
+
+
+@pytest.mark.parametrize("technology", Technology)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_warning_but_of_style(name, technology, tmp_path):
+    config = CONFIGS[name]
+    text = emit_verilog(AxiEngine(config), name=MODULE, config=config, technology=technology)
+    (tmp_path / "engine.v").write_text(text + simulation_models(technology))
+    tool = find_verilator()
+    done = subprocess.run(
+        [tool.executable, "--lint-only", "-Wall", "--top-module", MODULE, "engine.v"],
+        cwd=tmp_path,
+        env=tool.environment(),
+        capture_output=True,
+        text=True,
+    )
+    found = set(re.findall(r"^%Warning-(\w+)", done.stderr, re.MULTILINE))
+    assert "%Error" not in done.stderr.replace("%Error: Exiting due to", "")
+    allowed = STYLE if technology is Technology.GENERIC else STYLE | PRIMITIVES
+    assert found - allowed == set(), done.stderr
