@@ -1,5 +1,8 @@
 """The Verilog under Icarus: event-driven, four states, both generations of the language."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from summand.isa import EngineConfig
@@ -71,3 +74,26 @@ def test_ip_block_is_reset_whole_by_one_cycle(tmp_path, need):
     source = randomised(source, 3)
     module = "summand.cosim.tb_axi"
     _run(tmp_path, source, "summand_engine", config, "2012", module=module, tests="one_cycle")
+
+
+def _beats(block: str) -> list[str]:
+    """Return the beats of a block of the example in docs/stream.md, as numbers in hexadecimal."""
+    text = (Path(__file__).resolve().parents[2] / "docs/stream.md").read_text()
+    found = re.search(rf"```{block}\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return [bytes.fromhex(line[:11])[::-1].hex() for line in found[1].splitlines()]
+
+
+@pytest.mark.parametrize("technology", Technology)
+@pytest.mark.parametrize("standard", ["2005", "2012"])
+def test_example_of_the_stream_is_answered_as_documented(tmp_path, technology, standard):
+    config = EngineConfig(
+        rows=1, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16
+    )
+    source = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
+    source += simulation_models(technology)
+    answer = _beats("output")
+    counters = 8
+    job = {"stream": _beats("input"), "answer": [*answer[:-counters], *[None] * counters]}
+    module = "summand.cosim.tb_stream"
+    _run(tmp_path, source, "engine", config, standard, module=module, job=job)
