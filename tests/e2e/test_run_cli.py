@@ -152,7 +152,7 @@ def test_model_packed_for_another_engine(run, tiny_llama, tmp_path):
         (("--chat",), "tokenizer has no chat template"),
         (("--config", "nowhere.json"), "cannot read nowhere.json"),
         (("--device", "fpga"), "fpga"),
-        (("--tokens", 0), "should be greater than or equal to 1"),
+        (("--tokens", 0), "Invalid value for '--tokens'"),
     ],
 )
 def test_bad_options(run, tiny_llama, args, text):
