@@ -60,7 +60,7 @@ def test_no_allocation_takes_fewer_bits(layers, share):
 def test_a_budget_that_only_the_best_meet_gets_them():
     """What misses it by less than the solver sees is not taken for within it."""
     near = [Candidate("near", 0, 6e-5), Candidate("tiny", 1, 1e-300), Candidate("best", 2, 0.0)]
-    chosen = allocate_loss({"layer0": near, "layer1": [Candidate(None, 0, 123.0)]}, 123.0)
+    chosen = allocate_loss({"layer0": near, "layer1": [Candidate("only", 0, 123.0)]}, 123.0)
     assert chosen["layer0"].choice == "best"
 
 
