@@ -105,7 +105,7 @@ def test_memory_that_is_too_small(bench, tiny_llama, tmp_path):
         (("--config", "smollm2", "--config", "smollm2"), "give each once"),
         (("--stall", 1.5), "stall must be at least 0 and less than 1"),
         (("--stall", 0.1, "--modelled"), "leave out either --stall or --modelled"),
-        (("--tokens", -1), "greater than or equal to 0"),
+        (("--tokens", -1), "Invalid value for '--tokens'"),
         (("-o", "."), "-o names a file"),
         (("-o", "nowhere/x.json"), "nowhere is no folder; make it first"),
     ],

@@ -49,7 +49,8 @@ class DaskCluster:
         address = dask.config.get("scheduler-address", None)
         where: dict[str, Any] = {"address": address, "timeout": _ANSWER_S}
         if not address:
-            where = {"death_timeout": self._patience_s}
+            # Any port for its pages: Dask's own may be another cluster's, which it would warn of.
+            where = {"death_timeout": self._patience_s, "dashboard_address": ":0"}
         try:
             self._client = distributed.Client(set_as_default=False, **where)
         except (OSError, RuntimeError, ValueError) as e:

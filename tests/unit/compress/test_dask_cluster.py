@@ -1,10 +1,12 @@
 """Jobs on a Dask cluster: one that is made up, and real ones where distributed is installed."""
 
 import importlib
+import socket
 import sys
 import threading
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -175,7 +177,7 @@ def scheduler(need):
     need("dask")
     dask: Any = importlib.import_module("dask")
     distributed: Any = importlib.import_module("distributed")
-    options = {"n_workers": 0, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         with dask.config.set({"scheduler-address": cluster.scheduler_address}):
             yield cluster
@@ -191,3 +193,13 @@ def test_workers_may_come_later(scheduler):
     with DaskCluster() as cluster:
         threading.Timer(0.5, lambda: scheduler.scale(1)).start()
         assert list(cluster.map(lambda i: i + 1, range(5))) == [1, 2, 3, 4, 5]
+
+
+def test_a_cluster_beside_another_is_started_without_a_word(need):
+    need("dask")
+    with socket.socket() as other:
+        with suppress(OSError):  # a real one has Dask's port
+            other.bind(("", 8787))
+            other.listen()
+        with DaskCluster() as cluster:
+            assert list(cluster.map(lambda i: i + 1, range(3))) == [1, 2, 3]
