@@ -16,6 +16,7 @@ from summand.isa import EngineConfig
 from summand.model import Dense, Layer, LowRank, ModelWriter
 from summand.model.host import write_host
 from summand.rtl.emit import emit_verilog
+from summand.rtl.technology import Technology, simulation_models
 from summand.verilated import find_verilator
 
 
@@ -96,8 +97,9 @@ class SimulatedBoard:
         bridge = Path(__file__).with_name("board_bridge.cpp")
         baud = Baud(clock_hz=self.CLOCK, rate=self.BAUD)
         top = UartTop(self.CONFIG, baud=baud, link=LinkConfig())
-        verilog = emit_verilog(top, name="summand_board", config=self.CONFIG)
-        (folder / "summand_board.v").write_text(verilog)
+        technology = Technology.ECP5  # the boards'
+        verilog = emit_verilog(top, name="summand_board", config=self.CONFIG, technology=technology)
+        (folder / "summand_board.v").write_text(verilog + simulation_models(technology))
         shutil.copy(bridge, folder)
         flags = ["-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast"]
         sources = ["--top-module", "summand_board", "summand_board.v", bridge.name]

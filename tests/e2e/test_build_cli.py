@@ -106,8 +106,8 @@ class Bench:
 
 
 @functools.cache
-def _board_files(board, config):
-    return board_files(board, config)
+def _board_files(board, config, technology):
+    return board_files(board, config, technology)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_board_files(tmp_path):
     assert main(["generate", "--board", "ulx3s-85f", "-o", str(tmp_path / "out")]) == 0
     files = _contents(tmp_path / "out")
     board = {"summand_board.v", "summand_top.v", "summand_top.lpf"}
-    assert files.keys() == ENGINE_FILES | board
+    assert files.keys() == ENGINE_FILES | board | {"primitives_sim.v"}
     assert json.loads(files["manifest.json"])["board"] == "ulx3s-85f"
     ports = re.search(rb"^module summand_board\(([^)]*)\)", files["summand_board.v"], re.MULTILINE)
     assert ports
@@ -80,6 +80,32 @@ def test_board_files(tmp_path):
     arguments = ["--config", str(tmp_path / "engine.json"), "-o", str(tmp_path / "out")]
     assert main(["generate", *arguments]) == 0
     assert _contents(tmp_path / "out").keys() == ENGINE_FILES | {"notes.txt"}
+
+
+def test_the_primitives_are_those_of_the_board(small, tmp_path):
+    """And any that are asked for; models of what is named lie beside it."""
+    named = {}
+    for way in ((), ("--technology", "generic"), ("--technology", "ecp5")):
+        for board in ((), ("--board", "ulx3s-85f")):
+            out = tmp_path / "-".join(("out", *way, *board))
+            arguments = ["--config", str(small), *board, *way, "-o", str(out)]
+            assert main(["generate", *arguments]) == 0
+            files = _contents(out)
+            texts = [files[name] for name in ("summand.v", "summand_board.v") if name in files]
+            vendors = {b"DP16KD" in text for text in texts}
+            assert vendors == {b"for ecp5;" in text.splitlines()[0] for text in texts}
+            assert vendors == {"primitives_sim.v" in files}
+            (technology,) = {json.loads(files["manifest.json"])["technology"]}
+            assert vendors == {technology == "ecp5"}
+            named[way, board] = technology
+    assert named == {
+        ((), ()): "generic",
+        ((), ("--board", "ulx3s-85f")): "ecp5",
+        (("--technology", "generic"), ()): "generic",
+        (("--technology", "generic"), ("--board", "ulx3s-85f")): "generic",
+        (("--technology", "ecp5"), ()): "ecp5",
+        (("--technology", "ecp5"), ("--board", "ulx3s-85f")): "ecp5",
+    }
 
 
 def test_a_large_engine_takes_under_ten_seconds(tmp_path):
@@ -113,6 +139,9 @@ def test_what_is_refused(small, tmp_path, capsys):
         capsys, "--board", "de10", "-o", out
     )
     assert "give --config NAME|FILE or --board NAME" in _refused(capsys, "-o", out)
+    assert "--technology must be one of generic, ecp5, not 'ice40'" in _refused(
+        capsys, "--config", small, "--technology", "ice40", "-o", out
+    )
     missing = tmp_path / "nothing.json"
     assert f"cannot read {missing}" in _refused(capsys, "--config", missing, "-o", out)
     bad = tmp_path / "bad.json"

@@ -76,6 +76,7 @@ def test_it_is_the_verilog_of_generate(small, tmp_path, capsys):
     report = json.loads((out / "synth.json").read_text())
     verilog = (tmp_path / "verilog" / "summand.v").read_bytes()
     assert report["verilog_sha256"] == hashlib.sha256(verilog).hexdigest()
+    assert report["technology"] == "generic"
     assert report["available"] is None
     assert report["fmax_mhz"] == {}
     assert "nextpnr-ecp5" not in report["tools"]
@@ -96,7 +97,7 @@ class Tools:
         self._log = folder / "a.log"
         self._log.write_text("said")
 
-    def measure_ecp5(self, config, folder, options, *, seeds=(1,), progress=None):
+    def measure_ecp5(self, config, folder, options, *, seeds=(1,), technology=None, progress=None):
         made = {"tool": "1.0", "seconds": 1.0, "reused": False, "log": self._log}
         netlist = Netlist(top="top", target=ECP5, path=None, cells={"LUT4": 5}, **made)
         placements = []
@@ -121,7 +122,11 @@ class Tools:
                 )
             )
         return Measured(
-            config=config, verilog="0" * 64, netlist=netlist, placements=tuple(placements)
+            config=config,
+            technology=technology,
+            verilog="0" * 64,
+            netlist=netlist,
+            placements=tuple(placements),
         )
 
 
@@ -186,6 +191,9 @@ def test_what_is_refused(small, tmp_path, capsys):
         assert "--seed is of place and route" in _refused(
             capsys, "--config", small, "--seed", 1, *other
         )
+    assert "names primitives that Gowin" in _refused(
+        capsys, "--config", small, "--target", "gowin", "--technology", "ecp5"
+    )
     assert "give --board or --target, not both" in _refused(
         capsys, "--board", "ulx3s-85f", "--target", "gowin"
     )

@@ -13,10 +13,11 @@ from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
 from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
+from summand.rtl.technology import Technology
 
 __all__ = ["BOARD_MODULE", "TOP_MODULE", "board_files"]
 
-#: The portable part: pins ``clk``, ``rst``, ``rx``, ``tx``. What is simulated.
+#: The part that knows no pins: ports ``clk``, ``rst``, ``rx``, ``tx``. What is simulated.
 BOARD_MODULE = "summand_board"
 #: The board's part: buffers, PLL, reset. Names in the constraints are its ports.
 TOP_MODULE = "summand_top"
@@ -66,15 +67,22 @@ class _Pins(Elaboratable):
         return m
 
 
-def board_files(board: Board, config: EngineConfig) -> Mapping[str, str]:
+def board_files(
+    board: Board, config: EngineConfig, technology: Technology | None = None
+) -> Mapping[str, str]:
     """Return the files of ``board`` with an engine of ``config``: names and texts.
 
-    ``summand_board.v`` is portable and complete in itself; ``summand_top.v`` instantiates it and
-    is the top for synthesis; ``summand_top.lpf`` constrains pins and clock.
+    ``summand_board.v`` is the engine behind its link, with the primitives of ``technology``, or of
+    the board's FPGA; ``summand_top.v`` instantiates it and is the top for synthesis;
+    ``summand_top.lpf`` constrains pins and clock.
     """
+    technology = technology or Technology.of_family(board.part.family)
     baud = Baud(clock_hz=board.clock_hz, rate=board.baud)
     core = emit_verilog(
-        UartTop(config, baud=baud, link=LinkConfig()), name=BOARD_MODULE, config=config
+        UartTop(config, baud=baud, link=LinkConfig()),
+        name=BOARD_MODULE,
+        config=config,
+        technology=technology,
     )
     plan = board.platform().prepare(
         _Pins(board), name=TOP_MODULE, emit_src=False, debug_verilog=True

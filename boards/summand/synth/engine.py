@@ -35,6 +35,8 @@ class Measured:
     ----------
     config : EngineConfig
         The engine.
+    technology : Technology
+        Whose primitives its Verilog names.
     verilog : str
         SHA-256 of its Verilog.
     netlist : Netlist
@@ -44,14 +46,14 @@ class Measured:
     """
 
     config: EngineConfig
+    technology: Technology
     verilog: str
     netlist: Netlist
     placements: tuple[Placement, ...] = ()
 
 
-def engine_verilog(config: EngineConfig, target: Target = ECP5) -> str:
-    """Return the engine's Verilog, with the primitives of a family for which there are some."""
-    technology = Technology.ECP5 if target is ECP5 else Technology.GENERIC
+def engine_verilog(config: EngineConfig, technology: Technology) -> str:
+    """Return the engine's Verilog, the same that ``summand generate`` writes."""
     return emit_verilog(AxiEngine(config), name=MODULE, config=config, technology=technology)
 
 
@@ -60,6 +62,7 @@ def measure(
     folder: Path,
     *,
     target: Target = ECP5,
+    technology: Technology | None = None,
     source: Source = Source.AUTO,
     progress: Progress | None = None,
 ) -> Measured:
@@ -73,6 +76,8 @@ def measure(
         For the tools' files. What an earlier call with the same inputs left there is used.
     target : Target
         The family.
+    technology : Technology, optional
+        Whose primitives the Verilog names; the family's if not given.
     source : Source
         Where Yosys may come from.
     progress : callable, optional
@@ -86,7 +91,8 @@ def measure(
     find_tool("yosys", source)
     if progress:
         progress("writing Verilog")
-    text = engine_verilog(config, target)
+    technology = technology or Technology.of_family(target.name)
+    text = engine_verilog(config, technology)
     netlist = synthesise(
         {f"{MODULE}.v": text},
         MODULE,
@@ -96,7 +102,7 @@ def measure(
         progress=progress,
     )
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Measured(config=config, verilog=digest, netlist=netlist)
+    return Measured(config=config, technology=technology, verilog=digest, netlist=netlist)
 
 
 def measure_ecp5(
@@ -105,6 +111,7 @@ def measure_ecp5(
     options: PlaceOptions,
     *,
     seeds: Sequence[int] = (1,),
+    technology: Technology | None = None,
     source: Source = Source.AUTO,
     progress: Progress | None = None,
 ) -> Measured:
@@ -121,7 +128,7 @@ def measure_ecp5(
         raise ConfigError("give at least one seed")
     for tool in ("yosys", "nextpnr-ecp5"):
         find_tool(tool, source)
-    counted = measure(config, folder, source=source, progress=progress)
+    counted = measure(config, folder, technology=technology, source=source, progress=progress)
     device = f"{options.part}-{options.speed_grade}"
     placements = []
     for seed in seeds:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from summand.isa import EngineConfig, SummandError
+from summand.rtl.technology import Technology
 from summand.synth.engine import engine_verilog, measure_ecp5
 from summand.synth.flow import PlaceOptions
 from summand.synth.runs import STORE, Run, add_runs, load_runs, runs_of
@@ -138,7 +139,7 @@ class _Sweep:
             *(options.part, options.speed_grade, point.seed, options.mhz),
         )
         with self._emitting:  # Amaranth is not made for threads
-            text = engine_verilog(point.config)
+            text = engine_verilog(point.config, Technology.ECP5)
         found = self._stored.get(key)
         if found and found.verilog == hashlib.sha256(text.encode()).hexdigest():
             return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from summand.cli.devices import ConfigOption
+from summand.cli.engine import TechnologyOption, choose_technology
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.cli.generate import board_outputs
 from summand.isa import EngineConfig
@@ -17,6 +18,7 @@ from summand.isa.distribution import VERSION
 from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
+    from summand.rtl.technology import Technology
     from summand.synth.bitstream import Bitstream
     from summand.synth.flow import Placement
 
@@ -41,6 +43,7 @@ def _build(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],
     config: ConfigOption = None,
+    technology: TechnologyOption = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(
@@ -70,13 +73,14 @@ def _build(
     start = time.perf_counter()
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
+    primitives = choose_technology(technology, target.part.family)
     fits(engine, target.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
     with heartbeat(Console(stderr=True)) as progress:
         progress("Starting the tools")
         check_tools()
         progress("Writing Verilog")
-        texts = board_files(target, engine)
+        texts = board_files(target, engine, primitives)
         design = board_outputs(target, texts)
         design["config.json"] = OutputFile(engine.to_json(), "the engine's configuration")
         folder.prepare({*design, _BITSTREAM})
@@ -89,7 +93,7 @@ def _build(
             folder.clear()
             raise
     bits = OutputFile(made.path, f"bitstream for {target.title}")
-    manifest = folder.write({**design, _BITSTREAM: bits}, _manifest(engine, made))
+    manifest = folder.write({**design, _BITSTREAM: bits}, _manifest(engine, primitives, made))
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
@@ -98,7 +102,7 @@ def _build(
     typer.echo(f"{seconds:.0f} s. To load it: openFPGALoader {target.loader} {out / _BITSTREAM}")
 
 
-def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
+def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream") -> dict[str, Any]:
     placement = made.placement
     return {
         "format": 1,
@@ -112,6 +116,7 @@ def _manifest(engine: EngineConfig, made: "Bitstream") -> dict[str, Any]:
         "speed_grade": made.board.speed_grade,
         "digest": engine.digest,
         "config": dataclasses.asdict(engine),
+        "technology": technology.value,
         "seed": placement.options.seed,
         "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
         "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},

@@ -8,8 +8,15 @@ from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
+    from summand.rtl.technology import Technology
 
-__all__ = ["EngineBoardOption", "EngineOption", "choose_engine"]
+__all__ = [
+    "EngineBoardOption",
+    "EngineOption",
+    "TechnologyOption",
+    "choose_engine",
+    "choose_technology",
+]
 
 EngineOption = Annotated[
     str | None,
@@ -25,6 +32,14 @@ EngineBoardOption = Annotated[
         "--board",
         metavar="NAME",
         help="A board, such as ulx3s-85f; its engine too, unless --config is given.",
+    ),
+]
+TechnologyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="generic|ecp5",
+        help="Whose primitives the Verilog names; without it those of the FPGA that it is for, or "
+        "no vendor's.",
     ),
 ]
 
@@ -45,3 +60,16 @@ def choose_engine(
     if found:
         return found.engine, found
     raise SummandError(f"give --config NAME|FILE or --board NAME: which engine is to be {done}?")
+
+
+def choose_technology(wanted: str | None, family: str | None) -> "Technology":
+    """Return the technology that is asked for, else that of a family of FPGAs, else the generic."""
+    from summand.rtl.technology import Technology
+
+    if wanted is None:
+        return Technology.of_family(family) if family else Technology.GENERIC
+    try:
+        return Technology(wanted)
+    except ValueError:
+        names = ", ".join(technology.value for technology in Technology)
+        raise SummandError(f"--technology must be one of {names}, not {wanted!r}") from None

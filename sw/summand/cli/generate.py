@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
+from summand.cli.engine import (
+    EngineBoardOption,
+    EngineOption,
+    TechnologyOption,
+    choose_engine,
+    choose_technology,
+)
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import EngineConfig
 from summand.isa.distribution import VERSION
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
+    from summand.rtl.technology import Technology
 
 __all__ = ["ENGINE_MODULE", "board_outputs", "generate", "register"]
 
@@ -37,17 +44,20 @@ def _generate(
     ],
     config: EngineOption = None,
     board: EngineBoardOption = None,
+    technology: TechnologyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
 
-    With --board also a top for the board, with a serial link, and the pins' constraints. Equal
-    configurations give equal files, byte for byte. manifest.json lists all files with their
-    SHA-256; it is written last.
+    With --board also a top for the board, with a serial link, and the pins' constraints, all with
+    the primitives of the board's FPGA, and models of these for simulation. Equal configurations
+    give equal files, byte for byte. manifest.json lists all files with their SHA-256; it is
+    written last.
     """
     start = time.perf_counter()
     engine, target = choose_engine(config, board, "generated")
-    manifest = generate(engine, out, target)
+    family = target.part.family if target else None
+    manifest = generate(engine, out, choose_technology(technology, family), target)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
@@ -57,7 +67,9 @@ def _generate(
     typer.echo(f"engine {engine.digest}, {seconds:.1f} s")
 
 
-def generate(config: EngineConfig, out: Path, board: "Board | None" = None) -> dict[str, Any]:
+def generate(
+    config: EngineConfig, out: Path, technology: "Technology", board: "Board | None" = None
+) -> dict[str, Any]:
     """Write an engine's files, and a board's, into a folder; returns the manifest.
 
     Files that an earlier call wrote there are replaced, all others left alone. Nothing is
@@ -69,34 +81,41 @@ def generate(config: EngineConfig, out: Path, board: "Board | None" = None) -> d
         If ``out`` cannot be written, or a file there is in the way.
     """
     folder = OutputFolder(out, kind=_KIND, command="generate")
-    files = _engine_files(config)
+    files = _engine_files(config, technology)
     if board:
         from summand.boards.build import board_files
 
-        files |= board_outputs(board, board_files(board, config))
+        files |= board_outputs(board, board_files(board, config, technology))
     manifest = {
         "format": 1,
         "summand": VERSION,
         "amaranth": importlib.metadata.version("amaranth"),
         "digest": config.digest,
         "config": dataclasses.asdict(config),
+        "technology": technology.value,
         "board": board.name if board else None,
         "top": ENGINE_MODULE,
     }
     return folder.write(files, manifest)
 
 
-def _engine_files(config: EngineConfig) -> dict[str, OutputFile]:
+def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, OutputFile]:
     from summand.rtl.axi import AxiEngine
     from summand.rtl.emit import emit_verilog
     from summand.rtl.registers import c_header, markdown
+    from summand.rtl.technology import simulation_models
 
-    verilog = emit_verilog(AxiEngine(config), name=ENGINE_MODULE, config=config)
+    verilog = emit_verilog(
+        AxiEngine(config), name=ENGINE_MODULE, config=config, technology=technology
+    )
+    models = simulation_models(technology)
+    simulated = f"models of {technology.value}'s primitives, for simulation only"
     return {
         "summand.v": OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
         "config.json": OutputFile(config.to_json(), "configuration"),
         "registers.md": OutputFile(markdown(config), "register map"),
         "summand_registers.h": OutputFile(c_header(config), "register map for C"),
+        **({"primitives_sim.v": OutputFile(models, simulated)} if models else {}),
     }
 
 

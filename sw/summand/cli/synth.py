@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.engine import EngineBoardOption, EngineOption, choose_engine
+from summand.cli.engine import (
+    EngineBoardOption,
+    EngineOption,
+    TechnologyOption,
+    choose_engine,
+    choose_technology,
+)
 from summand.cli.folder import OutputFile, OutputFolder
 from summand.isa import ConfigError, EngineConfig, SummandError
 from summand.isa.distribution import VERSION
@@ -21,6 +27,7 @@ from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
+    from summand.rtl.technology import Technology
     from summand.synth.engine import Measured
     from summand.synth.flow import Placement, PlaceOptions
     from summand.synth.steps import Progress
@@ -65,6 +72,7 @@ def _synth(
             help="The FPGA family; all but ecp5 are counted by Yosys only.",
         ),
     ] = "ecp5",
+    technology: TechnologyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
@@ -90,6 +98,12 @@ def _synth(
         )
     if on and family is not ECP5:
         raise SummandError(f"{on.name} has a {on.part.name}: give --board or --target, not both")
+    primitives = choose_technology(technology, family.name)
+    if primitives.value not in ("generic", family.name):
+        raise SummandError(
+            f"Verilog of --technology {primitives.value} names primitives that {family.title} does "
+            f"not have; give --technology generic"
+        )
     folder = OutputFolder(out, kind=_KIND, command="synth") if out else None
     seeds = tuple(dict.fromkeys(seed or (1,))) if route and family is ECP5 else ()
     logs = _log_names(family is ECP5, seeds)
@@ -99,9 +113,11 @@ def _synth(
         folder.prepare({_REPORT, "config.json", *logs})
     with heartbeat(Console(stderr=True)) as progress, _work(out) as work:
         if family is ECP5:
-            measured, packed = _place(engine, work, _options(on), seeds, progress)
+            measured, packed = _place(engine, primitives, work, _options(on), seeds, progress)
         else:
-            measured = measure(engine, work, target=family, progress=progress)
+            measured = measure(
+                engine, work, target=family, technology=primitives, progress=progress
+            )
             packed = None
         report = _report(measured, packed)
         if folder:
@@ -146,6 +162,7 @@ def _work(out: Path | None) -> Iterator[Path]:
 
 def _place(
     engine: EngineConfig,
+    technology: "Technology",
     work: Path,
     options: "PlaceOptions",
     seeds: tuple[int, ...],
@@ -155,12 +172,15 @@ def _place(
     from summand.synth.engine import measure_ecp5
 
     packing = dataclasses.replace(options, route=False)
-    counted = measure_ecp5(engine, work, packing, progress=progress)
+    counted = measure_ecp5(engine, work, packing, technology=technology, progress=progress)
     (packed,) = counted.placements
     if not seeds:
         return dataclasses.replace(counted, placements=()), packed
     _check_fit(packed)
-    return measure_ecp5(engine, work, options, seeds=seeds, progress=progress), packed
+    placed = measure_ecp5(
+        engine, work, options, seeds=seeds, technology=technology, progress=progress
+    )
+    return placed, packed
 
 
 def _check_fit(packed: "Placement") -> None:
@@ -200,6 +220,7 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
         "summand": VERSION,
         "digest": config.digest,
         "config": dataclasses.asdict(config),
+        "technology": measured.technology.value,
         "verilog_sha256": measured.verilog,
         "target": netlist.target.name,
         "placed": bool(runs),

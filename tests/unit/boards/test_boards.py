@@ -43,7 +43,7 @@ def test_files_for_any_engine_and_no_tools(board: Board):
     files = board_files(board, SMALL)
     assert files == board_files(board, SMALL)
     assert files.keys() == {"summand_board.v", "summand_top.v", "summand_top.lpf"}
-    assert f"config {SMALL.digest}" in files["summand_board.v"].splitlines()[0]
+    assert f"config {SMALL.digest} for ecp5" in files["summand_board.v"].splitlines()[0]
     assert ("EHXPLLL" in files["summand_top.v"]) == (board.clock_hz != board.oscillator_hz)
     pins = files["summand_top.lpf"]
     assert pins.count("LOCATE") == pins.count("IOBUF") == 3 + bool(board.pins.reset)
