@@ -97,7 +97,7 @@ class Tools:
         self._log = folder / "a.log"
         self._log.write_text("said")
 
-    def measure_ecp5(self, config, folder, options, *, seeds=(1,), technology=None, progress=None):
+    def measure_ecp5(self, config, folder, options, *, technology, seeds=(1,), progress=None):
         made = {"tool": "1.0", "seconds": 1.0, "reused": False, "log": self._log}
         netlist = Netlist(top="top", target=ECP5, path=None, cells={"LUT4": 5}, **made)
         placements = []
