@@ -49,15 +49,15 @@ def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
 
 def test_files_that_are_left_aside_are_named(compress, llama_folder, tmp_path, capsys):
     source = shutil.copytree(llama_folder, tmp_path / "source")
-    shutil.copy(source / "model.safetensors", source / "other.safetensors")
+    shutil.copy(source / "model.safetensors", source / "[red]other.safetensors")
     status, text, err = compress(source, "-o", tmp_path / "m", "--json")
     assert status == 0
     json.loads(text)
     said = "summand: weights are read from model.safetensors, as transformers does; left aside: "
-    assert f"{said}other.safetensors" in err
+    assert f"{said}[red]other.safetensors" in err
     for path in (source, tmp_path / "m"):
         assert main(["evaluate", str(path), "--tokens", "100"]) == 0
-        assert f"{said}other.safetensors" in capsys.readouterr().err
+        assert f"{said}[red]other.safetensors" in capsys.readouterr().err
 
 
 def test_json_is_one_object_and_nothing_else(compress, llama_folder, tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.devices import LARGEST_SEED
 from summand.isa import SummandError
 
@@ -68,7 +69,6 @@ def _bench(
 
     Leaves with status 1 if law and RTL differ, or if a configuration could not be measured.
     """
-    from rich.console import Console
 
     from summand.bench import choose
     from summand.bench.environment import load_average, machine, versions
@@ -86,7 +86,7 @@ def _bench(
         "versions": versions(),
     }
     source = SummandModel(model)
-    with _progress(Console(stderr=True)) as progress:
+    with _progress(open_console(stderr=True)) as progress:
         suite = Suite(source, options, progress)
         outcomes = [suite.run(named) for named in chosen]
         boards = suite.project_all()
@@ -107,7 +107,7 @@ def _bench(
 def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("Opening the model", total=None)
 
@@ -141,15 +141,12 @@ def _write(path: Path, text: str) -> None:
 def _show(
     whole: dict[str, Any], outcomes: "Sequence[Outcome]", boards: "Sequence[Projected]"
 ) -> None:
-    from rich.console import Console
 
-    console = Console()
+    console = open_console()
     model = whole["model"]
     console.print(
         f"{model['path']}: {model['weights'] / 1e6:.1f} M weights of "
         f"{model['bits_per_weight']:.2f} bits in {model['layers']} layers",
-        highlight=False,
-        markup=False,
     )
     if any(outcome.phases for outcome in outcomes):
         console.print(_cycle_table(outcomes))
@@ -162,7 +159,7 @@ def _show(
         console.print(_comparison_table(whole["comparison"]))
     console.print(_board_table(boards))
     for name, why in _notes(outcomes, boards):
-        console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name}: {why}", soft_wrap=True)
 
 
 def _table(title: str, *columns: str, left: Sequence[str] = ()) -> "Table":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.devices import ConfigOption
 from summand.cli.engine import TechnologyOption, choose_technology
 from summand.cli.folder import OutputFile, OutputFolder
@@ -61,8 +62,6 @@ def _build(
     again. A clock that is missed is an error and leaves no bitstream. manifest.json lists all
     files with their SHA-256 and what the design needs; it is written last.
     """
-    from rich.console import Console
-
     from summand.boards.board import find_board
     from summand.boards.build import board_files
     from summand.boards.configurations import find_configuration
@@ -76,7 +75,7 @@ def _build(
     primitives = choose_technology(technology, target.part.family)
     fits(engine, target.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
-    with heartbeat(Console(stderr=True)) as progress:
+    with heartbeat(open_console(stderr=True)) as progress:
         progress("Starting the tools")
         check_tools()
         progress("Writing Verilog")

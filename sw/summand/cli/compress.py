@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from summand.cli.compress_tables import show_distillation, show_results, show_support
+from summand.cli.consoles import open_console
 from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
 
@@ -187,8 +188,6 @@ def _compress(
 
     A compression that was interrupted goes on where it was when the same command is given again.
     """
-    from rich.console import Console
-
     from summand.compress import Options, Workers, calibration_text, open_source, plan, read_text
     from summand.model import check_destination
     from summand.report.target import streamed_bits
@@ -217,15 +216,15 @@ def _compress(
     team = Workers(executor, workers)
     check_destination(output)
     text = read_text(calibration) if calibration else calibration_text()
-    console, progress = Console(), Console(stderr=True)
+    console, progress = open_console(), open_console(stderr=True)
     with progress.status(f"Loading {model}"):
         source = open_source(model, lazy=target is None)
         if source.note:
-            progress.print(f"summand: {source.note}", highlight=False, soft_wrap=True)
+            progress.print(f"summand: {source.note}", soft_wrap=True)
         job = plan(source, options, text, tokens=calibration_tokens, split_head=target is not None)
     store = job.statistics(statistics) if statistics else None
     if store and store.note:
-        progress.print(store.note, highlight=False)
+        progress.print(store.note)
     if target is not None:
         sources = {name: context.get_parameter_source(name) for name in context.params}
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
@@ -243,7 +242,7 @@ def _compress(
             statistics=store,
             restart=force,
             progress=show,
-            notice=lambda text: progress.print(f"summand: {text}", highlight=False),
+            notice=lambda text: progress.print(f"summand: {text}"),
         )
     seconds = time.perf_counter() - start
     figures = figures_of(manifest)
@@ -258,11 +257,10 @@ def _compress(
         console.print(
             f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
             f"streamed, {figures.traffic.weights / 1e6:.2f} MB a token",
-            highlight=False,
         )
-    console.print(f"{output} written in {seconds:.0f} s", highlight=False)
+    console.print(f"{output} written in {seconds:.0f} s")
     if written:
-        console.print(written, highlight=False, soft_wrap=True)
+        console.print(written, soft_wrap=True)
 
 
 def _target(

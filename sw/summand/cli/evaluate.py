@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.evaluate_tables import show_baselines, show_figures
 from summand.cli.reports import figures_of, publish
 
@@ -81,7 +82,6 @@ def _evaluate(
     A Summand model's layers are computed with exactly the integers that an engine computes. Models
     that embed sentences are compared with the uncompressed one by their embeddings instead.
     """
-    from rich.console import Console
 
     from summand.compress import evaluation_text, other_text, read_text
     from summand.compress.embeddings import rows_of
@@ -89,11 +89,11 @@ def _evaluate(
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
         texts.append(other_text())
-    errors = Console(stderr=True)
+    errors = open_console(stderr=True)
     with errors.status(f"Loading {model}"):
         subject = _open(model)
     if subject.note:
-        errors.print(f"summand: {subject.note}", highlight=False, soft_wrap=True)
+        errors.print(f"summand: {subject.note}", soft_wrap=True)
     module, tokenizer, window = subject.module, subject.tokenizer, subject.window
     cut = [(body, rows_of(module, tokenizer, body, tokens=tokens, window=window)) for body in texts]
     found = [_read(model, subject, body, rows, errors) for body, rows in cut]
@@ -108,21 +108,20 @@ def _evaluate(
     if as_json:
         typer.echo(json.dumps(_record(model, subject, found, beside, written)))
         return
-    console = Console()
+    console = open_console()
     show_figures(model, subject.bits_per_weight, figures, found, console)
     if beside:
         show_baselines(texts_read, beside, console)
     if subject.witness:
         of = "Uncompressed weights" if figures else "Weights"
-        console.print(f"{of} {subject.witness.how}.", highlight=False, soft_wrap=True)
+        console.print(f"{of} {subject.witness.how}.", soft_wrap=True)
     if subject.missing:
         console.print(
             f"No KL divergence: {subject.missing}. Compress the model again from its source to "
             f"compare.",
-            highlight=False,
         )
     if written:
-        console.print(written, highlight=False, soft_wrap=True)
+        console.print(written, soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -21,8 +21,10 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
     On a terminal the last text is shown. Elsewhere, such as in a log, a line is written a minute.
     """
     if console.is_terminal:
+        from rich.text import Text
+
         with console.status("Beginning") as status:
-            yield status.update
+            yield lambda text: status.update(Text(text))
         return
     written = time.monotonic()
 
@@ -30,7 +32,7 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
         nonlocal written
         if time.monotonic() >= written + _PAUSE_S:
             written = time.monotonic()
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.print(text, soft_wrap=True)
 
     yield tell
 
@@ -42,7 +44,7 @@ def part_bars(
     """Show a progress bar for each part that has begun; yields what moves them."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn())
     with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
         tasks = {what: bars.add_task(what.capitalize(), visible=False) for what in parts}
 

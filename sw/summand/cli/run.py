@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.devices import (
     LARGEST_SEED,
     BoardOption,
@@ -58,19 +59,17 @@ def _run(
 
     The text goes to standard output as it comes, figures follow on standard error.
     """
-    from rich.console import Console
-
     from summand.model import SummandModel
     from summand.runtime.load import load_writer
 
     _check(prompt, temperature)
-    errors = Console(stderr=True)
+    errors = open_console(stderr=True)
     target = Target.choose(device, config, board)
     source = SummandModel(folder)
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
         if pace := target.pace(source.manifest):
-            errors.print(pace, highlight=False)
+            errors.print(pace)
         loaded = _load(source, host, driver, errors)
         report = _write(
             loaded,
@@ -88,7 +87,7 @@ def _run(
         report["profile"] = rows
         typer.echo(json.dumps(report))
         return
-    errors.print(_figures(report), highlight=False)
+    errors.print(_figures(report))
     if profile:
         errors.print(_profile_table(rows))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.engine import (
     EngineBoardOption,
     EngineOption,
@@ -81,8 +82,6 @@ def _synth(
     --board, an LFE5U-85F of speed 6 without. Place and route takes from a minute to an hour for
     each seed.
     """
-    from rich.console import Console
-
     from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
     from summand.synth.engine import measure
@@ -111,7 +110,7 @@ def _synth(
         fits(engine, on.part if on else ECP5_85F)
     if folder:
         folder.prepare({_REPORT, "config.json", *logs})
-    with heartbeat(Console(stderr=True)) as progress, _work(out) as work:
+    with heartbeat(open_console(stderr=True)) as progress, _work(out) as work:
         if family is ECP5:
             measured, packed = _place(engine, primitives, work, _options(on), seeds, progress)
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.consoles import open_console
 from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceOption, Target
 from summand.isa import EngineConfig, SummandError
 
@@ -65,8 +66,6 @@ def _verify(
     it. Leaves with status 0 only if everything is equal, with 1 if it is not, with 2 if something
     stood in the way.
     """
-    from rich.console import Console
-
     from summand.runtime.verify import compare
 
     if (shape is None) == (model is None):
@@ -84,7 +83,7 @@ def _verify(
         jobs = _model_jobs(engine, model, layers, tokens, seed)
     results = []
     start = time.perf_counter()
-    driver = target.open(Console(stderr=True), stall=stall, seed=seed)
+    driver = target.open(open_console(stderr=True), stall=stall, seed=seed)
     ready = time.perf_counter()
     with driver:
         for group, xq in jobs:
