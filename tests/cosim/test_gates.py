@@ -87,5 +87,5 @@ def test_netlist_matches_golden(gates, tmp_path):
         "summand.cosim.tb_engine",
         folder=tmp_path / "run",
         tests="programs_match_golden/p_stall=0.3",
-        job={"programs": 2},
+        job={"programs": 1},
     )

@@ -92,12 +92,11 @@ class SimulatedBoard:
     #: As on the ULX3S: bits are no whole number of cycles.
     CLOCK, BAUD = 25_000_000, 3_000_000
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, technology: Technology = Technology.GENERIC):
         tool = find_verilator()
         bridge = Path(__file__).with_name("board_bridge.cpp")
         baud = Baud(clock_hz=self.CLOCK, rate=self.BAUD)
         top = UartTop(self.CONFIG, baud=baud, link=LinkConfig())
-        technology = Technology.ECP5  # the boards'
         verilog = emit_verilog(top, name="summand_board", config=self.CONFIG, technology=technology)
         (folder / "summand_board.v").write_text(verilog + simulation_models(technology))
         shutil.copy(bridge, folder)
@@ -130,6 +129,13 @@ class SimulatedBoard:
 def simulated_board(
     tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], None]
 ) -> SimulatedBoard:
-    """A board, built once."""
+    """A board, built once; of no vendor's primitives, which are simulated four times as fast."""
     need("verilator")
     return SimulatedBoard(tmp_path_factory.mktemp("board"))
+
+
+@pytest.fixture
+def simulated_ecp5_board(tmp_path: Path, need: Callable[[str], None]) -> SimulatedBoard:
+    """A board of the primitives that the boards' Verilog names."""
+    need("verilator")
+    return SimulatedBoard(tmp_path, Technology.ECP5)

@@ -37,6 +37,16 @@ def test_layers_are_exact(simulated_board, harm):
         assert statistics.repeats_sent + statistics.repeats_asked + statistics.damaged == 0
 
 
+def test_layers_are_exact_in_the_primitives_of_the_boards(simulated_ecp5_board):
+    """A layer, on a line that loses bytes."""
+    board = simulated_ecp5_board
+    with board.power(harm=300) as port:
+        with Driver(SerialDevice.open(port, board.CONFIG, baud=SIMULATED_BAUD)) as driver:
+            shape = Shape(tokens=2, in_features=30, out_features=24, bits=3, rank=6)
+            layer, xq = random_layer(np.random.default_rng(5), board.CONFIG, shape)
+            assert not compare([layer], driver, xq).wrong
+
+
 def test_positions_wrap(simulated_board):
     """More bytes than positions count, both ways at once."""
     program = random_program(np.random.default_rng(1), simulated_board.CONFIG, commands=1250)
