@@ -25,10 +25,12 @@ CONFIGS = {
     ),
 }  # fmt: skip
 
-#: Programs, resets and cuts in mid-command, garbage; stalls in most.
-MOST = "p_stall=0.[35]|garbage|truncated"
-#: And all refused commands, which take as long as the rest.
-EVERYTHING = f"{MOST}|every_error"
+#: Programs, resets and cuts in mid-command, garbage, with stalls in most; and all refused commands,
+#: which take as long as the rest.
+TESTS = {
+    "most": "p_stall=0.[35]|garbage|truncated",
+    "all": "p_stall=0.[35]|garbage|truncated|every_error",
+}
 
 
 def _run(folder, source: str, name: str, config: EngineConfig, standard: str, **what) -> None:
@@ -41,10 +43,10 @@ def _run(folder, source: str, name: str, config: EngineConfig, standard: str, **
 @pytest.mark.parametrize(
     ("name", "technology", "standard", "tests"),
     [
-        ("plain", Technology.GENERIC, "2005", MOST),
-        ("full", Technology.GENERIC, "2012", EVERYTHING),
-        ("full", Technology.ECP5, "2005", MOST),
-        ("plain", Technology.ECP5, "2012", MOST),
+        ("plain", Technology.GENERIC, "2005", "most"),
+        ("full", Technology.GENERIC, "2012", "all"),
+        ("full", Technology.ECP5, "2005", "most"),
+        ("plain", Technology.ECP5, "2012", "most"),
     ],
     ids=lambda value: getattr(value, "value", value),
 )
@@ -52,7 +54,7 @@ def test_engine_matches_golden_without_an_unknown(tmp_path, name, technology, st
     config = CONFIGS[name]
     source = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
     source += simulation_models(technology)
-    _run(tmp_path, source, "engine", config, standard, tests=tests)
+    _run(tmp_path, source, "engine", config, standard, tests=TESTS[tests])
 
 
 @pytest.mark.parametrize("seed", [1, 2])
