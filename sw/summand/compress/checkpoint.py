@@ -12,7 +12,6 @@ from summand.compress.errors import CompressError
 from summand.compress.loaded import is_passed_over
 from summand.compress.weight_files import WeightFiles
 from summand.model.hub import build_empty, model_class, read_generation
-from summand.model.limits import Stored
 
 __all__ = ["LazyWeights", "open_lazily"]
 
@@ -138,8 +137,7 @@ def open_lazily(
     if cls is None or getattr(config, "quantization_config", None) is not None:
         return None
     config.dtype = torch.float32
-    stored = Stored.of(files.files)
-    module: nn.Module = build_empty(cls, config, stored, file=file, remedy=remedy)
+    module: nn.Module = build_empty(cls, config, files.stored, file=file, remedy=remedy)
     tie = getattr(module, "tie_weights", None)
     if tie is not None:
         tie()

@@ -200,14 +200,15 @@ def _load_folder(kind: str, folder: Path, *, lazy: bool) -> Source:
             module, weights = opened
             return Source(module, tokenizer, record, weights=weights, path=folder, note=files.note)
         cls = model_class(config, file) or language_model_class(config, file)
-        stored = Stored.of(files.files)
         quantised, state = None, {}
         if (scheme := quantisation_of(folder)) is not None:
             tensors = Tensors(files)
             quantised = open_folder(folder, tensors, scheme)
             state = {"state_dict": float_tensors(quantised, tensors)}
             del config.quantization_config
-        module, info = load_weights(cls, folder, config, stored, file=file, remedy=_WHOLE, **state)
+        module, info = load_weights(
+            cls, folder, config, files.stored, file=file, remedy=_WHOLE, **state
+        )
     check_loaded(folder, module, info, files.integers)
     state_ties(module)
     return Source(module.eval(), tokenizer, record, quantised, path=folder, note=files.note)
@@ -247,7 +248,7 @@ def _stored_gguf(path: Path) -> Stored:
     size = path.stat().st_size
     with path.open("rb") as file:
         tensors = int.from_bytes(file.read(16)[8:], "little")
-    return Stored(min(tensors, size), 8 * size)
+    return Stored.in_bytes(min(tensors, size), size)
 
 
 def _check_folder(path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from summand.compress.errors import CompressError
 from summand.model import ModelError
-from summand.model.reading import read_json
+from summand.model.limits import Stored
+from summand.model.reading import check_size, read_json
 
 __all__ = ["WeightFiles", "find_weight_files"]
 
@@ -96,6 +97,8 @@ class WeightFiles:
         The file of each tensor.
     integers : frozenset of str
         Tensors of whole numbers.
+    stored : Stored
+        How much they hold.
     aside : tuple of str
         Names of the folder's other files of weights, which are not read.
     """
@@ -103,6 +106,7 @@ class WeightFiles:
     files: tuple[Path, ...]
     places: Mapping[str, Path]
     integers: frozenset[str]
+    stored: Stored
     aside: tuple[str, ...]
 
     @classmethod
@@ -119,8 +123,10 @@ class WeightFiles:
         files = find_weight_files(folder)
         places: dict[str, Path] = {}
         integers: set[str] = set()
+        size = 0
         for path in files:
             try:
+                size += check_size(path)
                 with safe_open(path, framework="pt") as file:
                     names = list(file.keys())
                     integers |= {n for n in names if file.get_slice(n).get_dtype()[0] in "IU"}
@@ -136,7 +142,8 @@ class WeightFiles:
         if named != {_SINGLE}:
             named.add(_INDEX)
         there = {path.name for kind in _WEIGHTS for path in folder.glob(kind)}
-        return cls(files, places, frozenset(integers), tuple(sorted(there - named)))
+        stored = Stored.in_bytes(len(places), size)
+        return cls(files, places, frozenset(integers), stored, tuple(sorted(there - named)))
 
     @property
     def note(self) -> str | None:

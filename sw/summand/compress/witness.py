@@ -8,11 +8,10 @@ import torch
 from summand.compress.errors import CompressError
 from summand.compress.sources import Source
 from summand.compress.survey import call
-from summand.compress.weight_files import find_weight_files
+from summand.compress.weight_files import WeightFiles
 from summand.model import ModelError
 from summand.model.guard import guarded, quiet
 from summand.model.hub import load_weights, read_config
-from summand.model.limits import Stored
 
 __all__ = ["Witness", "check_reading"]
 
@@ -62,7 +61,7 @@ def check_reading(source: Source) -> Witness:
             type(module),
             source.path,
             read_config(source.path, remedy=_REMEDY),
-            Stored.of(find_weight_files(source.path)),
+            WeightFiles.of(source.path).stored,
             file=source.path / "config.json",
             remedy=_REMEDY,
         )

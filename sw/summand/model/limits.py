@@ -35,8 +35,13 @@ class Stored:
     weights: int
 
     @classmethod
+    def in_bytes(cls, tensors: int, size: int) -> "Stored":
+        """Return what tensors in so many bytes hold: a byte has eight weights at most."""
+        return cls(tensors, 8 * size)
+
+    @classmethod
     def of(cls, files: Iterable[Path]) -> "Stored":
-        """Return what safetensors files hold, by their headers; a byte holds eight weights at most.
+        """Return what safetensors files hold, by their headers.
 
         Raises
         ------
@@ -53,7 +58,7 @@ class Stored:
                     tensors += len(list(file.keys()))
             except (OSError, SafetensorError) as e:
                 raise ModelError(f"{path}: {e}; it is damaged, copy it again") from None
-        return cls(tensors, 8 * size)
+        return cls.in_bytes(tensors, size)
 
 
 @contextlib.contextmanager
