@@ -9,7 +9,7 @@ from pathlib import Path
 from summand.cosim.bench import Bench, Simulator
 from summand.isa import EngineConfig
 from summand.verilated.cache import cached, default_cache
-from summand.verilated.tools import ToolError, content_key
+from summand.verilated.tools import ToolError, content_key, run_tool
 
 __all__ = ["Standard", "build_icarus"]
 
@@ -57,24 +57,16 @@ def build_icarus(
         raise ToolError(
             "iverilog is not on PATH; install it (Debian, Ubuntu: apt-get install iverilog)"
         )
+    version = _version(iverilog)
     command = (iverilog, f"-g{standard.value}", "-s", name, "-f", "timescale.f", "-o", "sim.vvp")
 
     def build(folder: Path) -> Path:
         (folder / f"{name}.v").write_text(source)
         (folder / "timescale.f").write_text("+timescale+1ns/1ps\n")
-        done = subprocess.run(
-            [*command, f"{name}.v"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
-        if done.returncode:
-            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-            raise ToolError(f"iverilog could not compile {name}.v and said:\n{tail}")
+        run_tool([*command, f"{name}.v"], folder, version=version, timeout_s=_TIMEOUT_S)
         return folder / "sim.vvp"
 
-    digest = content_key(_version(iverilog), *command, source)
+    digest = content_key(version, *command, source)
     path = cached(cache or default_cache(), f"{digest}.vvp", build)
     return Bench(name, config, Simulator.ICARUS, path)
 

@@ -8,14 +8,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from summand.isa import SummandError
 from summand.isa.distribution import install_command
 
-__all__ = ["MINIMUM_VERSION", "ToolError", "Verilator", "content_key", "find_verilator"]
+__all__ = ["MINIMUM_VERSION", "ToolError", "Verilator", "content_key", "find_verilator", "run_tool"]
 
 #: cocotb 2.1 does not compile against an older one.
 MINIMUM_VERSION = (5, 36)
@@ -63,15 +63,37 @@ class Verilator:
         ToolError
             If it fails, with the end of what it said.
         """
+        run_tool(command, folder, version=self.version, environment=self.environment())
+
+
+def run_tool(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    version: str,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+) -> None:
+    """Run a step of a simulator's build in ``folder``.
+
+    Raises
+    ------
+    ToolError
+        If it fails, with the end of what it said, or does not end in time.
+    """
+    name = f"{Path(command[0]).name} ({version})"
+    try:
         done = subprocess.run(
-            command, cwd=folder, env=self.environment(), capture_output=True, text=True
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s
         )
-        if done.returncode:
-            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-            raise ToolError(
-                f"{Path(command[0]).name} ({self.version}) could not build the simulator; "
-                f"it ended with status {done.returncode} and said:\n{tail}"
-            )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{name} did not build the simulator in {timeout_s:g} s") from None
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
+        raise ToolError(
+            f"{name} could not build the simulator; it ended with status {done.returncode} and "
+            f"said:\n{tail}"
+        )
 
 
 def content_key(*parts: str) -> str:
