@@ -59,13 +59,9 @@ def _ecp5(folder: Path) -> str:
     netlist = _netlist(folder, Technology.ECP5, "synth_ecp5")
     for cell in ("TRELLIS_FF", "TRELLIS_DPR16X4", "LUT4", "CCU2C", "DP16KD", "MULT18X18D"):
         assert f"  {cell} " in netlist
-    # Yosys has no models of block RAMs and multipliers.
-    hard = "".join(
-        found[0]
-        for found in _MODULE.finditer(simulation_models(Technology.ECP5))
-        if found[1] in ("DP16KD", "MULT18X18D")
-    )
-    return netlist + _used(netlist, hard, _library("ecp5", "common_sim.vh", "ccu2c_sim.vh"))
+    # Of block RAMs and multipliers Yosys has no models; for those ours follow.
+    yosys = _library("ecp5", "common_sim.vh", "ccu2c_sim.vh")
+    return netlist + _used(netlist, yosys, simulation_models(Technology.ECP5))
 
 
 def _xilinx(folder: Path) -> str:
