@@ -69,7 +69,6 @@ def _bench(
 
     Leaves with status 1 if law and RTL differ, or if a configuration could not be measured.
     """
-
     from summand.bench import choose
     from summand.bench.environment import load_average, machine, versions
     from summand.bench.report import report
@@ -141,7 +140,6 @@ def _write(path: Path, text: str) -> None:
 def _show(
     whole: dict[str, Any], outcomes: "Sequence[Outcome]", boards: "Sequence[Projected]"
 ) -> None:
-
     console = open_console()
     model = whole["model"]
     console.print(

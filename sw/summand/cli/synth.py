@@ -84,6 +84,7 @@ def _synth(
     """
     from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
+    from summand.rtl.technology import Technology
     from summand.synth.engine import measure
     from summand.synth.model import fits
     from summand.synth.targets import ECP5, find_target
@@ -98,7 +99,7 @@ def _synth(
     if on and family is not ECP5:
         raise SummandError(f"{on.name} has a {on.part.name}: give --board or --target, not both")
     primitives = choose_technology(technology, family.name)
-    if primitives.value not in ("generic", family.name):
+    if primitives not in (Technology.GENERIC, Technology.of_family(family.name)):
         raise SummandError(
             f"Verilog of --technology {primitives.value} names primitives that {family.title} does "
             f"not have; give --technology generic"
