@@ -7,9 +7,12 @@ from summand.cycles import Stalls, count, read_commands
 from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, ops
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
-from summand.model import Dense, Layer, LowRank
+from summand.model import Layer
 from summand.rtl.engine import Engine
-from summand.runtime import DEFAULT_CONFIG, compile_layers
+from summand.runtime import compile_layers
+from summand.schedule.fit import DEFAULT_CONFIG
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim

@@ -16,7 +16,7 @@ from summand.compress.rtn import RoundToNearest
 from summand.compress.sensitivity import output_errors
 from summand.compress.solvers import DenseProblem, DenseSolver
 from summand.isa import EngineConfig
-from summand.model.streamed import streamed
+from summand.schedule.traffic import layer_traffic
 
 __all__ = ["Space", "choice_bits", "estimate"]
 
@@ -174,17 +174,7 @@ def choice_bits(
     choice: Choice, in_features: int, out_features: int, engine: EngineConfig | None = None
 ) -> int:
     """Return what a choice streams, in bits, padded to an engine's slices and tiles if given."""
-    return streamed(
-        in_features,
-        out_features,
-        bits=choice.bits,
-        group=choice.group,
-        scale_bits=choice.scale_bits,
-        rank=choice.rank,
-        a_bits=choice.rank_bits,
-        b_bits=choice.rank_bits,
-        config=engine,
-    ).total
+    return layer_traffic(choice.sizes(in_features, out_features), engine).total
 
 
 def estimate(

@@ -9,6 +9,10 @@ from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import DenseSolver, LowRankSolver
 from summand.compress.summands import ORDERS
+from summand.schedule.terms import Sizes
+from summand.summands.base import Entry
+from summand.summands.dense import DenseEntry
+from summand.summands.lowrank import LowRankEntry
 
 __all__ = ["DENSE_SOLVERS", "LOW_RANK_SOLVERS", "Choice", "Options"]
 
@@ -161,6 +165,27 @@ class Choice:
     rank_order: str = "after"
     balance: bool = True
     rotate: bool = True
+
+    @property
+    def summands(self) -> tuple[Entry, ...]:
+        """The summands' sizes."""
+        entries: list[Entry] = []
+        if self.bits:
+            dense = DenseEntry(bits=self.bits, group=self.group, scale_bits=self.scale_bits)
+            entries.append(dense)
+        if self.rank:
+            low_rank = LowRankEntry(
+                rank=self.rank,
+                a_bits=self.rank_bits,
+                b_bits=self.rank_bits,
+                acc_shift=self.acc_shift,
+            )
+            entries.append(low_rank)
+        return tuple(entries)
+
+    def sizes(self, in_features: int, out_features: int) -> Sizes:
+        """Return all that the layer's commands depend on."""
+        return Sizes(in_features, out_features, tuple(e.term() for e in self.summands))
 
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":

@@ -22,10 +22,13 @@ from summand.compress.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
-from summand.compress.summands import solve_summands
+from summand.compress.summands import Summands, solve_summands
 from summand.compress.survey import Batch, Survey, linear_of
 from summand.compress.walk import Part, Walk
-from summand.model import Dense, Layer, LowRank, Transform
+from summand.model import Layer, Transform
+from summand.summands.base import Summand
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 __all__ = [
     "check_rank",
@@ -140,9 +143,7 @@ def fit_layer(
         in_features=k,
         out_features=n,
         act_bits=choice.act_bits,
-        dense=None if solved.dense is None else _dense(solved.dense, choice),
-        low_rank=None if solved.low_rank is None else _low_rank(solved.low_rank, choice.rank_bits),
-        acc_shift=solved.acc_shift,
+        summands=_summands(solved, choice),
         scale=solved.unit.numpy(),
         bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
@@ -153,6 +154,15 @@ def fit_layer(
             f"{choice.acc_bits} there are; raise acc_bits, or lower acc_shift or act_bits"
         )
     return layer
+
+
+def _summands(solved: Summands, choice: Choice) -> tuple[Summand, ...]:
+    found: list[Summand] = []
+    if solved.dense is not None:
+        found.append(_dense(solved.dense, choice))
+    if solved.low_rank is not None:
+        found.append(_low_rank(solved.low_rank, choice.rank_bits, solved.acc_shift))
+    return tuple(found)
 
 
 def _dense(solution: DenseSolution, choice: Choice) -> Dense:
@@ -166,7 +176,7 @@ def _dense(solution: DenseSolution, choice: Choice) -> Dense:
     )
 
 
-def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:
+def _low_rank(solution: LowRankSolution, bits: int, acc_shift: int) -> LowRank:
     return LowRank(
         a=solution.a.contiguous().numpy(),
         a_bits=bits,
@@ -174,6 +184,7 @@ def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:
         b_bits=bits,
         mult=solution.mult.numpy().astype("uint16"),
         shift=solution.shift.numpy().astype("uint8"),
+        acc_shift=acc_shift,
     )
 
 

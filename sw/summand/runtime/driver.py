@@ -19,9 +19,10 @@ from summand.isa.packets import (
 )
 from summand.isa.registers import IDENTITY, STREAM_VERSION
 from summand.runtime.device import Device
-from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Batch, Program
 from summand.runtime.usage import Usage
+from summand.schedule.errors import CompileError
 
 __all__ = ["FENCE_BEATS", "Driver", "Result"]
 

@@ -11,9 +11,10 @@ from summand import cycles
 from summand.isa import EngineConfig
 from summand.isa.ops import Segment, gemm, load, requantise, store
 from summand.isa.packets import data_packet_bytes
-from summand.runtime.choice import Plan, alone, final, steady
-from summand.runtime.plan import PlanStep
-from summand.runtime.tiling import Run, Sizes
+from summand.schedule.choice import Plan, alone, final, steady
+from summand.schedule.plan import PlanStep
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Run
 
 __all__ = ["Batch", "Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store", "kind_of"]
 

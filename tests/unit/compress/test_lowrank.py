@@ -11,7 +11,7 @@ from summand.compress.lowrank.iterative import _Leader
 from summand.compress.lowrank.ranks import Ranks, svd_basis
 from summand.compress.scaling import integer_range
 from summand.compress.solvers import LowRankProblem
-from summand.model import requantise
+from summand.summands.integers import requantise
 
 SOLVERS = (
     PlainSvd(),

@@ -7,7 +7,6 @@ import pytest
 from summand.isa import EngineConfig, ErrorCode, StreamError, SummandError
 from summand.isa.packets import Counters
 from summand.runtime import (
-    CompileError,
     DeviceError,
     DeviceTimeout,
     Driver,
@@ -17,6 +16,7 @@ from summand.runtime import (
     compile_layers,
     open_device,
 )
+from summand.schedule.errors import CompileError
 
 
 class Meddler(GoldenDevice):

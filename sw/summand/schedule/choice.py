@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from summand.cycles import Fence, Timeline
 from summand.isa import EngineConfig
-from summand.runtime.plan import Fetch, PlanStep, Stair, Tail, commands, plan
-from summand.runtime.tiling import Run, Sizes, Tiling
+from summand.schedule.plan import Fetch, PlanStep, Stair, Tail, commands, plan
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Run, Tiling
 
 __all__ = ["Plan", "alone", "final", "steady"]
 
@@ -103,7 +104,7 @@ def _cycles(batches: Sequence[Plan], rows: int, config: EngineConfig, *, fence: 
 
 
 def _deferrals(tiling: Tiling) -> tuple[int, ...]:
-    """Return for how many slices dense summands may wait for the first factors."""
+    """Return for how many slices direct terms may wait for the first factors."""
     slices = tiling.slices
     return tuple(sorted({0, 1, -(-slices // 3), slices})) if tiling.ranks else (0,)
 

@@ -8,7 +8,8 @@ from typing import Literal
 from summand import cycles
 from summand.isa import EngineConfig
 from summand.isa.ops import MAX_SEGMENTS, Segment
-from summand.runtime.tiling import Bundle, Piece, Run, Sizes, Tiling
+from summand.schedule.terms import Factored, Sizes
+from summand.schedule.tiling import Bundle, Piece, Run, Tiling
 
 __all__ = [
     "Fetch",
@@ -24,12 +25,16 @@ __all__ = [
 ]
 
 
+Role = Literal["direct", "first factor", "second factor"]
+
+
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix that is streamed: a layer's dense weights, or a factor for some of its ranks."""
+    """A matrix that is streamed: a layer's direct term, or a factor for some of its ranks."""
 
     layer: int
-    kind: Literal["dense", "first factor", "second factor"]
+    term: int
+    role: Role
     pieces: tuple[Piece, ...] = ()
 
 
@@ -91,9 +96,9 @@ class Walk:
         parts = (s.within(low, high) for s in self.strips)
         return replace(self, strips=tuple(s for s in parts if s))
 
-    def only(self, *kinds: str) -> "Walk":
-        """Return the part of the walk over matrices of these kinds."""
-        return replace(self, strips=tuple(s for s in self.strips if s.matrix.kind in kinds))
+    def only(self, role: Role) -> "Walk":
+        """Return the part of the walk over matrices of this role."""
+        return replace(self, strips=tuple(s for s in self.strips if s.matrix.role == role))
 
     def between(self, start: int, stop: int) -> "Walk":
         """Return slices ``start`` to ``stop`` of the walk. Only slice 0 clears or shifts."""
@@ -171,12 +176,14 @@ def plan(
     """Return a batch's steps.
 
     Per pass over output tiles and per round over ranks: walk over the input, requantise, walk
-    over the intermediates; then fetch the pass.
+    over the intermediates; then fetch the pass. The first direct terms of all layers share a walk
+    with the first factors; those behind them, if there are any, have walks of their own, because
+    a walk has each accumulator once.
 
     Parameters
     ----------
     deferred : int
-        How many of a walk's last slices the first factors walk before the dense summands, so that
+        How many of a walk's last slices the first factors walk before the direct terms, so that
         requantisation goes on behind these.
     """
     steps: list[PlanStep] = []
@@ -184,50 +191,65 @@ def plan(
         steps.append(Input(0, tiling.slices))
     for p, runs in enumerate(passes):
         here = {run.layer for run in runs}
-        started: set[int] = set()  # layers whose low-rank summand has begun to add
+        started: set[tuple[int, int]] = set()  # factored terms that have begun to add
         for r, bundles in enumerate(tiling.rounds):
             fresh = bundles
             if len(tiling.rounds) == 1:  # made once, in the first pass, for all of them
                 fresh = bundles if p == 0 else ()
             else:
                 fresh = tuple(b for b in bundles if any(q.layer in here for q in b.pieces))
-            strips = _dense(layers, runs if r == 0 else (), config)
+            first, *more = _direct(layers, runs if r == 0 else (), config)
             factors = _first_factors(layers, fresh)
-            steps += _walk_input(tiling, (*strips, *factors), fresh, deferred=deferred)
+            steps += _walk_input(tiling, (*first, *factors), fresh, deferred=deferred)
+            for strips in more:
+                steps += _walk_input(tiling, strips, (), deferred=0)
             steps += _walk_intermediates(layers, runs, bundles, started, config)
         steps.append(Fetch(tuple(runs)))
     return tuple(steps)
 
 
-def _dense(layers: Sequence[Sizes], runs: Sequence[Run], config: EngineConfig) -> tuple[Strip, ...]:
-    return tuple(
-        Strip(
-            Matrix(r.layer, "dense"),
-            r.first,
-            r.tile,
-            r.tiles,
-            layers[r.layer].bits,
-            clear=True,
-            group=layers[r.layer].group // config.depth,
-        )
-        for r in runs
-        if layers[r.layer].bits
-    )
+def _direct(
+    layers: Sequence[Sizes], runs: Sequence[Run], config: EngineConfig
+) -> list[tuple[Strip, ...]]:
+    """Return the strips of the layers' first direct terms, of their second ones, and so on."""
+    most = max(1, *(len(layers[r.layer].direct) for r in runs)) if runs else 1
+    walks: list[list[Strip]] = [[] for _ in range(most)]
+    for r in runs:
+        for strips, (t, term) in zip(walks, layers[r.layer].direct, strict=False):
+            strips.append(
+                Strip(
+                    Matrix(r.layer, t, "direct"),
+                    r.first,
+                    r.tile,
+                    r.tiles,
+                    term.planes,
+                    clear=t == 0,
+                    shift=term.shift > 0,
+                    group=term.group // config.depth,
+                )
+            )
+    return list(map(tuple, walks))
 
 
 def _first_factors(layers: Sequence[Sizes], bundles: Sequence[Bundle]) -> tuple[Strip, ...]:
     return tuple(
         Strip(
-            Matrix(piece.layer, "first factor", (piece,)),
+            Matrix(piece.layer, piece.term, "first factor", (piece,)),
             0,
             piece.tile,
             piece.tiles,
-            layers[piece.layer].a_bits,
+            _factored(layers, piece).first,
             clear=True,
         )
         for bundle in bundles
         for piece in bundle.pieces
     )
+
+
+def _factored(layers: Sequence[Sizes], piece: Piece) -> Factored:
+    term = layers[piece.layer].terms[piece.term]
+    assert isinstance(term, Factored)
+    return term
 
 
 def _walk_input(
@@ -251,37 +273,42 @@ def _walk_input(
         if final:
             yield from fresh
         if together < count:
-            yield from walk.between(together, count).only("dense").lots()
+            yield from walk.between(together, count).only("direct").lots()
 
 
 def _walk_intermediates(
     layers: Sequence[Sizes],
     runs: Sequence[Run],
     bundles: Sequence[Bundle],
-    started: set[int],
+    started: set[tuple[int, int]],
     config: EngineConfig,
 ) -> Iterator[Walk]:
-    """Yield walks over the second factors; layers whose intermediates share slices share one."""
-    walks: dict[tuple[int, int], list[Strip]] = {}
+    """Yield walks over the second factors; layers whose intermediates share slices share one.
+
+    A layer's second factored term has a walk behind that of its first, because it adds to the same
+    accumulators.
+    """
+    walks: dict[tuple[int, int, int], list[Strip]] = {}
     for run in runs:
-        layer = layers[run.layer]
-        mine = tuple(p for b in bundles for p in b.pieces if p.layer == run.layer)
-        if not mine:
-            continue
-        low, high = mine[0].slices(config)[0], mine[-1].slices(config)[1]
-        fresh = run.layer not in started
-        strip = Strip(
-            Matrix(run.layer, "second factor", mine),
-            run.first,
-            run.tile,
-            run.tiles,
-            layer.b_bits,
-            clear=fresh and not layer.bits,
-            shift=fresh and layer.shifts,
-        )
-        walks.setdefault((low, high), []).append(strip)
-        started.add(run.layer)
-    for (low, high), strips in walks.items():
+        for nth, (t, term) in enumerate(layers[run.layer].factored):
+            of = (run.layer, t)
+            mine = tuple(p for b in bundles for p in b.pieces if (p.layer, p.term) == of)
+            if not mine:
+                continue
+            low, high = mine[0].slices(config)[0], mine[-1].slices(config)[1]
+            fresh = of not in started
+            strip = Strip(
+                Matrix(*of, "second factor", mine),
+                run.first,
+                run.tile,
+                run.tiles,
+                term.second,
+                clear=fresh and t == 0,
+                shift=fresh and term.shift > 0,
+            )
+            walks.setdefault((nth, low, high), []).append(strip)
+            started.add(of)
+    for (_, low, high), strips in sorted(walks.items(), key=lambda item: item[0][0]):
         yield from Walk(low, 0, high - low, tuple(strips)).lots()
 
 

@@ -4,43 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from summand.isa import EngineConfig
-from summand.model import Layer
+from summand.schedule.terms import Sizes
 
-__all__ = ["Bundle", "Piece", "Run", "Sizes", "Tiling"]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """All of a layer that commands depend on; equal ones are computed in the same way.
-
-    Bits of 0 stand for a summand that the layer does not have.
-    """
-
-    in_features: int
-    out_features: int
-    bits: int
-    #: Input features that share scales.
-    group: int
-    rank: int
-    a_bits: int
-    b_bits: int
-    #: Whether the accumulators are shifted between the dense and the low-rank summand.
-    shifts: bool
-
-    @classmethod
-    def of(cls, layer: Layer) -> "Sizes":
-        """Return ``layer``'s."""
-        low_rank = layer.low_rank
-        return cls(
-            in_features=layer.in_features,
-            out_features=layer.out_features,
-            bits=layer.dense.bits if layer.dense else 0,
-            group=layer.dense.group if layer.dense else 0,
-            rank=low_rank.rank if low_rank else 0,
-            a_bits=low_rank.a_bits if low_rank else 0,
-            b_bits=low_rank.b_bits if low_rank else 0,
-            shifts=bool(layer.dense and low_rank and layer.acc_shift),
-        )
+__all__ = ["Bundle", "Piece", "Run", "Tiling"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +31,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Piece:
-    """Ranks ``start`` to ``stop`` of a layer's low-rank summand.
+    """Ranks ``start`` to ``stop`` of a layer's factored term, which is its ``term``-th.
 
     Its accumulators are ``tiles`` from ``tile`` on; its intermediate begins with activation ``at``
     of the engine's memory.
     """
 
     layer: int
+    term: int
     start: int
     stop: int
     tile: int
@@ -117,7 +84,7 @@ class Tiling:
     capacity : int
         Output tiles that the accumulators hold at a time, from tile 0 on.
     rounds : tuple of tuples of Bundle
-        Ranks held at a time; one empty round where there is no low-rank summand. With one round
+        Ranks held at a time; one empty round where there is no factored term. With one round
         the intermediates live through all passes, with several each pass makes them again.
     """
 
@@ -139,7 +106,7 @@ class Tiling:
 
     @property
     def ranks(self) -> bool:
-        """Whether any layer has a low-rank summand."""
+        """Whether any layer has a factored term."""
         return any(self.rounds)
 
     @property
@@ -151,7 +118,7 @@ class Tiling:
     def of(cls, layers: Sequence[Sizes], config: EngineConfig) -> "Tiling":
         """Cut ``layers``, which share an input, to ``config``'s memories.
 
-        Half of each memory at most goes to low-rank intermediates, so that every layer fits in
+        Half of each memory at most goes to intermediates, so that every layer fits in
         some way. Needs a slice of input beside the intermediate of one tile.
         """
         slices = -(-layers[0].in_features // config.depth)
@@ -199,7 +166,8 @@ class _Packer:
     def __init__(self, config: EngineConfig, slice_budget: int):
         self._config = config
         self._budget = slice_budget
-        self.bundles: list[list[tuple[int, int, int, int, int]]] = []  # layer, ranks, tiles, at
+        self.bundles: list[list[tuple[int, int, int, int, int, int]]] = []
+        # of each piece: layer, term, first rank, the rank after the last, tiles, place
         self._at = 0  # activations
         self._room = 0  # features that the last bundle's REQUANTISE can still take
         self.tiles = 0
@@ -208,8 +176,8 @@ class _Packer:
     def slices(self) -> int:
         return -(-self._at // self._config.depth)
 
-    def add(self, layer: int, start: int, stop: int) -> bool:
-        """Place ranks ``start`` to ``stop`` of a layer; returns whether there was room."""
+    def add(self, layer: int, term: int, start: int, stop: int) -> bool:
+        """Place ranks ``start`` to ``stop`` of a layer's term; returns whether there was room."""
         config = self._config
         tiles = -(-(stop - start) // config.cols)
         size, depth = tiles * config.cols, config.depth
@@ -223,7 +191,7 @@ class _Packer:
         if fresh:
             self.bundles.append([])
             self._room = config.requant_depth
-        self.bundles[-1].append((layer, start, stop, tiles, at))
+        self.bundles[-1].append((layer, term, start, stop, tiles, at))
         self._room -= size
         self._at = at + size
         self.tiles += tiles
@@ -236,8 +204,9 @@ class _Packer:
         bundles = []
         for entries in self.bundles:
             pieces = []
-            for layer, start, stop, tiles, at in entries:
-                pieces.append(Piece(layer, start, stop, tile, tiles, first * config.depth + at))
+            for layer, term, start, stop, tiles, at in entries:
+                place = first * config.depth + at
+                pieces.append(Piece(layer, term, start, stop, tile, tiles, place))
                 tile += tiles
             bundles.append(Bundle(tuple(pieces), pieces[0].at // config.depth))
         return tuple(bundles)
@@ -256,9 +225,10 @@ def _rounds(
         step -= step % grain
     packers = [_Packer(config, slice_budget)]
     for i, layer in enumerate(layers):
-        for start in range(0, layer.rank, step):
-            stop = min(layer.rank, start + step)
-            if not packers[-1].add(i, start, stop):
-                packers.append(_Packer(config, slice_budget))
-                packers[-1].add(i, start, stop)
+        for t, term in layer.factored:
+            for start in range(0, term.rank, step):
+                stop = min(term.rank, start + step)
+                if not packers[-1].add(i, t, start, stop):
+                    packers.append(_Packer(config, slice_budget))
+                    packers[-1].add(i, t, start, stop)
     return tuple(p.placed() for p in packers)
