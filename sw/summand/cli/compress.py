@@ -15,7 +15,7 @@ from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
 
 if TYPE_CHECKING:
-    from summand.compress.target import Target
+    from summand.compress.job.target import Target
     from summand.model import Manifest
 
 __all__ = ["register"]
@@ -269,7 +269,7 @@ def _target(
     """Return the target that options ask for, if they do."""
     from summand.boards.configurations import find_configuration
     from summand.compress import CompressError
-    from summand.compress.target import Target
+    from summand.compress.job.target import Target
 
     if bits is None and kl is None:
         if engine is not None:

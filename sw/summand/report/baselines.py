@@ -23,7 +23,7 @@ from summand.compress import (
     compress_layers,
     survey,
 )
-from summand.compress.integer import replace
+from summand.compress.twin.integer import replace
 from summand.model import Manifest
 from summand.model.engine import engine_of
 from summand.report.figures import BaselineFigures

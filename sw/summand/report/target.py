@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from summand.compress.network.survey import Survey, linear_of
 from summand.compress.options import Choice
-from summand.compress.survey import Survey, linear_of
 from summand.isa import EngineConfig
 from summand.schedule.fit import Needs, fitting_engine
 from summand.schedule.terms import Sizes

@@ -10,8 +10,8 @@ import torch
 
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.weight import QuantisedWeight, bits_of
-from summand.compress.integer import quantise_tokens
-from summand.compress.lowrank import requantisation
+from summand.compress.solve.lowrank import requantisation
+from summand.compress.twin.integer import quantise_tokens
 from summand.model import Layer
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
