@@ -27,7 +27,7 @@ from summand.golden.builder import Program
 from summand.golden.corruptions import corrupt, corruptions
 from summand.golden.programs import random_program
 from summand.isa import ErrorCode
-from summand.isa.ops import fence
+from summand.isa.commands import Fence
 from summand.isa.packets import Counters
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, register
 from summand.rtl.engine import Engine
@@ -278,7 +278,7 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
     bench.sink.pause = True
     bench.bus.write_if.b_channel.pause = True
     bench.bus.read_if.r_channel.pause = True
-    await bench.send(fence(bench.config))
+    await bench.send(Fence().encode(bench.config))
     pending = [
         cocotb.start_soon(bench.bus.read(0, 4)),
         cocotb.start_soon(bench.bus.write(0, bytes(4))),
@@ -302,7 +302,7 @@ async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
     for paused in (False, True, True):
         if paused:
             bench.sink.pause = True
-            await bench.send(fence(bench.config))
+            await bench.send(Fence().encode(bench.config))
             await ClockCycles(dut.aclk, 50)
             assert dut.m_axis_tvalid.value
         await FallingEdge(dut.aclk)
@@ -336,7 +336,7 @@ async def status_shows_busy(dut: Any) -> None:
     """Busy while a packet waits to be taken, idle after."""
     bench = await _Bench(dut, 0.0).start()
     bench.sink.pause = True
-    await bench.send(fence(bench.config))
+    await bench.send(Fence().encode(bench.config))
     await ClockCycles(dut.aclk, 50)
     assert await bench.read("status") == 1
     bench.sink.pause = False

@@ -13,7 +13,7 @@ from summand.golden import GoldenEngine, without_counters
 from summand.golden.corruptions import corrupt, corruptions
 from summand.golden.programs import random_program
 from summand.isa import ErrorCode
-from summand.isa.ops import fence
+from summand.isa.commands import Fence
 from summand.rtl.engine import Engine
 from summand.rtl.stream import Beat
 
@@ -156,7 +156,7 @@ async def commands_are_counted(dut: Any) -> None:
     """The port counts commands from a reset on, and packets tell their number."""
     bench = await _Bench(dut, p_stall=0.0).start()
     for _ in range(2):
-        program = b"".join(fence(bench.config, tag=tag) for tag in range(5))
+        program = b"".join(Fence(tag).encode(bench.config) for tag in range(5))
         golden = GoldenEngine(bench.config)
         golden.write([program])
         await bench.check(program, golden.read(golden.available))

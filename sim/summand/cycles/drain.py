@@ -3,10 +3,10 @@
 from collections import deque
 
 from summand.cycles.calendar import Calendar
-from summand.cycles.commands import Requantise, Store
 from summand.cycles.outlet import Outlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
+from summand.isa.commands import Requantise, Store
 
 __all__ = ["Background", "RequantiseJob", "StoreJob"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
-from summand.cycles.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.cycles.drain import NEVER, Background, RequantiseJob, StoreJob
 from summand.cycles.inlet import Inlet
 from summand.cycles.outlet import Outlet
@@ -11,8 +10,9 @@ from summand.cycles.stalls import NextTrue, Stalls
 from summand.cycles.timing import Timing
 from summand.cycles.walk import walk
 from summand.isa import EngineConfig
-from summand.isa.ops import SEGMENT_BYTES
+from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, status_packet_bytes
+from summand.isa.segments import SEGMENT_BYTES
 
 __all__ = ["Timeline", "count"]
 

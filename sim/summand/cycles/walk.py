@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from summand.cycles.commands import Gemm
 from summand.cycles.drain import Background
 from summand.cycles.inlet import Inlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
-from summand.isa.ops import scale_beats
+from summand.isa.commands import Gemm
+from summand.isa.walks import scale_beats
 
 __all__ = ["Tables", "Walked", "walk"]
 

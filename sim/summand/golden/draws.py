@@ -3,7 +3,7 @@
 import numpy as np
 
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS
+from summand.isa.segments import MAX_SEGMENTS
 
 __all__ = ["between", "group", "segment_count", "span", "tag"]
 

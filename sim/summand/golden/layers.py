@@ -1,4 +1,4 @@
-"""The program of one compressed layer of random data, cut to fit any engine."""
+"""Random data of one compressed layer."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.golden.arithmetic import exact_product
-from summand.golden.builder import Program, ProgramBuilder
 from summand.golden.stimulus import signed_values
 from summand.isa import ConfigError, EngineConfig
-from summand.isa.ops import Segment
-from summand.isa.planes import pack_planes, padded_shape
 
-__all__ = ["RandomLayer", "layer_program", "random_layer"]
+__all__ = ["RandomLayer", "random_layer"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,117 +91,3 @@ def random_layer(
 def _weights(rng: np.random.Generator, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
     top = 1 << (bits - 1)
     return rng.integers(-top, top, shape, np.int8)
-
-
-def layer_program(config: EngineConfig, layer: RandomLayer) -> Program:
-    """Return the program that computes ``layer``: a STORE for each block of outputs, and a FENCE.
-
-    Tokens are cut to the engine's rows, outputs to its accumulators (the low-rank intermediate
-    keeps a place among them) and inputs to its activation memory. DATA packets come with the
-    blocks of tokens outside and those of outputs inside; their tags count them. The low-rank
-    segment shifts the accumulators if the engine can.
-
-    Raises
-    ------
-    ConfigError
-        If the low-rank intermediate leaves no room in the engine's memories.
-    """
-    return _LayerCompiler(config, layer).build()
-
-
-class _LayerCompiler:
-    def __init__(self, config: EngineConfig, layer: RandomLayer):
-        self._config = cfg = config
-        self._layer = layer
-        self._builder = ProgramBuilder(config)
-        (m, k), n = layer.x.shape, layer.dense.shape[1]
-        self._slices, self._tiles = padded_shape(k, n, cfg)
-        self._t_slices, self._a_tiles = padded_shape(layer.rank, layer.rank, cfg)
-        self._slice_block = min(self._slices, cfg.act_depth - self._t_slices)
-        self._tile_block = min(self._tiles, cfg.acc_depth - self._a_tiles)
-        self._requant_block = _requantise_block(cfg, self._a_tiles * cfg.cols)
-        if min(self._slice_block, self._tile_block, self._requant_block) < 1:
-            raise ConfigError(
-                f"rank {layer.rank} leaves this engine no room; it must take fewer than "
-                f"{cfg.act_depth} slices of {cfg.depth} and {cfg.acc_depth} tiles of {cfg.cols}, "
-                f"and one REQUANTISE ({cfg.requant_depth} features) must hold it or a whole slice: "
-                f"lower the rank, or raise act_depth, acc_depth or requant_depth"
-            )
-        self._x = np.zeros((m, self._slices * cfg.depth), np.int16)
-        self._x[:, :k] = layer.x
-
-    def build(self) -> Program:
-        """Return the program."""
-        cfg, layer = self._config, self._layer
-        dense = pack_planes(layer.dense, layer.bits, cfg)
-        a = pack_planes(layer.a, layer.rank_bits, cfg)
-        b = pack_planes(layer.b, layer.rank_bits, cfg)
-        tag = 0
-        for row in range(0, len(self._x), cfg.rows):
-            x = self._x[row : row + cfg.rows]
-            for tile in range(0, self._tiles, self._tile_block):
-                tiles = slice(tile, min(tile + self._tile_block, self._tiles))
-                with_a = bool(layer.rank) and tile == 0
-                self._walk(x, dense[:, tiles], a if with_a else None, loaded=tile > 0)
-                count = tiles.stop - tiles.start
-                if with_a:
-                    self._requantise(count, len(x))
-                if layer.rank:
-                    low_rank = Segment(
-                        tile=0, tiles=count, planes=layer.rank_bits, shift=cfg.shift > 0
-                    )
-                    words = b[:, tiles].tobytes()
-                    self._builder.gemm(self._slice_block, self._t_slices, [low_rank], words)
-                self._builder.store(0, count, len(x), tag & 0xFFFF)
-                tag += 1
-        self._builder.fence()
-        return self._builder.finish()
-
-    def _walk(
-        self,
-        x: npt.NDArray[np.int16],
-        dense: npt.NDArray[np.uint8],
-        a: npt.NDArray[np.uint8] | None,
-        *,
-        loaded: bool,
-    ) -> None:
-        """Add the product of ``x`` with plane words ``[slices, tiles, planes, bytes]``."""
-        cfg, layer = self._config, self._layer
-        whole = self._slice_block == self._slices
-        for first in range(0, self._slices, self._slice_block):
-            stop = min(first + self._slice_block, self._slices)
-            if not (whole and loaded):
-                self._builder.load(0, x[:, first * cfg.depth : stop * cfg.depth])
-            clear = first == 0
-            count = dense.shape[1]
-            segments = [Segment(tile=0, tiles=count, planes=layer.bits, clear=clear)]
-            words = dense[first:stop].reshape(stop - first, -1)
-            if a is not None:
-                segments.append(
-                    Segment(tile=count, tiles=self._a_tiles, planes=layer.rank_bits, clear=clear)
-                )
-                words = np.hstack([words, a[first:stop].reshape(stop - first, -1)])
-            self._builder.gemm(0, stop - first, segments, words.tobytes())
-
-    def _requantise(self, tile: int, rows: int) -> None:
-        """Requantise the low-rank intermediate, at ``tile`` on, to the slices after the input's."""
-        cfg, layer = self._config, self._layer
-        features = self._a_tiles * cfg.cols
-        mult, shift = np.zeros(features, np.int64), np.ones(features, np.int64)
-        mult[: layer.rank], shift[: layer.rank] = layer.mult, layer.shift
-        for first in range(0, features, self._requant_block):
-            part = slice(first, first + self._requant_block)
-            self._builder.requantise(
-                tile + first // cfg.cols,
-                rows,
-                self._slice_block + first // cfg.depth,
-                mult[part],
-                shift[part],
-            )
-
-
-def _requantise_block(config: EngineConfig, features: int) -> int:
-    """Return the features of one REQUANTISE: all, or whole slices, whose results then adjoin."""
-    if features <= config.requant_depth:
-        return max(features, 1)
-    return config.requant_depth // max(config.depth, config.cols) * config.depth

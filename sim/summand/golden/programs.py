@@ -7,7 +7,9 @@ from summand.golden import draws
 from summand.golden.builder import Program, ProgramBuilder
 from summand.golden.stimulus import plane_words, signed_values
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment, group_slices, scale_beats
+from summand.isa.commands import Fence, Gemm, Requantise, Store
+from summand.isa.segments import Segment
+from summand.isa.walks import group_slices, scale_beats
 
 __all__ = ["Program", "random_program"]
 
@@ -112,7 +114,7 @@ class _RandomProgram:
             payload.append(self._scales(scale_beats(segments, cfg)))
             payload.append(words[done : done + count].tobytes())
             done += count
-        self._builder.gemm(first, slices, segments, b"".join(payload), group=group)
+        self._builder.gemm(Gemm(first, slices, segments, group), b"".join(payload))
         fed = np.asarray((self._act[:, k] | ~live).all(axis=1))
         for s in segments:
             tiles = self._acc[:, s.tile : s.tile + s.tiles]
@@ -197,7 +199,7 @@ class _RandomProgram:
         to_slice = draws.between(rng, 0, cfg.act_depth - slices)
         acc = self._builder.engine.accumulators[:rows, tile * cfg.cols :][:, :features]
         mult, shift = _requantisation(rng, acc, cfg.act_bits)
-        self._builder.requantise(tile, rows, to_slice, mult, shift)
+        self._builder.requantise(Requantise(tile, tiles, rows, to_slice), mult, shift)
         first = to_slice * cfg.depth
         self._act[:rows, first : first + elems] = True
         self._draining, self._landing = (tile, tile + tiles), (to_slice, to_slice + slices)
@@ -206,11 +208,11 @@ class _RandomProgram:
         span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
             tile, tiles, rows = span
-            self._builder.store(tile, tiles, rows, draws.tag(self._rng))
+            self._builder.store(Store(tile, tiles, rows, draws.tag(self._rng)))
             self._draining, self._landing = (tile, tile + tiles), None
 
     def _fence(self) -> None:
-        self._builder.fence(draws.tag(self._rng))
+        self._builder.fence(Fence(draws.tag(self._rng)))
         self._draining = self._landing = None
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment, group_slices, scale_beats
 from summand.isa.planes import unpack_planes
 from summand.isa.scales import unpack_scales
+from summand.isa.segments import Segment
+from summand.isa.walks import group_slices, scale_beats
 
 __all__ = ["WeightCache", "decode_walk"]
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from summand.cycles import Fence, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
+from summand.isa.commands import Fence
 from summand.runtime.plan import Fetch, PlanStep, Stair, Tail, commands, plan
 from summand.runtime.tiling import Run, Sizes, Tiling
 

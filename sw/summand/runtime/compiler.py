@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import pad
+from summand.isa.beats import pad
 from summand.isa.planes import pack_planes
 from summand.isa.scales import pack_scales
 from summand.model import Layer

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from summand import cycles
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Segment
+from summand.isa.commands import Command, Gemm, Load, Requantise, Store
+from summand.isa.segments import MAX_SEGMENTS, Segment
 from summand.runtime.tiling import Bundle, Piece, Run, Sizes, Tiling
 
 __all__ = [
@@ -146,18 +146,18 @@ class Fetch:
 PlanStep = Input | Walk | Bundle | Fetch
 
 
-def commands(steps: Sequence[PlanStep], rows: int) -> Iterator[cycles.Command]:
-    """Yield the steps as the cost law knows them, for a batch of ``rows`` tokens."""
+def commands(steps: Sequence[PlanStep], rows: int) -> Iterator[Command]:
+    """Yield the steps as commands for a batch of ``rows`` tokens."""
     for step in steps:
         match step:
             case Input():
-                yield cycles.Load(step.slices, rows)
+                yield Load(0, step.slices, rows)
             case Walk():
-                yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
+                yield Gemm(step.from_slice, step.slices, step.segments, step.group)
             case Bundle():
-                yield cycles.Requantise(step.tile, step.tiles, rows, step.to_slice)
+                yield Requantise(step.tile, step.tiles, rows, step.to_slice)
             case Fetch():
-                yield cycles.Store(step.tile, step.tiles, rows)
+                yield Store(step.tile, step.tiles, rows)
 
 
 def plan(

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from summand import cycles
-from summand.isa import EngineConfig
-from summand.isa.ops import Segment, gemm, load, requantise, store
+from summand.isa import EngineConfig, commands
 from summand.isa.packets import data_packet_bytes
+from summand.isa.segments import Segment
 from summand.runtime.choice import Plan, alone, final, steady
 from summand.runtime.plan import PlanStep
 from summand.runtime.tiling import Run, Sizes
@@ -109,18 +108,21 @@ class Batch:
         """The STOREs, each with the index of its command."""
         return tuple((i, s) for i, s in enumerate(self.steps) if isinstance(s, Store))
 
-    def commands(self) -> Iterator[cycles.Command]:
-        """Yield the steps as the cost law knows them."""
-        for step in self.steps:
+    def commands(self, first_command: int = 0) -> Iterator[commands.Command]:
+        """Yield the steps as commands; a STORE's tag is the low half of its own index.
+
+        ``first_command`` is the index of the first since reset.
+        """
+        for i, step in enumerate(self.steps, first_command):
             match step:
                 case Load():
-                    yield cycles.Load(step.slices, self.rows)
+                    yield commands.Load(step.to_slice, step.slices, self.rows)
                 case Gemm():
-                    yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
+                    yield commands.Gemm(step.from_slice, step.slices, step.segments, step.group)
                 case Requantise():
-                    yield cycles.Requantise(step.tile, step.tiles, self.rows, step.to_slice)
+                    yield commands.Requantise(step.tile, step.tiles, self.rows, step.to_slice)
                 case Store():
-                    yield cycles.Store(step.tile, step.tiles, self.rows)
+                    yield commands.Store(step.tile, step.tiles, self.rows, i & 0xFFFF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +206,7 @@ class Program:
         xq : integer array, shape ``[batch.rows, K]``
             Tokens within ``act_bits``, two's complement.
         first_command : int
-            Index of the first command since reset; a STORE's tag is the low half of its own.
+            Index of the first command since reset.
         """
         config, rows = self.config, batch.rows
         depth = config.depth
@@ -212,30 +214,15 @@ class Program:
         padded = np.zeros((rows, slices * depth), np.dtype(f"<i{config.elem_bits // 8}"))
         padded[:, : self.in_features] = xq
         out: list[bytes] = []
-        for i, step in enumerate(batch.steps):
+        for step, command in zip(batch.steps, batch.commands(first_command), strict=True):
+            out.append(command.encode(config))
             match step:
-                case Load(first, count, to_slice):
-                    out.append(load(config, to_slice=to_slice, slices=count, rows=rows))
+                case Load(first, count):
                     out.append(padded[:, first * depth : (first + count) * depth].tobytes())
-                case Gemm(from_slice, count, segments, group, weights):
-                    out.append(
-                        gemm(
-                            config,
-                            from_slice=from_slice,
-                            slices=count,
-                            segments=segments,
-                            group=group,
-                        )
-                    )
-                    out.append(weights)
-                case Requantise(tile, tiles, to_slice, params):
-                    out.append(
-                        requantise(config, tile=tile, tiles=tiles, rows=rows, to_slice=to_slice)
-                    )
-                    out.append(params)
-                case Store():
-                    tag = (first_command + i) & 0xFFFF
-                    out.append(store(config, tile=step.tile, tiles=step.tiles, rows=rows, tag=tag))
+                case Gemm():
+                    out.append(step.weights)
+                case Requantise():
+                    out.append(step.params)
         return out
 
     def result_bytes(self, store: Store, rows: int) -> int:

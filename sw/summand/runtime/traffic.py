@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from summand.isa import EngineConfig
-from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, scale_beats
+from summand.isa.header import HEADER_BYTES
+from summand.isa.segments import SEGMENT_BYTES
+from summand.isa.walks import scale_beats
 from summand.model import LayerEntry, Manifest
 from summand.runtime.choice import alone
 from summand.runtime.device import DEFAULT_CONFIG

@@ -13,8 +13,9 @@ from summand.golden.corruptions import corruptions
 from summand.golden.programs import random_program
 from summand.golden.stimulus import random_config
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, Header, Op, Segment
+from summand.isa.header import HEADER_BYTES, Header, Op
 from summand.isa.packets import Kind, data_packet_bytes, status_packet_bytes
+from summand.isa.segments import decode_segments
 
 CONFIG = EngineConfig(
     rows=3,
@@ -95,10 +96,7 @@ def test_programs_use_everything(drawn):
             if header.op == Op.LOAD:
                 written -= set(range(header.a, header.a + header.b))
             if header.op == Op.GEMM:
-                table = [
-                    Segment.decode(payload[at : at + SEGMENT_BYTES], CONFIG)
-                    for at in range(0, header.c * SEGMENT_BYTES, SEGMENT_BYTES)
-                ]
+                table = decode_segments(payload, header.c, CONFIG)
                 planes.update(s.planes for s in table)
                 seen["several segments"] += len(table) > 1
                 seen["keep"] += any(not s.clear for s in table)

@@ -3,8 +3,8 @@ import pytest
 
 from summand.golden.weights import WeightCache, decode_walk
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment
 from summand.isa.planes import pack_planes
+from summand.isa.segments import Segment
 
 CONFIG = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.cosim.streams import simulate
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS, CommandError, Segment, decode_segments
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.segments import MAX_SEGMENTS, Segment, decode_segments
 from summand.rtl.segments import SegmentTable
 
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.cycles import Fence, Gemm, Load, Requantise, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
+from summand.isa.commands import Fence, Gemm, Load, Requantise
 from summand.runtime import DEFAULT_CONFIG
 from summand.runtime.choice import Plan, alone, final, steady
 from summand.runtime.plan import Fetch, Stair, Tail, Walk, commands, plan
