@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from summand.cycles import Stalls, count, read_commands
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.commands import Fence
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
 from summand.model import Dense, Layer, LowRank
 from summand.rtl.engine import Engine
 from summand.runtime import DEFAULT_CONFIG, compile_layers
+from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim

@@ -23,14 +23,14 @@ from cocotbext.axi import (
 from summand.cosim.job import read_config
 from summand.cosim.output import check_counters
 from summand.golden import split_packets, without_counters
-from summand.golden.builder import Program
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import ErrorCode
 from summand.isa.commands import Fence
 from summand.isa.packets import Counters
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, register
 from summand.rtl.engine import Engine
+from summand.stimulus.builder import TestProgram
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 
 #: Bytes of the register window.
 _WINDOW = 256
@@ -109,7 +109,7 @@ class _Bench:
             await self.source.send(data[:count])
             data = data[count:]
 
-    async def check(self, program: Program) -> None:
+    async def check(self, program: TestProgram) -> None:
         """Run a program and compare frame by frame with the golden model's packets."""
         await self.send(program.data)
         output = b""

@@ -10,12 +10,12 @@ from summand.cosim.drivers import StreamSink, StreamSource, reset, start_clock, 
 from summand.cosim.job import read_config, read_job
 from summand.cosim.output import check_counters, packet_ends
 from summand.golden import GoldenEngine, without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import ErrorCode
 from summand.isa.commands import Fence
 from summand.rtl.engine import Engine
 from summand.rtl.stream import Beat
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 
 #: Cycles after which an engine that has said nothing will say nothing.
 _SILENCE = 300

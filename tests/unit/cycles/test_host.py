@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.cycles import Stalls, Timeline, read_commands
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence, Load, Store
 from summand.isa.packets import status_packet_bytes
+from summand.stimulus.programs import random_program
 
 CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, shift=4),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from summand.cycles import read_commands
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, StreamError, SummandError
 from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.segments import Segment
+from summand.stimulus.programs import random_program
 
 CONFIG = EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4)
 

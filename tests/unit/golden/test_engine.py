@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.golden import GoldenEngine, split_packets, without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import Program, random_program
-from summand.golden.stimulus import CORNERS, random_config
 from summand.isa import EngineConfig, ErrorCode, SummandError
 from summand.isa.commands import Fence, Gemm, Load, Store
 from summand.isa.header import Header, Op
 from summand.isa.segments import Segment
+from summand.stimulus.builder import TestProgram
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.engines import CORNERS, random_config
+from summand.stimulus.programs import random_program
 
 from .naive import NaiveEngine
 
@@ -36,7 +37,7 @@ def check(config: EngineConfig, data: bytes) -> NaiveEngine:
     return naive
 
 
-def small_program(seed: int, **limits: int) -> tuple[np.random.Generator, Program]:
+def small_program(seed: int, **limits: int) -> tuple[np.random.Generator, TestProgram]:
     rng = np.random.default_rng(seed)
     return rng, random_program(rng, random_config(rng), commands=12, **limits)
 

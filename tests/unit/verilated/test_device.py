@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from summand.golden import without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, SummandError
 from summand.isa.commands import Fence
 from summand.isa.packets import Counters, status_packet_bytes
 from summand.isa.registers import IDENTITY, STREAM_VERSION
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice, SimTimeout
 from summand.verilated.build import build_library
 

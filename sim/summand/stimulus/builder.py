@@ -12,11 +12,11 @@ from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.header import HEADER_BYTES
 from summand.isa.segments import SEGMENT_BYTES
 
-__all__ = ["Program", "ProgramBuilder"]
+__all__ = ["ProgramBuilder", "TestProgram"]
 
 
 @dataclass(frozen=True)
-class Program:
+class TestProgram:
     """A command stream and what the golden engine answers.
 
     Parameters
@@ -30,6 +30,8 @@ class Program:
     plane_words : int
         Plane words of all GEMMs.
     """
+
+    __test__ = False  # no test of pytest's, whatever its name says
 
     config: EngineConfig
     chunks: tuple[bytes, ...]
@@ -118,9 +120,9 @@ class ProgramBuilder:
         """Add bytes as they are."""
         self._add(data)
 
-    def finish(self) -> Program:
+    def finish(self) -> TestProgram:
         """Return the program. The builder is spent: its engine's output has been taken."""
-        return Program(
+        return TestProgram(
             self.config,
             tuple(self._chunks),
             self.engine.read(self.engine.available),

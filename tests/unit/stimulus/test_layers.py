@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from summand.golden.layers import random_layer
 from summand.isa import ConfigError, EngineConfig
+from summand.stimulus.layers import random_layer
 
 SMALL = EngineConfig(
     rows=3, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16, shift=3

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.golden.arithmetic import exact_product
-from summand.golden.stimulus import signed_values
 from summand.isa import ConfigError, EngineConfig
+from summand.stimulus.values import signed_values
 
 __all__ = ["RandomLayer", "random_layer"]
 

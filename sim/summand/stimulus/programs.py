@@ -3,20 +3,20 @@
 import numpy as np
 import numpy.typing as npt
 
-from summand.golden import draws
-from summand.golden.builder import Program, ProgramBuilder
-from summand.golden.stimulus import plane_words, signed_values
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence, Gemm, Requantise, Store
 from summand.isa.segments import Segment
 from summand.isa.walks import group_slices, scale_beats
+from summand.stimulus import draws
+from summand.stimulus.builder import ProgramBuilder, TestProgram
+from summand.stimulus.values import plane_words, signed_values
 
-__all__ = ["Program", "random_program"]
+__all__ = ["random_program"]
 
 
 def random_program(
     rng: np.random.Generator, config: EngineConfig, *, commands: int = 24, max_words: int = 64
-) -> Program:
+) -> TestProgram:
     """Return a program of ``commands`` random commands; a STORE and a FENCE end it.
 
     It reads no memory that it has not written, so it means the same after power-up and after a
@@ -50,7 +50,7 @@ class _RandomProgram:
         self._draining: tuple[int, int] | None = None
         self._landing: tuple[int, int] | None = None
 
-    def build(self, commands: int) -> Program:
+    def build(self, commands: int) -> TestProgram:
         steps = [self._load, self._gemm, self._gemm, self._requantise, self._store, self._fence]
         self._load()
         self._gemm()

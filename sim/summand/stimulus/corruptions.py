@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from summand.golden.builder import Program, ProgramBuilder
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.beats import pad
 from summand.isa.commands import Fence, Gemm, Requantise
 from summand.isa.header import Header, Op
 from summand.isa.segments import MAX_SEGMENTS, Segment, encode_segments, segment_beats
+from summand.stimulus.builder import ProgramBuilder, TestProgram
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
 
@@ -48,7 +48,7 @@ def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
     return tuple(c for part in parts for c in part(config))
 
 
-def corrupt(rng: np.random.Generator, program: Program, corruption: Corruption) -> Program:
+def corrupt(rng: np.random.Generator, program: TestProgram, corruption: Corruption) -> TestProgram:
     """Return ``program`` with the bad command and some rubbish after it; its output ends with
     the error.
     """
