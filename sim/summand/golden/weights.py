@@ -91,11 +91,6 @@ class WeightCache:
         self._held: OrderedDict[_Key, npt.NDArray[np.float32]] = OrderedDict()
         self._size = 0
 
-    @property
-    def size_bytes(self) -> int:
-        """What the words and matrices held take now."""
-        return self._size
-
     def get(
         self, words: bytes, slices: int, segments: tuple[Segment, ...], group: int = 0
     ) -> npt.NDArray[np.float32]:

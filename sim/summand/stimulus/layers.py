@@ -14,7 +14,7 @@ __all__ = ["RandomLayer", "random_layer"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RandomLayer:
-    """Data of ``Y = X W``, with ``((X W) << shift) + requantised(X A) B`` where there is a rank.
+    """Data of ``Y = X W``, or of ``((X W) << shift) + requantised(X A) B`` where there is a rank.
 
     Parameters
     ----------
@@ -36,17 +36,6 @@ class RandomLayer:
     rank_bits: int
     mult: npt.NDArray[np.int64]
     shift: npt.NDArray[np.int64]
-
-    @property
-    def rank(self) -> int:
-        """Columns of ``a``."""
-        return self.a.shape[1]
-
-    @property
-    def macs(self) -> int:
-        """Multiplications of all tokens, without padding."""
-        (m, k), n = self.x.shape, self.dense.shape[1]
-        return m * (k * n + self.rank * (k + n))
 
 
 def random_layer(

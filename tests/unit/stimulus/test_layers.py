@@ -17,11 +17,6 @@ def test_requantised_values_use_their_range():
     assert np.abs(t).max() <= 128
 
 
-def test_work_is_counted():
-    layer = random_layer(np.random.default_rng(5), SMALL, m=2, k=10, n=6, bits=4, rank=3)
-    assert layer.macs == 2 * (10 * 6 + 3 * (10 + 6))
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
