@@ -102,7 +102,7 @@ class _Bench:
         return Counters(**{name: await self.read(name) for name in Counters().__dict__})
 
     async def send(self, data: bytes) -> None:
-        """Send bytes in frames of random sizes: the engine takes no notice of their ends."""
+        """Send bytes in frames of random sizes, because the engine ignores their ends."""
         size = self.config.beat_bytes
         while data:
             count = int(self.rng.integers(1, 40)) * size
@@ -201,7 +201,7 @@ async def transactions_may_pile_up(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def counters_are_readable_and_add_up(dut: Any) -> None:
-    """Registers tell what the FENCE told, as far as they did not go on since."""
+    """Registers have the values of the FENCE's packet, or later ones where they go on counting."""
     bench = await _Bench(dut, 0.3).start()
     program = random_program(bench.rng, bench.config)
     await bench.send(program.data)
@@ -257,7 +257,7 @@ async def no_beat_is_taken_while_reset_lasts(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def hard_reset_recovers_from_anywhere(dut: Any) -> None:
-    """So does aresetn, which drops transactions too."""
+    """``aresetn`` in any cycle leaves nothing either, and drops transactions."""
     bench = await _Bench(dut, 0.3).start()
     for _ in range(6):
         program = random_program(bench.rng, bench.config, commands=8, max_words=32)
