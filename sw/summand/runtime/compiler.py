@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import pad
+from summand.isa.beats import pad
 from summand.isa.planes import pack_planes
 from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.model.transform import same_transform
-from summand.runtime.program import Gemm, Load, Output, Program, Requantise, Step, Store
+from summand.runtime.program import Output, Program, Step
 from summand.schedule.errors import CompileError
 from summand.schedule.fit import misfits
-from summand.schedule.plan import Fetch, Input, Matrix, PlanStep, Strip, Walk
+from summand.schedule.plan import Matrix, PlanStep, Strip, Walk
 from summand.schedule.tiling import Bundle, Piece
 from summand.summands.base import Factors, Operand
 from summand.summands.registry import kind_of
@@ -107,15 +107,12 @@ class _Filler:
 
     def _fill(self, step: PlanStep) -> Step:
         match step:
-            case Input():
-                return Load(step.first, step.slices, 0)
             case Walk():
-                weights = self._weights(step)
-                return Gemm(step.from_slice, step.slices, step.segments, step.group, weights)
+                return Step(step, self._weights(step))
             case Bundle():
-                return self._requantise(step)
-            case Fetch():
-                return Store(step.tiles, step.runs)
+                return Step(step, pad(b"".join(map(self._parameters, step.pieces)), self._config))
+            case _:
+                return Step(step)
 
     def _weights(self, walk: Walk) -> bytes:
         strips = tuple((s.matrix, s.first, s.tiles) for s in walk.strips)
@@ -171,10 +168,6 @@ class _Filler:
             at = piece.at - low * config.depth
             rows[at : at + piece.stop - piece.start] = second.weights[piece.start : piece.stop]
         return pack_planes(rows, second.planes, config)
-
-    def _requantise(self, bundle: Bundle) -> Requantise:
-        payload = b"".join(map(self._parameters, bundle.pieces))
-        return Requantise(bundle.tile, bundle.tiles, bundle.to_slice, pad(payload, self._config))
 
     def _parameters(self, piece: Piece) -> bytes:
         factors = self._factors(piece.layer, piece.term)

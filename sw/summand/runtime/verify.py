@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from summand.golden import layers as golden
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
 from summand.runtime.driver import Driver
 from summand.runtime.usage import Usage
+from summand.stimulus import layers as stimulus
+from summand.stimulus.values import signed_values
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
@@ -144,7 +144,7 @@ def random_layer(
     rng: np.random.Generator, config: EngineConfig, shape: Shape
 ) -> tuple[Layer, npt.NDArray[np.integer]]:
     """Return a layer with weights of the whole range for ``config``'s engine, and its tokens."""
-    data = golden.random_layer(
+    data = stimulus.random_layer(
         rng,
         config,
         m=shape.tokens,

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from summand.cycles import Fence, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
-from summand.schedule.plan import Fetch, PlanStep, Stair, Tail, commands, plan
+from summand.isa.commands import Fence
+from summand.schedule.plan import Fetch, PlanStep, Stair, Tail, plan
 from summand.schedule.terms import Sizes
 from summand.schedule.tiling import Run, Tiling
 
@@ -96,8 +97,8 @@ def _cycles(batches: Sequence[Plan], rows: int, config: EngineConfig, *, fence: 
     """Return what batches take one after another."""
     timeline = Timeline(config)
     for steps in batches:
-        for command in commands(steps, rows):
-            timeline.run(command)
+        for step in steps:
+            timeline.run(step.command(rows))
     if fence:
         timeline.run(Fence())
     return timeline.cycle

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from summand import cycles
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Segment
+from summand.isa.commands import Gemm, Load, Store
+from summand.isa.segments import MAX_SEGMENTS, Segment
 from summand.schedule.terms import Factored, Sizes
 from summand.schedule.tiling import Bundle, Piece, Run, Tiling
 
@@ -20,7 +21,6 @@ __all__ = [
     "Strip",
     "Tail",
     "Walk",
-    "commands",
     "plan",
 ]
 
@@ -72,7 +72,7 @@ class Walk:
     slices: int
     strips: tuple[Strip, ...]
 
-    @property
+    @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The segment table: neighbours of the same kind are one segment.
 
@@ -80,7 +80,7 @@ class Walk:
         """
         return _joined(self.strips)
 
-    @property
+    @cached_property
     def group(self) -> int:
         """Slices after which scales are sent anew, so that no strip's ever change within; or 0."""
         groups = [s.group for s in self.strips if s.group]
@@ -90,6 +90,10 @@ class Walk:
     def words(self) -> int:
         """Plane words of one slice."""
         return sum(s.tiles * s.planes for s in self.strips)
+
+    def command(self, rows: int, tag: int = 0) -> Gemm:
+        """Return its GEMM."""
+        return Gemm(self.from_slice, self.slices, self.segments, self.group)
 
     def within(self, low: int, high: int) -> "Walk":
         """Return the part of the walk in accumulator tiles ``low`` to ``high``."""
@@ -126,6 +130,10 @@ class Input:
     first: int
     slices: int
 
+    def command(self, rows: int, tag: int = 0) -> Load:
+        """Return its LOAD."""
+        return Load(0, self.slices, rows)
+
 
 @dataclass(frozen=True)
 class Fetch:
@@ -147,22 +155,13 @@ class Fetch:
         """Return the part in accumulator tiles ``low`` to ``high``."""
         return Fetch(tuple(r for run in self.runs if (r := run.within(low, high))))
 
+    def command(self, rows: int, tag: int = 0) -> Store:
+        """Return its STORE."""
+        return Store(self.tile, self.tiles, rows, tag)
 
+
+#: What has ``command(rows, tag)``: its command for a batch of ``rows`` tokens.
 PlanStep = Input | Walk | Bundle | Fetch
-
-
-def commands(steps: Sequence[PlanStep], rows: int) -> Iterator[cycles.Command]:
-    """Yield the steps as the cost law knows them, for a batch of ``rows`` tokens."""
-    for step in steps:
-        match step:
-            case Input():
-                yield cycles.Load(step.slices, rows)
-            case Walk():
-                yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
-            case Bundle():
-                yield cycles.Requantise(step.tile, step.tiles, rows, step.to_slice)
-            case Fetch():
-                yield cycles.Store(step.tile, step.tiles, rows)
 
 
 def plan(

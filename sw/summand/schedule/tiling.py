@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from summand.isa import EngineConfig
+from summand.isa.commands import Requantise
 from summand.schedule.terms import Sizes
 
 __all__ = ["Bundle", "Piece", "Run", "Tiling"]
@@ -67,6 +68,10 @@ class Bundle:
     def tiles(self) -> int:
         """How many there are."""
         return sum(p.tiles for p in self.pieces)
+
+    def command(self, rows: int, tag: int = 0) -> Requantise:
+        """Return its REQUANTISE."""
+        return Requantise(self.tile, self.tiles, rows, self.to_slice)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from summand.isa import EngineConfig
-from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, scale_beats
+from summand.isa.header import HEADER_BYTES
+from summand.isa.segments import SEGMENT_BYTES
+from summand.isa.walks import scale_beats
 from summand.schedule.choice import alone
 from summand.schedule.plan import Input, PlanStep, Walk
 from summand.schedule.terms import Direct, Factored, Sizes, Term

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from summand.cycles import read_commands
 from summand.isa import ConfigError, EngineConfig
-from summand.isa.ops import MAX_SEGMENTS
+from summand.isa.segments import MAX_SEGMENTS
 from summand.runtime import Driver, GoldenDevice, compile_layers
 from summand.runtime.program import Gemm, Load, Requantise, Step, Store
 from summand.schedule.errors import CompileError

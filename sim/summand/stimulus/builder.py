@@ -1,20 +1,22 @@
 """Command streams, built command by command."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from summand.golden.engine import GoldenEngine
-from summand.isa import EngineConfig, ops
-from summand.isa.ops import HEADER_BYTES, SEGMENT_BYTES, Segment
+from summand.isa import EngineConfig
+from summand.isa.beats import pad
+from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
+from summand.isa.header import HEADER_BYTES
+from summand.isa.segments import SEGMENT_BYTES
 
-__all__ = ["Program", "ProgramBuilder"]
+__all__ = ["ProgramBuilder", "TestProgram"]
 
 
 @dataclass(frozen=True)
-class Program:
+class TestProgram:
     """A command stream and what the golden engine answers.
 
     Parameters
@@ -28,6 +30,8 @@ class Program:
     plane_words : int
         Plane words of all GEMMs.
     """
+
+    __test__ = False  # no test of pytest's, whatever its name says
 
     config: EngineConfig
     chunks: tuple[bytes, ...]
@@ -70,13 +74,13 @@ class ProgramBuilder:
 
     def _pad(self, raw: bytes, used: int) -> bytes:
         """Return ``raw``, of which ``used`` bytes mean something, with its padding."""
-        whole = ops.pad(raw, self.config)
+        whole = pad(raw, self.config)
         if self._padding is None:
             return whole
         return whole[:used] + self._padding.bytes(len(whole) - used)
 
-    def _header(self, raw: bytes) -> bytes:
-        return self._pad(raw, HEADER_BYTES)
+    def _header(self, command: Load | Requantise | Store | Fence) -> bytes:
+        return self._pad(command.encode(self.config), HEADER_BYTES)
 
     def load(self, to_slice: int, values: npt.NDArray[np.integer]) -> None:
         """Add a LOAD of integers of shape ``[rows, slices * depth]``.
@@ -84,70 +88,41 @@ class ProgramBuilder:
         Bits above ``act_bits`` may hold anything.
         """
         rows, elems = values.shape
-        header = ops.load(
-            self.config, to_slice=to_slice, slices=elems // self.config.depth, rows=rows
-        )
         width = self.config.elem_bits // 8
-        self._add(self._header(header), values.astype(f"<i{width}").tobytes())
+        command = Load(to_slice, elems // self.config.depth, rows)
+        self._add(self._header(command), values.astype(f"<i{width}").tobytes())
 
-    def gemm(
-        self,
-        from_slice: int,
-        slices: int,
-        segments: Sequence[Segment],
-        words: bytes,
-        *,
-        group: int = 0,
-    ) -> None:
+    def gemm(self, command: Gemm, words: bytes) -> None:
         """Add a GEMM; ``words`` are its scales and plane words in the order of the walk."""
-        command = ops.gemm(
-            self.config,
-            from_slice=from_slice,
-            slices=slices,
-            segments=tuple(segments),
-            group=group,
-        )
+        raw = command.encode(self.config)
         split = self.config.header_beats * self.config.beat_bytes
-        table = self._pad(command[split:], len(segments) * SEGMENT_BYTES)
-        self._add(self._header(command[:split]) + table, words)
-        self._plane_words += slices * sum(s.words for s in segments)
+        table = self._pad(raw[split:], len(command.segments) * SEGMENT_BYTES)
+        self._add(self._pad(raw[:split], HEADER_BYTES) + table, words)
+        self._plane_words += command.slices * command.words
 
     def requantise(
-        self,
-        tile: int,
-        rows: int,
-        to_slice: int,
-        mult: npt.NDArray[np.integer],
-        shift: npt.NDArray[np.integer],
+        self, command: Requantise, mult: npt.NDArray[np.integer], shift: npt.NDArray[np.integer]
     ) -> None:
-        """Add a REQUANTISE of ``len(mult)`` columns, whole tiles, from ``tile`` on."""
-        header = ops.requantise(
-            self.config,
-            tile=tile,
-            tiles=len(mult) // self.config.cols,
-            rows=rows,
-            to_slice=to_slice,
-        )
+        """Add a REQUANTISE; ``mult`` and ``shift`` have an entry for each of its columns."""
         entries = np.zeros(len(mult), [("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
         entries["mult"], entries["shift"] = mult, shift
-        self._add(self._header(header), self._pad(entries.tobytes(), entries.nbytes))
+        self._add(self._header(command), self._pad(entries.tobytes(), entries.nbytes))
 
-    def store(self, tile: int, tiles: int, rows: int, tag: int = 0) -> None:
+    def store(self, command: Store) -> None:
         """Add a STORE."""
-        header = ops.store(self.config, tile=tile, tiles=tiles, rows=rows, tag=tag)
-        self._add(self._header(header))
+        self._add(self._header(command))
 
-    def fence(self, tag: int = 0) -> None:
+    def fence(self, command: Fence) -> None:
         """Add a FENCE."""
-        self._add(self._header(ops.fence(self.config, tag=tag)))
+        self._add(self._header(command))
 
     def raw(self, data: bytes) -> None:
         """Add bytes as they are."""
         self._add(data)
 
-    def finish(self) -> Program:
+    def finish(self) -> TestProgram:
         """Return the program. The builder is spent: its engine's output has been taken."""
-        return Program(
+        return TestProgram(
             self.config,
             tuple(self._chunks),
             self.engine.read(self.engine.available),

@@ -1,6 +1,6 @@
 import pytest
 
-from summand.golden.stimulus import CORNERS
+from summand.stimulus.engines import CORNERS
 
 #: The ranges of docs/stream.md.
 RANGES = {

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from summand.golden.builder import Program, ProgramBuilder
-from summand.isa import EngineConfig, ErrorCode, ops
-from summand.isa.ops import MAX_SEGMENTS, Header, Op, Segment
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.beats import pad
+from summand.isa.commands import Fence, Gemm, Requantise
+from summand.isa.header import Header, Op
+from summand.isa.segments import MAX_SEGMENTS, Segment, encode_segments, segment_beats
+from summand.stimulus.builder import ProgramBuilder, TestProgram
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
 
-#: The highest bit of an argument, more than any size. What else an argument is has to be looked at.
+#: The highest bit of an argument. It exceeds every size, so a check that ignores it is wrong.
 _TOP = 0x8000
 
 
@@ -45,21 +48,19 @@ def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
     return tuple(c for part in parts for c in part(config))
 
 
-def corrupt(rng: np.random.Generator, program: Program, corruption: Corruption) -> Program:
-    """Return ``program`` with the bad command and some rubbish after it; its output ends with
-    the error.
-    """
+def corrupt(rng: np.random.Generator, program: TestProgram, corruption: Corruption) -> TestProgram:
+    """Return ``program``, the bad command, and rubbish; the output ends with the error."""
     builder = ProgramBuilder(program.config)
     for chunk in program.chunks:
         builder.raw(chunk)
     builder.raw(corruption.data)
-    builder.raw(ops.fence(program.config))  # good, and yet discarded
+    builder.raw(Fence().encode(program.config))  # a good command, which the engine discards
     builder.raw(rng.bytes(int(rng.integers(16)) * program.config.beat_bytes))
     return builder.finish()
 
 
 def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
-    fence = bytearray(ops.fence(cfg, tag=0xA5))
+    fence = bytearray(Fence(0xA5).encode(cfg))
     for bit in (0, 21, 127):
         bad = bytearray(fence)
         bad[bit // 8] ^= 1 << bit % 8
@@ -67,7 +68,7 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
     yield Corruption("zeros", ErrorCode.CHECK, bytes(len(fence)))
     yield Corruption("ones", ErrorCode.CHECK, b"\xff" * len(fence))
     for op in (0, 2, 7, 255):
-        # Flags as well: the operation is looked at first.
+        # The flags are bad too, because the operation is checked before them.
         yield _bad(f"op-{op}", ErrorCode.OP, cfg, Header(op, flags=1))
     for op in Op:
         yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=128))
@@ -104,7 +105,7 @@ def _loads(cfg: EngineConfig) -> Iterator[Corruption]:
 
 
 def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
-    table = ops.segment_beats(1, cfg)
+    table = segment_beats(1, cfg)
     cases = (
         ("no-slices", ErrorCode.ACTIVATIONS, (table, 0, 0, 1)),
         ("slices", ErrorCode.ACTIVATIONS, (table, 1, cfg.act_depth, 1)),
@@ -121,7 +122,7 @@ def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
         (
             "short-table",
             ErrorCode.LENGTH,
-            (ops.segment_beats(MAX_SEGMENTS, cfg) - 1, 0, 1, MAX_SEGMENTS),
+            (segment_beats(MAX_SEGMENTS, cfg) - 1, 0, 1, MAX_SEGMENTS),
         ),
     )
     for name, code, (length, a, b, c) in cases:
@@ -150,7 +151,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     if not cfg.scale_bits:
         cases.append(("scaled", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)))
     for name, code, bad in cases:
-        # Among good ones, and before another that is bad differently: the first counts.
+        # Also among good ones and before one that is bad in another way: the first is reported.
         other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)
         tables = {"alone": [bad], "third": [good[0], good[1], bad, other, good[2]]}
         for where, table in tables.items():
@@ -159,30 +160,29 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     yield _bad_table("segment-descends", ErrorCode.TILES, cfg, [good[1], good[0], good[2]])
     overlap = [entry(0, 3, 1, 0, 0), entry(2, 3, 9, 0, 0)]
     yield _bad_table("segment-overlaps-before-planes", ErrorCode.TILES, cfg, overlap)
-    # A length whose low half is too short for the table is none that is: the table is looked at.
+    # Only the low half of this length is too short for the table, so the table is read.
     for bit in (16, 31):
-        short = (1 << bit) + ops.segment_beats(1, cfg) - 1
+        short = (1 << bit) + segment_beats(1, cfg) - 1
         header = Header(Op.GEMM, short, 0, 1, 1).encode(cfg)
-        data = header + ops.pad(entry(0, 0, 1, 0, 0), cfg)
+        data = header + pad(entry(0, 0, 1, 0, 0), cfg)
         yield Corruption(f"segment-no-tiles-length-bit-{bit}", ErrorCode.TILES, data)
 
 
 def _bad_table(name: str, code: ErrorCode, cfg: EngineConfig, table: list[bytes]) -> Corruption:
-    beats = ops.segment_beats(len(table), cfg)
-    length = beats + len(table) * cfg.plane_beats
+    length = segment_beats(len(table), cfg) + len(table) * cfg.plane_beats
     header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
-    return Corruption(name, code, header + ops.pad(b"".join(table), cfg))
+    return Corruption(name, code, header + pad(b"".join(table), cfg))
 
 
 def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:
-    """Yield GEMMs whose length is wrong; the engine takes the lesser of it and what is needed."""
+    """Yield GEMMs of wrong lengths; the engine takes the lesser of the length and the need."""
     table = (
         Segment(tile=0, tiles=1, planes=3, clear=True),
         Segment(tile=1, tiles=2, planes=1),
     )
-    table_beats = ops.segment_beats(len(table), cfg)
+    table_beats = segment_beats(len(table), cfg)
     needed = table_beats + 5 * cfg.plane_beats
-    raw_table = ops.pad(b"".join(s.encode() for s in table), cfg)
+    raw_table = encode_segments(table, cfg)
     for name, length in (
         ("table-only", table_beats),
         ("short", needed - 1),
@@ -202,8 +202,8 @@ def _scaled_lengths(cfg: EngineConfig) -> Iterator[Corruption]:
     table = (Segment(tile=2, tiles=cfg.scale_tiles + 1, planes=1, clear=True, scaled=True),)
     if table[0].end > cfg.acc_depth:
         return
-    first = ops.segment_beats(1, cfg)
-    whole = ops.gemm(cfg, from_slice=0, slices=2, segments=table, group=1)
+    first = segment_beats(1, cfg)
+    whole = Gemm(0, 2, table, group=1).encode(cfg)
     needed = Header.decode(whole).length
     for name, length in (
         ("no-scales", first),
@@ -254,7 +254,7 @@ def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
         yield _bad(f"requantise-{name}", code, cfg, Header(Op.REQUANTISE, length, a, b, c, d))
     if not fits:
         return
-    header = ops.requantise(cfg, tile=0, tiles=1, rows=1, to_slice=0)
+    header = Requantise(0, 1, 1, 0).encode(cfg)
     entry = struct.Struct("<HBB").pack
     for name, bad in (
         ("shift-0", entry(1, 0, 0)),
@@ -265,7 +265,7 @@ def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
         for where in {0, cfg.cols - 1}:
             entries = [entry(1, 1, 0)] * cfg.cols
             entries[where] = bad
-            data = header + ops.pad(b"".join(entries), cfg)
+            data = header + pad(b"".join(entries), cfg)
             yield Corruption(f"requantise-{name}-at-{where}", ErrorCode.REQUANTISE, data)
 
 

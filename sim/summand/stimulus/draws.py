@@ -1,9 +1,9 @@
-"""Random choices that take the ends of what is allowed as often as all that lies between."""
+"""Random choices that take the ends of a range as often as all values between."""
 
 import numpy as np
 
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS
+from summand.isa.segments import MAX_SEGMENTS
 
 __all__ = ["between", "group", "segment_count", "span", "tag"]
 

@@ -3,25 +3,28 @@
 import numpy as np
 import numpy.typing as npt
 
-from summand.golden import draws
-from summand.golden.builder import Program, ProgramBuilder
-from summand.golden.stimulus import plane_words, signed_values
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment, group_slices, scale_beats
+from summand.isa.commands import Fence, Gemm, Requantise, Store
+from summand.isa.segments import Segment
+from summand.isa.walks import group_slices, scale_beats
+from summand.stimulus import draws
+from summand.stimulus.builder import ProgramBuilder, TestProgram
+from summand.stimulus.values import plane_words, signed_values
 
-__all__ = ["Program", "random_program"]
+__all__ = ["random_program"]
 
 
 def random_program(
     rng: np.random.Generator, config: EngineConfig, *, commands: int = 24, max_words: int = 64
-) -> Program:
+) -> TestProgram:
     """Return a program of ``commands`` random commands; a STORE and a FENCE end it.
 
     It reads no memory that it has not written, so it means the same after power-up and after a
     reset, and no two segments of a GEMM share a tile. Every field is often the least or the most
-    that it can be. What a STORE or a REQUANTISE still does in the background is often met by the
-    next command, at the edges of its tiles or slices. Weights and activations are heavy in
-    corners, requantisation hits its range as often as its ends, and padding is noise.
+    that it can be. A STORE or a REQUANTISE that still goes on in the background is often met by the
+    next command, at the edges of its tiles or slices. Weights and activations are often at
+    the corners of their range, requantised values about as often within it as at its ends. Padding
+    is noise.
 
     Parameters
     ----------
@@ -44,18 +47,20 @@ class _RandomProgram:
         # What has been written: activations, and accumulators by tile.
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
-        # What the last command may still be reading or writing: from, and up to but without.
+        # Tiles that the last command may still read, slices that it may still write: first, end.
         self._draining: tuple[int, int] | None = None
         self._landing: tuple[int, int] | None = None
 
-    def build(self, commands: int) -> Program:
+    def build(self, commands: int) -> TestProgram:
         steps = [self._load, self._gemm, self._gemm, self._requantise, self._store, self._fence]
         self._load()
         self._gemm()
         for _ in range(commands - 2):
             step = steps[self._rng.integers(len(steps))]
             if (self._draining or self._landing) and self._rng.random() < 0.5:
-                step = steps[self._rng.integers(3)]  # what can meet it: a LOAD or a GEMM
+                step = steps[
+                    self._rng.integers(3)
+                ]  # a LOAD or a GEMM can meet the job in the background
             step()
         self._store()
         self._fence()
@@ -66,15 +71,15 @@ class _RandomProgram:
         return most if self._rng.random() < 0.5 else draws.between(self._rng, 1, most)
 
     def _beside(self, edges: tuple[int, int] | None, limit: int) -> int | None:
-        """Return one within ``edges``, often the first or the last, or one beside them, or None.
+        """Return a place within ``edges`` or beside them, below ``limit``; often at an end.
 
-        It is below ``limit``. None comes by chance, and where nothing is going on.
+        Return None by chance, and if nothing goes on in the background.
         """
         if edges is None or self._rng.random() < 0.2:
             return None
         low, high = edges
         inside = int(self._rng.integers(low, high))
-        places = [low - 1, low, inside, high - 1, high - 1, high]  # the last is done last
+        places = [low - 1, low, inside, high - 1, high - 1, high]  # the last place is reached last
         return min(max(0, int(self._rng.choice(places))), limit - 1)
 
     def _load(self) -> None:
@@ -95,7 +100,7 @@ class _RandomProgram:
     def _gemm(self) -> None:
         cfg, rng = self._config, self._rng
         first, slices = self._readable_slices()
-        if rng.random() < 0.25:  # as many tiles as there may be: what reads them takes long
+        if rng.random() < 0.25:  # as many tiles as possible, because reading them takes long
             slices, segments = 1, (self._widest_segment(),)
         else:
             segments = self._segments(slices)
@@ -112,7 +117,7 @@ class _RandomProgram:
             payload.append(self._scales(scale_beats(segments, cfg)))
             payload.append(words[done : done + count].tobytes())
             done += count
-        self._builder.gemm(first, slices, segments, b"".join(payload), group=group)
+        self._builder.gemm(Gemm(first, slices, segments, group), b"".join(payload))
         fed = np.asarray((self._act[:, k] | ~live).all(axis=1))
         for s in segments:
             tiles = self._acc[:, s.tile : s.tile + s.tiles]
@@ -120,7 +125,7 @@ class _RandomProgram:
         self._draining = self._landing = None
 
     def _scales(self, beats: int) -> bytes:
-        """Return random scales, some all 0 and some all 1; what fills up a beat is noise."""
+        """Return random scales, some all 0 and some all 1; the rest of a beat is noise."""
         return plane_words(self._rng, (beats, self._config.beat_bytes)).tobytes()
 
     def _readable_slices(self) -> tuple[int, int]:
@@ -197,7 +202,7 @@ class _RandomProgram:
         to_slice = draws.between(rng, 0, cfg.act_depth - slices)
         acc = self._builder.engine.accumulators[:rows, tile * cfg.cols :][:, :features]
         mult, shift = _requantisation(rng, acc, cfg.act_bits)
-        self._builder.requantise(tile, rows, to_slice, mult, shift)
+        self._builder.requantise(Requantise(tile, tiles, rows, to_slice), mult, shift)
         first = to_slice * cfg.depth
         self._act[:rows, first : first + elems] = True
         self._draining, self._landing = (tile, tile + tiles), (to_slice, to_slice + slices)
@@ -206,11 +211,11 @@ class _RandomProgram:
         span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
             tile, tiles, rows = span
-            self._builder.store(tile, tiles, rows, draws.tag(self._rng))
+            self._builder.store(Store(tile, tiles, rows, draws.tag(self._rng)))
             self._draining, self._landing = (tile, tile + tiles), None
 
     def _fence(self) -> None:
-        self._builder.fence(draws.tag(self._rng))
+        self._builder.fence(Fence(draws.tag(self._rng)))
         self._draining = self._landing = None
 
 

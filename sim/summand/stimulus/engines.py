@@ -1,13 +1,12 @@
-"""Random engines, and random integers that reach the corners of fixed-width arithmetic."""
+"""Engines at the corners of what can be configured, and random ones."""
 
 import numpy as np
-import numpy.typing as npt
 
 from summand.isa import ConfigError, EngineConfig
 
-__all__ = ["CORNERS", "plane_words", "random_config", "signed_values"]
+__all__ = ["CORNERS", "random_config"]
 
-#: Engines that between them have each field at its least and at its most, and build quickly.
+#: Each field is at its least in one of these engines and at its most in another; all build quickly.
 #: Rows, columns and depth all at their most would take minutes to build.
 CORNERS = {
     "smallest": EngineConfig(
@@ -104,27 +103,3 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             return EngineConfig(**{name: int(value) for name, value in fields.items()})
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
-
-
-def signed_values(rng: np.random.Generator, bits: int, count: int) -> npt.NDArray[np.int64]:
-    """Return ``count`` integers of ``bits`` bits, two's complement, in random order.
-
-    One in four is a corner (0, 1, -1, the ends and their neighbours), the magnitudes of the others
-    are log-uniform. Uniform values of a wide type nearly all saturate a narrow output, and a test
-    on them passes with a wrong multiplier.
-    """
-    top = 1 << (bits - 1)
-    corners = rng.choice(np.array([0, 1, -1, top - 1, -top, -top + 1]), count)
-    magnitude = np.exp2(rng.uniform(0, bits - 1, count)).astype(np.int64)
-    values = np.where(rng.random(count) < 0.5, magnitude, -magnitude)
-    values = np.where(rng.random(count) < 0.25, corners, values)
-    return np.clip(values, -top, top - 1)
-
-
-def plane_words(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Return random bytes of ``shape``; along the first axis some are all 0 and some all 1."""
-    words = rng.integers(0, 256, shape, np.uint8)
-    kind = rng.random(shape[0])
-    words[kind < 0.1] = 0x00
-    words[kind > 0.9] = 0xFF
-    return words
