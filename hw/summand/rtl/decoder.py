@@ -7,7 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import CHECK, MAX_SEGMENTS, SEGMENT_BYTES, Op
+from summand.isa.limits import SEGMENTS
+from summand.isa.ops import CHECK, SEGMENT_BYTES, Op
+from summand.isa.structure import DECODER_LATENCY
 from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]
@@ -45,7 +47,7 @@ class Decoder(wiring.Component):
     """
 
     #: Cycles from a header to its error code.
-    LATENCY = 4
+    LATENCY = DECODER_LATENCY
 
     header: Any
     op: Any
@@ -94,7 +96,7 @@ class Decoder(wiring.Component):
         rows = registered("rows", (h.c == 0) | exceeds(h.c, cfg.rows))
         m.d.sync += self.reach.eq(h.a + h.b)
         none = registered("none", h.b == 0)
-        segments = registered("segments", (h.c == 0) | exceeds(h.c, MAX_SEGMENTS))
+        segments = registered("segments", (h.c == 0) | exceeds(h.c, SEGMENTS.high))
         deep = registered("deep", exceeds(h.b, cfg.requant_depth // cfg.cols))
         features = h.b * cfg.cols
         t_words = registered("t_words", ceil_div(features, cfg.beat_elems))

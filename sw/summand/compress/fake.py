@@ -8,12 +8,10 @@ import torch
 from torch import nn
 
 from summand.compress.integer import IntegerLinear
+from summand.isa import limits
 from summand.model import Layer
 
 __all__ = ["TrainedLinear"]
-
-#: Largest multiplier of the intermediate.
-_MULT = 65535
 
 
 class TrainedLinear(IntegerLinear):
@@ -136,7 +134,7 @@ class TrainedLinear(IntegerLinear):
 
 
 def _rounded(mult: torch.Tensor) -> torch.Tensor:
-    return mult.detach().round().clamp_(0, _MULT)
+    return mult.detach().round().clamp_(*limits.MULT)
 
 
 class _Products(torch.autograd.Function):

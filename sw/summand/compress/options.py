@@ -9,19 +9,20 @@ from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.rtn import RoundToNearest
 from summand.compress.solvers import DenseSolver, LowRankSolver
 from summand.compress.summands import ORDERS
+from summand.isa import limits
 
 __all__ = ["DENSE_SOLVERS", "LOW_RANK_SOLVERS", "Choice", "Options"]
 
 _LIMITS = {
-    "bits": (0, 8),
+    "bits": (0, limits.PLANES.high),
     "rank": (0, 4096),
-    "rank_bits": (1, 8),
+    "rank_bits": limits.PLANES,
     "group": (0, 4096),
-    "scale_bits": (1, 8),
-    "head_bits": (1, 8),
-    "act_bits": (4, 10),
-    "acc_shift": (0, 8),
-    "acc_bits": (16, 32),
+    "scale_bits": limits.SCALE_BITS,
+    "head_bits": limits.PLANES,
+    "act_bits": limits.ACT_BITS,
+    "acc_shift": limits.ACC_SHIFT,
+    "acc_bits": limits.FIELDS["acc_bits"],
     "distil": (0, 100_000),
 }
 

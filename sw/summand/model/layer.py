@@ -5,13 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
 from summand.model.errors import LayerError
 from summand.model.transform import Transform
 
 __all__ = ["Dense", "Layer", "LowRank", "act_limit", "quantise", "requantise"]
-
-#: Requantise shifts that the engine has.
-_SHIFTS = (1, 47)
 
 #: Smallest activation scale: a row of zeros has a scale too, and dividing by it is exact.
 _TINY = np.float32(np.finfo(np.float32).tiny)
@@ -77,8 +75,8 @@ def _check_matrix(what: str, value: object, bits: int, bits_name: str) -> None:
     if not isinstance(value, np.ndarray) or value.dtype != np.int8 or value.ndim != 2:
         got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
         raise LayerError(f"{what} must be a two-dimensional int8 array, not {got!r}")
-    if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 8:
-        raise LayerError(f"{bits_name} must be 1 to 8, not {bits!r}")
+    if not isinstance(bits, int) or isinstance(bits, bool) or bits not in limits.PLANES:
+        raise LayerError(f"{bits_name} must be {limits.PLANES}, not {bits!r}")
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     if value.size and (value.min() < low or value.max() > high):
         raise LayerError(
@@ -121,8 +119,10 @@ class Dense:
                 )
             return
         k, n = self.weights.shape
-        if not 1 <= self.scale_bits <= 8:
-            raise LayerError(f"scale_bits must be 1 to 8 with scales, not {self.scale_bits}")
+        if self.scale_bits not in limits.SCALE_BITS:
+            raise LayerError(
+                f"scale_bits must be {limits.SCALE_BITS} with scales, not {self.scale_bits}"
+            )
         if self.group < 1:
             raise LayerError(f"group must be at least 1 with scales, not {self.group}")
         shape = (-(-k // self.group), n)
@@ -194,7 +194,7 @@ class LowRank:
                     f"{name} must be {np.dtype(dtype)} of shape ({rank},), "
                     f"not {value.dtype} of shape {value.shape}"
                 )
-        low, high = _SHIFTS
+        low, high = limits.SHIFT
         if self.shift.min() < low or self.shift.max() > high:
             raise LayerError(
                 f"shift must be {low} to {high}, not {self.shift.min()} to {self.shift.max()}"
@@ -261,8 +261,8 @@ class Layer:
         k, n = self.in_features, self.out_features
         if k < 1 or n < 1:
             self._refuse(f"in_features and out_features must be at least 1, not {k} and {n}")
-        if not 4 <= self.act_bits <= 10:
-            self._refuse(f"act_bits must be 4 to 10, not {self.act_bits}")
+        if self.act_bits not in limits.ACT_BITS:
+            self._refuse(f"act_bits must be {limits.ACT_BITS}, not {self.act_bits}")
         if self.dense is None and self.low_rank is None:
             self._refuse("a layer needs a dense or a low-rank summand")
         if self.dense is not None and self.dense.weights.shape != (k, n):
@@ -271,8 +271,8 @@ class Layer:
             shape = (self.low_rank.a.shape[0], self.low_rank.b.shape[1])
             if shape != (k, n):
                 self._refuse(f"low-rank factors must make a {(k, n)} matrix, not {shape}")
-        if not 0 <= self.acc_shift <= 8:
-            self._refuse(f"acc_shift must be 0 to 8, not {self.acc_shift}")
+        if self.acc_shift not in limits.ACC_SHIFT:
+            self._refuse(f"acc_shift must be {limits.ACC_SHIFT}, not {self.acc_shift}")
         if self.acc_shift and (self.dense is None or self.low_rank is None):
             self._refuse(
                 f"acc_shift must be 0 without both summands, not {self.acc_shift}: "

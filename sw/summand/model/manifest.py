@@ -10,6 +10,7 @@ from pathlib import PurePath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
+from summand.isa import limits
 from summand.model.errors import LayerError, ModelError, Refusal
 from summand.model.reading import parse_json
 
@@ -27,14 +28,14 @@ _SIZES, _BITS = 1 << 31, 1 << 62
 _RANGES = {
     "in_features": (1, _SIZES),
     "out_features": (1, _SIZES),
-    "act_bits": (4, 10),
-    "dense_bits": (0, 8),
+    "act_bits": limits.ACT_BITS,
+    "dense_bits": (0, limits.PLANES.high),
     "group": (0, _SIZES),
-    "scale_bits": (0, 8),
+    "scale_bits": (0, limits.SCALE_BITS.high),
     "rank": (0, _SIZES),
-    "a_bits": (0, 8),
-    "b_bits": (0, 8),
-    "acc_shift": (0, 8),
+    "a_bits": (0, limits.PLANES.high),
+    "b_bits": (0, limits.PLANES.high),
+    "acc_shift": limits.ACC_SHIFT,
     "acc_bits": (1, 64),
     "rotation": (0, (1 << 32) - 1),
     "bits": (0, _BITS),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from summand.golden import layers as golden
 from summand.golden.stimulus import signed_values
-from summand.isa import EngineConfig, SummandError
+from summand.isa import EngineConfig, SummandError, limits
 from summand.model import Dense, Layer, LowRank
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
@@ -50,9 +50,9 @@ class Shape:
             ("tokens", 1, 1 << 16),
             ("in_features", 1, 1 << 20),
             ("out_features", 1, 1 << 20),
-            ("bits", 1, 8),
+            ("bits", *limits.PLANES),
             ("rank", 0, 1 << 16),
-            ("rank_bits", 1, 8),
+            ("rank_bits", *limits.PLANES),
         ):
             if not low <= getattr(self, name) <= high:
                 raise SummandError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
