@@ -15,7 +15,7 @@ from summand.stimulus.builder import ProgramBuilder, TestProgram
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
 
-#: The highest bit of an argument, more than any size. What else an argument is has to be looked at.
+#: The highest bit of an argument. It exceeds every size, so a check that ignores it is wrong.
 _TOP = 0x8000
 
 
@@ -49,14 +49,12 @@ def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
 
 
 def corrupt(rng: np.random.Generator, program: TestProgram, corruption: Corruption) -> TestProgram:
-    """Return ``program`` with the bad command and some rubbish after it; its output ends with
-    the error.
-    """
+    """Return ``program``, the bad command, and rubbish; the output ends with the error."""
     builder = ProgramBuilder(program.config)
     for chunk in program.chunks:
         builder.raw(chunk)
     builder.raw(corruption.data)
-    builder.raw(Fence().encode(program.config))  # good, and yet discarded
+    builder.raw(Fence().encode(program.config))  # a good command, which the engine discards
     builder.raw(rng.bytes(int(rng.integers(16)) * program.config.beat_bytes))
     return builder.finish()
 
@@ -70,7 +68,7 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
     yield Corruption("zeros", ErrorCode.CHECK, bytes(len(fence)))
     yield Corruption("ones", ErrorCode.CHECK, b"\xff" * len(fence))
     for op in (0, 2, 7, 255):
-        # Flags as well: the operation is looked at first.
+        # The flags are bad too, because the operation is checked before them.
         yield _bad(f"op-{op}", ErrorCode.OP, cfg, Header(op, flags=1))
     for op in Op:
         yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=128))
@@ -153,7 +151,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     if not cfg.scale_bits:
         cases.append(("scaled", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)))
     for name, code, bad in cases:
-        # Among good ones, and before another that is bad differently: the first counts.
+        # Also among good ones and before one that is bad in another way: the first is reported.
         other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)
         tables = {"alone": [bad], "third": [good[0], good[1], bad, other, good[2]]}
         for where, table in tables.items():
@@ -162,7 +160,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     yield _bad_table("segment-descends", ErrorCode.TILES, cfg, [good[1], good[0], good[2]])
     overlap = [entry(0, 3, 1, 0, 0), entry(2, 3, 9, 0, 0)]
     yield _bad_table("segment-overlaps-before-planes", ErrorCode.TILES, cfg, overlap)
-    # A length whose low half is too short for the table is none that is: the table is looked at.
+    # Only the low half of this length is too short for the table, so the table is read.
     for bit in (16, 31):
         short = (1 << bit) + segment_beats(1, cfg) - 1
         header = Header(Op.GEMM, short, 0, 1, 1).encode(cfg)
@@ -177,7 +175,7 @@ def _bad_table(name: str, code: ErrorCode, cfg: EngineConfig, table: list[bytes]
 
 
 def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:
-    """Yield GEMMs whose length is wrong; the engine takes the lesser of it and what is needed."""
+    """Yield GEMMs of wrong lengths; the engine takes the lesser of the length and the need."""
     table = (
         Segment(tile=0, tiles=1, planes=3, clear=True),
         Segment(tile=1, tiles=2, planes=1),

@@ -1,4 +1,4 @@
-"""Random choices that take the ends of what is allowed as often as all that lies between."""
+"""Random choices that take the ends of a range as often as all values between."""
 
 import numpy as np
 

@@ -6,7 +6,7 @@ from summand.isa import ConfigError, EngineConfig
 
 __all__ = ["CORNERS", "random_config"]
 
-#: Engines that between them have each field at its least and at its most, and build quickly.
+#: Each field is at its least in one of these engines and at its most in another; all build quickly.
 #: Rows, columns and depth all at their most would take minutes to build.
 CORNERS = {
     "smallest": EngineConfig(

@@ -21,9 +21,10 @@ def random_program(
 
     It reads no memory that it has not written, so it means the same after power-up and after a
     reset, and no two segments of a GEMM share a tile. Every field is often the least or the most
-    that it can be. What a STORE or a REQUANTISE still does in the background is often met by the
-    next command, at the edges of its tiles or slices. Weights and activations are heavy in
-    corners, requantisation hits its range as often as its ends, and padding is noise.
+    that it can be. A STORE or a REQUANTISE that still goes on in the background is often met by the
+    next command, at the edges of its tiles or slices. Weights and activations are often at
+    the corners of their range, requantised values about as often within it as at its ends. Padding
+    is noise.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class _RandomProgram:
         # What has been written: activations, and accumulators by tile.
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
-        # What the last command may still be reading or writing: from, and up to but without.
+        # Tiles that the last command may still read, slices that it may still write: first, end.
         self._draining: tuple[int, int] | None = None
         self._landing: tuple[int, int] | None = None
 
@@ -57,7 +58,9 @@ class _RandomProgram:
         for _ in range(commands - 2):
             step = steps[self._rng.integers(len(steps))]
             if (self._draining or self._landing) and self._rng.random() < 0.5:
-                step = steps[self._rng.integers(3)]  # what can meet it: a LOAD or a GEMM
+                step = steps[
+                    self._rng.integers(3)
+                ]  # a LOAD or a GEMM can meet the job in the background
             step()
         self._store()
         self._fence()
@@ -68,15 +71,15 @@ class _RandomProgram:
         return most if self._rng.random() < 0.5 else draws.between(self._rng, 1, most)
 
     def _beside(self, edges: tuple[int, int] | None, limit: int) -> int | None:
-        """Return one within ``edges``, often the first or the last, or one beside them, or None.
+        """Return a place within ``edges`` or beside them, below ``limit``; often at an end.
 
-        It is below ``limit``. None comes by chance, and where nothing is going on.
+        Return None by chance, and if nothing goes on in the background.
         """
         if edges is None or self._rng.random() < 0.2:
             return None
         low, high = edges
         inside = int(self._rng.integers(low, high))
-        places = [low - 1, low, inside, high - 1, high - 1, high]  # the last is done last
+        places = [low - 1, low, inside, high - 1, high - 1, high]  # the last place is reached last
         return min(max(0, int(self._rng.choice(places))), limit - 1)
 
     def _load(self) -> None:
@@ -97,7 +100,7 @@ class _RandomProgram:
     def _gemm(self) -> None:
         cfg, rng = self._config, self._rng
         first, slices = self._readable_slices()
-        if rng.random() < 0.25:  # as many tiles as there may be: what reads them takes long
+        if rng.random() < 0.25:  # as many tiles as possible, because reading them takes long
             slices, segments = 1, (self._widest_segment(),)
         else:
             segments = self._segments(slices)
@@ -122,7 +125,7 @@ class _RandomProgram:
         self._draining = self._landing = None
 
     def _scales(self, beats: int) -> bytes:
-        """Return random scales, some all 0 and some all 1; what fills up a beat is noise."""
+        """Return random scales, some all 0 and some all 1; the rest of a beat is noise."""
         return plane_words(self._rng, (beats, self._config.beat_bytes)).tobytes()
 
     def _readable_slices(self) -> tuple[int, int]:
