@@ -27,7 +27,7 @@ __all__ = ["register"]
 
 _KIND = "summand-bitstream"
 
-#: The tools' files, in the output folder: what an interrupted build goes on from.
+#: The tools' files, in the output folder; an interrupted build continues from them.
 _WORK = "work"
 #: What is written there beside the design.
 _BITSTREAM = "summand_top.bit"
@@ -58,9 +58,9 @@ def _build(
 ) -> None:
     """Make the bitstream of a board: Yosys, nextpnr, timing check, ecppack.
 
-    Takes minutes. An interrupted build goes on where it was, and what has not changed is not done
-    again. A clock that is missed is an error and leaves no bitstream. manifest.json lists all
-    files with their SHA-256 and what the design needs; it is written last.
+    Takes minutes. An interrupted build goes on where it was, and steps whose inputs have not
+    changed are not repeated. A clock that is missed is an error and leaves no bitstream.
+    manifest.json lists all files with their SHA-256 and what the design needs; it is written last.
     """
     from summand.boards.board import find_board
     from summand.boards.build import board_files
@@ -125,7 +125,7 @@ def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream")
 
 
 def _slowest(placement: "Placement") -> float:
-    """Return the frequency that the worst of the clocks reached, MHz."""
+    """Return the lowest frequency that any of the clocks reached, MHz."""
     clocks = placement.clocks.values()
     return min(clocks, key=lambda c: c.achieved_mhz / c.constraint_mhz).achieved_mhz
 

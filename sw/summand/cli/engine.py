@@ -47,9 +47,9 @@ TechnologyOption = Annotated[
 def choose_engine(
     config: str | None, board: str | None, done: str
 ) -> "tuple[EngineConfig, Board | None]":
-    """Return what the options mean: the engine of ``config``, else of the board, and the board.
+    """Return the engine of ``config``, or else of the board, and the board.
 
-    ``done`` says what becomes of the engine, for the :class:`SummandError` where neither is given.
+    ``done`` says how the engine is used, for the :class:`SummandError` where neither is given.
     """
     from summand.boards.board import find_board
     from summand.boards.configurations import find_configuration
@@ -63,7 +63,7 @@ def choose_engine(
 
 
 def choose_technology(wanted: str | None, family: str | None) -> "Technology":
-    """Return the technology that is asked for, else that of a family of FPGAs, else the generic."""
+    """Return the technology asked for, or else that of a family of FPGAs, or else the generic."""
     from summand.rtl.technology import Technology
 
     if wanted is None:

@@ -1,4 +1,4 @@
-"""``summand synth``: what an engine takes of an FPGA, and how fast it is."""
+"""``summand synth``: how much of an FPGA an engine takes, and how fast it is."""
 
 import contextlib
 import dataclasses
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _KIND = "summand-synthesis"
-#: The tools' files, in the output folder: what an interrupted call goes on from.
+#: The tools' files, in the output folder; an interrupted call continues from them.
 _WORK = "work"
 _REPORT = "synth.json"
 
@@ -78,9 +78,9 @@ def _synth(
 ) -> None:
     """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
 
-    The engine alone, with its AXI ports, out of context: its ports are no pins. The FPGA is that of
-    --board, an LFE5U-85F of speed 6 without. Place and route takes from a minute to an hour for
-    each seed.
+    Only the engine is synthesised, with its AXI ports, out of context: its ports are no pins. The
+    FPGA is that of --board, or an LFE5U-85F of speed 6. Place and route takes from a minute to an
+    hour for each seed.
     """
     from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
@@ -152,7 +152,7 @@ def _options(board: "Board | None") -> "PlaceOptions":
 
 @contextlib.contextmanager
 def _work(out: Path | None) -> Iterator[Path]:
-    """Give a folder for the tools, which stays only in an output folder."""
+    """Give a folder for the tools; it is kept only if it is in an output folder."""
     if out:
         yield out / _WORK
         return
@@ -168,7 +168,7 @@ def _place(
     seeds: tuple[int, ...],
     progress: "Progress",
 ) -> "tuple[Measured, Placement]":
-    """Return what was measured, one placement a seed, and the packed design before them."""
+    """Return the measurements: the packed design, then one placement for each seed."""
     from summand.synth.engine import measure_ecp5
 
     packing = dataclasses.replace(options, route=False)
