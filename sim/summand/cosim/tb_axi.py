@@ -37,7 +37,7 @@ _WINDOW = 256
 
 
 class _Bench:
-    """The IP block with a DMA engine's view of its streams and a processor's of its registers."""
+    """The IP block, with a DMA engine at its streams and a processor at its registers."""
 
     def __init__(self, dut: Any, p_stall: float):
         # cocotbext-axi prints every frame, and uses what cocotb deprecates.
@@ -102,7 +102,7 @@ class _Bench:
         return Counters(**{name: await self.read(name) for name in Counters().__dict__})
 
     async def send(self, data: bytes) -> None:
-        """Send bytes in frames of random sizes: the engine takes no notice of their ends."""
+        """Send bytes in frames of random sizes, because the engine ignores the frames' ends."""
         size = self.config.beat_bytes
         while data:
             count = int(self.rng.integers(1, 40)) * size
@@ -188,7 +188,7 @@ async def only_a_written_1_resets(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def transactions_may_pile_up(dut: Any) -> None:
-    """Reads and writes started together all come to an end, in order."""
+    """Reads and writes started together all finish, in order."""
     bench = await _Bench(dut, 0.5).start()
     names = [r.name for r in REGISTERS if r.access is Access.RO][:4]
     reads = [cocotb.start_soon(bench.read(name)) for name in names]
@@ -201,7 +201,7 @@ async def transactions_may_pile_up(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def counters_are_readable_and_add_up(dut: Any) -> None:
-    """Registers tell what the FENCE told, as far as they did not go on since."""
+    """Registers have the counters of the FENCE, except those that count on since then."""
     bench = await _Bench(dut, 0.3).start()
     program = random_program(bench.rng, bench.config)
     await bench.send(program.data)
@@ -257,7 +257,7 @@ async def no_beat_is_taken_while_reset_lasts(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def hard_reset_recovers_from_anywhere(dut: Any) -> None:
-    """So does aresetn, which drops transactions too."""
+    """``aresetn`` in any cycle leaves nothing either, and drops transactions too."""
     bench = await _Bench(dut, 0.3).start()
     for _ in range(6):
         program = random_program(bench.rng, bench.config, commands=8, max_words=32)
@@ -273,7 +273,7 @@ async def hard_reset_recovers_from_anywhere(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def hard_reset_withdraws_answers(dut: Any) -> None:
-    """Under aresetn no answer and no packet is offered, whatever waited to be taken."""
+    """During aresetn no answer and no packet is offered, even one that waited to be taken."""
     bench = await _Bench(dut, 0.0).start()
     bench.sink.pause = True
     bench.bus.write_if.b_channel.pause = True
@@ -295,7 +295,7 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
-    """With a beat waiting to be taken too: it is not offered again once aresetn is high."""
+    """One cycle of ``aresetn`` also drops a waiting beat: it is not offered again afterwards."""
     bench = _Bench(dut, 0.0)
     dut.aresetn.value = 1
     Clock(dut.aclk, 10, unit="ns").start()
@@ -319,7 +319,7 @@ async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def every_error_code_is_in_the_status(dut: Any) -> None:
-    """One bad command for each code: its packet, the status register, and the way back."""
+    """One bad command for each code: its packet, the status register, and recovery by a reset."""
     bench = await _Bench(dut, 0.2).start()
     by_code = {bad.code: bad for bad in corruptions(bench.config)}
     assert by_code.keys() == set(ErrorCode) - {ErrorCode.OK}

@@ -17,12 +17,12 @@ from summand.isa.ops import fence
 from summand.rtl.engine import Engine
 from summand.rtl.stream import Beat
 
-#: Cycles after which an engine that has said nothing will say nothing.
+#: Cycles without output after which an engine sends no more.
 _SILENCE = 300
 
 
 class _Bench:
-    """An engine, its drivers, and the golden model's opinion."""
+    """An engine, its drivers, and the golden model to compare it with."""
 
     def __init__(self, dut: Any, p_stall: float):
         self.dut = dut
@@ -119,7 +119,7 @@ async def every_error_is_reported(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def garbage_matches_golden(dut: Any) -> None:
-    """Random bytes, and a command with random bytes for its payload, do what golden does."""
+    """Random bytes, and a command with a random payload, have the same effect as in golden."""
     bench = await _Bench(dut, p_stall=0.2).start()
     for n in range(20):
         data = bench.rng.bytes(40 * bench.config.beat_bytes)
@@ -137,7 +137,7 @@ async def garbage_matches_golden(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def truncated_streams_wait(dut: Any) -> None:
-    """A stream cut at any beat gives what golden gives, and goes on when the rest comes."""
+    """A stream cut at any beat gives golden's output, and goes on when the rest comes."""
     bench = await _Bench(dut, p_stall=0.2).start()
     for _ in range(6):
         program = random_program(bench.rng, bench.config, commands=6, max_words=16)
@@ -153,7 +153,7 @@ async def truncated_streams_wait(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def commands_are_counted(dut: Any) -> None:
-    """The port counts commands from a reset on, and packets tell their number."""
+    """The port counts commands from a reset on, and packets have their command's number."""
     bench = await _Bench(dut, p_stall=0.0).start()
     for _ in range(2):
         program = b"".join(fence(bench.config, tag=tag) for tag in range(5))

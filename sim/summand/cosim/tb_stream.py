@@ -1,7 +1,7 @@
-"""A cocotb test that sends a given stream and expects given beats; no model has a say in it.
+"""A cocotb test that sends a given stream and expects given beats, without a model.
 
-The job has both as hexadecimal text: ``stream``, and ``answer``, in which beats that are ``null``
-may be anything known, such as counters.
+The job has both as hexadecimal text: ``stream``, and ``answer``. A beat that is ``null`` there,
+such as one of counters, may have any value but X.
 """
 
 from typing import Any

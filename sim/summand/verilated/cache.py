@@ -1,4 +1,4 @@
-"""What simulators are built into, kept by content."""
+"""A cache of built simulators, by their content."""
 
 import contextlib
 import fcntl
@@ -16,10 +16,10 @@ __all__ = ["cached", "default_cache"]
 #: Files kept; the least recently used go first.
 _KEEP = 64
 
-#: How names of folders begin in which something is built.
+#: Prefix of the folders in which something is built.
 _BUILD = "build-"
 
-#: Seconds for which such a folder may have no lock yet.
+#: Seconds after its making for which such a folder may have no lock yet.
 _YOUNG_S = 10
 
 
@@ -33,19 +33,19 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
     """Return the file ``name`` in ``folder``, building it if it is not there.
 
     Any number of processes may ask at once; one builds and the others wait. A build that fails or
-    is killed leaves nothing that would be taken for a result, and what it leaves is removed by the
-    next build of anything.
+    is killed leaves nothing that could be taken for a result; the next build of anything removes
+    its remains.
 
     Parameters
     ----------
     folder : Path
         The cache; made if need be.
     name : str
-        Names what is built by its content.
+        The file's name, made from a checksum of its content's sources.
     build : callable
         Called with an empty folder to work in; returns the file it has made there.
     anew : bool
-        Build even if it is there, because what is there cannot be used.
+        Build even if the file exists, because it cannot be used.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
                 with _workplace(folder) as work:
                     made = build(work)
                     with made.open("rb") as file:
-                        os.fsync(file.fileno())  # else a power cut could leave its name alone
+                        os.fsync(file.fileno())  # else a power cut could leave it empty
                     made.replace(path)
                 with contextlib.suppress(FileNotFoundError):  # another process prunes too
                     _prune(folder)
@@ -79,7 +79,7 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
 def _workplace(folder: Path) -> Iterator[Path]:
     """Make a folder to build in, locked for as long as this process uses it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=_BUILD) as work:
-        # Locked a moment after it is made: whoever clears up in between leaves young ones alone.
+        # The lock comes a moment after the folder; `_clear` leaves young folders alone meanwhile.
         descriptor = os.open(work, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -89,7 +89,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what killed builds have left; a living one holds the lock of its folder."""
+    """Remove the remains of killed builds; a living build holds the lock of its folder."""
     for work in folder.glob(f"{_BUILD}*"):
         try:
             if time.time() - work.stat().st_mtime < _YOUNG_S:
@@ -117,7 +117,7 @@ def _prune(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
+    """Hold a lock that ends with the process, in whatever way it ends."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

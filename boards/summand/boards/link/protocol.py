@@ -1,4 +1,4 @@
-"""The link's frames, as bytes: what host and gateware both keep to.
+"""The link's frames, as bytes: the part that host and gateware share.
 
 ``docs/link.md`` is the specification; this module is the host's half of it.
 """
@@ -53,7 +53,7 @@ class FrameKind(enum.IntEnum):
 
     #: Host: begin a session; resets the engine and empties both byte streams.
     OPEN = 1
-    #: Both: stream bytes, and what has arrived of the other side's.
+    #: Both: stream bytes, and the position up to which the other side's have arrived.
     DATA = 2
     #: Host: read a register.
     READ = 3
@@ -129,7 +129,7 @@ class Frame:
 
     @classmethod
     def decode(cls, raw: bytes) -> "Frame | None":
-        """Read what stood between two flags, escapes undone; None if it is damaged."""
+        """Decode the bytes between two flags, escapes undone; None if they are damaged."""
         body, crc = raw[:-CRC_BYTES], raw[-CRC_BYTES:]
         if len(body) < HEADER_BYTES or zlib.crc32(body) != int.from_bytes(crc, "little"):
             return None
@@ -152,7 +152,7 @@ class Frame:
 #: An escape and what follows it, if anything.
 _ESCAPES = re.compile(b"%c(.?)" % ESCAPE, re.DOTALL)
 
-#: More than any frame takes on the line: what is longer without a flag is noise.
+#: More than any frame takes on the line; so many bytes without a flag are noise.
 _LONGEST = 1 << 17
 
 

@@ -49,7 +49,7 @@ class Baud:
 
     @property
     def step(self) -> int:
-        """What the phase counter advances in a cycle; ``2**16`` is a bit."""
+        """Increment of the phase counter in a cycle; ``2**16`` is a bit."""
         return round((self.rate << _PHASE_BITS) / self.clock_hz)
 
 
@@ -57,7 +57,7 @@ class UartReceiver(wiring.Component):
     """Take bytes off a serial line.
 
     A start bit that is not low in its middle is noise and ignored; a byte without its stop bit is
-    dropped. What follows finds the loss by its checksum.
+    dropped. Checksums of frames detect the loss.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class UartReceiver(wiring.Component):
     rx : ``In(1)``
         The line, not synchronised; idles high.
     o : ``Out(stream.Signature(8, always_ready=True))``
-        Bytes, each in the middle of its stop bit.
+        Received bytes, each transferred in the middle of its stop bit.
     """
 
     rx: Signal
@@ -96,7 +96,7 @@ class UartReceiver(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(~line):
-                    # Half a bit, less the two cycles by which edge and sample are seen late.
+                    # Half a bit, less the two cycles of delay at the edge and at the sample.
                     half = 1 << (_PHASE_BITS - 1)
                     m.d.sync += [Cat(phase, sample).eq(half + 2 * step), count.eq(0)]
                     m.next = "BITS"
@@ -152,7 +152,7 @@ class UartTransmitter(wiring.Component):
 
         line = Signal(init=1)
         m.d.comb += self.tx.eq(line)
-        bits = Signal(9, init=0x1FF)  # what follows the bit on the line; the stop bit is last
+        bits = Signal(9, init=0x1FF)  # bits after the one on the line; the stop bit is last
         left = Signal(range(11))  # bits still to be timed, the one on the line included
         m.d.comb += self.i.ready.eq((left == 0) | (left == 1) & tick)
         m.d.sync += phase.eq(total)
