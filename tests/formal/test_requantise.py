@@ -7,7 +7,7 @@ from amaranth.hdl import Assert, Assume
 from summand.isa import EngineConfig
 from summand.rtl.requantise import Requantiser
 
-#: The smallest there is: one tile is one word of four activations.
+#: The smallest engine: one tile is one word of four activations.
 CONFIG = EngineConfig(
     cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16, act_depth=2,
     requant_depth=16,
@@ -19,7 +19,7 @@ class Spec(Elaboratable):
 
     #: Multipliers up to this width: wider ones cost the solver minutes.
     MULT_BITS = 3
-    #: When the word is there: command, parameters, tile, and two cycles to spare.
+    #: Cycle by which the word is written: command, parameters, tile, and two spare cycles.
     END = 1 + CONFIG.cols + CONFIG.beat_elems + Requantiser.stages(CONFIG) + 3
 
     def elaborate(self, platform):

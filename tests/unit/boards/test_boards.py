@@ -1,4 +1,4 @@
-"""Boards as data, and the files that their tools get."""
+"""Boards as data, and the files for their tools."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_a_board_agrees_with_its_platform(board: Board):
 @pytest.mark.needs("amaranth-boards")
 @boards
 def test_files_for_any_engine_and_no_tools(board: Board):
-    """Twice the same bytes, with the engine that was asked for."""
+    """Two runs give the same bytes, with the engine that was asked for."""
     files = board_files(board, SMALL)
     assert files == board_files(board, SMALL)
     assert files.keys() == {"summand_board.v", "summand_top.v", "summand_top.lpf"}
@@ -50,7 +50,7 @@ def test_files_for_any_engine_and_no_tools(board: Board):
 
 
 def test_the_engines_memories_fit():
-    """With half the block RAM left for what is to come."""
+    """Half of the block RAM stays free for extensions."""
     for board in BOARDS.values():
         engine, half = board.engine, board.part.block_rams * board.part.block_ram_bits / 2
         accumulators = engine.rows * engine.cols * engine.acc_depth * engine.acc_bits

@@ -1,4 +1,4 @@
-"""The law's constants are those of the gateware."""
+"""The law's constants equal the gateware's."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_constants_are_the_gatewares(config):
 
 
 def test_room_lets_the_drain_run_at_a_tile_a_cycle():
-    """Credits come back before they run out, from the last row too."""
+    """Credits come back before they run out, even for the last row."""
     for config in CONFIGS:
         timing = Timing.of(config)
         assert timing.room >= timing.answer(config.rows - 1) + timing.credit

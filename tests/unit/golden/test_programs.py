@@ -1,4 +1,4 @@
-"""The stimulus itself: what it covers and that it can be relied on."""
+"""The stimulus itself: its coverage, and that it can be relied on."""
 
 import struct
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ CONFIG = EngineConfig(
     scale_bits=4,
 )
 
-#: The least and the most that each field of a command of that engine may be.
+#: The least and the largest value of each field of a command of that engine.
 ENDS = {
     "LOAD length": (2, 24),
     "LOAD a": (0, 3),
@@ -62,7 +62,7 @@ ENDS = {
     "entry shift": (1, 47),
 }
 
-#: The most that fits a field, where it is not an argument's half-word.
+#: The largest value that a field can hold, for fields other than arguments of 16 bits.
 WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "shift": 0xFF}
 
 
@@ -115,7 +115,7 @@ def test_programs_use_everything(drawn):
 
 
 def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
-    """Yield what a command and the tables in its payload say, field by field."""
+    """Yield the fields of a command and of the tables in its payload."""
     op = Op(header.op)
     for name in ("length", "a", "b", "c", "d"):
         yield f"{op.name} {name}", getattr(header, name)
@@ -214,7 +214,7 @@ def test_outputs_have_the_size_the_contract_says():
 
 
 def test_programs_read_only_what_they_wrote():
-    """Equal output from memories full of rubbish, as after a reset."""
+    """The output is the same if the memories hold random values before, as after a reset."""
     for seed in range(60):
         rng = np.random.default_rng(seed)
         config = random_config(rng)

@@ -50,7 +50,7 @@ def activations(config, rng, case):
 def run_planes(config, x, words):
     """Send ``words`` of (bits, first, last), ``None`` for a gap; return the sum after each."""
     writes = table_writes(config, x)
-    late = Column.latency(config) - 1  # orders behind bits
+    late = Column.latency(config) - 1  # cycles by which orders follow their bits
     inputs = [*writes, *({} for _ in range(len(words) + late + 1))]
     noise = (0x5DEECE66D * 0x9E3779B97F4A7C15) & ((1 << config.depth) - 1)
     for n, word in enumerate(words, len(writes)):
@@ -65,7 +65,7 @@ def run_planes(config, x, words):
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize("case", ["random", "smallest", "largest"])
 def test_sums_of_weights_of_every_width(config, gaps, case):
-    """Weights of 1 to 8 planes one behind the other; a gap changes nothing."""
+    """Weights of 1 to 8 planes follow one another; a gap changes nothing."""
     rng = np.random.default_rng(5)
     x = activations(config, rng, case)
     words, want = [], []
@@ -97,7 +97,7 @@ def test_a_refill_of_one_table_leaves_the_others():
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.depth}x{c.act_bits}")
 def test_latency(config):
-    """The sum changes when the class says, and not a cycle before."""
+    """The sum changes after ``Column.latency`` cycles, and not a cycle before."""
     x = np.ones(config.depth, int)
     sums = run_planes(config, x, [((1 << config.depth) - 1, 1, 1), None, None])
     assert sums == [-config.depth] * 3

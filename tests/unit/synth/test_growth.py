@@ -1,4 +1,4 @@
-"""The smallest stored engine, synthesised again: it may not have grown."""
+"""The smallest stored engine, synthesised again, must not have grown."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from summand.synth.flow import PlaceOptions
 from summand.synth.runs import load_runs
 from summand.synth.sweep import POINTS
 
-#: What a change may add without new runs being stored.
+#: Factor by which cells may grow without new stored runs.
 GROWTH = 1.03
 
 
 def test_stored_runs_are_of_the_sweep():
-    """So that the sweep can make each anew."""
+    """So the sweep can repeat each of them."""
     points = {(p.config, p.options.part, p.options.speed_grade, p.seed) for p in POINTS}
     runs = {(r.config, r.part, r.speed_grade, r.seed) for r in load_runs()}
     assert runs

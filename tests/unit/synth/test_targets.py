@@ -1,4 +1,4 @@
-"""Families and parts: what counts as what."""
+"""Families and parts: the figure under which each cell is counted."""
 
 import pytest
 

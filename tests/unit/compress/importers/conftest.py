@@ -14,7 +14,7 @@ from torch import nn
 
 from summand.model import Dense, Layer
 
-#: A layer's tensors, and the float ``[N, K]`` matrix that they stand for.
+#: A layer's tensors, and the float ``[N, K]`` matrix that they represent.
 Written = tuple[dict[str, torch.Tensor], np.ndarray]
 
 Writer = Callable[[np.ndarray, np.random.Generator], Written]
