@@ -1,4 +1,4 @@
-"""A bench's arguments: JSON in one environment variable."""
+"""The job of a bench: JSON in one environment variable."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""A cocotb test that sends a given stream and expects given beats, without a model.
+"""A cocotb test that sends a given stream and expects given beats, without any model.
 
-The job has both as hexadecimal text: ``stream``, and ``answer``. A beat that is ``null`` there,
-such as one of counters, may have any value but X.
+The job has both as hexadecimal text, ``stream`` and ``answer``. A ``null`` in the answer stands for
+a beat that may have any known value, such as counters.
 """
 
 from typing import Any
