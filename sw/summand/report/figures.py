@@ -86,7 +86,7 @@ class ModelFigures:
 
     @property
     def streamed_bits_per_weight(self) -> float:
-        """Everything that one token streams but its activations, padding and headers included."""
+        """All bits of one token except its activations, padding and headers included."""
         return self.traffic.weights / self.weights
 
     def as_dict(self) -> dict[str, Any]:

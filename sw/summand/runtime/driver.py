@@ -327,7 +327,7 @@ class Driver:
         )
 
     def _probe(self) -> None:
-        """Fetch a tile of no meaning, then the counters, as every call ends."""
+        """Fetch a meaningless tile, then the counters, in the same way as every call ends."""
         probe = Store(tile=0, tiles=1, rows=1).encode(self.config)
         self._device.write([probe])
         self._commands += 1
