@@ -70,8 +70,7 @@ class TokenFigures:
 class EmbeddingFigures:
     """How a model embeds a text's sentences, compared with the uncompressed one.
 
-    Of the fields :class:`~summand.compress.evaluation.embeddings.EmbeddingEvaluation` says what
-    they are.
+    :class:`~summand.compress.evaluation.embeddings.EmbeddingEvaluation` describes the fields.
     """
 
     #: What :attr:`distance` is.
@@ -136,7 +135,7 @@ def read(
     text : Text
         The text.
     rows : sequence of int64 tensors, shape ``[1, tokens]``
-        The same, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
+        The text, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
     reference : nn.Module, optional
         The uncompressed model.
     progress : callable, optional
