@@ -14,8 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from summand.boards.parts import ECP5_85F, Part
-from summand.cycles.timing import Timing
 from summand.isa import ConfigError, EngineConfig, SummandError
+from summand.isa.structure import (
+    JOINED_ROWS,
+    Memory,
+    MemoryKind,
+    act_addr_bits,
+    joints,
+    memories,
+    products,
+    tile_bits,
+)
+from summand.rtl.ram import ECP5_SHAPES
 from summand.synth.targets import CELL_KINDS
 
 __all__ = [
@@ -38,10 +48,8 @@ __all__ = [
 #: The package's own model; written by ``python -m summand.synth.fit``.
 MODEL = Path(__file__).with_name("model.json")
 
-#: Bits of a word, and words, of an ECP5 block RAM.
-_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
-#: Bits of a multiplier's operand.
-_DSP_BITS = 18
+#: Bits of an ECP5 LUT RAM's word; it has 16 of them.
+_LUT_RAM_BITS = 4
 
 
 class ModelError(SummandError):
@@ -177,19 +185,25 @@ def fits(config: EngineConfig, part: Part = ECP5_85F, model: Model | None = None
 
 def lut_rams(config: EngineConfig) -> int:
     """Return the LUT RAMs of 16 x 4 bits: look-up tables, and the ring of segments."""
-    tables = config.rows * config.cols * config.tables * _ceil(config.act_bits + 2, 4)
-    return tables + _ceil(2 * _log2(config.acc_depth) + 9 + (config.scale_bits > 0), 4)
+    return sum(
+        memory.count * _ceil(memory.width, _LUT_RAM_BITS)
+        for memory in memories(config)
+        if memory.kind is MemoryKind.LUT
+    )
 
 
 def block_rams(config: EngineConfig) -> int:
     """Return the block RAMs: accumulators, activations, parameters, drained tiles, scales."""
-    return sum(copies * _blocks(bits, words) for bits, words, copies in _memories(config))
+    return sum(
+        memory.count * _blocks(memory)
+        for memory in memories(config)
+        if memory.kind is MemoryKind.BLOCK
+    )
 
 
 def dsps(config: EngineConfig) -> int:
     """Return the multipliers: the requantiser's, and scalers."""
-    scalers = config.rows * config.cols * (config.scale_bits > 0)
-    return _ceil(config.acc_bits, _DSP_BITS) + scalers * _ceil(config.slice_sum_bits, _DSP_BITS)
+    return sum(product.count * product.blocks for product in products(config))
 
 
 def lut_terms(config: EngineConfig) -> dict[str, float]:
@@ -199,14 +213,14 @@ def lut_terms(config: EngineConfig) -> dict[str, float]:
         "lut_rams": lut_rams(config),
         "trees": columns * (_tree_bits(config) + config.tables - 1),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
-        + _ceil(rows - 1, 3) * config.cols * config.acc_bits,  # results joined
+        + _ceil(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
-        "addresses": _log2(config.acc_depth) + _act_addr_bits(config),
+        "addresses": tile_bits(config) + act_addr_bits(config),
         "constant": 1,
     }
 
@@ -219,7 +233,7 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         "words": rows * config.plane_bits,
         "tables": columns * tables,
         "columns": columns * (2 * config.slice_sum_bits + 3 * config.acc_bits)
-        + _collected(rows) * config.cols * config.acc_bits,
+        + _collected(config) * config.cols * config.acc_bits,
         "writers": rows * (config.tables // config.table_share * (2 * config.act_bits + 2))
         + rows * config.depth // config.table_share * config.act_bits,
         "scales": _scale_bits(config),
@@ -227,7 +241,7 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
         "gatherer": config.plane_bits,
-        "addresses": _log2(config.acc_depth) + _act_addr_bits(config),
+        "addresses": tile_bits(config) + act_addr_bits(config),
         "constant": 1,
     }
 
@@ -240,29 +254,11 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
     }
 
 
-def _memories(config: EngineConfig) -> list[tuple[int, int, int]]:
-    """Return bits of a word, words, and how many there are, of each block memory."""
-    memories = [
-        (config.cols * config.acc_bits, config.acc_depth, config.rows),
-        (
-            config.beat_elems * config.act_bits,
-            config.act_depth * config.slice_words,
-            config.rows,
-        ),
-        (22, config.requant_depth, 1),
-        (config.cols * config.acc_bits + 2, Timing.of(config).room, 1),
-    ]
-    if config.scale_bits:
-        bits = config.scale_tiles * config.cols * config.scale_bits
-        memories.append((bits, _ceil(config.acc_depth, config.scale_tiles), 1))
-    return memories
-
-
-def _blocks(bits: int, words: int) -> int:
-    for width, depth in _SHAPES:
-        if words <= depth:
-            return _ceil(bits, width)
-    return bits * _ceil(words, _SHAPES[-1][1])
+def _blocks(memory: Memory) -> int:
+    for width, depth in ECP5_SHAPES:
+        if memory.depth <= depth:
+            return _ceil(memory.width, width)
+    return memory.width * _ceil(memory.depth, ECP5_SHAPES[-1][1])
 
 
 def _tree_bits(config: EngineConfig) -> int:
@@ -274,9 +270,9 @@ def _tree_bits(config: EngineConfig) -> int:
     return bits
 
 
-def _collected(rows: int) -> int:
+def _collected(config: EngineConfig) -> int:
     """Return the registers in which results come from all rows to the front."""
-    groups = [min(3, rows - first) for first in range(0, rows, 3)]
+    groups = joints(config)
     return sum(1 + k * (k - 1) // 2 for k in groups) + 2 * (len(groups) - 1)
 
 
@@ -285,15 +281,6 @@ def _scale_bits(config: EngineConfig) -> int:
     if not config.scale_bits:
         return 0
     return 64 + config.rows * config.cols * (config.slice_sum_bits + 2 * config.scale_bits)
-
-
-def _act_addr_bits(config: EngineConfig) -> int:
-    return _log2(config.act_depth * config.slice_words)
-
-
-def _log2(value: int) -> int:
-    """Return the logarithm, rounded up."""
-    return (value - 1).bit_length()
 
 
 def _ceil(a: int, b: int) -> int:

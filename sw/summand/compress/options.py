@@ -9,6 +9,7 @@ from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.solve.solvers import DenseSolver, LowRankSolver
 from summand.compress.solve.summands import ORDERS
+from summand.isa import limits
 from summand.schedule.terms import Sizes
 from summand.summands.base import Entry
 from summand.summands.dense import DenseEntry
@@ -17,15 +18,15 @@ from summand.summands.lowrank import LowRankEntry
 __all__ = ["DENSE_SOLVERS", "LOW_RANK_SOLVERS", "Choice", "Options"]
 
 _LIMITS = {
-    "bits": (0, 8),
+    "bits": (0, limits.PLANES.high),
     "rank": (0, 4096),
-    "rank_bits": (1, 8),
+    "rank_bits": limits.PLANES,
     "group": (0, 4096),
-    "scale_bits": (1, 8),
-    "head_bits": (1, 8),
-    "act_bits": (4, 10),
-    "acc_shift": (0, 8),
-    "acc_bits": (16, 32),
+    "scale_bits": limits.SCALE_BITS,
+    "head_bits": limits.PLANES,
+    "act_bits": limits.ACT_BITS,
+    "acc_shift": limits.ACC_SHIFT,
+    "acc_bits": limits.FIELDS["acc_bits"],
     "distil": (0, 100_000),
 }
 
