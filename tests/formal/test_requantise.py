@@ -21,7 +21,7 @@ class Spec(Elaboratable):
 
     #: Multipliers up to this width: wider ones cost the solver minutes.
     MULT_BITS = 3
-    #: When the word is there: command, parameters, tile, and two cycles to spare.
+    #: Cycle by which the word is written: command, parameters, tile, and two spare cycles.
     END = 1 + CONFIG.cols + CONFIG.beat_elems + requantise_latency(CONFIG) + 3
 
     def elaborate(self, platform):
