@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import nn
 
 from summand.compress.network.survey import Survey, linear_of
-from summand.compress.options import Choice
 from summand.isa import EngineConfig
+from summand.options.compression import Choice
 from summand.runtime.tiling import Sizes
 from summand.runtime.traffic import Traffic, fitting_engine, group_traffic
 

@@ -26,7 +26,6 @@ from summand.compress.job.pipeline import compress_layers
 from summand.compress.job.target import Allocation, Target, choose
 from summand.compress.network.blocks import find_blocks
 from summand.compress.network.survey import Survey, survey
-from summand.compress.options import Choice, Options
 from summand.compress.sources.sources import Source, head_layers, head_name, write_side_files
 from summand.compress.twin.distil import Distillation, check_distillable, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
@@ -35,6 +34,7 @@ from summand.isa.distribution import VERSION
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
 from summand.model.split import split
+from summand.options.compression import Choice, Options
 
 __all__ = ["Job", "plan"]
 

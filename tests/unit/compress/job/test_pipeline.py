@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -7,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
-from summand.compress.options import LOW_RANK_SOLVERS
+from summand.compress.solve.named import LOW_RANK_SOLVERS
 from summand.compress.solve.solvers import DenseSolution
 
 
@@ -165,39 +163,6 @@ def test_a_rank_above_the_matrix_is_refused_first():
     assert told == []
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("bits", 0),
-        ("bits", 9),
-        ("rank", -1),
-        ("rank_bits", 0),
-        ("head_bits", 9),
-        ("act_bits", 3),
-        ("act_bits", 11),
-        ("acc_shift", 9),
-        ("acc_bits", 33),
-        ("bits", 4.0),
-    ],
-)
-def test_impossible_options_are_named(field, value):
-    with pytest.raises(CompressError, match=f"^{field} must be .* not {value}"):
-        Options(**{field: value})
-
-
-@pytest.mark.parametrize(
-    ("field", "known"),
-    [
-        ("solver", "rtn or gptq"),
-        ("rank_solver", "svd or whitened or iterative or iterative-plain"),
-        ("rank_order", "after or before or alternating"),
-    ],
-)
-def test_an_unknown_solver_is_named(field, known):
-    with pytest.raises(CompressError, match=f"^{field} must be {known}, not 'magic'"):
-        dataclasses.replace(Options(), **{field: "magic"})
-
-
 def test_inputs_that_do_not_go_everywhere_are_said():
     module, said = mlp(), []
     compress(module, Options(bits=3), notice=said.append)
@@ -206,11 +171,6 @@ def test_inputs_that_do_not_go_everywhere_are_said():
     compress(module, Options(bits=3), few, notice=said.append)
     (text,) = said
     assert text.startswith("the inputs of 3 of 3 groups of layers, the first of them '0', do not")
-
-
-def test_no_summand_at_all_is_refused():
-    with pytest.raises(CompressError, match="^bits must be 1 to 8 without a rank, not 0"):
-        Options(bits=0)
 
 
 @pytest.mark.parametrize("rank_solver", list(LOW_RANK_SOLVERS))

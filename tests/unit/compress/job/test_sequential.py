@@ -179,8 +179,3 @@ def test_it_is_an_option(llama, tmp_path):
     model = SummandModel(tmp_path / "m")
     assert model.manifest.options["sequential"]
     assert all(entry.bias for entry in model.manifest.layers)
-
-
-def test_layers_taken_as_they_are_cannot_make_up_for_others():
-    with pytest.raises(CompressError, match="leave out sequential or keep_quantised"):
-        Options(sequential=True, keep_quantised=True)
