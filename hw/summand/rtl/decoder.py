@@ -7,14 +7,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import CHECK, MAX_SEGMENTS, SEGMENT_BYTES, Op
+from summand.isa.header import CHECK, Op
+from summand.isa.segments import MAX_SEGMENTS, SEGMENT_BYTES
 from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]
 
 
 class HeaderLayout(data.StructLayout):
-    """The sixteen bytes of a header in the stream; see :class:`summand.isa.ops.Header`."""
+    """The sixteen bytes of a header in the stream; see :class:`summand.isa.header.Header`."""
 
     def __init__(self):
         super().__init__(
@@ -23,7 +24,7 @@ class HeaderLayout(data.StructLayout):
 
 
 class Decoder(wiring.Component):
-    """Check a header as :meth:`summand.isa.ops.Header.validate` does. :attr:`LATENCY` cycles.
+    """Check a header as :func:`summand.isa.decoding.check_header` does. :attr:`LATENCY` cycles.
 
     Parameters
     ----------

@@ -7,8 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.ops import MAX_SEGMENTS, Op
+from summand.isa.header import Op
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.isa.segments import MAX_SEGMENTS
 from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS
+from summand.isa.segments import MAX_SEGMENTS
 from summand.rtl.compare import exceeds
 from summand.rtl.token import tile_bits
 
@@ -16,7 +16,7 @@ __all__ = ["Descriptor", "SegmentEntry", "SegmentTable"]
 
 
 class Descriptor(data.StructLayout):
-    """The eight bytes of a segment in the stream; see :class:`summand.isa.ops.Segment`."""
+    """The eight bytes of a segment in the stream; see :class:`summand.isa.segments.Segment`."""
 
     def __init__(self):
         super().__init__(

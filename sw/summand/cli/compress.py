@@ -14,7 +14,7 @@ from summand.cli.consoles import open_console
 from summand.cli.declared import expanded
 from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
-from summand.options.compression import Options
+from summand.recipe.options import Options
 
 if TYPE_CHECKING:
     from summand.compress.job.target import Target
@@ -166,7 +166,7 @@ def _compress(
     if figures:
         console.print(
             f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
-            f"streamed, {figures.traffic.weights / 1e6:.2f} MB a token",
+            f"streamed, {figures.traffic.weights / 8e6:.2f} MB a token",
         )
     console.print(f"{output} written in {seconds:.0f} s")
     if written:
@@ -200,7 +200,7 @@ def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any
         "bits_per_weight": bits / weights,
         "acc_bits": max(e.acc_bits for e in layers),
         "distillation": manifest.options.get("distillation"),
-        "layers": [dataclasses.asdict(e) for e in layers],
+        "layers": [e.to_raw() for e in layers],
         "groups": [list(group) for group in manifest.groups],
         "host": [dataclasses.asdict(e) for e in manifest.host],
         "seconds": round(seconds, 2),

@@ -19,7 +19,8 @@ from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.sources.sources import Source, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
 from summand.compress.workers.parallel import Workers
-from summand.options.compression import Choice, Options
+from summand.recipe.choice import Choice, choices_of
+from summand.recipe.options import Options
 
 __all__ = [
     "Choice",
@@ -38,6 +39,7 @@ __all__ = [
     "WhitenedSvd",
     "Workers",
     "calibration_text",
+    "choices_of",
     "compress_layer",
     "compress_layers",
     "evaluate",

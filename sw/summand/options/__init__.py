@@ -1,4 +1,1 @@
-"""What a user may choose: the command line, the checks and the documentation follow from it.
-
-Nothing here imports torch, so that the command line knows its options before a command runs.
-"""
+"""Options declared once: the command line, the checks and the documentation follow from them."""

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import trace
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS, CommandError, Header, Op, segment_beats
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.decoding import check_header
+from summand.isa.header import Header, Op
+from summand.isa.segments import MAX_SEGMENTS, segment_beats
 from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(rows=3, cols=4, depth=8, stream_bits=32, acc_depth=16, act_depth=2,
@@ -36,7 +38,7 @@ def name(config):
 
 def verdict(raw, config):
     try:
-        Header.decode(raw).validate(config)
+        check_header(Header.decode(raw), config)
     except CommandError as e:
         return e.code
     return ErrorCode.OK

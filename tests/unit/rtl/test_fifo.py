@@ -3,8 +3,8 @@ from collections import deque
 
 import pytest
 
-from summand.cosim.streams import FLOWING, STALLS, Sink, simulate
 from summand.rtl.fifo import CountedFifo
+from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 
 
 def run(depth, count, *, p_write, stalls=FLOWING, hold=0):

@@ -2,11 +2,11 @@ import random
 
 import pytest
 
-from summand.cosim.streams import simulate
 from summand.isa import EngineConfig
 from summand.rtl.activations import Activations
 from summand.rtl.loader import TableLoader
 from summand.rtl.table import gray_steps
+from summand.testing.streams import simulate
 
 #: One word a pass, alone and shared; two; four.
 ONE = EngineConfig(cols=8, depth=32, stream_bits=256, act_depth=8)

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
@@ -12,6 +11,7 @@ from summand.rtl.column import Column
 from summand.rtl.rows import Rows
 from summand.rtl.scaler import Scaler
 from summand.rtl.table import TableWriter, gray_steps
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, act_depth=4, acc_depth=16,

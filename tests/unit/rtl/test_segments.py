@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import simulate
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS, CommandError, Segment, decode_segments
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.segments import MAX_SEGMENTS, Segment, decode_segments
 from summand.rtl.segments import SegmentTable
+from summand.testing.streams import simulate
 
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from amaranth import *
 
-from summand.cosim.streams import simulate, trace
 from summand.isa import EngineConfig
 from summand.rtl.table import TABLE_STEPS, LookupTable, TableWriter, gray_steps
+from summand.testing.streams import simulate, trace
 
 
 def small(**fields):

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.cycles import Fence, Gemm, Load, Requantise, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
-from summand.runtime import DEFAULT_CONFIG
-from summand.runtime.choice import Plan, alone, final, steady
-from summand.runtime.plan import Fetch, Stair, Tail, Walk, commands, plan
-from summand.runtime.tiling import Sizes, Tiling
+from summand.isa.commands import Fence, Gemm, Load, Requantise
+from summand.schedule.choice import Plan, alone, final, steady
+from summand.schedule.fit import DEFAULT_CONFIG
+from summand.schedule.plan import Fetch, Stair, Tail, Walk, plan
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Tiling
 
 
 def sizes(k: int, n: int, bits: int = 4, rank: int = 0) -> Sizes:

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from summand.cycles import read_commands
 from summand.isa import ConfigError, EngineConfig
-from summand.isa.ops import MAX_SEGMENTS
-from summand.runtime import CompileError, Driver, GoldenDevice, compile_layers
-from summand.runtime.plan import Fetch, Input, Walk, plan
+from summand.isa.segments import MAX_SEGMENTS
+from summand.runtime import Driver, GoldenDevice, compile_layers
 from summand.runtime.program import Gemm, Load, Requantise, Step, Store
-from summand.runtime.tiling import Bundle, Sizes, Tiling
+from summand.schedule.errors import CompileError
+from summand.schedule.plan import Fetch, Input, Walk, plan
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Bundle, Tiling
 
 
 def powers(low: int, high: int) -> st.SearchStrategy[int]:

@@ -15,8 +15,9 @@ from summand.compress.solve.lowrank import Weighting
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.solve.solvers import DenseProblem, DenseSolver
 from summand.isa import EngineConfig
-from summand.model.streamed import streamed
-from summand.options.compression import Choice, Options
+from summand.recipe.choice import Choice
+from summand.recipe.options import Options
+from summand.schedule.traffic import layer_traffic
 
 __all__ = ["Space", "choice_bits", "estimate"]
 
@@ -174,17 +175,7 @@ def choice_bits(
     choice: Choice, in_features: int, out_features: int, engine: EngineConfig | None = None
 ) -> int:
     """Return what a choice streams, in bits, padded to an engine's slices and tiles if given."""
-    return streamed(
-        in_features,
-        out_features,
-        bits=choice.bits,
-        group=choice.group,
-        scale_bits=choice.scale_bits,
-        rank=choice.rank,
-        a_bits=choice.rank_bits,
-        b_bits=choice.rank_bits,
-        config=engine,
-    ).total
+    return layer_traffic(choice.sizes(in_features, out_features), engine).total
 
 
 def estimate(

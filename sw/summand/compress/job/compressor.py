@@ -34,7 +34,8 @@ from summand.isa.distribution import VERSION
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
 from summand.model.split import split
-from summand.options.compression import Choice, Options
+from summand.recipe.choice import Choice, choices_of
+from summand.recipe.options import Options
 
 __all__ = ["Job", "plan"]
 
@@ -372,7 +373,7 @@ def plan(
     heads = head_layers(source.module)
     if options.distil:
         check_distillable(source.module, batches, [n for n in found.layers if n not in heads])
-    choices = options.choices(found.layers, heads=heads)
+    choices = choices_of(options, found.layers, heads=heads)
     keeper = None
     if options.keep_quantised:
         keeper = Keeper.of(

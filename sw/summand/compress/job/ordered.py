@@ -13,7 +13,7 @@ from summand.compress.solve.balance import choose_transform
 from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
 from summand.compress.twin.error import output_error
 from summand.model import Layer, Transform
-from summand.options.compression import Choice
+from summand.recipe.choice import Choice
 
 __all__ = ["compress_layers_in_order"]
 

@@ -22,12 +22,15 @@ from summand.compress.solve.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
-from summand.compress.solve.summands import solve_summands
+from summand.compress.solve.summands import Summands, solve_summands
 from summand.compress.twin.error import output_error
 from summand.compress.twin.integer import quantise_tokens
 from summand.compress.workers.parallel import Workers
-from summand.model import Dense, Layer, LowRank, Transform
-from summand.options.compression import Choice
+from summand.model import Layer, Transform
+from summand.recipe.choice import Choice
+from summand.summands.base import Summand
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 __all__ = [
     "check_rank",
@@ -141,9 +144,7 @@ def fit_layer(
         in_features=k,
         out_features=n,
         act_bits=choice.act_bits,
-        dense=None if solved.dense is None else _dense(solved.dense, choice),
-        low_rank=None if solved.low_rank is None else _low_rank(solved.low_rank, choice.rank_bits),
-        acc_shift=solved.acc_shift,
+        summands=_summands(solved, choice),
         scale=solved.unit.numpy(),
         bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
@@ -154,6 +155,15 @@ def fit_layer(
             f"{choice.acc_bits} there are; raise acc_bits, or lower acc_shift or act_bits"
         )
     return layer
+
+
+def _summands(solved: Summands, choice: Choice) -> tuple[Summand, ...]:
+    found: list[Summand] = []
+    if solved.dense is not None:
+        found.append(_dense(solved.dense, choice))
+    if solved.low_rank is not None:
+        found.append(_low_rank(solved.low_rank, choice.rank_bits, solved.acc_shift))
+    return tuple(found)
 
 
 def _dense(solution: DenseSolution, choice: Choice) -> Dense:
@@ -167,7 +177,7 @@ def _dense(solution: DenseSolution, choice: Choice) -> Dense:
     )
 
 
-def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:
+def _low_rank(solution: LowRankSolution, bits: int, acc_shift: int) -> LowRank:
     return LowRank(
         a=solution.a.contiguous().numpy(),
         a_bits=bits,
@@ -175,6 +185,7 @@ def _low_rank(solution: LowRankSolution, bits: int) -> LowRank:
         b_bits=bits,
         mult=solution.mult.numpy().astype("uint16"),
         shift=solution.shift.numpy().astype("uint8"),
+        acc_shift=acc_shift,
     )
 
 
@@ -205,7 +216,7 @@ def compress_layers(
         From :func:`~summand.compress.network.survey.survey`.
     choices : mapping
         What each layer of the survey gets; from
-        :meth:`~summand.options.compression.Options.choices`.
+        :func:`~summand.recipe.choice.choices_of`.
     dense_solver, low_rank_solver : optional
         Take the place of the solvers that the choices name.
     keeper : Keeper, optional

@@ -18,7 +18,7 @@ from summand.compress.solve.balance import choose_transform, transformed, transf
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.workers.parallel import Workers
 from summand.isa import EngineConfig
-from summand.options.compression import Choice
+from summand.recipe.choice import Choice
 
 __all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
 

@@ -14,7 +14,7 @@ from summand.compress.solve.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
-from summand.options.compression import ORDERS
+from summand.recipe.options import ORDERS
 
 __all__ = ["Summands", "solve_summands"]
 

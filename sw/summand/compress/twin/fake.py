@@ -1,9 +1,10 @@
 """A compressed layer whose scales can be trained: exact forwards, straight through backwards."""
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -12,21 +13,16 @@ from summand.model import Layer
 
 __all__ = ["TrainedLinear"]
 
-#: Largest multiplier of the intermediate.
-_MULT = 65535
-
 
 class TrainedLinear(IntegerLinear):
     """A layer's integers under scales that are parameters.
 
     Forwards it gives what :class:`IntegerLinear` of :meth:`trained` gives, bit for bit. Backwards
-    every rounding, of activations and of the intermediate T, is taken for the identity, and no
-    gradient comes through an intermediate that saturates (straight-through estimators, arXiv
-    1308.3432).
+    every rounding is taken for the identity (straight-through estimators, arXiv 1308.3432).
 
-    Trained are the float scale of each output, the bias, and where there is a low-rank summand the
-    multiplier of each rank's requantisation, which is the scale of its T. Weights, factors and the
-    integer scales of groups stay as they are, and so does the proof that nothing overflows.
+    Trained are the float scale of each output, the bias, and what the summands' twins have: the
+    multipliers of low-rank summands, for one. Weights, factors and the integer scales of groups
+    stay as they are, and so does the proof that nothing overflows.
 
     Parameters
     ----------
@@ -39,8 +35,6 @@ class TrainedLinear(IntegerLinear):
     ----------
     gain : nn.Parameter, shape ``[N]``
         Logarithm of what each scale is multiplied by; 0 at first.
-    mult_gain : nn.Parameter, shape ``[R]``, optional
-        The same of the multipliers.
     offset : nn.Parameter, shape ``[N]``, optional
         What is added to the bias, in units of the output's root mean square over the tokens of the
         first call; 0 at first.
@@ -49,10 +43,9 @@ class TrainedLinear(IntegerLinear):
     def __init__(self, layer: Layer, *, bias: bool = True):
         super().__init__(layer)
         self.gain = nn.Parameter(torch.zeros(layer.out_features))
-        self.mult_gain = self.offset = None
-        if layer.low_rank is not None:
-            self._first_mult = self._mult
-            self.mult_gain = nn.Parameter(torch.zeros(layer.low_rank.rank))
+        self.offset = None
+        for twin in self.twins:
+            twin.make_trainable()
         if bias or layer.bias is not None:
             self.offset = nn.Parameter(torch.zeros(layer.out_features))
         self._size: torch.Tensor | None = None
@@ -68,15 +61,9 @@ class TrainedLinear(IntegerLinear):
         change = self.offset * self._size
         return change if self._bias is None else self._bias + change
 
-    def mult(self) -> torch.Tensor | None:
-        """Return the multipliers before they are rounded, float64 ``[R]``."""
-        if self.mult_gain is None:
-            return None
-        return self._first_mult * self.mult_gain.double().exp()
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``[..., N]`` of ``[..., K]``, in ``x``'s type."""
-        y = _Products.apply(x, self.mult(), self) * self.scale()
+        y = _Products.apply(x, self, *(twin.value() for twin in self.twins)) * self.scale()
         if self._size is None:
             self._size = y.detach().square().mean(dim=0).sqrt()
         bias = self.bias()
@@ -87,56 +74,49 @@ class TrainedLinear(IntegerLinear):
     def trained(self, layer: Layer) -> Layer:
         """Return the layer that this one began with, with what was trained."""
         with torch.no_grad():
-            bias, mult, low_rank = self.bias(), self.mult(), layer.low_rank
-            if low_rank is not None and mult is not None:
-                whole = _rounded(mult).numpy().astype(np.uint16)
-                low_rank = dataclasses.replace(low_rank, mult=whole)
+            bias = self.bias()
             return dataclasses.replace(
                 layer,
                 scale=self.scale().numpy(),
                 bias=None if bias is None else bias.numpy().copy(),
-                low_rank=low_rank,
+                summands=tuple(
+                    twin.trained(summand)
+                    for twin, summand in zip(self.twins, layer.summands, strict=True)
+                ),
             )
 
-    def products(self, x: torch.Tensor, mult: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
+    def products(
+        self, x: torch.Tensor, values: Sequence[torch.Tensor | None]
+    ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]:
         """Return accumulators times the tokens' scales, ``[M, N]``, and what gradients need.
 
-        That is, for a low-rank summand, where T is not saturated ``[M, R]``, and ``x A`` in units
-        of the outputs ``[M, R]``.
+        ``values`` are those of the twins, in their order.
         """
-        if mult is not None:
-            self._mult = _rounded(mult)
+        for twin, value in zip(self.twins, values, strict=True):
+            if value is not None:
+                twin.use(value)
         xq, s_x = self.quantise(x)
         y = self.accumulate(xq).to(torch.float32) * s_x
-        if self._a is None:
-            return y, None
-        inner = self._a(xq).double()
-        t = inner * self._mult * self._unit
-        top = 1 << (self._act_bits - 1)
-        free = (t > -top - 0.5) & (t < top - 0.5)
-        return y, (free, (inner * s_x * self._unit).to(torch.float32))
+        return y, [twin.kept(xq, s_x) for twin in self.twins]
 
-    def pulled(self, g: torch.Tensor, kept: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the gradients of ``x`` ``[M, K]`` and of the multipliers ``[R]``.
+    def pulled(
+        self, g: torch.Tensor, kept: Sequence[tuple[torch.Tensor, ...]]
+    ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        """Return the gradients of ``x`` ``[M, K]`` and of the twins' values.
 
         ``g`` is that of the products ``[M, N]``, ``kept`` what they left.
         """
         back = torch.zeros(len(g), self.in_features)
-        if self._dense is not None:
-            back = (g @ self._dense.matrix.T) * (1 << self._acc_shift)
-        pulled = None
-        if self._a is not None and self._b is not None:
-            free, inner = kept
-            h = (g @ self._b.matrix.T) * free
-            pulled = (h * inner).sum(dim=0).double()
-            back = back + (h * (self._mult * self._unit).float()) @ self._a.matrix.T
+        pulled: list[torch.Tensor | None] = []
+        later = sum(self._shifts)  # how far the sum of a summand is shifted by those behind it
+        for twin, mine, shift in zip(self.twins, kept, self._shifts, strict=True):
+            later -= shift
+            more, value = twin.pulled(g * (1 << later), mine)
+            back = back + more
+            pulled.append(value)
         if self._transform is not None:
             back = torch.from_numpy(self._transform.transposed(back.numpy()))
         return back, pulled
-
-
-def _rounded(mult: torch.Tensor) -> torch.Tensor:
-    return mult.detach().round().clamp_(0, _MULT)
 
 
 class _Products(torch.autograd.Function):
@@ -144,14 +124,17 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, mult: torch.Tensor | None, layer: TrainedLinear
+        ctx: Any, x: torch.Tensor, layer: TrainedLinear, *values: torch.Tensor | None
     ) -> torch.Tensor:
-        y, kept = layer.products(x, mult)
+        y, kept = layer.products(x, values)
         ctx.layer, ctx.shape = layer, x.shape
-        ctx.save_for_backward(*(kept or ()))
+        ctx.counts = [len(mine) for mine in kept]
+        ctx.save_for_backward(*(tensor for mine in kept for tensor in mine))
         return y
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        back, pulled = ctx.layer.pulled(grad_outputs[0], ctx.saved_tensors)
-        return back.reshape(ctx.shape), pulled, None
+        saved = iter(ctx.saved_tensors)
+        kept = [tuple(itertools.islice(saved, count)) for count in ctx.counts]
+        back, pulled = ctx.layer.pulled(grad_outputs[0], kept)
+        return back.reshape(ctx.shape), None, *pulled

@@ -7,6 +7,7 @@ from torch import nn
 from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
 from summand.compress.solve.named import LOW_RANK_SOLVERS
 from summand.compress.solve.solvers import DenseSolution
+from summand.recipe.choice import choices_of
 
 
 def mlp(seed=0, bias=True):
@@ -25,7 +26,7 @@ def batches(seed=1, count=4):
 def compress(module, options, rows=None, heads=(), **more):
     rows = batches() if rows is None else rows
     found = survey(module, rows[0])
-    choices = options.choices(found.layers, heads=heads)
+    choices = choices_of(options, found.layers, heads=heads)
     return {
         layer.name: (layer, error)
         for layer, error in compress_layers(module, rows, found, choices, **more)
@@ -49,7 +50,7 @@ def test_every_layer_is_compressed_as_asked():
 def test_each_layer_may_get_something_else():
     module, rows = mlp(), batches()
     found = survey(module, rows[0])
-    base = Options(solver="rtn").choices(found.layers)
+    base = choices_of(Options(solver="rtn"), found.layers)
     choices = base | {
         "2": Choice.of(Options(bits=3, group=16, solver="gptq"), head=False),
         "3": Choice.of(Options(bits=2, rank=4), head=False),
@@ -153,7 +154,7 @@ def test_numbers_that_are_not_finite_are_named(what, bad):
     count = {"weight": "64 of 2560", "bias": "1 of 40"}[what]
     found = survey(module, batches()[0])
     with pytest.raises(CompressError, match=f"layer '2': {count} numbers of its {what}"):
-        list(compress_layers(module, batches(), found, Options().choices(found.layers)))
+        list(compress_layers(module, batches(), found, choices_of(Options(), found.layers)))
 
 
 def test_a_rank_above_the_matrix_is_refused_first():

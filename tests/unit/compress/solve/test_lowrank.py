@@ -11,7 +11,7 @@ from summand.compress.solve.lowrank.ranks import Ranks, svd_basis
 from summand.compress.solve.scaling import integer_range
 from summand.compress.solve.solvers import LowRankProblem
 from summand.compress.twin.integer import quantise_tokens
-from summand.model import requantise
+from summand.summands.integers import requantise
 
 SOLVERS = (
     PlainSvd(),

@@ -1,6 +1,6 @@
 from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
-from summand.options.compression import Options
 from summand.options.declaration import declared
+from summand.recipe.options import Options
 
 
 def test_every_name_that_an_option_allows_has_a_solver():

@@ -8,7 +8,7 @@ from summand.compress.solve.lowrank import output_loss, solve_alone
 from summand.compress.solve.solvers import DenseProblem, LowRankProblem
 from summand.compress.solve.summands import solve_summands
 from summand.compress.twin.integer import quantise_tokens
-from summand.options.compression import ORDERS
+from summand.recipe.options import ORDERS
 
 
 def problems(seed=0, *, n=48, k=40, rank=6, bits=3, rank_bits=6, falling=False):

@@ -8,7 +8,9 @@ import torch
 
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.twin.integer import IntegerLinear
-from summand.model import Dense, Layer, LowRank, Transform
+from summand.model import Layer, Transform
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 K, N, R = 48, 20, 5
 

@@ -11,7 +11,10 @@ from torch import nn
 
 from summand.compress import CompressError, IntegerLinear
 from summand.compress.twin.integer import quantise_tokens, replace
-from summand.model import Dense, Layer, LowRank, Transform, quantise
+from summand.model import Layer, Transform
+from summand.summands.dense import Dense
+from summand.summands.integers import quantise
+from summand.summands.lowrank import LowRank
 
 
 def random_layer(
