@@ -5,6 +5,8 @@ from amaranth.asserts import AnyConst  # pyright: ignore[reportAttributeAccessIs
 from amaranth.hdl import Assert, Assume
 
 from summand.isa import EngineConfig
+from summand.isa.limits import SHIFT
+from summand.isa.structure import requantise_latency
 from summand.rtl.requantise import Requantiser
 
 #: The smallest there is: one tile is one word of four activations.
@@ -20,7 +22,7 @@ class Spec(Elaboratable):
     #: Multipliers up to this width: wider ones cost the solver minutes.
     MULT_BITS = 3
     #: When the word is there: command, parameters, tile, and two cycles to spare.
-    END = 1 + CONFIG.cols + CONFIG.beat_elems + Requantiser.stages(CONFIG) + 3
+    END = 1 + CONFIG.cols + CONFIG.beat_elems + requantise_latency(CONFIG) + 3
 
     def elaborate(self, platform):
         m = Module()
@@ -32,7 +34,7 @@ class Spec(Elaboratable):
             acc.eq(AnyConst(16)),
             mult.eq(AnyConst(self.MULT_BITS)),
             shift.eq(AnyConst(6)),
-            Assume((shift >= 1) & (shift <= 47), "as the front checks"),
+            Assume((shift >= SHIFT.low) & (shift <= SHIFT.high), "as the front checks"),
             Assume(~ResetSignal(), "no reset"),
         ]
 

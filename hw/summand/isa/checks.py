@@ -6,7 +6,7 @@ is reported.
 
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.segments import MAX_SEGMENTS
+from summand.isa.limits import SEGMENTS
 
 __all__ = ["check_group", "check_rows", "check_segment_count", "check_slices", "check_tiles"]
 
@@ -37,5 +37,5 @@ def check_group(group: int, config: EngineConfig) -> None:
 
 def check_segment_count(count: int) -> None:
     """Refuse a GEMM without segments, and one with more than the engine keeps."""
-    if not 1 <= count <= MAX_SEGMENTS:
+    if count not in SEGMENTS:
         raise CommandError(ErrorCode.SEGMENTS)

@@ -8,41 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa.errors import ConfigError
+from summand.isa.limits import FIELDS, PLANES
 
 __all__ = ["EngineConfig"]
-
-
-@dataclass(frozen=True)
-class _Range:
-    """What one field may be."""
-
-    low: int
-    high: int
-    power_of_two: bool = False
-
-    def check(self, name: str, value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ConfigError(f"{name} must be a whole number, not {value!r}")
-        if not self.low <= value <= self.high:
-            raise ConfigError(f"{name} must be {self.low} to {self.high}, not {value}")
-        if self.power_of_two and value & (value - 1):
-            raise ConfigError(f"{name} must be a power of two, not {value}")
-
-
-_RANGES = {
-    "rows": _Range(1, 64),
-    "cols": _Range(1, 64, power_of_two=True),
-    "depth": _Range(8, 256, power_of_two=True),
-    "stream_bits": _Range(32, 512, power_of_two=True),
-    "act_bits": _Range(4, 10),
-    "acc_bits": _Range(16, 32),
-    "acc_depth": _Range(16, 16384, power_of_two=True),
-    "act_depth": _Range(2, 4096, power_of_two=True),
-    "requant_depth": _Range(16, 4096, power_of_two=True),
-    "table_share": _Range(1, 16, power_of_two=True),
-    "shift": _Range(0, 8),
-    "scale_bits": _Range(0, 8),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +60,7 @@ class EngineConfig:
     scale_bits: int = 0
 
     def __post_init__(self):
-        for name, allowed in _RANGES.items():
+        for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
         if self.plane_bits < self.stream_bits:
             raise ConfigError(
@@ -170,19 +138,14 @@ class EngineConfig:
         return self.depth // 4
 
     @property
-    def table_cycles(self) -> int:
-        """Cycles that fill a column's tables: 15 entries each, entry 0 being always 0."""
-        return 15 * self.table_share
-
-    @property
     def scale_tiles(self) -> int:
         """Tiles whose scales share a beat; 0 without scales."""
         return self.stream_bits // (self.cols * self.scale_bits) if self.scale_bits else 0
 
     @property
     def slice_sum_bits(self) -> int:
-        """Width that holds one slice's sum at 8 planes."""
-        return self.act_bits + 8 + (self.depth - 1).bit_length()
+        """Width that holds one slice's sum of weights of the most planes."""
+        return self.act_bits + PLANES.high + (self.depth - 1).bit_length()
 
     @property
     def act_min(self) -> int:

@@ -9,7 +9,6 @@ from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 
 __all__ = [
-    "MAX_SEGMENTS",
     "SEGMENT_BYTES",
     "Segment",
     "check_segments",
@@ -19,9 +18,6 @@ __all__ = [
 ]
 
 SEGMENT_BYTES = 8
-
-#: Segments one GEMM may have; the engine keeps them in a 16-entry memory.
-MAX_SEGMENTS = 16
 
 
 @dataclass(frozen=True, kw_only=True)

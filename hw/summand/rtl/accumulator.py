@@ -7,10 +7,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import (
+    accumulator_memory,
+    row_bits,
+    scaled_bits,
+    tile_bits,
+)
 from summand.rtl.add import Adder
 from summand.rtl.ram import BlockRam
-from summand.rtl.scaler import scaled_bits
-from summand.rtl.token import Result, row_bits, tile_bits
+from summand.rtl.token import Result
 
 __all__ = ["AccOrder", "Accumulators"]
 
@@ -57,15 +62,12 @@ class Accumulators(wiring.Component):
     order : ``In(AccOrder)``
         What to do.
     sum : ``In(array of cols signed scaled_bits)``
-        Slice sums, scaled, of the order of :attr:`SUM_DELAY` cycles ago.
+        Slice sums, scaled, of the order of :data:`~summand.isa.structure.SUM_DELAY` cycles ago.
     result : ``Out(Result)``
-        What a drain of this row read, :attr:`RESULT_DELAY` cycles after its order.
+        What a drain of this row read,
+        :data:`~summand.isa.structure.RESULT_LATENCY` cycles after its order.
     """
 
-    #: Cycles from an order to the sums it adds.
-    SUM_DELAY = 3
-    #: Cycles from an order to its result.
-    RESULT_DELAY = 3
     #: Cycles between two orders for the same tile.
     DISTANCE = 5
 
@@ -88,7 +90,7 @@ class Accumulators(wiring.Component):
         cfg = self.config
 
         layout = data.ArrayLayout(signed(cfg.acc_bits), cfg.cols)
-        m.submodules.memory = memory = BlockRam(width=Shape.cast(layout).width, depth=cfg.acc_depth)
+        m.submodules.memory = memory = BlockRam.of(accumulator_memory(cfg))
 
         # Stages 1 and 2: block RAM. Stage 3: cleared, by the register's own reset, which costs no
         # logic.

@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
+from summand.isa.structure import ACTIVATION_LATENCY, act_addr_bits, activation_memory, element
 from summand.rtl.ram import BlockRam
-from summand.rtl.token import Fill, act_addr_bits
+from summand.rtl.token import Fill
 
 __all__ = ["Activations"]
 
@@ -34,8 +35,8 @@ class Activations(wiring.Component):
         The staging registers.
     """
 
-    #: Cycles from ``fill`` to ``x``: the memory, and the staging registers behind it.
-    LATENCY = BlockRam.LATENCY + 1
+    #: Cycles from ``fill`` to ``x``.
+    LATENCY = ACTIVATION_LATENCY
 
     write: Signal
     addr: Signal
@@ -62,10 +63,8 @@ class Activations(wiring.Component):
         cfg = self.config
 
         elem = cfg.elem_bits
-        words = cfg.slice_words // cfg.table_share
-        m.submodules.memory = memory = BlockRam(
-            width=cfg.beat_elems * cfg.act_bits, depth=cfg.act_depth * cfg.slice_words
-        )
+        words = element(cfg).pass_words(cfg)
+        m.submodules.memory = memory = BlockRam.of(activation_memory(cfg))
         m.d.comb += [
             memory.write_en.eq(self.write),
             memory.write_addr.eq(self.addr),

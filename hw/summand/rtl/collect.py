@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import JOINED_ROWS, joints
 from summand.rtl.delay import delayed
 from summand.rtl.fold import emitted_once
 from summand.rtl.token import Result
@@ -17,17 +18,19 @@ __all__ = ["Collector", "Joint"]
 
 
 class Joint(wiring.Component):
-    """Join the results of neighbouring rows with those that come from behind them.
+    """Join the results of neighbouring rows with those that come from the rows behind them.
 
-    Row ``n`` of the group is at ``o`` after ``n + 1`` cycles, what comes from behind after
-    :attr:`ROWS`. Results are zero where there are none, and no two are for the same cycle.
+    Row ``n`` of the group is at ``o`` after ``n + 1`` cycles, and what comes from behind after
+    :data:`~summand.isa.structure.JOINED_ROWS`. A result is zero in a cycle without one, and no two
+    results come in the same cycle.
 
     Parameters
     ----------
     config : :class:`~summand.isa.EngineConfig`
         Sizes.
     rows : int
-        Rows of the group, 1 to :attr:`ROWS`; fewer than that only where none are behind.
+        Rows of the group, 1 to :data:`~summand.isa.structure.JOINED_ROWS`; fewer than that only
+        where there are none behind.
 
     Members
     -------
@@ -39,9 +42,6 @@ class Joint(wiring.Component):
         All of them.
     """
 
-    #: Rows that one look-up table of four inputs joins with what comes from those behind.
-    ROWS = 3
-
     i: Any
     behind: Any
     o: Any
@@ -51,11 +51,6 @@ class Joint(wiring.Component):
         self.rows = rows
         result = Result(config)
         super().__init__({"i": In(result).array(rows), "behind": In(result), "o": Out(result)})
-
-    @staticmethod
-    def groups(config: EngineConfig) -> list[int]:
-        """Return how many rows each joint has, from the front on."""
-        return [min(Joint.ROWS, config.rows - n) for n in range(0, config.rows, Joint.ROWS)]
 
     @emitted_once
     def elaborate(self, platform):
@@ -67,7 +62,7 @@ class Joint(wiring.Component):
             for n, row in enumerate(self.i)
         ]
         behind = self.behind.as_value()
-        parts.append(delayed(m, behind, self.ROWS - 1, "behind", reset_less=True))
+        parts.append(delayed(m, behind, JOINED_ROWS - 1, "behind", reset_less=True))
         joined = Signal(Result(self.config), reset_less=True)
         m.d.sync += joined.eq(reduce(operator.or_, parts))
         m.d.comb += self.o.eq(joined)
@@ -106,7 +101,7 @@ class Collector(wiring.Component):
 
         rows = list(self.i)
         front = self.o
-        for n, count in enumerate(Joint.groups(self.config)):
+        for n, count in enumerate(joints(self.config)):
             m.submodules[f"joint_{n}"] = joint = Joint(self.config, count)
             m.d.comb += [row.eq(result) for row, result in zip(joint.i, rows, strict=False)]
             m.d.comb += front.eq(joint.o)

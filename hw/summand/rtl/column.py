@@ -5,7 +5,6 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.rtl.add import Adder
@@ -19,7 +18,7 @@ class Column(wiring.Component):
     """Multiply ``depth`` activations by one bit each, and combine the planes of a weight.
 
     ``slice <- (first ? -sum : 2 * slice + sum)``. One plane a cycle.
-    :func:`Column.latency` cycles from a plane to the slice sum that includes it.
+    ``element(config).latency`` cycles from a plane to the slice sum that includes it.
 
     Parameters
     ----------
@@ -47,11 +46,6 @@ class Column(wiring.Component):
     last: Signal
     step: Signal
     sum: Signal
-
-    @staticmethod
-    def latency(config: EngineConfig) -> int:
-        """Cycles from ``bits`` to ``sum``: look-up, one for each level of the tree, combine."""
-        return 2 + ceil_log2(config.tables)
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -8,7 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import CHECK, Op
-from summand.isa.segments import MAX_SEGMENTS, SEGMENT_BYTES
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import SEGMENT_BYTES
+from summand.isa.structure import DECODER_LATENCY
 from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]
@@ -46,7 +48,7 @@ class Decoder(wiring.Component):
     """
 
     #: Cycles from a header to its error code.
-    LATENCY = 4
+    LATENCY = DECODER_LATENCY
 
     header: Any
     op: Any
@@ -95,7 +97,7 @@ class Decoder(wiring.Component):
         rows = registered("rows", (h.c == 0) | exceeds(h.c, cfg.rows))
         m.d.sync += self.reach.eq(h.a + h.b)
         none = registered("none", h.b == 0)
-        segments = registered("segments", (h.c == 0) | exceeds(h.c, MAX_SEGMENTS))
+        segments = registered("segments", (h.c == 0) | exceeds(h.c, SEGMENTS.high))
         deep = registered("deep", exceeds(h.b, cfg.requant_depth // cfg.cols))
         features = h.b * cfg.cols
         t_words = registered("t_words", ceil_div(features, cfg.beat_elems))

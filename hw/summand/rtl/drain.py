@@ -5,14 +5,12 @@ from typing import Any
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
-from summand.rtl.column import Column
+from summand.isa.structure import drain_memory, drain_room, row_bits, tile_bits
 from summand.rtl.counters import CountDown
 from summand.rtl.fifo import CountedFifo
-from summand.rtl.scaler import Scaler
-from summand.rtl.token import Result, row_bits, tile_bits
+from summand.rtl.token import Result
 
 __all__ = ["Drain", "DrainOrder", "DrainedTile"]
 
@@ -160,12 +158,6 @@ class Drain(wiring.Component):
     grant: Signal
     result: Any
 
-    @staticmethod
-    def room(config: EngineConfig) -> int:
-        """Tiles that may be on their way: what the longest way and back takes, or more."""
-        trip = 10 + Column.latency(config) + Scaler.latency(config) + 2 * config.rows
-        return 1 << ceil_log2(trip)
-
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
@@ -186,7 +178,7 @@ class Drain(wiring.Component):
         m = Module()
         cfg = self.config
 
-        room = self.room(cfg)
+        room = drain_room(cfg)
         free = Signal(range(room + 1), init=room)
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
@@ -214,7 +206,7 @@ class Drain(wiring.Component):
             self.row.eq(asked.row),
         ]
 
-        m.submodules.fifo = fifo = CountedFifo(width=DrainedTile(cfg).size, depth=room)
+        m.submodules.fifo = fifo = CountedFifo(drain_memory(cfg))
         m.submodules.answered = answered = _Place(cfg)
         m.d.comb += [
             fifo.write.eq(self.result.valid),

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.rtl.column import Column
+from summand.isa.structure import SCALE_LATENCY, drain_room, element
 from summand.rtl.counters import CountersLayout, CycleCounters
 from summand.rtl.delay import delayed
 from summand.rtl.drain import Drain
@@ -90,7 +90,7 @@ class Engine(wiring.Component):
 
         The first cycle ends the table that was being filled; then entry 0 of each is written.
         """
-        return max(Drain.room(config), 1 + config.table_share)
+        return max(drain_room(config), element(config).reset)
 
     def elaborate(self, platform):
         m = Module()
@@ -233,8 +233,8 @@ class Engine(wiring.Component):
                 scales.scaled.eq(segments.entry.scaled),
                 scales.rewind.eq(walker.release),
             ]
-            # The word takes two cycles to the token, and its sum then Column.latency.
-            scale = delayed(m, scales.scale, 2 + Column.latency(cfg) - scales.LATENCY, "scale")
+            # The word takes two cycles to the token, and the element then makes its sum.
+            scale = delayed(m, scales.scale, 2 + element(cfg).latency - SCALE_LATENCY, "scale")
             m.d.comb += token.scales.eq(scale)
 
         m.submodules.rows = rows = Rows(cfg)

@@ -5,23 +5,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from summand.isa.structure import FIFO_LATENCY, Memory
 from summand.rtl.ram import BlockRam
 
 __all__ = ["CountedFifo"]
 
 
 class CountedFifo(wiring.Component):
-    """Hold up to ``depth`` words. One in and one out a cycle, :attr:`LATENCY` cycles.
+    """Hold up to ``memory.depth`` words. One in and one out a cycle, :attr:`LATENCY` cycles.
 
     There is no ``ready`` for the writer: it must know that there is room, as who hands out credits
     does. Little then hangs on ``o.ready``: enables and a narrow counter.
 
     Parameters
     ----------
-    width : int
-        Bits of a word.
-    depth : int
-        Words, a power of two.
+    memory : :class:`~summand.isa.structure.Memory`
+        Where the words are kept; its depth is a power of two.
 
     Members
     -------
@@ -32,21 +31,26 @@ class CountedFifo(wiring.Component):
     """
 
     #: Cycles from a write into an empty FIFO to the same word's valid at ``o``.
-    LATENCY = 3
+    LATENCY = FIFO_LATENCY
 
     write: Signal
     data: Signal
     o: stream.Interface
 
-    def __init__(self, *, width: int, depth: int):
-        self.width = width
-        self.depth = depth
-        super().__init__({"write": In(1), "data": In(width), "o": Out(stream.Signature(width))})
+    def __init__(self, memory: Memory):
+        self.memory = memory
+        super().__init__(
+            {
+                "write": In(1),
+                "data": In(memory.width),
+                "o": Out(stream.Signature(memory.width)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.ram = ram = BlockRam(width=self.width, depth=self.depth)
+        m.submodules.ram = ram = BlockRam.of(self.memory)
         m.d.comb += [
             ram.write_en.eq(self.write),
             ram.write_data.eq(self.data),
@@ -56,13 +60,14 @@ class CountedFifo(wiring.Component):
             m.d.sync += ram.write_addr.eq(ram.write_addr + 1)
 
         # Words in the RAM that have not been read; `some` tells without counting whether any are.
-        waiting = Signal(ceil_log2(self.depth) + 1)
+        waiting = Signal(ceil_log2(self.memory.depth) + 1)
         some = Signal()
         read_before = Signal()  # a word stands between the RAM and its output register
         advance = Signal()
         free = Signal()
         read = Signal()
-        last = Signal(ceil_log2(self.depth), init=self.depth - 1)  # where a word was read
+        # Where the word before was read.
+        last = Signal(range(self.memory.depth), init=self.memory.depth - 1)
         following = Signal.like(last, init=0)  # and the place after it
         # The RAM and its register move together. Where a word is read while another waits at the
         # output, the register takes what it has once more: without a word to read, the RAM reads

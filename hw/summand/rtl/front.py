@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.isa.header import Op
+from summand.isa.limits import SEGMENTS
 from summand.isa.packets import Kind, status_packet_bytes
-from summand.isa.segments import MAX_SEGMENTS
+from summand.isa.structure import act_addr_bits, row_bits
 from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.decoder import Decoder, HeaderLayout
@@ -20,7 +21,6 @@ from summand.rtl.packets import PacketOrder
 from summand.rtl.parameters import Parameter, ParameterReader
 from summand.rtl.segments import Descriptor
 from summand.rtl.states import States
-from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["Front"]
 
@@ -176,7 +176,7 @@ class Front(wiring.Component):
         m.submodules.decoder = decoder = Decoder(cfg)
         m.submodules.left = left = CountDown(32)  # beats of payload to come
         m.submodules.descriptors = descriptors = ItemReader(
-            Descriptor(), width=cfg.stream_bits, most=MAX_SEGMENTS
+            Descriptor(), width=cfg.stream_bits, most=SEGMENTS.high
         )
         m.submodules.parameters = parameters = ParameterReader(cfg)
         header = Signal(HeaderLayout(), reset_less=True)

@@ -7,6 +7,7 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from summand.isa.structure import ITEM_LATENCY
 from summand.rtl.mux import choose
 
 __all__ = ["ItemReader"]
@@ -39,7 +40,7 @@ class ItemReader(wiring.Component):
     """
 
     #: Cycles from a beat to the item that ends with it.
-    LATENCY = 2
+    LATENCY = ITEM_LATENCY
 
     start: Signal
     count: Signal

@@ -7,9 +7,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import act_addr_bits, element
 from summand.rtl.activations import Activations
-from summand.rtl.table import TABLE_STEPS, gray_steps
-from summand.rtl.token import Fill, Step, act_addr_bits
+from summand.rtl.table import gray_steps
+from summand.rtl.token import Fill, Step
 
 __all__ = ["TableLoader"]
 
@@ -66,10 +67,11 @@ class TableLoader(wiring.Component):
         m = Module()
         cfg = self.config
 
-        words = cfg.slice_words // cfg.table_share  # of one pass
-        passes = Signal(range(cfg.act_depth * cfg.table_share + 1))  # still to be read
+        tables = element(cfg)
+        words = tables.pass_words(cfg)
+        passes = Signal(range(cfg.act_depth * tables.passes + 1))  # still to be read
         share = Signal.like(self.step.share)
-        index = Signal(range(TABLE_STEPS))
+        index = Signal(range(tables.steps))
         stepping = Signal()
         filling = Signal()
         word = Signal(range(words))
@@ -91,8 +93,8 @@ class TableLoader(wiring.Component):
         # Of the last step and of the last pass. Whether words may enter hangs on them.
         last_step, last_pass = Signal(), Signal()
         m.d.sync += [
-            last_step.eq(self.step.valid & (index == TABLE_STEPS - 2)),
-            last_pass.eq(share == cfg.table_share - 1),
+            last_step.eq(self.step.valid & (index == tables.steps - 2)),
+            last_pass.eq(share == tables.passes - 1),
         ]
         begin = Signal()
         m.d.comb += begin.eq(filled & ~self.ready & ~stepping)
@@ -105,7 +107,7 @@ class TableLoader(wiring.Component):
             m.d.sync += [index.eq(index + 1), stepping.eq(1)]
             with m.If(begin):
                 m.d.sync += filled.eq(0)
-            with m.If((index == TABLE_STEPS - 1 - Activations.LATENCY) & (passes != 0)):
+            with m.If((index == tables.read_ahead) & (passes != 0)):
                 m.d.sync += filling.eq(1)
             with m.If(last_step):
                 m.d.sync += [index.eq(0), stepping.eq(0), share.eq(share + 1)]
@@ -118,7 +120,7 @@ class TableLoader(wiring.Component):
             m.d.sync += [
                 filling.eq(1),
                 self.fill.addr.eq(self.addr),
-                passes.eq(self.slices * cfg.table_share),
+                passes.eq(self.slices * tables.passes),
             ]
 
         return m

@@ -6,13 +6,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from summand.isa.structure import DSP_BITS, DSP_LATENCY, Product
 from summand.rtl.fold import Library
 from summand.rtl.technology import Technology
 
-__all__ = ["DSP_BITS", "DspProduct", "Multiplier"]
-
-#: Widest operand of one DSP block, on every technology we know.
-DSP_BITS = 18
+__all__ = ["DspProduct", "Multiplier"]
 
 
 class DspProduct(wiring.Component):
@@ -24,7 +22,7 @@ class DspProduct(wiring.Component):
     Parameters
     ----------
     a, b : :class:`~amaranth.hdl.Shape`
-        Operands, signed or not, up to :data:`DSP_BITS` wide.
+        Operands, signed or not, up to :data:`~summand.isa.structure.DSP_BITS` wide.
 
     Members
     -------
@@ -37,7 +35,7 @@ class DspProduct(wiring.Component):
     """
 
     #: Enabled cycles from operands to their product.
-    LATENCY = 3
+    LATENCY = DSP_LATENCY
 
     en: Signal
     a: Signal
@@ -113,7 +111,7 @@ class Multiplier(wiring.Component):
         Operands.
     p : ``Out``
         Their product, as wide as both together, signed if one of them is;
-        :meth:`latency_of` enabled cycles later.
+        :attr:`summand.isa.structure.Product.latency` enabled cycles later.
     """
 
     en: Signal
@@ -121,15 +119,14 @@ class Multiplier(wiring.Component):
     b: Signal
     p: Signal
 
-    @staticmethod
-    def latency_of(a: Shape, b: Shape) -> int:
-        """Enabled cycles from operands of these shapes to their product."""
-        parts = -(-a.width // DSP_BITS) * -(-b.width // DSP_BITS)
-        return DspProduct.LATENCY + (parts - 1).bit_length()
-
     def __init__(self, a: Shape, b: Shape):
         product = Shape(a.width + b.width, signed=a.signed or b.signed)
         super().__init__({"en": In(1), "a": In(a), "b": In(b), "p": Out(product)})
+
+    @classmethod
+    def of(cls, product: Product) -> "Multiplier":
+        """Return one of an engine's multipliers."""
+        return cls(signed(product.a_bits), unsigned(product.b_bits))
 
     def elaborate(self, platform):
         m = Module()

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.limits import MULT_BITS, SHIFT
 from summand.rtl.compare import exceeds
 from summand.rtl.items import ItemReader
 
@@ -17,7 +18,7 @@ class Parameter(data.StructLayout):
     """The four bytes of one output feature in a REQUANTISE payload."""
 
     def __init__(self):
-        super().__init__({"mult": 16, "shift": 8, "pad": 8})
+        super().__init__({"mult": MULT_BITS, "shift": 8, "pad": 8})
 
 
 class ParameterReader(wiring.Component):
@@ -41,7 +42,7 @@ class ParameterReader(wiring.Component):
     checked : ``Out(1)``
         All of them have been looked at, and ``bad`` tells.
     bad : ``Out(1)``
-        One of them has a shift outside 1 to 47, or its pad byte set.
+        One of them has a shift outside :data:`~summand.isa.limits.SHIFT`, or its pad byte set.
     """
 
     start: Signal
@@ -85,7 +86,9 @@ class ParameterReader(wiring.Component):
             self.checked.eq(reader.done),
         ]
         with m.If(reader.valid):
-            m.d.sync += self.bad.eq(self.bad | (p.shift == 0) | exceeds(p.shift, 47) | (p.pad != 0))
+            m.d.sync += self.bad.eq(
+                self.bad | (p.shift == 0) | exceeds(p.shift, SHIFT.high) | (p.pad != 0)
+            )
         with m.If(self.start):
             m.d.sync += self.bad.eq(0)
 

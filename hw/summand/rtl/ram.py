@@ -8,10 +8,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from summand.isa import structure
 from summand.rtl.fold import Library
 from summand.rtl.technology import Technology
 
-__all__ = ["BlockRam"]
+__all__ = ["ECP5_SHAPES", "BlockRam"]
 
 _PORTS = """\
 module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_data);
@@ -49,7 +50,7 @@ endmodule
 )
 
 #: Bits of a word and words of an ECP5 block RAM. The first kind of word takes both ports' data.
-_ECP5_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+ECP5_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 
 class BlockRam(wiring.Component):
@@ -77,7 +78,7 @@ class BlockRam(wiring.Component):
     """
 
     #: Enabled cycles from an address to its word.
-    LATENCY = 2
+    LATENCY = structure.BLOCK_RAM_LATENCY
 
     write_en: Signal
     write_addr: Signal
@@ -100,6 +101,11 @@ class BlockRam(wiring.Component):
             }
         )
 
+    @classmethod
+    def of(cls, memory: structure.Memory) -> "BlockRam":
+        """Return one of an engine's memories."""
+        return cls(width=memory.width, depth=memory.depth)
+
     def elaborate(self, platform):
         if isinstance(platform, Library):
             return self._instance(platform)
@@ -121,7 +127,7 @@ class BlockRam(wiring.Component):
 
     def _instance(self, library: Library) -> Any:
         text = _GENERIC
-        if library.technology is Technology.ECP5 and self.depth <= _ECP5_SHAPES[-1][1]:
+        if library.technology is Technology.ECP5 and self.depth <= ECP5_SHAPES[-1][1]:
             text = _PORTS + self._ecp5_body()
         text = text.format(
             name="{name}",
@@ -147,7 +153,7 @@ class BlockRam(wiring.Component):
 
         A block RAM's own output comes 5 ns late in the cycle, its register's in 1 ns.
         """
-        width, _ = next(shape for shape in _ECP5_SHAPES if shape[1] >= self.depth)
+        width, _ = next(shape for shape in ECP5_SHAPES if shape[1] >= self.depth)
         count = -(-self.width // width)
         skip = ceil_log2(width // 9 * 8 if width >= 9 else width)  # low address bits, unused
         bytes_written = 2 ** (width // 9) - 1 if width >= 18 else 0

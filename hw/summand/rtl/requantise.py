@@ -7,16 +7,21 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.limits import MULT_BITS
+from summand.isa.structure import (
+    act_addr_bits,
+    parameter_memory,
+    requantise_latency,
+    requantise_product,
+    row_bits,
+)
 from summand.rtl.multiply import Multiplier
 from summand.rtl.mux import choose
 from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
 from summand.rtl.stream import Beat
-from summand.rtl.token import act_addr_bits, row_bits
 
 __all__ = ["ActWrite", "Requantiser"]
-
-_MULT = unsigned(16)
 
 
 class ActWrite(data.StructLayout):
@@ -79,11 +84,6 @@ class Requantiser(wiring.Component):
     param_valid: Signal
     final: Signal
 
-    @staticmethod
-    def stages(config: EngineConfig) -> int:
-        """Registers from the held tile to the word an accumulator's activation is shifted into."""
-        return 7 + Multiplier.latency_of(signed(config.acc_bits), _MULT)
-
     def __init__(self, config: EngineConfig):
         self.config = config
         tile = data.ArrayLayout(signed(config.acc_bits), config.cols)
@@ -112,8 +112,8 @@ class Requantiser(wiring.Component):
         """Return the last stage: activation, valid, row ends here, row is the command's last."""
         cfg = self.config
 
-        kept = data.StructLayout({"mult": 16, "down": 6})
-        m.submodules.memory = memory = BlockRam(width=kept.size, depth=cfg.requant_depth)
+        kept = data.StructLayout({"mult": MULT_BITS, "down": 6})
+        m.submodules.memory = memory = BlockRam.of(parameter_memory(cfg))
         down = Signal(6)
         m.d.comb += [
             down.eq(self.param.shift - 1),
@@ -152,7 +152,7 @@ class Requantiser(wiring.Component):
             ]
 
         # Marks travel beside the values: one bit a stage.
-        stages = self.stages(cfg)
+        stages = requantise_latency(cfg)
         valid = Signal(stages)
         ends = Signal(stages)
         final = Signal(stages)
@@ -174,14 +174,15 @@ class Requantiser(wiring.Component):
         acc = stage("acc1", choose(m, held.data.as_value(), col, cfg.acc_bits))
         acc = stage("acc2", acc)
         param = kept(memory.read_data)
-        m.submodules.multiplier = multiplier = Multiplier(signed(cfg.acc_bits), _MULT)
+        product = requantise_product(cfg)
+        m.submodules.multiplier = multiplier = Multiplier.of(product)
         m.d.comb += [
             multiplier.en.eq(advance),
             multiplier.a.eq(acc.as_signed()),
             multiplier.b.eq(param.mult),
         ]
         down = param.down
-        for n in range(Multiplier.latency_of(signed(cfg.acc_bits), _MULT)):
+        for n in range(product.latency):
             down = stage(f"down{n + 3}", down)
 
         # Shifted by 16s, by 4s, by 1s. Each step keeps what the steps to come and the rounding

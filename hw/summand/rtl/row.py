@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import SUM_DELAY, element, scaler_latency
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.column import Column
@@ -88,7 +89,8 @@ class Row(wiring.Component):
 
         # The column combines a plane `latency - 1` cycles after its look-up; the accumulator must
         # hear of a word early enough that its sums arrive when the memory has been read.
-        delay = Column.latency(cfg) - 1
+        latency = element(cfg).latency
+        delay = latency - 1
         first = delayed(m, work.first, delay, "first")
         last = delayed(m, work.last, delay, "last")
         valid = delayed(m, work.valid, delay, "valid")
@@ -103,7 +105,7 @@ class Row(wiring.Component):
         ]
 
         m.submodules.accumulators = accumulators = Accumulators(cfg)
-        lead = Column.latency(cfg) + Scaler.latency(cfg) - Accumulators.SUM_DELAY
+        lead = latency + scaler_latency(cfg) - SUM_DELAY
         m.d.comb += accumulators.order.eq(delayed(m, order, lead, "order"))
         for c in range(cfg.cols):
             m.submodules[f"column_{c}"] = column = Column(cfg)

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import JOINED_ROWS, joints
 from summand.rtl.collect import Collector, Joint
 from summand.rtl.fold import Library
 from summand.rtl.row import Row
@@ -61,8 +62,8 @@ class Rows(wiring.Component):
         through them when a reset begins has left before it ends.
         """
         row = library.module(Row(self.config))
-        groups = Joint.groups(self.config)
-        joints = {rows: library.module(Joint(self.config, rows)) for rows in sorted(set(groups))}
+        groups = joints(self.config)
+        modules = {rows: library.module(Joint(self.config, rows)) for rows in sorted(set(groups))}
         token, result = (f"[{_width(port) - 1}:0]" for port in (self.i, self.result))
         lines = [
             "module {name}(clk, i, result);",
@@ -81,9 +82,9 @@ class Rows(wiring.Component):
                 f".result(result_{n}));"
             )
         for n, rows in enumerate(groups):
-            ports = "".join(f".i__{i}(result_{n * Joint.ROWS + i}), " for i in range(rows))
+            ports = "".join(f".i__{i}(result_{n * JOINED_ROWS + i}), " for i in range(rows))
             lines.append(
-                f"  {joints[rows]} joint_{n} (.clk(clk), .rst(1'b0), {ports}"
+                f"  {modules[rows]} joint_{n} (.clk(clk), .rst(1'b0), {ports}"
                 f".behind(joined_{n + 1}), .o(joined_{n}));"
             )
         return Instance(

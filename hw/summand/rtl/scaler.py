@@ -5,18 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import scale_product, scaled_bits
 from summand.rtl.fold import emitted_once
 from summand.rtl.multiply import Multiplier
 
-__all__ = ["Scaler", "scaled_bits"]
-
-
-def scaled_bits(config: EngineConfig) -> int:
-    """Return the width of a slice sum on its way to the accumulator, scaled where there are scales.
-
-    An accumulator wraps, so no more than its own width matters.
-    """
-    return min(config.slice_sum_bits + config.scale_bits, config.acc_bits)
+__all__ = ["Scaler"]
 
 
 class Scaler(wiring.Component):
@@ -34,19 +27,12 @@ class Scaler(wiring.Component):
     scale : ``In(scale_bits)``
         Its group's scale.
     product : ``Out(signed(scaled_bits))``
-        :func:`latency` cycles later.
+        :func:`~summand.isa.structure.scaler_latency` cycles later.
     """
 
     sum: Signal
     scale: Signal
     product: Signal
-
-    @staticmethod
-    def latency(config: EngineConfig) -> int:
-        """Cycles from a sum to its product; 0 where there are no scales, and no scaler."""
-        if not config.scale_bits:
-            return 0
-        return Multiplier.latency_of(*_operands(config))
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -62,7 +48,7 @@ class Scaler(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.multiplier = multiplier = Multiplier(*_operands(self.config))
+        m.submodules.multiplier = multiplier = Multiplier.of(scale_product(self.config))
         m.d.comb += [
             multiplier.en.eq(1),
             multiplier.a.eq(self.sum),
@@ -71,7 +57,3 @@ class Scaler(wiring.Component):
         ]
 
         return m
-
-
-def _operands(config: EngineConfig) -> tuple[Shape, Shape]:
-    return signed(config.slice_sum_bits), unsigned(config.scale_bits)

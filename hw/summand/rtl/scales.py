@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.structure import SCALE_LATENCY, scale_memory
 from summand.rtl.delay import delayed
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Scales
@@ -41,7 +42,7 @@ class ScaleMemory(wiring.Component):
     """
 
     #: Cycles from a step to its scales.
-    LATENCY = BlockRam.LATENCY + 1
+    LATENCY = SCALE_LATENCY
 
     start: Signal
     tiles: Signal
@@ -73,8 +74,7 @@ class ScaleMemory(wiring.Component):
 
         per_beat = cfg.scale_tiles
         tile = len(self.scale.as_value())
-        depth = max(2, -(-cfg.acc_depth // per_beat))
-        m.submodules.memory = memory = BlockRam(width=per_beat * tile, depth=depth)
+        m.submodules.memory = memory = BlockRam.of(scale_memory(cfg))
 
         left = Signal.like(self.tiles)
         m.d.comb += [

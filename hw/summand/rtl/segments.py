@@ -8,9 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.segments import MAX_SEGMENTS
+from summand.isa.limits import PLANES
+from summand.isa.structure import SEGMENT_LATENCY, segment_memory, tile_bits
 from summand.rtl.compare import exceeds
-from summand.rtl.token import tile_bits
 
 __all__ = ["Descriptor", "SegmentEntry", "SegmentTable"]
 
@@ -107,7 +107,7 @@ class SegmentTable(wiring.Component):
     """
 
     #: Cycles from a segment to what is said of it.
-    LATENCY = 3
+    LATENCY = SEGMENT_LATENCY
 
     begin: Signal
     write: Signal
@@ -166,7 +166,7 @@ class SegmentTable(wiring.Component):
             tiles.eq(seg.tiles),
             end.eq(seg.tile + seg.tiles),
             empty.eq(seg.tiles == 0),
-            bad_planes.eq((seg.planes == 0) | exceeds(seg.planes, 8)),
+            bad_planes.eq((seg.planes == 0) | exceeds(seg.planes, PLANES.high)),
             reserved.eq(
                 (seg.flags != 0)
                 | (seg.reserved != 0)
@@ -185,7 +185,9 @@ class SegmentTable(wiring.Component):
         ]
 
         # Stage 2: keep, and compare.
-        m.submodules.memory = memory = Memory(shape=SegmentEntry(cfg), depth=MAX_SEGMENTS, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=SegmentEntry(cfg), depth=segment_memory(cfg).depth, init=[]
+        )
         write = memory.write_port()
         m.d.comb += [
             write.en.eq(taken),

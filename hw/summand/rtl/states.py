@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from amaranth import *
 
 from summand.isa import ErrorCode
+from summand.isa.structure import row_bits
 from summand.rtl.counters import CountDown
 from summand.rtl.items import ItemReader
 from summand.rtl.parameters import ParameterReader
-from summand.rtl.token import row_bits
 
 if TYPE_CHECKING:
     from summand.rtl.front import Front

@@ -13,25 +13,27 @@ from summand.rtl.fold import emitted_once
 from summand.rtl.mux import Chooser
 from summand.rtl.token import Step
 
-__all__ = ["TABLE_STEPS", "LookupTable", "TableWriter", "gray_steps"]
+__all__ = ["LookupTable", "TableWriter", "gray_steps"]
 
-#: Steps that fill a table: every entry but entry 0, which is 0 from a reset on.
-TABLE_STEPS = 15
+
+#: Entries of a table: sums of the subsets of four activations.
+_ENTRIES = 16
 
 
 def gray_steps() -> list[dict[str, int]]:
     """Return the fields ``last``, ``select``, ``negate`` and ``entry`` of each step.
 
-    Entry ``e`` holds the sum of the activations whose bit is set in ``e``. In Gray code order
-    each sum differs from the one before by one activation, so a step is one addition.
+    There is a step for every entry but entry 0, which is 0 from a reset on. Entry ``e`` holds the
+    sum of the activations whose bit is set in ``e``. In Gray code order each sum differs from the
+    one before by one activation, so a step is one addition.
     """
     steps = []
-    for i in range(1, TABLE_STEPS + 1):
+    for i in range(1, _ENTRIES):
         entry = i ^ (i >> 1)
         select = (i & -i).bit_length() - 1
         steps.append(
             {
-                "last": i == TABLE_STEPS,
+                "last": i == _ENTRIES - 1,
                 "select": select,
                 "negate": not entry >> select & 1,
                 "entry": entry,
@@ -153,7 +155,7 @@ class LookupTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = Memory(shape=self.value.shape(), depth=16, init=[])
+        m.submodules.memory = memory = Memory(shape=self.value.shape(), depth=_ENTRIES, init=[])
         write = memory.write_port()
         read = memory.read_port(domain="comb")
         m.d.comb += [

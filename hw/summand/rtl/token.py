@@ -5,6 +5,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
+from summand.isa.structure import act_addr_bits, row_bits, tile_bits
 
 __all__ = [
     "Fill",
@@ -13,25 +14,7 @@ __all__ = [
     "Step",
     "Token",
     "Work",
-    "act_addr_bits",
-    "row_bits",
-    "tile_bits",
 ]
-
-
-def row_bits(config: EngineConfig) -> int:
-    """Return the width of a row number."""
-    return max(1, ceil_log2(config.rows))
-
-
-def tile_bits(config: EngineConfig) -> int:
-    """Return the width of an accumulator address."""
-    return ceil_log2(config.acc_depth)
-
-
-def act_addr_bits(config: EngineConfig) -> int:
-    """Return the width of an activation memory address, in words of a beat."""
-    return ceil_log2(config.act_depth * config.slice_words)
 
 
 class Work(data.StructLayout):

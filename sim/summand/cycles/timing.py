@@ -3,6 +3,19 @@
 from dataclasses import dataclass
 
 from summand.isa import EngineConfig
+from summand.isa.structure import (
+    ACTIVATION_LATENCY,
+    DECODER_LATENCY,
+    FIFO_LATENCY,
+    ITEM_LATENCY,
+    RESULT_LATENCY,
+    SEGMENT_LATENCY,
+    SUM_DELAY,
+    drain_room,
+    element,
+    requantise_latency,
+    scaler_latency,
+)
 
 __all__ = ["Timing"]
 
@@ -58,24 +71,24 @@ class Timing:
         By how much later a GEMM that reads that word's memory knows.
     """
 
-    decode: int
-    settle: int = 5
+    decode: int = DECODER_LATENCY + 1
+    settle: int = ITEM_LATENCY + SEGMENT_LATENCY
     prime: int = 3
-    checked: int = 3
+    checked: int = ITEM_LATENCY + 1
     begin: int = 1
-    fill: int = 4
-    steps: int = 15
-    read_ahead: int = 11
-    word: int
-    bus: int
+    fill: int = ACTIVATION_LATENCY + 1
+    steps: int
+    read_ahead: int
+    word: int = 1
+    bus: int = 2
     order: int
-    result: int
-    fifo: int = 3
+    result: int = RESULT_LATENCY + 2
+    fifo: int = FIFO_LATENCY
     room: int
-    credit: int
+    credit: int = 2
     hold: int = 1
     requantise: int
-    word_hold: int
+    word_hold: int = 1
     idle: int = 1
     landing: int = 3
     conflict: int = 1
@@ -83,20 +96,13 @@ class Timing:
     @classmethod
     def of(cls, config: EngineConfig) -> "Timing":
         """Return the timing of the engine that ``summand.rtl`` builds for ``config``."""
-        column = 2 + (config.tables - 1).bit_length()
-        # A sum wider than a DSP block is multiplied in two.
-        scaler = 3 + (config.slice_sum_bits > 18) if config.scale_bits else 0
-        trip = 10 + column + scaler + 2 * config.rows
+        multiplier = element(config)
         return cls(
-            decode=5,
-            word=1,
-            bus=2,
-            order=column + scaler - 3,
-            result=5,
-            room=1 << (trip - 1).bit_length(),
-            credit=2,
-            requantise=10 + (config.acc_bits > 18),
-            word_hold=1,
+            steps=multiplier.steps,
+            read_ahead=multiplier.read_ahead,
+            order=multiplier.latency + scaler_latency(config) - SUM_DELAY,
+            room=drain_room(config),
+            requantise=requantise_latency(config),
         )
 
     def answer(self, row: int) -> int:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from summand.golden.arithmetic import accumulate, exact_product, requantise
+from summand.golden.arithmetic import accumulate, exact_product, requantise, wrap
 from summand.golden.parser import Parser, Taken
-from summand.golden.payloads import activations, requantisation
 from summand.golden.queue import ByteQueue
 from summand.golden.weights import WeightCache
 from summand.isa import CommandError, EngineConfig, ErrorCode, SummandError
@@ -14,6 +13,7 @@ from summand.isa.beats import pad
 from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
+from summand.isa.requantisation import unpack_requantisation
 
 __all__ = ["GoldenEngine"]
 
@@ -120,9 +120,11 @@ class GoldenEngine:
                 self._emit_status(tag)
 
     def _load(self, command: Load, payload: bytes) -> None:
-        first = command.to_slice * self.config.depth
-        elems = command.slices * self.config.depth
-        values = activations(payload, command.rows, self.config)
+        cfg = self.config
+        first, elems = command.to_slice * cfg.depth, command.slices * cfg.depth
+        raw = np.frombuffer(payload, np.dtype(f"<i{cfg.elem_bits // 8}")).astype(np.int64)
+        # The bits above `act_bits` are ignored.
+        values = wrap(raw, cfg.act_bits).reshape(command.rows, elems)
         self.activations[: command.rows, first : first + elems] = values
 
     def _gemm(self, command: Gemm, words: bytes) -> None:
@@ -148,7 +150,7 @@ class GoldenEngine:
     def _requantise(self, command: Requantise, payload: bytes) -> None:
         cfg = self.config
         features = command.tiles * cfg.cols
-        mult, shift = requantisation(payload, features)
+        mult, shift = unpack_requantisation(payload, features)
         acc = self.accumulators[: command.rows, command.tile * cfg.cols :][:, :features]
         first = command.to_slice * cfg.depth
         words = -(-features // cfg.beat_elems)

@@ -10,6 +10,7 @@ from summand.isa import EngineConfig
 from summand.isa.beats import pad
 from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.header import HEADER_BYTES
+from summand.isa.requantisation import pack_requantisation
 from summand.isa.segments import SEGMENT_BYTES
 
 __all__ = ["ProgramBuilder", "TestProgram"]
@@ -104,9 +105,8 @@ class ProgramBuilder:
         self, command: Requantise, mult: npt.NDArray[np.integer], shift: npt.NDArray[np.integer]
     ) -> None:
         """Add a REQUANTISE; ``mult`` and ``shift`` have an entry for each of its columns."""
-        entries = np.zeros(len(mult), [("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
-        entries["mult"], entries["shift"] = mult, shift
-        self._add(self._header(command), self._pad(entries.tobytes(), entries.nbytes))
+        entries = pack_requantisation(mult, shift)
+        self._add(self._header(command), self._pad(entries, len(entries)))
 
     def store(self, command: Store) -> None:
         """Add a STORE."""

@@ -10,7 +10,8 @@ from summand.isa import EngineConfig, ErrorCode
 from summand.isa.beats import pad
 from summand.isa.commands import Fence, Gemm, Requantise
 from summand.isa.header import Header, Op
-from summand.isa.segments import MAX_SEGMENTS, Segment, encode_segments, segment_beats
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import Segment, encode_segments, segment_beats
 from summand.stimulus.builder import ProgramBuilder, TestProgram
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
@@ -116,13 +117,13 @@ def _gemms(cfg: EngineConfig) -> Iterator[Corruption]:
         ("slices-top-bit", ErrorCode.ACTIVATIONS, (table, 0, _TOP + 1, 1)),
         ("segments-top-bit", ErrorCode.SEGMENTS, (1000, 0, 1, _TOP + 1)),
         ("no-segments", ErrorCode.SEGMENTS, (table, 0, 1, 0)),
-        ("segments", ErrorCode.SEGMENTS, (1000, 0, 1, MAX_SEGMENTS + 1)),
+        ("segments", ErrorCode.SEGMENTS, (1000, 0, 1, SEGMENTS.high + 1)),
         ("segments-high-byte", ErrorCode.SEGMENTS, (1000, 0, 1, 0x101)),
         ("no-table", ErrorCode.LENGTH, (table - 1, 0, 1, 1)),
         (
             "short-table",
             ErrorCode.LENGTH,
-            (segment_beats(MAX_SEGMENTS, cfg) - 1, 0, 1, MAX_SEGMENTS),
+            (segment_beats(SEGMENTS.high, cfg) - 1, 0, 1, SEGMENTS.high),
         ),
     )
     for name, code, (length, a, b, c) in cases:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from summand.isa import EngineConfig
-from summand.isa.segments import MAX_SEGMENTS
+from summand.isa.limits import SEGMENTS
 
 __all__ = ["between", "group", "segment_count", "span", "tag"]
 
@@ -24,7 +24,7 @@ def span(rng: np.random.Generator, limit: int, longest: int) -> tuple[int, int]:
 
 def segment_count(rng: np.random.Generator) -> int:
     """Return how many segments a table has."""
-    return int(rng.choice([1, 1, 2, 3, MAX_SEGMENTS, int(rng.integers(1, MAX_SEGMENTS + 1))]))
+    return int(rng.choice([1, 1, 2, 3, SEGMENTS.high, int(rng.integers(1, SEGMENTS.high + 1))]))
 
 
 def group(rng: np.random.Generator, config: EngineConfig, slices: int) -> int:

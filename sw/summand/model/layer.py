@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
 from summand.model.transform import Transform
 from summand.schedule.fit import Needs
 from summand.schedule.terms import Direct, Sizes
 from summand.schedule.traffic import layer_traffic
-from summand.summands.base import MAX_SHIFT, Summand
+from summand.summands.base import Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import quantise
 from summand.summands.registry import entry_of
@@ -66,8 +67,8 @@ class Layer:
         k, n = self.in_features, self.out_features
         if k < 1 or n < 1:
             self._refuse(f"in_features and out_features must be at least 1, not {k} and {n}")
-        if not 4 <= self.act_bits <= 10:
-            self._refuse(f"act_bits must be 4 to 10, not {self.act_bits}")
+        if self.act_bits not in limits.ACT_BITS:
+            self._refuse(f"act_bits must be {limits.ACT_BITS}, not {self.act_bits}")
         if not self.summands:
             self._refuse("a layer needs one summand at least")
         for i, summand in enumerate(self.summands):
@@ -93,8 +94,9 @@ class Layer:
         where = f"summand {index}, {type(summand).__name__},"
         if summand.shape != shape:
             self._refuse(f"{where} must be of shape {shape}, not {summand.shape}")
-        if not 0 <= summand.acc_shift <= MAX_SHIFT:
-            self._refuse(f"{where} must have acc_shift 0 to {MAX_SHIFT}, not {summand.acc_shift}")
+        if summand.acc_shift not in limits.ACC_SHIFT:
+            allowed = limits.ACC_SHIFT
+            self._refuse(f"{where} must have acc_shift {allowed}, not {summand.acc_shift}")
         if summand.acc_shift and not index:
             self._refuse(
                 f"{where} must have acc_shift 0, not {summand.acc_shift}: "

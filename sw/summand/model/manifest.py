@@ -10,6 +10,7 @@ from pathlib import PurePath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
+from summand.isa import limits
 from summand.model.errors import ModelError, Refusal
 from summand.model.reading import parse_json
 from summand.model.remake import remake_command
@@ -33,7 +34,7 @@ _SIZES, _BITS = 1 << 31, 1 << 62
 _RANGES = {
     "in_features": (1, _SIZES),
     "out_features": (1, _SIZES),
-    "act_bits": (4, 10),
+    "act_bits": limits.ACT_BITS,
     "acc_bits": (1, 64),
     "rotation": (0, (1 << 32) - 1),
     "bits": (0, _BITS),

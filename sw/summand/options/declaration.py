@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
 from summand.isa import SummandError
+from summand.isa.limits import Limits
 
 __all__ = ["Option", "OptionError", "check", "declared"]
 
@@ -22,8 +23,8 @@ class Option:
     ----------
     about : str
         What the option sets; it names each of ``names``.
-    low, high : int, optional
-        The least and the largest number that an integer may be.
+    limits : Limits, optional
+        The numbers that an integer may be.
     zero : str, optional
         What 0 means, where 0 is allowed beside the range.
     note : str, optional
@@ -35,8 +36,7 @@ class Option:
     """
 
     about: str
-    low: int | None = None
-    high: int | None = None
+    limits: Limits | None = None
     zero: str | None = None
     note: str | None = None
     names: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ class Option:
     def help(self) -> str:
         """A sentence with all of this."""
         text = self.about
-        if self.low is not None:
-            text += f", {self.low} to {self.high}"
+        if self.limits is not None:
+            text += f", {self.limits}"
         if self.zero is not None:
             text += f"; 0 for {self.zero}"
         if self.note is not None:
@@ -64,10 +64,10 @@ class Option:
             raise OptionError(f"{name} must be true or false, not {value!r}")
         if self.names and value not in self.names:
             raise OptionError(f"{name} must be {' or '.join(self.names)}, not {value!r}")
-        if self.low is not None and self.high is not None:
-            low = self.low if self.zero is None else 0
-            if not isinstance(value, int) or not low <= value <= self.high:
-                raise OptionError(f"{name} must be {low} to {self.high}, not {value!r}")
+        if self.limits is not None:
+            allowed = self.limits if self.zero is None else Limits(0, self.limits.high)
+            if not isinstance(value, int) or value not in allowed:
+                raise OptionError(f"{name} must be {allowed}, not {value!r}")
 
 
 @functools.cache

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from summand.isa import limits
+from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError, check
 
 __all__ = ["ORDERS", "Options"]
@@ -25,21 +27,24 @@ class Options:
     """
 
     bits: Annotated[
-        int, Option("Bits of a weight", low=1, high=8, zero="a low-rank summand alone")
+        int, Option("Bits of a weight", limits=limits.PLANES, zero="a low-rank summand alone")
     ] = 4
     group: Annotated[
         int,
         Option(
             "Input features that share an integer scale",
-            low=_SLICE,
-            high=4096,
+            limits=Limits(_SLICE, 4096),
             zero="one float scale an output",
             note="a multiple of the engine's depth",
         ),
     ] = 0
     scale_bits: Annotated[
         int,
-        Option("Bits of a group's scale", low=1, high=8, note="at most the engine's scale_bits"),
+        Option(
+            "Bits of a group's scale",
+            limits=limits.SCALE_BITS,
+            note="at most the engine's scale_bits",
+        ),
     ] = 6
     solver: Annotated[
         str,
@@ -49,9 +54,13 @@ class Options:
     ] = "gptq"
     rank: Annotated[
         int,
-        Option("Rank of the low-rank summand beside each layer", low=1, high=4096, zero="none"),
+        Option(
+            "Rank of the low-rank summand beside each layer", limits=Limits(1, 4096), zero="none"
+        ),
     ] = 0
-    rank_bits: Annotated[int, Option("Bits of the low-rank summand's factors", low=1, high=8)] = 4
+    rank_bits: Annotated[
+        int, Option("Bits of the low-rank summand's factors", limits=limits.PLANES)
+    ] = 4
     rank_solver: Annotated[
         str,
         Option(
@@ -68,21 +77,25 @@ class Options:
         ),
     ] = "after"
     head_bits: Annotated[
-        int, Option("Bits of the output head's weights", low=1, high=8, note="it gets no rank")
+        int,
+        Option("Bits of the output head's weights", limits=limits.PLANES, note="it gets no rank"),
     ] = 8
-    act_bits: Annotated[int, Option("Bits of an activation", low=4, high=10)] = 8
+    act_bits: Annotated[int, Option("Bits of an activation", limits=limits.ACT_BITS)] = 8
     acc_shift: Annotated[
         int,
         Option(
             "The engine's shift: extra accumulator bits for the low-rank summand",
-            low=0,
-            high=8,
+            limits=limits.ACC_SHIFT,
             note="unused where groups have scales",
         ),
     ] = 4
     acc_bits: Annotated[
         int,
-        Option("Bits of the engine's accumulators", low=16, high=32, note="no sum overflows them"),
+        Option(
+            "Bits of the engine's accumulators",
+            limits=limits.FIELDS["acc_bits"],
+            note="no sum overflows them",
+        ),
     ] = 32
     balance: Annotated[bool, Option("Let the host balance the channels of layers' inputs")] = True
     rotate: Annotated[bool, Option("Let the host rotate layers' inputs")] = True
@@ -97,8 +110,7 @@ class Options:
         int,
         Option(
             "Steps of distillation after all layers",
-            low=1,
-            high=100_000,
+            limits=Limits(1, 100_000),
             zero="none",
             note="in each, MODEL teaches the compressed layers' scales and biases on 256 tokens of "
             "the calibration text",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa import EngineConfig, SummandError
+from summand.isa import EngineConfig, SummandError, limits
 from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
@@ -53,9 +53,9 @@ class Shape:
             ("tokens", 1, 1 << 16),
             ("in_features", 1, 1 << 20),
             ("out_features", 1, 1 << 20),
-            ("bits", 1, 8),
+            ("bits", *limits.PLANES),
             ("rank", 0, 1 << 16),
-            ("rank_bits", 1, 8),
+            ("rank_bits", *limits.PLANES),
         ):
             if not low <= getattr(self, name) <= high:
                 raise SummandError(f"{name} must be {low} to {high}, not {getattr(self, name)}")

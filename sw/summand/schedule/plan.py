@@ -8,7 +8,8 @@ from typing import Literal
 
 from summand.isa import EngineConfig
 from summand.isa.commands import Gemm, Load, Store
-from summand.isa.segments import MAX_SEGMENTS, Segment
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import Segment
 from summand.schedule.terms import Factored, Sizes
 from summand.schedule.tiling import Bundle, Piece, Run, Tiling
 
@@ -115,7 +116,7 @@ class Walk:
         """Yield what is to be done in GEMMs of no more segments than one may have."""
         lot: list[Strip] = []
         for strip in self.strips:
-            if len(_joined([*lot, strip])) > MAX_SEGMENTS:
+            if len(_joined([*lot, strip])) > SEGMENTS.high:
                 yield replace(self, strips=tuple(lot))
                 lot = []
             lot.append(strip)

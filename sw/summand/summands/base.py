@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
+from summand.isa.limits import Limits
 from summand.schedule.terms import Term
 from summand.summands.errors import LayerError
 
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from summand.summands.twins import Twin
 
 __all__ = ["Bounds", "Entry", "Factors", "Kind", "Operand", "Summand", "Tensors"]
-
-#: The largest shift of the accumulators that an entry may ask for.
-MAX_SHIFT = 8
 
 
 class Bounds(NamedTuple):
@@ -140,12 +139,12 @@ class Entry(ABC):
     acc_shift: int = 0
 
     #: Ranges of the integer fields.
-    ranges: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    ranges: ClassVar[Mapping[str, Limits]] = {}
 
     def __post_init__(self):
-        for name, (low, high) in {"acc_shift": (0, MAX_SHIFT), **self.ranges}.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise LayerError(f"{name} must be {low} to {high}, not {value}")
+        for name, allowed in {"acc_shift": limits.ACC_SHIFT, **self.ranges}.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise LayerError(f"{name} must be {allowed}, not {value}")
 
     @classmethod
     @abstractmethod

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
 from summand.summands.errors import LayerError
 
 __all__ = ["act_limit", "check_matrix", "magnitudes", "quantise", "requantise"]
@@ -72,8 +73,8 @@ def check_matrix(what: str, value: object, bits: int, bits_name: str) -> None:
     if not isinstance(value, np.ndarray) or value.dtype != np.int8 or value.ndim != 2:
         got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
         raise LayerError(f"{what} must be a two-dimensional int8 array, not {got!r}")
-    if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 8:
-        raise LayerError(f"{bits_name} must be 1 to 8, not {bits!r}")
+    if not isinstance(bits, int) or isinstance(bits, bool) or bits not in limits.PLANES:
+        raise LayerError(f"{bits_name} must be {limits.PLANES}, not {bits!r}")
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     if value.size and (value.min() < low or value.max() > high):
         raise LayerError(

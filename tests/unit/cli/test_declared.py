@@ -5,12 +5,13 @@ import pytest
 import typer
 
 from summand.cli.declared import expanded
+from summand.isa.limits import Limits
 from summand.options.declaration import Option
 
 
 @dataclass(frozen=True)
 class Paint:
-    coats: Annotated[int, Option("Coats", low=1, high=5, metavar="N")] = 2
+    coats: Annotated[int, Option("Coats", limits=Limits(1, 5), metavar="N")] = 2
     matt: Annotated[bool, Option("Leave it matt")] = False
     base_coat: Annotated[bool, Option("Begin with a base coat")] = True
 

@@ -3,6 +3,7 @@ from typing import Annotated
 
 import pytest
 
+from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError, check, declared
 
 
@@ -11,7 +12,10 @@ class Paint:
     """Options of a wall."""
 
     coats: Annotated[
-        int, Option("Coats of paint", low=1, high=5, zero="bare plaster", note="they dry overnight")
+        int,
+        Option(
+            "Coats of paint", limits=Limits(1, 5), zero="bare plaster", note="they dry overnight"
+        ),
     ] = 2
     colour: Annotated[str, Option("Colour: white, or red", names=("white", "red"))] = "white"
     matt: Annotated[bool, Option("Leave it matt")] = False

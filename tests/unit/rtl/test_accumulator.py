@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from summand.golden.arithmetic import accumulate
 from summand.isa import EngineConfig
+from summand.isa.structure import RESULT_LATENCY, SUM_DELAY
 from summand.rtl.accumulator import Accumulators
 from summand.stimulus.values import signed_values
 from summand.testing.streams import trace
@@ -39,16 +40,15 @@ class Model:
 
 def check(config, orders, rng):
     """Run ``orders``, one a cycle, and compare every cycle's result with the model's."""
-    assert Accumulators.RESULT_DELAY > 0
     model = Model(config)
-    late = Accumulators.SUM_DELAY
+    late = SUM_DELAY
     sums = signed_values(rng, config.slice_sum_bits, len(orders) * config.cols)
     sums = sums.reshape(len(orders), config.cols)
     inputs = [{"order": o} for o in [*orders, *[{}] * Accumulators.DISTANCE]]
     noise = signed_values(rng, config.slice_sum_bits, late * config.cols).reshape(late, -1)
     for cycle, values in enumerate([*noise, *sums][: len(inputs)]):
         inputs[cycle]["sum"] = values.tolist()
-    rows = trace(Accumulators(config), inputs, ["result"])[Accumulators.RESULT_DELAY :]
+    rows = trace(Accumulators(config), inputs, ["result"])[RESULT_LATENCY:]
     for cycle, (order, row) in enumerate(zip(orders, rows, strict=False)):
         want = model.order(order, sums[cycle])
         got = row[0]
@@ -102,7 +102,7 @@ def test_sums_wrap(config):
     for value in (top, -top - 1):
         each = [{"sum": [value] * config.cols}] * Accumulators.DISTANCE
         inputs = [{**cycle, "order": {"add": n == 0, "tile": 3}} for n, cycle in enumerate(each)]
-        drain = [{"order": {"drain": 1, "tile": 3}}, *[{}] * Accumulators.RESULT_DELAY]
+        drain = [{"order": {"drain": 1, "tile": 3}}, *[{}] * RESULT_LATENCY]
         got = trace(Accumulators(config), inputs * count + drain, ["result"])[-1][0]
         want = accumulate(
             np.zeros(1, np.int64),
@@ -120,9 +120,9 @@ def test_shift_drops_what_leaves_the_top():
     gap = [{"sum": [0]}] * (Accumulators.DISTANCE - 1)
     value = 0xF0F1
     start = [{"order": {**add, "clear": 1}, "sum": [0]}, *gap]
-    start[Accumulators.SUM_DELAY] = {"sum": [value]}
+    start[SUM_DELAY] = {"sum": [value]}
     shifts = [{"order": {**add, "shift": 1}, "sum": [0]}, *gap] * 2
-    drain = [{"order": {"drain": 1, "tile": 0}}, *[{}] * Accumulators.RESULT_DELAY]
+    drain = [{"order": {"drain": 1, "tile": 0}}, *[{}] * RESULT_LATENCY]
     got = trace(Accumulators(config), [*start, *shifts, *drain], ["result"])[-1][0]
     want = accumulate(np.array([value]), np.zeros(1, np.int64), clear=False, shift=16, acc_bits=21)
     assert list(got.acc) == want.tolist()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
+from summand.isa.structure import element
 from summand.rtl.column import Column
 from summand.testing.streams import trace
 
@@ -50,7 +51,7 @@ def activations(config, rng, case):
 def run_planes(config, x, words):
     """Send ``words`` of (bits, first, last), ``None`` for a gap; return the sum after each."""
     writes = table_writes(config, x)
-    late = Column.latency(config) - 1  # orders behind bits
+    late = element(config).latency - 1  # orders behind bits
     inputs = [*writes, *({} for _ in range(len(words) + late + 1))]
     noise = (0x5DEECE66D * 0x9E3779B97F4A7C15) & ((1 << config.depth) - 1)
     for n, word in enumerate(words, len(writes)):
@@ -88,7 +89,7 @@ def test_a_refill_of_one_table_leaves_the_others():
     writes = table_writes(config, x)
     again = table_writes(config, np.concatenate([y, y]))
     again = [{**cycle, "write": 0b01} for cycle in again]
-    late = Column.latency(config)
+    late = element(config).latency
     words: list[dict[str, int]] = [{"bits": 0xFF} for _ in range(late)]
     words[-1] |= {"first": 1, "last": 1, "step": 1}
     rows = trace(Column(config), [*writes, *again, *words, {}], ["sum"])
@@ -97,7 +98,7 @@ def test_a_refill_of_one_table_leaves_the_others():
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.depth}x{c.act_bits}")
 def test_latency(config):
-    """The sum changes when the class says, and not a cycle before."""
+    """The sum changes when the structure says, and not a cycle before."""
     x = np.ones(config.depth, int)
     sums = run_planes(config, x, [((1 << config.depth) - 1, 1, 1), None, None])
     assert sums == [-config.depth] * 3

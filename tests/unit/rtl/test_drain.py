@@ -4,8 +4,7 @@ from collections import deque
 import pytest
 
 from summand.isa import EngineConfig
-from summand.rtl.accumulator import Accumulators
-from summand.rtl.column import Column
+from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, drain_room, element
 from summand.rtl.drain import Drain
 from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 
@@ -15,8 +14,8 @@ SINGLE = EngineConfig(rows=1, cols=4, depth=8, stream_bits=32, acc_depth=32)
 
 def trip(config, row):
     """Return the cycles from a grant to the result of ``row``: at least the engine's."""
-    there = 2 + (row + 1) + Column.latency(config) - Accumulators.SUM_DELAY
-    return there + Accumulators.RESULT_DELAY + row + 2
+    there = 2 + (row + 1) + element(config).latency - SUM_DELAY
+    return there + RESULT_LATENCY + row + 2
 
 
 def contents(config, row, tile):
@@ -101,7 +100,7 @@ def check(config, got, orders):
     assert [(list(b.acc), bool(b.row_ends), bool(b.final)) for b in got.sink.beats] == [
         (contents(config, row, at), ends, final) for row, at, ends, final in want
     ]
-    assert got.most <= Drain.room(config)
+    assert got.most <= drain_room(config)
 
 
 @pytest.mark.parametrize("config", [CONFIG, SINGLE], ids=["rows", "single"])
@@ -120,7 +119,7 @@ def test_reads_stop_when_there_is_no_room(config):
     """While nothing is taken, exactly the FIFO's room is asked for."""
     orders = [(0, 16, config.rows), (0, config.acc_depth, 1)]
     got = Orders(config, orders, hold=200)
-    room = Drain.room(config)
+    room = drain_room(config)
     before = [cycle for cycle, _, _ in got.reads if cycle < 200]
     assert len(before) == min(room, 16 * config.rows)
     check(config, got, orders)
@@ -134,4 +133,4 @@ def test_room_covers_the_longest_trip(config):
     check(config, got, orders)
     cycles = [cycle for cycle, _, _ in got.reads]
     assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
-    assert got.most < Drain.room(config)
+    assert got.most < drain_room(config)

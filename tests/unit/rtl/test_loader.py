@@ -3,6 +3,7 @@ import random
 import pytest
 
 from summand.isa import EngineConfig
+from summand.isa.structure import element
 from summand.rtl.activations import Activations
 from summand.rtl.loader import TableLoader
 from summand.rtl.table import gray_steps
@@ -111,7 +112,7 @@ def test_no_cycle_is_lost_with_one_word_a_pass(config):
     watch = Watch(config)
     watch.run([(0, 4)])
     cycles = [cycle for cycle, _, _ in watch.steps]
-    per = config.table_cycles
+    per = element(config).passes * element(config).steps
     for n in range(4):
         mine = cycles[n * per : (n + 1) * per]
         assert mine == list(range(mine[0], mine[0] + per))

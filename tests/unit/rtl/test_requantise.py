@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from summand.golden import arithmetic
 from summand.isa import EngineConfig
+from summand.isa.structure import requantise_latency
 from summand.rtl.drain import DrainedTile
 from summand.rtl.requantise import ActWrite, Requantiser
 from summand.stimulus.values import signed_values
@@ -230,7 +231,7 @@ def test_commands_follow_one_another():
                     await take(ctx, 1)
                 await take(ctx, 1)
                 ctx.set(dut.i.valid, 0)
-            await take(ctx, Requantiser.stages(config) + 2 * config.beat_elems + config.cols)
+            await take(ctx, requantise_latency(config) + 2 * config.beat_elems + config.cols)
 
     simulate(dut, bench)
     assert got == want
@@ -245,4 +246,4 @@ def test_a_tile_takes_its_columns_and_one_cycle(name):
     flow = check(config, random_command(config, rng, rows=1, tiles=tiles, addr=0))
     words = 16 // config.beat_elems
     passing = tiles * (config.cols + 1)
-    assert 16 < flow.arrived[-1] - Requantiser.stages(config) <= passing + words
+    assert 16 < flow.arrived[-1] - requantise_latency(config) <= passing + words

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
+from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, element, scaler_latency
 from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
-from summand.rtl.column import Column
 from summand.rtl.rows import Rows
-from summand.rtl.scaler import Scaler
 from summand.rtl.table import TableWriter, gray_steps
 from summand.testing.streams import trace
 
@@ -91,7 +90,7 @@ class Schedule:
             if not last:
                 free.append(self.now)
             elif scales is not None:
-                self.tokens[self.now + Column.latency(cfg)]["scales"] = scales.tolist()
+                self.tokens[self.now + element(cfg).latency]["scales"] = scales.tolist()
             self.now += 1
         return free
 
@@ -131,7 +130,7 @@ class Schedule:
     def run(self):
         """Return (cycle, accumulators) of every result; where there is none, all must be 0."""
         cfg = self.config
-        tail = 8 + Column.latency(cfg) + Scaler.latency(cfg) + 2 * cfg.rows
+        tail = 8 + element(cfg).latency + scaler_latency(cfg) + 2 * cfg.rows
         inputs = [{"i": self.tokens.get(n, {})} for n in range(self.now + tail)]
         found = []
         for cycle, (result,) in enumerate(trace(Rows(cfg), inputs, ["result"])):
@@ -144,8 +143,8 @@ class Schedule:
 
 def trip(config, row):
     """Return the cycles from a token with a drain to its result."""
-    there = row + 1 + Column.latency(config) + Scaler.latency(config) - Accumulators.SUM_DELAY
-    return there + Accumulators.RESULT_DELAY + 2 + row
+    there = row + 1 + element(config).latency + scaler_latency(config) - SUM_DELAY
+    return there + RESULT_LATENCY + 2 + row
 
 
 def random_weights(config, rng, slices, tiles, planes):

@@ -5,7 +5,8 @@ import pytest
 from amaranth import *
 
 from summand.isa import EngineConfig
-from summand.rtl.table import TABLE_STEPS, LookupTable, TableWriter, gray_steps
+from summand.isa.structure import element
+from summand.rtl.table import LookupTable, TableWriter, gray_steps
 from summand.testing.streams import simulate, trace
 
 
@@ -30,7 +31,7 @@ def corner_activations(config, rng):
 
 def test_steps_name_every_entry_but_the_empty_sum_once():
     steps = gray_steps()
-    assert len(steps) == TABLE_STEPS
+    assert len(steps) == element(small()).steps
     assert sorted(s["entry"] for s in steps) == list(range(1, 16))
     assert [s["last"] for s in steps] == [False] * 14 + [True]
 

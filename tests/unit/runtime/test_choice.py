@@ -33,7 +33,7 @@ def share(plans: Sequence[Plan], config: EngineConfig, rows: int) -> tuple[int, 
     timeline = Timeline(config)
     timeline.run(Fence())
     start, beats = timeline.cycle, config.header_beats
-    for command in [c for steps in plans for c in commands(steps, rows)]:
+    for command in [c for steps in plans for c in (step.command(rows) for step in steps)]:
         timeline.run(command)
         beats += config.header_beats
         match command:

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 
+from summand.isa import limits
+from summand.isa.limits import Limits
 from summand.schedule.terms import Direct
 from summand.summands.base import Entry, Tensors
 from summand.summands.dense.term import Dense
@@ -31,10 +33,10 @@ class DenseEntry(Entry):
     group: int = 0
     scale_bits: int = 0
 
-    ranges: ClassVar[Mapping[str, tuple[int, int]]] = {
-        "bits": (1, 8),
-        "group": (0, 1 << 31),
-        "scale_bits": (0, 8),
+    ranges: ClassVar[Mapping[str, Limits]] = {
+        "bits": limits.PLANES,
+        "group": Limits(0, 1 << 31),
+        "scale_bits": Limits(0, limits.SCALE_BITS.high),
     }
 
     def __post_init__(self):

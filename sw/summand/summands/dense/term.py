@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
 from summand.summands.base import Bounds, Operand, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes
@@ -49,8 +50,10 @@ class Dense(Summand):
                 )
             return
         k, n = self.weights.shape
-        if not 1 <= self.scale_bits <= 8:
-            raise LayerError(f"scale_bits must be 1 to 8 with scales, not {self.scale_bits}")
+        if self.scale_bits not in limits.SCALE_BITS:
+            raise LayerError(
+                f"scale_bits must be {limits.SCALE_BITS} with scales, not {self.scale_bits}"
+            )
         if self.group < 1:
             raise LayerError(f"group must be at least 1 with scales, not {self.group}")
         shape = (-(-k // self.group), n)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 
+from summand.isa import limits
+from summand.isa.limits import Limits
 from summand.schedule.terms import Factored
 from summand.summands.base import Entry, Tensors
 from summand.summands.lowrank.term import LowRank
@@ -30,10 +32,10 @@ class LowRankEntry(Entry):
     a_bits: int
     b_bits: int
 
-    ranges: ClassVar[Mapping[str, tuple[int, int]]] = {
-        "rank": (1, 1 << 31),
-        "a_bits": (1, 8),
-        "b_bits": (1, 8),
+    ranges: ClassVar[Mapping[str, Limits]] = {
+        "rank": Limits(1, 1 << 31),
+        "a_bits": limits.PLANES,
+        "b_bits": limits.PLANES,
     }
 
     @classmethod

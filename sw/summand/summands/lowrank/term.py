@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa import limits
 from summand.summands.base import Bounds, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes, requantise
 
 __all__ = ["LowRank"]
-
-#: Requantise shifts that the engine has.
-_SHIFTS = (1, 47)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +59,9 @@ class LowRank(Summand):
                     f"{name} must be {np.dtype(dtype)} of shape ({rank},), "
                     f"not {value.dtype} of shape {value.shape}"
                 )
-        low, high = _SHIFTS
-        if self.shift.min() < low or self.shift.max() > high:
-            raise LayerError(
-                f"shift must be {low} to {high}, not {self.shift.min()} to {self.shift.max()}"
-            )
+        low, high = int(self.shift.min()), int(self.shift.max())
+        if low not in limits.SHIFT or high not in limits.SHIFT:
+            raise LayerError(f"shift must be {limits.SHIFT}, not {low} to {high}")
 
     @property
     def rank(self) -> int:

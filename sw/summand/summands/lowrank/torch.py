@@ -7,13 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from summand.isa import limits
 from summand.summands.lowrank.term import LowRank
 from summand.summands.twins import ExactProduct, Twin
 
 __all__ = ["LowRankTwin"]
-
-#: Largest multiplier of the intermediate.
-_MULT = 65535
 
 
 class LowRankTwin(Twin):
@@ -58,7 +56,7 @@ class LowRankTwin(Twin):
 
     def use(self, value: torch.Tensor) -> None:
         """Round multipliers and compute with them from now on."""
-        self._mult = value.detach().round().clamp_(0, _MULT)
+        self._mult = value.detach().round().clamp_(*limits.MULT)
 
     def kept(self, xq: torch.Tensor, s_x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return where T is not saturated ``[M, R]``, and ``x a`` in units of the outputs."""

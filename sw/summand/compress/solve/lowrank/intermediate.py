@@ -6,6 +6,7 @@ import torch
 
 from summand.compress.solve.scaling import integer_range
 from summand.compress.solve.solvers import LowRankProblem
+from summand.isa import limits
 
 __all__ = ["balance", "requantisation"]
 
@@ -13,12 +14,12 @@ __all__ = ["balance", "requantisation"]
 def requantisation(ratio: float) -> tuple[int, int]:
     """Return ``(mult, shift)`` so that ``mult / 2**shift`` is nearest to a positive ratio."""
     _, exponent = math.frexp(ratio)  # ratio = m * 2**exponent, m in [0.5, 1)
-    shift = min(max(16 - exponent, 1), 47)
+    shift = limits.SHIFT.clip(limits.MULT_BITS - exponent)
     mult = round(math.ldexp(ratio, shift))
-    if mult > 65535 and shift > 1:
+    if mult > limits.MULT.high and shift > limits.SHIFT.low:
         shift -= 1
         mult = round(math.ldexp(ratio, shift))
-    return min(mult, 65535), shift
+    return min(mult, limits.MULT.high), shift
 
 
 def balance(problem: LowRankProblem, p: torch.Tensor, b: torch.Tensor) -> float:

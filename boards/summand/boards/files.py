@@ -1,25 +1,25 @@
-"""What a board's tools are given: Verilog and pin constraints."""
+"""The files that a board's tools read: Verilog and constraints."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
 from summand.boards.board import Board
-from summand.boards.clock import Ecp5Pll, PllSettings
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
-from summand.isa import EngineConfig
+from summand.isa import ConfigError, EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology
 
-__all__ = ["BOARD_MODULE", "TOP_MODULE", "board_files"]
+__all__ = ["BOARD_MODULE", "TOP_MODULE", "board_files", "constraints_of"]
 
-#: The part that knows no pins: ports ``clk``, ``rst``, ``rx``, ``tx``. What is simulated.
+#: The module without pins: ports ``clk``, ``rst``, ``rx``, ``tx``. Simulations take this one.
 BOARD_MODULE = "summand_board"
-#: The board's part: buffers, PLL, reset. Names in the constraints are its ports.
+#: The module around it: buffers, PLL, reset. Names in the constraints are its ports.
 TOP_MODULE = "summand_top"
 
 
@@ -46,11 +46,10 @@ class _Pins(Elaboratable):
             m.d.comb += ClockSignal().eq(clock.i)
             unready = reset
         else:
-            settings = PllSettings.find(input_hz=board.oscillator_hz, output_hz=board.clock_hz)
-            m.submodules.pll = pll = Ecp5Pll(settings)
+            m.submodules.pll = pll = _pll(board)
             m.d.comb += [pll.i.eq(clock.i), ClockSignal().eq(pll.o)]
             unready = reset | ~pll.locked
-        # Also without a button: it holds reset for the first cycles after configuration.
+        # Boards without a button need it too, because it holds reset after configuration.
         m.submodules.reset = ResetSynchronizer(unready)
 
         uart = platform.request(pins.uart, dir="-")
@@ -67,16 +66,13 @@ class _Pins(Elaboratable):
         return m
 
 
-def board_files(
-    board: Board, config: EngineConfig, technology: Technology | None = None
-) -> Mapping[str, str]:
+def board_files(board: Board, config: EngineConfig, technology: Technology) -> Mapping[str, str]:
     """Return the files of ``board`` with an engine of ``config``: names and texts.
 
-    ``summand_board.v`` is the engine behind its link, with the primitives of ``technology``, or of
-    the board's FPGA; ``summand_top.v`` instantiates it and is the top for synthesis;
-    ``summand_top.lpf`` constrains pins and clock.
+    ``summand_board.v`` is the engine behind its link, with the primitives of ``technology``.
+    ``summand_top.v`` instantiates it and is the top for synthesis. The file
+    :func:`constraints_of` constrains pins and clock.
     """
-    technology = technology or Technology.of_family(board.part.family)
     baud = Baud(clock_hz=board.clock_hz, rate=board.baud)
     core = emit_verilog(
         UartTop(config, baud=baud, link=LinkConfig()),
@@ -90,5 +86,20 @@ def board_files(
     return {
         f"{BOARD_MODULE}.v": core,
         f"{TOP_MODULE}.v": plan.files[f"{TOP_MODULE}.debug.v"],
-        f"{TOP_MODULE}.lpf": plan.files[f"{TOP_MODULE}.lpf"],
+        constraints_of(board): plan.files[constraints_of(board)],
     }
+
+
+def constraints_of(board: Board) -> str:
+    """Return the name of the file of ``board``'s pins and clock."""
+    return f"{TOP_MODULE}{board.family.constraints}"
+
+
+def _pll(board: Board) -> Any:
+    family = board.family
+    if family.pll is None:
+        raise ConfigError(
+            f"{board.name} needs a PLL, and Summand knows none of {family.title}: let clock_hz be "
+            f"its oscillator's {board.oscillator_hz}"
+        )
+    return family.pll(input_hz=board.oscillator_hz, output_hz=board.clock_hz)

@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from summand.families.base import FpgaFamily
+from summand.families.flow import PlaceOptions
+from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology
-from summand.synth.flow import (
-    Netlist,
-    Placement,
-    PlaceOptions,
-    place_and_route,
-    synthesise,
-)
+from summand.synth.flow import Netlist, place_and_route, synthesise
+from summand.synth.placement import Placement
 from summand.synth.steps import Progress
-from summand.synth.targets import ECP5, Target
-from summand.synth.tools import Source, find_tool
+from summand.synth.tools import YOSYS, ToolError, ToolSource, find_tool
 
-__all__ = ["CLOCK", "Measured", "engine_verilog", "measure", "measure_ecp5"]
+__all__ = ["CLOCK", "Measured", "engine_verilog", "measure", "measure_placed"]
 
 #: The engine's clock, as its Verilog calls it.
 CLOCK = "aclk"
@@ -29,7 +26,7 @@ CLOCK = "aclk"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What synthesis made of an engine.
+    """The results of synthesising an engine.
 
     Parameters
     ----------
@@ -61,9 +58,9 @@ def measure(
     config: EngineConfig,
     folder: Path,
     *,
-    target: Target = ECP5,
-    technology: Technology | None = None,
-    source: Source = Source.AUTO,
+    family: FpgaFamily,
+    technology: Technology,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Measured:
     """Count the cells of an engine, by Yosys alone.
@@ -74,11 +71,11 @@ def measure(
         The engine.
     folder : Path
         For the tools' files. What an earlier call with the same inputs left there is used.
-    target : Target
+    family : FpgaFamily
         The family.
-    technology : Technology, optional
-        Whose primitives the Verilog names; the family's if not given.
-    source : Source
+    technology : Technology
+        Whose primitives the Verilog names.
+    source : ToolSource
         Where Yosys may come from.
     progress : callable, optional
         Called about every second with what is being done.
@@ -88,16 +85,15 @@ def measure(
     ToolError
         If Yosys is missing, too old or fails, or the folder cannot be written.
     """
-    find_tool("yosys", source)
+    find_tool(YOSYS.name, source)
     if progress:
         progress("writing Verilog")
-    technology = technology or Technology.of_family(target.name)
     text = engine_verilog(config, technology)
     netlist = synthesise(
         {f"{MODULE}.v": text},
         MODULE,
-        folder / f"yosys-{target.name}",
-        target=target,
+        folder / f"yosys-{family.name}",
+        family=family,
         source=source,
         progress=progress,
     )
@@ -105,19 +101,20 @@ def measure(
     return Measured(config=config, technology=technology, verilog=digest, netlist=netlist)
 
 
-def measure_ecp5(
+def measure_placed(
     config: EngineConfig,
     folder: Path,
     options: PlaceOptions,
     *,
     seeds: Sequence[int] = (1,),
-    technology: Technology | None = None,
-    source: Source = Source.AUTO,
+    technology: Technology,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Measured:
     """Synthesise an engine, and place and route it out of context once a seed.
 
-    Parameters as of :func:`measure`; ``options`` says the rest, its seed aside.
+    Parameters as of :func:`measure`; the family is that of the chip in ``options``, whose seed
+    is not used.
 
     Raises
     ------
@@ -126,18 +123,22 @@ def measure_ecp5(
     """
     if not seeds:
         raise ConfigError("give at least one seed")
-    for tool in ("yosys", "nextpnr-ecp5"):
-        find_tool(tool, source)
-    counted = measure(config, folder, technology=technology, source=source, progress=progress)
-    device = f"{options.part}-{options.speed_grade}"
+    family = find_family(options.chip.part.family)
+    if family.flow is None:
+        raise ToolError(f"{family.title} is counted only, not placed and routed")
+    for tool in (YOSYS, family.flow.tools[0]):
+        find_tool(tool.name, source)
+    counted = measure(
+        config, folder, family=family, technology=technology, source=source, progress=progress
+    )
     placements = []
     for seed in seeds:
         wanted = dataclasses.replace(options, seed=seed, out_of_context=True)
         kind = f"seed-{seed}" if options.route else "packed"
-        place = folder / f"nextpnr-{device}-{kind}"
+        place = folder / f"nextpnr-{options.chip}-{kind}"
         placements.append(
             place_and_route(counted.netlist, place, wanted, source=source, progress=progress)
         )
         if not options.route:
-            break  # packing knows no seed
+            break  # packing does not depend on the seed
     return dataclasses.replace(counted, placements=tuple(placements))

@@ -1,4 +1,4 @@
-"""A clock of another frequency than the board's oscillator."""
+"""The ECP5's PLL: a clock of another frequency than the board's oscillator."""
 
 from dataclasses import dataclass
 
