@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import nn
 
 from summand.compress.network.survey import Survey, linear_of
-from summand.compress.options import Choice
 from summand.isa import EngineConfig
+from summand.recipe.choice import Choice
 from summand.schedule.fit import Needs, fitting_engine
 from summand.schedule.terms import Sizes
 from summand.schedule.traffic import Traffic, group_traffic
