@@ -12,7 +12,7 @@ from summand.golden.corruptions import corrupt, corruptions
 from summand.golden.programs import random_program
 from summand.golden.stimulus import CORNERS, random_config
 from summand.isa import EngineConfig
-from summand.rtl import engine, front, states
+from summand.rtl import engine, front, gemms
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
 from summand.verilated import SimDevice, SimTimeout, build
@@ -61,12 +61,22 @@ def test_engine_matches_golden(name):
 #: Mistakes that only some programs show: where the class is used, where it is, and one place in it.
 MISTAKES = {
     "a-group-longer-than-any-walk-keeps-its-low-bits": (
-        engine,
-        (front, "Front", "(header.d == 0) | exceeds(header.d, cfg.act_depth)", "header.d == 0"),
+        front,
+        (
+            gemms,
+            "GemmReader",
+            "(header.d == 0) | exceeds(header.d, cfg.act_depth)",
+            "header.d == 0",
+        ),
     ),
     "a-gemm-does-not-wait-for-a-store": (
-        front,
-        (states, "States", "with m.Elif(front.reading & front.conflict):", "with m.Elif(0):"),
+        engine,
+        (
+            front,
+            "Front",
+            "with m.Elif(self.drain.reading & self.segments.conflict):",
+            "with m.Elif(0):",
+        ),
     ),
 }
 

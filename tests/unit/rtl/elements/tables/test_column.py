@@ -4,7 +4,7 @@ import pytest
 from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.isa.structure import element
-from summand.rtl.column import Column
+from summand.rtl.elements.tables.column import Column
 
 CONFIGS = [
     EngineConfig(cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16),
