@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from summand.compress import CompressError, Iterative, PlainSvd, open_source
-from summand.compress.solvers import LowRankProblem, LowRankSolver
+from summand.compress.solve.solvers import LowRankProblem, LowRankSolver
 
 ROWS, COLUMNS, RANKS = 256, 384, 128
 BITS = (3, 4, 6, 8)

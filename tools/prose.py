@@ -1,6 +1,6 @@
 """Have SmolLM2-135M-Instruct write the prose that models are calibrated on.
 
-    python tools/prose.py sw/summand/compress/prose.json
+    python tools/prose.py sw/summand/compress/calibrate/prose.json
 
 Stories, letters, articles: English on many subjects, of no worth as information. Takes minutes.
 What is drawn depends on the machine and on the version of torch; the file is what counts.

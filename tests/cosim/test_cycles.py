@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from summand.cycles import Stalls, count, read_commands
-from summand.golden.programs import random_program
-from summand.isa import EngineConfig, ErrorCode, ops
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.commands import Fence
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
-from summand.model import Dense, Layer, LowRank
+from summand.model import Layer
 from summand.rtl.engine import Engine
-from summand.runtime import DEFAULT_CONFIG, compile_layers
+from summand.runtime import compile_layers
+from summand.schedule.fit import DEFAULT_CONFIG
+from summand.stimulus.programs import random_program
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 from summand.verilated import SimDevice
 
 pytestmark = pytest.mark.sim
@@ -156,7 +160,7 @@ def test_smollm2_layers():
             tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
             chunks += program.chunks(batch, tokens)
             size += sum(program.result_bytes(store, 1) for _, store in batch.stores)
-        chunks += [ops.fence(config)]
+        chunks += [Fence().encode(config)]
         size += status_packet_bytes(config)
     check(chunks, config, size)
     check(chunks, config, size, stall=0.1)

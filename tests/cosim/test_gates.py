@@ -11,7 +11,7 @@ from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.engine import Engine
 from summand.rtl.technology import Technology, simulation_models
-from summand.synth.tools import Source, find_tool
+from summand.synth.tools import ToolSource, find_tool
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb", "yosys")]
 
@@ -52,7 +52,7 @@ def _netlist(folder: Path, technology: Technology, command: str) -> str:
     source = emit_verilog(Engine(CONFIG), name="engine", config=CONFIG, technology=technology)
     (folder / "engine.v").write_text(source)
     script = f"read_verilog engine.v; {command} -top engine; write_verilog -noattr netlist.v"
-    yosys = find_tool("yosys", Source.YOWASP).command
+    yosys = find_tool("yosys", ToolSource.YOWASP).command
     subprocess.run([*yosys, "-q", "-p", script], cwd=folder, check=True, timeout=600)
     return (folder / "netlist.v").read_text()
 

@@ -7,14 +7,14 @@ import pytest
 
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
-from summand.golden.builder import Program
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
-from summand.golden.stimulus import CORNERS, random_config
 from summand.isa import EngineConfig
 from summand.rtl import engine, front, gemms
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.stimulus.builder import TestProgram
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.engines import CORNERS, random_config
+from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice, SimTimeout, build
 
 pytestmark = pytest.mark.sim
@@ -26,7 +26,7 @@ ENGINES = CORNERS | {
 }
 
 
-def programs(config: EngineConfig) -> Iterator[tuple[int, Program]]:
+def programs(config: EngineConfig) -> Iterator[tuple[int, TestProgram]]:
     """Yield an engine's ordinary programs, each with which of :data:`STALLS` it meets."""
     for n in range(60):
         rng = np.random.default_rng([3, n])
@@ -34,7 +34,7 @@ def programs(config: EngineConfig) -> Iterator[tuple[int, Program]]:
         yield n % len(STALLS), random_program(rng, config, commands=commands, max_words=max_words)
 
 
-def check(device: SimDevice, program: Program) -> None:
+def check(device: SimDevice, program: TestProgram) -> None:
     """Run a program from reset, and see the golden output and not a beat more."""
     device.write_register("reset", 1)
     device.write(program.chunks)
@@ -92,7 +92,7 @@ def test_ordinary_programs_find_a_mistake_in_the_gateware(name, mutant, monkeypa
     assert any(differs(devices[stall], program) for stall, program in programs(config))
 
 
-def differs(device: SimDevice, program: Program) -> bool:
+def differs(device: SimDevice, program: TestProgram) -> bool:
     device.write_register("reset", 1)
     device.write(program.chunks)
     try:
@@ -113,7 +113,7 @@ def test_cut_streams_and_garbage_match_golden():
         golden = GoldenEngine(config)
         golden.write([program.data[:cut], garbage])
         want = golden.read(golden.available)
-        check(device, Program(config, (program.data[:cut], garbage), want, 0))
+        check(device, TestProgram(config, (program.data[:cut], garbage), want, 0))
         assert device.read_register("status") >> 8 == golden.read_register("status") >> 8
         assert device.read_register("commands") == golden.read_register("commands")
         if not garbage:

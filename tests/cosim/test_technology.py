@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology, simulation_models
+from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice, build
 
 pytestmark = pytest.mark.sim

@@ -13,10 +13,12 @@ from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
 from summand.isa import EngineConfig
-from summand.model import Dense, Layer, LowRank, ModelWriter
+from summand.model import Layer, ModelWriter
 from summand.model.host import write_host
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology, simulation_models
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 from summand.verilated import find_verilator
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from summand.golden import without_counters
-from summand.golden.programs import random_program
 from summand.isa.registers import IDENTITY
 from summand.runtime import Driver
 from summand.runtime.errors import DeviceError
 from summand.runtime.serial import SerialDevice
 from summand.runtime.verify import Shape, compare, random_layer
+from summand.stimulus.programs import random_program
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("pyserial")]
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from summand.cli import main
-from summand.isa.ops import HEADER_BYTES
+from summand.isa.header import HEADER_BYTES
 from summand.runtime.serial import SerialLine
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from summand.boards.build import board_files
+from summand.boards.files import board_files
 from summand.cli import main
 from summand.isa import EngineConfig
 from summand.synth.tools import find_tool
@@ -112,7 +112,7 @@ def _board_files(board, config, technology):
 
 @pytest.fixture
 def bench(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("summand.boards.build.board_files", _board_files)
+    monkeypatch.setattr("summand.boards.files.board_files", _board_files)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")  # it writes Verilog with the real one
     yield Bench(tmp_path, capsys)

@@ -9,9 +9,10 @@ import torch
 from summand.cli import main
 from summand.model import SummandModel
 from summand.model.host import load_host
-from summand.runtime import DEFAULT_CONFIG, Driver, GoldenDevice
+from summand.runtime import Driver, GoldenDevice
 from summand.runtime.generate import generate
 from summand.runtime.load import load_model
+from summand.schedule.fit import DEFAULT_CONFIG
 
 PROMPT = "Hello you"
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from summand.cli import main
+from summand.families.cells import CELL_KINDS
+from summand.families.ecp5.family import ECP5
 from summand.isa import EngineConfig
-from summand.synth.engine import CLOCK, Measured
-from summand.synth.flow import Clock, CriticalPath, Netlist, Placement
-from summand.synth.targets import ECP5
+from summand.synth.flow import Netlist
+from summand.synth.measure import CLOCK, Measured
+from summand.synth.placement import CriticalPath, PlacedClock, Placement, ReportedCells
 
 pytestmark = pytest.mark.needs("yosys")
 
@@ -71,7 +73,7 @@ def test_it_is_the_verilog_of_generate(small, tmp_path, capsys):
     assert main(["generate", "--config", str(small), "-o", str(tmp_path / "verilog")]) == 0
     capsys.readouterr()
     out = tmp_path / "out"
-    assert main(["synth", "--config", str(small), "--target", "gowin", "-o", str(out)]) == 0
+    assert main(["synth", "--config", str(small), "--family", "gowin", "-o", str(out)]) == 0
     assert "without place and route" in capsys.readouterr().out
     report = json.loads((out / "synth.json").read_text())
     verilog = (tmp_path / "verilog" / "summand.v").read_bytes()
@@ -79,16 +81,14 @@ def test_it_is_the_verilog_of_generate(small, tmp_path, capsys):
     assert report["technology"] == "generic"
     assert report["available"] is None
     assert report["fmax_mhz"] == {}
-    assert "nextpnr-ecp5" not in report["tools"]
+    assert "nextpnr" not in report["tools"]
     assert report["used"]["luts"] > 1000
 
 
 class Tools:
     """Stand in for Yosys and nextpnr: a design of given cells, and a clock for each seed."""
 
-    AVAILABLE: dict[str, int] = dict.fromkeys(
-        ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD", "MULT18X18D"), 1000
-    )
+    AVAILABLE: dict[str, int] = dict.fromkeys((kind.name for kind in CELL_KINDS), 1000)
     FMAX = {1: 120.5, 2: 140.25, 7: 131.0}
 
     def __init__(self, folder: Path, **used: int):
@@ -97,15 +97,17 @@ class Tools:
         self._log = folder / "a.log"
         self._log.write_text("said")
 
-    def measure_ecp5(self, config, folder, options, *, technology, seeds=(1,), progress=None):
+    def measure_placed(self, config, folder, options, *, technology, seeds=(1,), progress=None):
         made = {"tool": "1.0", "seconds": 1.0, "reused": False, "log": self._log}
-        netlist = Netlist(top="top", target=ECP5, path=None, cells={"LUT4": 5}, **made)
+        netlist = Netlist(top="top", family=ECP5, path=None, cells={"LUT4": 5}, **made)
         placements = []
         for seed in seeds:
             clocks, paths = {}, ()
             if options.route:
                 self.routed.append(seed)
-                clocks = {CLOCK: Clock(achieved_mhz=self.FMAX[seed], constraint_mhz=options.mhz)}
+                clocks = {
+                    CLOCK: PlacedClock(achieved_mhz=self.FMAX[seed], constraint_mhz=options.mhz)
+                }
                 slow = CriticalPath(
                     clock=CLOCK, start="a", end=f"b{seed}", logic_ns=1, routing_ns=2, cells=3
                 )
@@ -113,8 +115,7 @@ class Tools:
             placements.append(
                 Placement(
                     options=dataclasses.replace(options, seed=seed),
-                    used=self.used,
-                    available=self.AVAILABLE,
+                    cells=ReportedCells(used=self.used, available=self.AVAILABLE),
                     clocks=clocks,
                     paths=paths,
                     config=None,
@@ -132,7 +133,7 @@ class Tools:
 
 def test_the_clock_is_the_seeds_median(small, tmp_path, capsys, monkeypatch):
     tools = Tools(tmp_path)
-    monkeypatch.setattr("summand.synth.engine.measure_ecp5", tools.measure_ecp5)
+    monkeypatch.setattr("summand.synth.measure.measure_placed", tools.measure_placed)
     seeds = ["--seed", 1, "--seed", 2, "--seed", 7, "--seed", 2]
     out = tmp_path / "out"
     report = _report(capsys, "--config", small, "--board", "ecpix5-85f", *seeds, "-o", out)
@@ -153,8 +154,8 @@ def test_the_clock_is_the_seeds_median(small, tmp_path, capsys, monkeypatch):
 
 
 def test_what_does_not_fit_is_not_placed(small, tmp_path, capsys, monkeypatch):
-    tools = Tools(tmp_path, DP16KD=1001)
-    monkeypatch.setattr("summand.synth.engine.measure_ecp5", tools.measure_ecp5)
+    tools = Tools(tmp_path, block_rams=1001)
+    monkeypatch.setattr("summand.synth.measure.measure_placed", tools.measure_placed)
     why = _refused(capsys, "--config", small, "-o", tmp_path / "out")
     assert "it needs 1,001 block RAMs and the LFE5U-85F has 1,000" in why
     assert "less acc_depth or act_depth" in why
@@ -184,19 +185,17 @@ def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_what_is_refused(small, tmp_path, capsys):
     assert "give --config NAME|FILE or --board NAME" in _refused(capsys)
     assert "no board is called 'de10'" in _refused(capsys, "--board", "de10")
-    assert "no target is called 'ice40'; there are ecp5" in _refused(
-        capsys, "--config", small, "--target", "ice40"
+    assert "no family is called 'ice40'; there are ecp5" in _refused(
+        capsys, "--config", small, "--family", "ice40"
     )
-    for other in (["--target", "gowin"], ["--no-route"]):
+    for other in (["--family", "gowin"], ["--no-route"]):
         assert "--seed is of place and route" in _refused(
             capsys, "--config", small, "--seed", 1, *other
         )
     assert "names primitives that Gowin" in _refused(
-        capsys, "--config", small, "--target", "gowin", "--technology", "ecp5"
+        capsys, "--config", small, "--family", "gowin", "--technology", "ecp5"
     )
-    assert "give --board or --target, not both" in _refused(
-        capsys, "--board", "ulx3s-85f", "--target", "gowin"
-    )
+    assert "which is no Gowin" in _refused(capsys, "--board", "ulx3s-85f", "--family", "gowin")
     assert "is a file; -o names a folder" in _refused(capsys, "--config", small, "-o", small)
     bad = tmp_path / "bad.json"
     bad.write_text('{"rows": 0}')

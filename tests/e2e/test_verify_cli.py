@@ -5,7 +5,7 @@ import pytest
 
 from summand.cli import main
 from summand.isa import EngineConfig
-from summand.runtime import DEFAULT_CONFIG
+from summand.schedule.fit import DEFAULT_CONFIG
 
 
 @pytest.fixture

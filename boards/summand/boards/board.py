@@ -1,10 +1,13 @@
-"""Boards as data: part, clock, memory, and the engine that goes on each."""
+"""Boards as data: FPGA, clock, memory, and the engine that goes on each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from summand.boards.parts import ECP5_85F, ECP5_85F_5G, Part
+from summand.families.base import FpgaFamily
+from summand.families.ecp5.parts import LFE5U_85F, LFE5UM5G_85F
+from summand.families.parts import FpgaChip
+from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
 
 __all__ = ["BOARDS", "Board", "Memory", "Pins", "find_board"]
@@ -17,7 +20,7 @@ class Memory:
     Parameters
     ----------
     kind : str
-        What it is, for people.
+        Its kind and size, for people.
     bytes : int
         Its size.
     peak_bytes_s : float
@@ -34,7 +37,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """What the gateware uses of an Amaranth platform, by the platform's names.
+    """Names in the Amaranth platform of the resources that the gateware uses.
 
     Parameters
     ----------
@@ -61,14 +64,12 @@ class Board:
         As the command line knows it.
     title : str
         As people know it.
-    part : Part
-        The FPGA.
-    package, speed_grade : str, int
-        Of the part on this board.
+    chip : FpgaChip
+        The FPGA, its package and its speed grade.
     oscillator_hz : int
-        What the board's clock pin carries.
+        Frequency at the board's clock pin.
     clock_hz : int
-        What the gateware runs on; made from the oscillator by a PLL where they differ.
+        Frequency of the gateware's clock; a PLL makes it from the oscillator where they differ.
     baud : int
         Bits a second on the serial line.
     memory : Memory
@@ -76,18 +77,16 @@ class Board:
     engine : EngineConfig
         An engine that fits, with room for a memory controller.
     pins : Pins
-        What is wired to what.
+        Where clock, serial line and reset are.
     loader : str
-        What openFPGALoader is told to find the board.
+        The options with which openFPGALoader finds the board.
     platform : callable
         Returns the Amaranth platform; imports amaranth-boards only then.
     """
 
     name: str
     title: str
-    part: Part
-    package: str
-    speed_grade: int
+    chip: FpgaChip
     oscillator_hz: int
     clock_hz: int
     baud: int
@@ -96,6 +95,11 @@ class Board:
     pins: Pins
     loader: str
     platform: Callable[[], Any]
+
+    @property
+    def family(self) -> FpgaFamily:
+        """The FPGA's family."""
+        return find_family(self.chip.part.family)
 
 
 def _ulx3s_85f() -> Any:
@@ -116,9 +120,7 @@ BOARDS = {
         Board(
             name="ulx3s-85f",
             title="Radiona ULX3S with LFE5U-85F",
-            part=ECP5_85F,
-            package="CABGA381",
-            speed_grade=6,
+            chip=FpgaChip(part=LFE5U_85F, package="CABGA381", speed_grade=6),
             oscillator_hz=25_000_000,
             clock_hz=25_000_000,
             baud=3_000_000,
@@ -130,13 +132,14 @@ BOARDS = {
                 "(ULX3S schematics, IS42S16160G-6 or AS4C16M16)",
             ),
             engine=EngineConfig(
-                rows=4,
+                rows=8,
                 cols=4,
-                depth=64,
+                depth=32,
                 stream_bits=128,
-                act_depth=64,
+                act_depth=128,
                 acc_depth=1024,
                 shift=4,
+                scale_bits=4,
             ),
             pins=Pins(clock="clk25"),
             loader="--board ulx3s",
@@ -145,9 +148,7 @@ BOARDS = {
         Board(
             name="ecpix5-85f",
             title="LambdaConcept ECPIX-5 with LFE5UM5G-85F",
-            part=ECP5_85F_5G,
-            package="CABGA554",
-            speed_grade=8,
+            chip=FpgaChip(part=LFE5UM5G_85F, package="CABGA554", speed_grade=8),
             oscillator_hz=100_000_000,
             clock_hz=50_000_000,
             baud=3_000_000,
@@ -160,12 +161,13 @@ BOARDS = {
             ),
             engine=EngineConfig(
                 rows=8,
-                cols=4,
-                depth=64,
-                stream_bits=128,
-                act_depth=64,
-                acc_depth=1024,
+                cols=8,
+                depth=32,
+                stream_bits=256,
+                act_depth=128,
+                acc_depth=512,
                 shift=4,
+                scale_bits=4,
             ),
             pins=Pins(clock="clk100", reset="rst"),
             loader="--cable ft2232",

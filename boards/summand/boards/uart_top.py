@@ -1,4 +1,4 @@
-"""An engine behind a serial line: what a board is given."""
+"""An engine behind a serial line: the gateware of a board."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ class UartTop(wiring.Component):
         m.submodules.bridge = bridge = RegisterBridge()
         m.submodules.registers = bank = RegisterBank()
         m.submodules.engine = engine = ResettableEngine(self.config)
-        # What is between link and engine is reset with the engine, and lets nothing pass meanwhile.
+        # The adapters between link and engine are reset with the engine and pass nothing meanwhile.
         gather, scatter = BytesToBeats(bits), BeatsToBytes(bits)
         m.submodules.gather = ResetInserter(engine.resetting)(gather)
         m.submodules.scatter = ResetInserter(engine.resetting)(scatter)

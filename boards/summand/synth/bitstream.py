@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from summand.boards.board import Board
-from summand.boards.build import TOP_MODULE
+from summand.boards.files import TOP_MODULE, constraints_of
+from summand.families.base import FpgaFamily
+from summand.families.cells import CELL_KINDS, CellCounts
+from summand.families.flow import PlaceOptions
 from summand.isa import ConfigError, SummandError
-from summand.synth.flow import (
-    Netlist,
-    Placement,
-    PlaceOptions,
-    pack,
-    place_and_route,
-    synthesise,
-)
+from summand.synth.flow import Netlist, pack, place_and_route, synthesise
+from summand.synth.placement import Placement
 from summand.synth.steps import Progress
-from summand.synth.targets import CELL_KINDS, CellCounts
-from summand.synth.tools import Source, ToolError, find_tool
+from summand.synth.tools import YOSYS, ToolError, ToolSource, find_tool
 
 __all__ = ["Bitstream", "TimingError", "build_bitstream", "check_tools"]
 
@@ -53,10 +49,18 @@ class Bitstream:
         return self.attempts[-1]
 
 
-def check_tools(source: Source = Source.AUTO) -> None:
-    """Find all that a bitstream takes; raises :class:`ToolError` if one is missing or too old."""
-    for tool in ("yosys", "nextpnr-ecp5", "ecppack"):
-        find_tool(tool, source)
+def check_tools(family: FpgaFamily, source: ToolSource = ToolSource.AUTO) -> None:
+    """Find all programs that make a bitstream for ``family``.
+
+    Raises
+    ------
+    ToolError
+        If one is missing or too old, or the family cannot be placed and routed.
+    """
+    if family.flow is None:
+        raise ToolError(f"{family.title} is counted only: there is no place and route of it here")
+    for tool in (YOSYS, *family.flow.tools):
+        find_tool(tool.name, source)
 
 
 def build_bitstream(
@@ -65,7 +69,7 @@ def build_bitstream(
     folder: Path,
     *,
     seeds: Sequence[int] = (1,),
-    source: Source = Source.AUTO,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Bitstream:
     """Make a bitstream for ``board``.
@@ -76,12 +80,12 @@ def build_bitstream(
         The board.
     files : mapping of str to str
         Names and texts of its Verilog and constraints, from
-        :func:`~summand.boards.build.board_files`.
+        :func:`~summand.boards.files.board_files`.
     folder : Path
         For the tools' files alone. What an earlier call with the same inputs left there is used.
     seeds : sequence of int
         Seeds of the placement, tried in turn until one meets all clocks.
-    source : Source
+    source : ToolSource
         Where the tools may come from.
     progress : callable, optional
         Called about every second with what is being done.
@@ -97,21 +101,24 @@ def build_bitstream(
     """
     if not seeds:
         raise ConfigError("give at least one seed")
-    check_tools(source)
+    check_tools(board.family, source)
     verilog = {name: text for name, text in files.items() if name.endswith(".v")}
     netlist = synthesise(
-        verilog, TOP_MODULE, folder / "synthesis", source=source, progress=progress
+        verilog,
+        TOP_MODULE,
+        folder / "synthesis",
+        family=board.family,
+        source=source,
+        progress=progress,
     )
     _check_fit(board, netlist.counts)
     attempts = []
     for seed in seeds:
         options = PlaceOptions(
-            part=board.part.name,
-            package=board.package,
-            speed_grade=board.speed_grade,
+            chip=board.chip,
             mhz=board.clock_hz / 1e6,
             seed=seed,
-            lpf=files[f"{TOP_MODULE}.lpf"],
+            constraints=files[constraints_of(board)],
             config=True,
         )
         place = folder / f"placement-{seed}"
@@ -125,7 +132,7 @@ def build_bitstream(
 
 
 def _check_fit(board: Board, counts: CellCounts) -> None:
-    part = board.part
+    part = board.chip.part
     for kind in CELL_KINDS:
         needed, there = getattr(counts, kind.name), getattr(part, kind.name)
         if needed > there:
@@ -142,7 +149,7 @@ def _met(placement: Placement) -> bool:
 
 
 def _missed(board: Board, attempts: Sequence[Placement]) -> str:
-    """Say what was reached and what to try."""
+    """Describe which clock was reached, and what to try."""
 
     def slack(placement: Placement) -> float:
         return min(c.achieved_mhz / c.constraint_mhz for c in placement.clocks.values())

@@ -1,6 +1,7 @@
 """Fit the model of resources to the stored runs: ``python -m summand.synth.fit``."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,35 +9,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from summand.families.base import ModelledCells
+from summand.families.registry import DEFAULT_FAMILY, FAMILIES, find_family
 from summand.isa import EngineConfig, SummandError
-from summand.synth.model import (
-    MODEL,
-    Error,
-    Model,
-    ModelError,
-    block_rams,
-    dsps,
-    ff_terms,
-    lut_rams,
-    lut_terms,
-    period_terms,
-)
-from summand.synth.runs import STORE, Run, load_runs
+from summand.synth.coefficients import HeldOutError, Model, ModelError
+from summand.synth.estimate import modelled_cells
+from summand.synth.model import block_rams, dsps, ff_terms, lut_rams, lut_terms, period_terms
+from summand.synth.runs import SynthesisRun, load_runs
 
 __all__ = ["fit", "inexact", "main"]
 
 _Terms = Callable[[EngineConfig], Mapping[str, float]]
 _Array = npt.NDArray[np.float64]
 
-#: The grade whose clock is modelled.
-_GRADE = 6
 
-
-def fit(runs: Sequence[Run]) -> Model:
+def fit(runs: Sequence[SynthesisRun], cells: ModelledCells) -> Model:
     """Fit coefficients, none negative, to relative errors; leave out each engine in turn.
 
     An engine that is stored several times counts once: its cells are equal, and its clock is the
-    median of its seeds'.
+    median of its seeds' on the slowest speed grade that is stored.
 
     Raises
     ------
@@ -44,12 +35,16 @@ def fit(runs: Sequence[Run]) -> Model:
         If there are fewer runs than terms.
     """
     counted = {run.config: run for run in runs}
+    grade = min((run.speed_grade for run in runs), default=0)
     clocks: dict[EngineConfig, list[float]] = {}
     for run in runs:
-        if run.fmax_mhz is not None and run.speed_grade == _GRADE:
+        if run.fmax_mhz is not None and run.speed_grade == grade:
             clocks.setdefault(run.config, []).append(1e3 / run.fmax_mhz)
     figures: dict[str, tuple[_Terms, dict[EngineConfig, float]]] = {
-        "luts": (lut_terms, {config: run.luts for config, run in counted.items()}),
+        "luts": (
+            functools.partial(lut_terms, cells=cells),
+            {config: run.luts for config, run in counted.items()},
+        ),
         "ffs": (ff_terms, {config: run.ffs for config, run in counted.items()}),
         "period_ns": (
             period_terms,
@@ -62,23 +57,30 @@ def fit(runs: Sequence[Run]) -> Model:
     return Model(coefficients=coefficients, errors=errors)
 
 
-def inexact(runs: Sequence[Run]) -> list[str]:
-    """Return what the formulas of memories and multipliers get wrong, in words."""
-    return [
-        f"{run.config.digest}: {name} {formula(run.config)}, stored {getattr(run, name)}"
-        for run in runs
-        for name, formula in (("lut_rams", lut_rams), ("block_rams", block_rams), ("dsps", dsps))
-        if formula(run.config) != getattr(run, name)
-    ]
+def inexact(runs: Sequence[SynthesisRun], cells: ModelledCells) -> list[str]:
+    """Return one line for each count of memories or multipliers that a formula gets wrong."""
+    wrong = []
+    for run in runs:
+        counted = {
+            "lut_rams": lut_rams(run.config, cells),
+            "block_rams": block_rams(run.config, cells),
+            "dsps": dsps(run.config),
+        }
+        wrong += [
+            f"{run.config.digest}: {name} {count}, stored {getattr(run, name)}"
+            for name, count in counted.items()
+            if count != getattr(run, name)
+        ]
+    return wrong
 
 
 def _fit(
     name: str, terms: _Terms, values: Mapping[EngineConfig, float]
-) -> tuple[dict[str, float], Error]:
+) -> tuple[dict[str, float], HeldOutError]:
     rows = [terms(config) for config in values]
     if not rows or len(rows) <= len(rows[0]):
         raise ModelError(f"{len(rows)} runs are too few for the terms of {name}; store more")
-    # Divided by what they should sum to, so that relative errors are what is made small.
+    # Each row is divided by its target, because relative errors are to be small.
     target = np.array(list(values.values()))
     matrix = np.array([list(row.values()) for row in rows], dtype=float) / target[:, None]
     everything = _solve(matrix)
@@ -86,7 +88,7 @@ def _fit(
     for n in range(len(matrix)):
         others = np.delete(matrix, n, axis=0)
         held_out.append(abs(float(matrix[n] @ _solve(others)) - 1))
-    error = Error(
+    error = HeldOutError(
         mean=round(float(np.mean(held_out)), 4), worst=round(max(held_out), 4), runs=len(held_out)
     )
     return {
@@ -109,19 +111,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m summand.synth.fit", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--store", type=Path, default=STORE, metavar="FILE", help="stored runs")
-    parser.add_argument("-o", "--out", type=Path, default=MODEL, metavar="FILE", help="the model")
+    parser.add_argument(
+        "--family", default=DEFAULT_FAMILY.name, metavar="|".join(FAMILIES), help="whose model"
+    )
+    parser.add_argument("--store", type=Path, metavar="FILE", help="runs, if not the family's own")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="model, if not the family's")
     options = parser.parse_args(argv)
     try:
-        runs = load_runs(options.store)
-        wrong = inexact(runs)
-        model = fit(runs)
-        options.out.write_text(model.to_json())
+        cells = modelled_cells(find_family(options.family))
+        out = options.out or cells.model
+        runs = load_runs(options.store or cells.runs)
+        wrong = inexact(runs, cells)
+        model = fit(runs, cells)
+        out.write_text(model.to_json())
     except SummandError as e:
         sys.stderr.write(f"{parser.prog}: {e}\n")
         return 2
     except OSError as e:
-        sys.stderr.write(f"{parser.prog}: cannot write {options.out}: {e.strerror}\n")
+        sys.stderr.write(f"{parser.prog}: cannot write {e.filename}: {e.strerror}\n")
         return 2
     for name, error in model.errors.items():
         sys.stdout.write(f"{name}: {error} engines\n")

@@ -1,39 +1,23 @@
-"""From Verilog to a placed and routed design: Yosys, nextpnr, ecppack."""
+"""From Verilog to a placed and routed design: Yosys, then the programs of the family's flow."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from summand.isa import ConfigError
-from summand.synth.carries import free_carries
+from summand.families.base import FpgaFamily
+from summand.families.cells import CellCounts
+from summand.families.flow import PlaceFlow, PlaceOptions
+from summand.families.registry import find_family
+from summand.synth.placement import Placement, report_fields
 from summand.synth.steps import LOG, Progress, Step, run_step
-from summand.synth.targets import ECP5, CellCounts, Target, nextpnr_device
-from summand.synth.tools import Source, ToolError, find_tool
+from summand.synth.tools import YOSYS, ToolError, ToolSource, find_tool
 
-__all__ = [
-    "BITSTREAM",
-    "DEFAULT_MHZ",
-    "Clock",
-    "CriticalPath",
-    "Netlist",
-    "PlaceOptions",
-    "Placement",
-    "pack",
-    "place_and_route",
-    "synthesise",
-]
+__all__ = ["Netlist", "pack", "place_and_route", "synthesise"]
 
-#: What nextpnr is asked for where nothing else sets the clock. It works as hard as it must.
-DEFAULT_MHZ = 180.0
-
-#: The bitstream's file name.
-BITSTREAM = "top.bit"
-
-_NETLIST, _CELLS = "netlist.json", "cells.json"
-_REPORT, _CONFIG = "report.json", "top.config"
+_NETLIST, _CELLS, _REPORT = "netlist.json", "cells.json", "report.json"
+_BITSTREAM = "top.bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +28,10 @@ class Netlist:
     ----------
     top : str
         Its top module.
-    target : Target
+    family : FpgaFamily
         The family it is for.
     path : Path or None
-        The netlist that nextpnr takes; None for families without place and route here.
+        The netlist that nextpnr reads; None for families that are counted only.
     cells : mapping of str to int
         How many there are of each cell type.
     tool : str
@@ -57,11 +41,11 @@ class Netlist:
     reused : bool
         It was run earlier, with the same inputs.
     log : Path
-        What Yosys said.
+        What Yosys printed.
     """
 
     top: str
-    target: Target
+    family: FpgaFamily
     path: Path | None
     cells: Mapping[str, int]
     tool: str
@@ -72,132 +56,7 @@ class Netlist:
     @property
     def counts(self) -> CellCounts:
         """The cells by kind."""
-        return self.target.count(self.cells)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaceOptions:
-    """How to place and route.
-
-    Parameters
-    ----------
-    part : str
-        The FPGA, such as ``LFE5U-85F``.
-    package : str
-        Its package, such as ``CABGA381``.
-    speed_grade : int
-        6, 7 or 8.
-    mhz : float
-        Clock frequency to reach, for clocks that ``lpf`` does not constrain.
-    seed : int
-        Of the placement.
-    lpf : str or None
-        Text of the pin and clock constraints. Pins that it does not name are left open.
-    out_of_context : bool
-        The design is a block, and its ports are no pins.
-    route : bool
-        False ends after packing: cells are counted, and no clock is known. Takes a second.
-    config : bool
-        Write the configuration that :func:`pack` makes a bitstream of.
-    """
-
-    part: str = "LFE5U-85F"
-    package: str = "CABGA381"
-    speed_grade: int = 6
-    mhz: float = DEFAULT_MHZ
-    seed: int = 1
-    lpf: str | None = None
-    out_of_context: bool = False
-    route: bool = True
-    config: bool = False
-
-    def __post_init__(self):
-        nextpnr_device(self.part)
-        if self.config and (self.out_of_context or not self.route):
-            raise ConfigError("a configuration needs pins and routes: not out of context")
-
-    def arguments(self) -> tuple[str, ...]:
-        """Return nextpnr's arguments, files aside."""
-        return (
-            nextpnr_device(self.part),
-            *("--package", self.package, "--speed", str(self.speed_grade)),
-            *("--freq", f"{self.mhz:g}", "--seed", str(self.seed)),
-            # What is missed is in the report; the caller decides what it means.
-            "--timing-allow-fail",
-            *(("--lpf", "pins.lpf") if self.lpf is not None else ()),
-            "--lpf-allow-unconstrained",
-            *(("--out-of-context",) if self.out_of_context else ()),
-            *(() if self.route else ("--pack-only",)),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clock:
-    """A clock of a placed design, MHz."""
-
-    achieved_mhz: float
-    constraint_mhz: float
-
-    @property
-    def met(self) -> bool:
-        """It runs at what was asked for."""
-        return self.achieved_mhz >= self.constraint_mhz
-
-
-@dataclass(frozen=True, kw_only=True)
-class CriticalPath:
-    """The slowest path between two clock edges, ns."""
-
-    clock: str
-    start: str
-    end: str
-    logic_ns: float
-    routing_ns: float
-    cells: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.start} -> {self.end}: {self.logic_ns + self.routing_ns:.2f} ns "
-            f"({self.logic_ns:.2f} logic, {self.routing_ns:.2f} routing, {self.cells} cells)"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """A packed design, placed and routed too if the options say so.
-
-    Parameters
-    ----------
-    options : PlaceOptions
-        How it was made.
-    used, available : mapping of str to int
-        Cells of each type, nextpnr's names.
-    clocks : mapping of str to Clock
-        Frequencies, by the clocks' names.
-    paths : tuple of CriticalPath
-        The slowest path of each clock.
-    config : Path or None
-        What :func:`pack` takes.
-    tool : str
-        nextpnr's version.
-    seconds : float
-        How long it took when it was run.
-    reused : bool
-        It was run earlier, with the same inputs.
-    log : Path
-        What nextpnr said.
-    """
-
-    options: PlaceOptions
-    used: Mapping[str, int]
-    available: Mapping[str, int]
-    clocks: Mapping[str, Clock]
-    paths: tuple[CriticalPath, ...]
-    config: Path | None
-    tool: str
-    seconds: float
-    reused: bool
-    log: Path
+        return self.family.cells.count(self.cells)
 
 
 def synthesise(
@@ -205,8 +64,8 @@ def synthesise(
     top: str,
     folder: Path,
     *,
-    target: Target = ECP5,
-    source: Source = Source.AUTO,
+    family: FpgaFamily,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Netlist:
     """Synthesise ``top``, one of the modules in ``verilog``.
@@ -219,9 +78,9 @@ def synthesise(
         The top module.
     folder : Path
         For Yosys's files alone. Called again with nothing changed, reads what is there.
-    target : Target
-        The family.
-    source : Source
+    family : FpgaFamily
+        The family it is for.
+    source : ToolSource
         Where Yosys may come from.
     progress : callable, optional
         Called about every second with what Yosys does.
@@ -231,18 +90,18 @@ def synthesise(
     ToolError
         If Yosys is missing, too old or fails, or the folder cannot be written.
     """
-    yosys = find_tool("yosys", source)
-    placeable = target is ECP5
+    yosys = find_tool(YOSYS.name, source)
+    placeable = family.flow is not None
     script = "; ".join(
         (
             f"read_verilog {' '.join(verilog)}",
-            f"{target.command} -top {top}{f' -json {_NETLIST}' if placeable else ''}",
+            f"{family.synthesis} -top {top}{f' -json {_NETLIST}' if placeable else ''}",
             f"tee -q -o {_CELLS} stat -json",
         )
     )
     step = Step(
         tool=yosys,
-        # After running ABC, YoWASP's Yosys prints nothing more; the log has it.
+        # YoWASP's Yosys prints nothing more once it has run ABC, but its log goes on.
         arguments=("-L", LOG, "-p", script),
         logs=True,
         inputs=verilog,
@@ -251,7 +110,7 @@ def synthesise(
     done = run_step(step, folder, progress=progress)
     return Netlist(
         top=top,
-        target=target,
+        family=family,
         path=folder / _NETLIST if placeable else None,
         cells=_cells(folder / _CELLS, top),
         tool=yosys.version,
@@ -266,22 +125,22 @@ def place_and_route(
     folder: Path,
     options: PlaceOptions,
     *,
-    source: Source = Source.AUTO,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Placement:
-    """Place and route a netlist for an ECP5.
+    """Place and route a netlist.
 
-    A clock that is missed is no error here: see :attr:`Placement.clocks`.
+    A missed clock is no error here: see :attr:`Placement.clocks`.
 
     Parameters
     ----------
     netlist : Netlist
-        What :func:`synthesise` made for :data:`ECP5`.
+        What :func:`synthesise` made for the chip's family.
     folder : Path
         For nextpnr's files alone. Called again with nothing changed, reads what is there.
     options : PlaceOptions
         How.
-    source : Source
+    source : ToolSource
         Where nextpnr may come from.
     progress : callable, optional
         Called about every second with what nextpnr does.
@@ -291,53 +150,46 @@ def place_and_route(
     ToolError
         If nextpnr is missing, too old or fails (the design does not fit, say), or the folder
         cannot be written.
+    ConfigError
+        If nextpnr does not know the part.
     """
-    if netlist.path is None:
-        raise ToolError(f"{netlist.target.title} is counted only, not placed and routed")
-    nextpnr = find_tool("nextpnr-ecp5", source)
+    if netlist.path is None or netlist.family.flow is None:
+        raise ToolError(f"{netlist.family.title} is counted only, not placed and routed")
+    flow = netlist.family.flow
+    call = flow.place(options)
+    nextpnr = find_tool(call.tool, source)
     step = Step(
         tool=nextpnr,
         arguments=(
-            *options.arguments(),
+            *call.arguments,
             *("--json", _NETLIST, "--top", netlist.top, "--report", _REPORT),
-            *(("--textcfg", _CONFIG) if options.config else ()),
         ),
-        inputs={
-            _NETLIST: _freed(netlist.path),
-            **({"pins.lpf": options.lpf} if options.lpf is not None else {}),
-        },
-        outputs=(_REPORT, _CONFIG) if options.config else (_REPORT,),
+        inputs={_NETLIST: _prepared(netlist.path, flow), **call.inputs},
+        outputs=(_REPORT, *call.outputs),
     )
     done = run_step(step, folder, progress=progress)
-    report = _read(folder / _REPORT)
     try:
-        cells = report["utilization"]
-        return Placement(
-            options=options,
-            used={name: cell["used"] for name, cell in cells.items()},
-            available={name: cell["available"] for name, cell in cells.items()},
-            clocks={
-                name: Clock(achieved_mhz=clock["achieved"], constraint_mhz=clock["constraint"])
-                for name, clock in report["fmax"].items()
-            },
-            paths=_paths(report["critical_paths"]),
-            config=folder / _CONFIG if options.config else None,
-            tool=nextpnr.version,
-            seconds=done.seconds,
-            reused=done.reused,
-            log=done.log,
-        )
+        reported = report_fields(_read(folder / _REPORT), netlist.family)
     except (KeyError, TypeError) as e:
         raise ToolError(
             f"{folder / _REPORT} is not what nextpnr should have written: {e}"
         ) from None
+    return Placement(
+        options=options,
+        **reported,
+        config=folder / flow.config if options.config else None,
+        tool=nextpnr.version,
+        seconds=done.seconds,
+        reused=done.reused,
+        log=done.log,
+    )
 
 
 def pack(
     placement: Placement,
     folder: Path,
     *,
-    source: Source = Source.AUTO,
+    source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
 ) -> Path:
     """Return the path of the bitstream of a placement that was made with ``config=True``.
@@ -345,18 +197,20 @@ def pack(
     Raises
     ------
     ToolError
-        If ecppack is missing, too old or fails, or the folder cannot be written.
+        If the packer is missing, too old or fails, or the folder cannot be written.
     """
-    if placement.config is None:
+    flow = find_family(placement.options.chip.part.family).flow
+    if placement.config is None or flow is None:
         raise ToolError("a bitstream needs a placement with its configuration")
+    call = flow.pack(_BITSTREAM)
     step = Step(
-        tool=find_tool("ecppack", source),
-        arguments=("--compress", _CONFIG, BITSTREAM),
-        inputs={_CONFIG: placement.config},
-        outputs=(BITSTREAM,),
+        tool=find_tool(call.tool, source),
+        arguments=call.arguments,
+        inputs={flow.config: placement.config, **call.inputs},
+        outputs=call.outputs,
     )
     run_step(step, folder, progress=progress)
-    return folder / BITSTREAM
+    return folder / _BITSTREAM
 
 
 def _read(path: Path) -> Any:
@@ -366,10 +220,10 @@ def _read(path: Path) -> Any:
         raise ToolError(f"cannot read {path}: {e}") from None
 
 
-def _freed(path: Path) -> str:
+def _prepared(path: Path, flow: PlaceFlow) -> str:
     design = _read(path)
     try:
-        free_carries(design)
+        flow.prepare(design)
         return json.dumps(design)
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ToolError(f"{path} is not what Yosys should have written: {e}") from None
@@ -381,27 +235,3 @@ def _cells(path: Path, top: str) -> dict[str, int]:
         return {name: int(count) for name, count in found.items() if not name.startswith("$")}
     except (KeyError, TypeError, AttributeError) as e:
         raise ToolError(f"{path} is not what Yosys should have written: {e}") from None
-
-
-def _paths(found: list[dict[str, Any]]) -> tuple[CriticalPath, ...]:
-    """Return the slowest path of each clock, those to and from pins left out."""
-    paths = []
-    for path in found:
-        clock = re.fullmatch(r"(?:posedge|negedge) (.+)", path["from"])
-        if clock is None or path["to"] != path["from"]:
-            continue
-        hops = path["path"]
-        delay = {"logic": 0.0, "routing": 0.0}
-        for hop in hops:
-            delay["routing" if hop["type"] == "routing" else "logic"] += hop["delay"]
-        paths.append(
-            CriticalPath(
-                clock=clock[1],
-                start=f"{hops[0]['from']['cell']}.{hops[0]['from']['port']}",
-                end=f"{hops[-1]['to']['cell']}.{hops[-1]['to']['port']}",
-                logic_ns=round(delay["logic"], 3),
-                routing_ns=round(delay["routing"], 3),
-                cells=sum(hop["type"] == "logic" for hop in hops) + 1,
-            )
-        )
-    return tuple(paths)

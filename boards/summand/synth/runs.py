@@ -1,4 +1,4 @@
-"""Stored runs: what synthesis made of many engines, as data."""
+"""Stored runs: the results of synthesising many engines, as data."""
 
 import dataclasses
 import fcntl
@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa import EngineConfig, SummandError
-from summand.synth.engine import CLOCK, Measured
-from summand.synth.targets import CELL_KINDS
+from summand.synth.measure import CLOCK, Measured
 
-__all__ = ["STORE", "Run", "RunError", "add_runs", "load_runs", "runs_of"]
-
-#: The runs that belong to the package: one JSON object a line.
-STORE = Path(__file__).with_name("runs.jsonl")
+__all__ = ["RunError", "SynthesisRun", "add_runs", "load_runs", "runs_of"]
 
 
 class RunError(SummandError):
@@ -25,7 +21,7 @@ class RunError(SummandError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class SynthesisRun:
     """One engine, packed, or placed and routed once.
 
     Parameters
@@ -35,15 +31,15 @@ class Run:
     part, speed_grade : str, int
         The FPGA.
     mhz : float
-        What nextpnr was asked for.
+        The clock that nextpnr was asked for.
     seed : int
         Of the placement; 0 where the engine was packed only.
     luts, ffs, lut_rams, block_rams, dsps : int
-        TRELLIS_COMB, TRELLIS_FF, TRELLIS_RAMW, DP16KD, MULT18X18D as nextpnr counts them.
+        Cells of each kind, as nextpnr counts them.
     cells : dict of str to int
         Yosys's cells by type.
     fmax_mhz : float or None
-        What was reached; None where the engine was packed only.
+        The clock that was reached; None where the engine was packed only.
     path : str
         The slowest path; empty where the engine was packed only.
     yosys, nextpnr : str
@@ -75,7 +71,7 @@ class Run:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What a store holds once."""
+        """What tells it from other runs: a store holds one run of each key."""
         return (*dataclasses.astuple(self.config), self.part, self.speed_grade, self.seed, self.mhz)
 
     def to_json(self) -> str:
@@ -83,7 +79,7 @@ class Run:
         return json.dumps(dataclasses.asdict(self), separators=(", ", ": "))
 
     @classmethod
-    def from_json(cls, line: str) -> "Run":
+    def from_json(cls, line: str) -> "SynthesisRun":
         """Parse one line; raises :class:`RunError`."""
         try:
             raw = json.loads(line)
@@ -92,21 +88,21 @@ class Run:
             raise RunError(f"not a stored run: {e}") from None
 
 
-def runs_of(measured: Measured) -> list[Run]:
+def runs_of(measured: Measured) -> list[SynthesisRun]:
     """Return the runs of an engine that was packed, or placed and routed."""
     runs = []
     for placement in measured.placements:
-        options, used = placement.options, placement.used
+        options, chip = placement.options, placement.options.chip
         if options.route and CLOCK not in placement.clocks:
             raise RunError(f"nextpnr found no clock {CLOCK}; see {placement.log}")
         runs.append(
-            Run(
+            SynthesisRun(
                 config=measured.config,
-                part=options.part,
-                speed_grade=options.speed_grade,
+                part=chip.part.name,
+                speed_grade=chip.speed_grade,
                 mhz=options.mhz,
                 seed=options.seed if options.route else 0,
-                **{kind.name: used[kind.nextpnr] for kind in CELL_KINDS},
+                **placement.cells.used,
                 cells=dict(sorted(measured.netlist.cells.items())),
                 fmax_mhz=(
                     round(placement.clocks[CLOCK].achieved_mhz, 2) if options.route else None
@@ -122,8 +118,8 @@ def runs_of(measured: Measured) -> list[Run]:
     return runs
 
 
-def load_runs(store: Path = STORE) -> list[Run]:
-    """Return the runs of a store, in its order; raises :class:`RunError`."""
+def load_runs(store: Path) -> list[SynthesisRun]:
+    """Return the runs of a store, which has one a line, in order; raises :class:`RunError`."""
     try:
         lines = store.read_text().splitlines()
     except OSError as e:
@@ -131,13 +127,13 @@ def load_runs(store: Path = STORE) -> list[Run]:
     runs = []
     for number, line in enumerate(lines, 1):
         try:
-            runs.append(Run.from_json(line))
+            runs.append(SynthesisRun.from_json(line))
         except RunError as e:
             raise RunError(f"{store}, line {number}: {e}") from None
     return runs
 
 
-def add_runs(new: Iterable[Run], store: Path = STORE) -> None:
+def add_runs(new: Iterable[SynthesisRun], store: Path) -> None:
     """Add runs to a store, in the place of older ones of the same engine, part, seed and clock.
 
     The store is written anew and then moved to its place; processes take turns.

@@ -1,4 +1,4 @@
-"""Run one tool in one folder, once: what is unchanged is read, not done again."""
+"""Run one tool in one folder, once: a step whose inputs have not changed is not run again."""
 
 import contextlib
 import fcntl
@@ -18,13 +18,13 @@ from summand.synth.tools import Tool, ToolError
 
 __all__ = ["LOG", "Progress", "Step", "StepResult", "run_step"]
 
-#: Called about every second with a line of text: what is being done, and for how long.
+#: Called about every second with a line of text: the present task, and for how long.
 Progress = Callable[[str], None]
 
-#: What the tool said, in the step's folder.
+#: The tool's log, in the step's folder.
 LOG = "log.txt"
 _OUTPUT = "output.txt"
-#: What was done; written last, so where it is, everything is.
+#: The key of the step that was run. It is written last, so all outputs are there where it is.
 _STAMP = "step.json"
 
 
@@ -35,7 +35,7 @@ class Step:
     Parameters
     ----------
     tool : Tool
-        What is run.
+        The program.
     arguments : tuple of str
         Its arguments. Files in them are plain names in the step's folder.
     inputs : mapping of str to str or Path
@@ -43,7 +43,7 @@ class Step:
     outputs : tuple of str
         Files that it writes.
     logs : bool
-        Its arguments make it write its log itself, to :data:`LOG`; else what it prints is kept.
+        Its arguments make it write :data:`LOG` itself; otherwise its output is kept there.
     """
 
     tool: Tool
@@ -73,7 +73,7 @@ class StepResult:
 
     @property
     def log(self) -> Path:
-        """What the tool said."""
+        """The tool's log."""
         return self.folder / LOG
 
 
@@ -110,7 +110,7 @@ def run_step(step: Step, folder: Path, *, progress: Progress | None = None) -> S
 
 
 def _key(step: Step) -> dict[str, Any]:
-    """Return what decides the outputs."""
+    """Return what the outputs depend on."""
     return {
         "tool": f"{step.tool.name} {step.tool.version}",
         "arguments": list(step.arguments),
@@ -162,7 +162,7 @@ def _place(content: str | Path, target: Path) -> None:
 
 
 def _run(step: Step, folder: Path, progress: Progress) -> None:
-    """Run the tool to its end; tell ``progress`` every second what its log says."""
+    """Run the tool to its end; pass the last line of its log to ``progress`` every second."""
     name = step.tool.name
     logs = [folder / LOG, folder / _OUTPUT] if step.logs else [folder / LOG]
     for log in logs:
@@ -218,7 +218,7 @@ def _tail(log: Path) -> list[str]:
 
 
 def _why(status: int, logs: list[Path]) -> str:
-    """Say how a tool ended, from its status and the ends of its logs."""
+    """Describe how a tool ended, from its status and the ends of its logs."""
     if status < 0:
         what = " (out of memory?)" if status == -9 else ""
         return f"was ended by signal {-status}{what}"

@@ -1,6 +1,6 @@
 """Make the stored runs: ``python -m summand.synth.sweep``.
 
-Runs that are stored for the Verilog at hand are left out, and an interrupted one goes on where it
+It skips runs that are stored with the present Verilog, so an interrupted sweep goes on where it
 was. ``--jobs`` processes of Yosys or nextpnr run at a time.
 """
 
@@ -14,28 +14,44 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
+from summand.families.base import FpgaFamily
+from summand.families.flow import PlaceOptions
+from summand.families.registry import DEFAULT_FAMILY, FAMILIES, find_family
 from summand.isa import EngineConfig, SummandError
-from summand.rtl.technology import Technology
-from summand.synth.engine import engine_verilog, measure_ecp5
-from summand.synth.flow import PlaceOptions
-from summand.synth.runs import STORE, Run, add_runs, load_runs, runs_of
-from summand.synth.tools import find_tool
+from summand.synth.estimate import modelled_cells
+from summand.synth.measure import engine_verilog, measure_placed
+from summand.synth.runs import SynthesisRun, add_runs, load_runs, runs_of
+from summand.synth.tools import YOSYS, find_tool
 
-__all__ = ["POINTS", "Point", "main", "sweep"]
+__all__ = ["SweepPoint", "main", "points_of", "sweep"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Point:
-    """An engine to synthesise, and how; seed 0 is of those that are packed only."""
+class SweepPoint:
+    """An engine to synthesise, and how; ``seed`` is 0 for engines that are packed only."""
 
     config: EngineConfig
+    options: PlaceOptions
     seed: int = 1
-    options: PlaceOptions = dataclasses.field(default_factory=PlaceOptions)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The key of its stored run."""
+        chip = self.options.chip
+        return (
+            *dataclasses.astuple(self.config),
+            *(chip.part.name, chip.speed_grade, self.seed, self.options.mhz),
+        )
 
 
-def _points() -> tuple[Point, ...]:
-    """Return one engine for each thing that can differ, and some in which several do."""
+def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
+    """Return what is stored of a family: each engine's cells, then clocks.
+
+    There is one engine for each parameter that can differ, and some in which several do. All are
+    made for the family's first chip, some for its others.
+    """
     base = EngineConfig(
         rows=1, cols=2, depth=16, stream_bits=32, acc_depth=256, act_depth=32, requant_depth=64
     )
@@ -100,25 +116,24 @@ def _points() -> tuple[Point, ...]:
     ]
     configs = [dataclasses.replace(base, **change) for change in changes]
     # Cells are known after packing, in a tenth of the time of place and route.
-    packing = PlaceOptions(route=False)
-    points = [Point(config=config, seed=0, options=packing) for config in configs]
-    points += [Point(config=config) for config in configs]
-    # The placement's luck.
-    points += [Point(config=configs[n], seed=seed) for n in (0, 3, 6) for seed in (2, 3)]
-    # The faster grade.
-    grade = PlaceOptions(part="LFE5UM5G-85F", speed_grade=8)
-    points += [Point(config=configs[n], options=grade) for n in (0, 3, 6)]
+    first, *others = (PlaceOptions(chip=chip) for chip in family.chips)
+    packing = dataclasses.replace(first, route=False)
+    points = [SweepPoint(config=config, seed=0, options=packing) for config in configs]
+    points += [SweepPoint(config=config, options=first) for config in configs]
+    # More seeds of three engines show how much a clock depends on the placement.
+    some = [configs[n] for n in (0, 3, 6)]
+    points += [
+        SweepPoint(config=config, seed=seed, options=first) for config in some for seed in (2, 3)
+    ]
+    points += [SweepPoint(config=config, options=other) for other in others for config in some]
     return tuple(points)
-
-
-#: What is stored: each engine's cells, then clocks.
-POINTS = _points()
 
 
 class _Sweep:
     """Points in work; told to stop, the tools end within a second."""
 
-    def __init__(self, folder: Path, store: Path):
+    def __init__(self, family: FpgaFamily, folder: Path, store: Path):
+        self._technology = family.technology
         self._folder = folder
         self._store = store
         self._stored = {run.key: run for run in (load_runs(store) if store.exists() else [])}
@@ -129,25 +144,21 @@ class _Sweep:
     def stop(self) -> None:
         self._stop.set()
 
-    def make(self, point: Point) -> Run | None:
+    def make(self, point: SweepPoint) -> SynthesisRun | None:
         """Return the point's run, stored; None if it was there."""
         if self._stop.is_set():
             return None
-        options = point.options
-        key = (
-            *dataclasses.astuple(point.config),
-            *(options.part, options.speed_grade, point.seed, options.mhz),
-        )
         with self._emitting:  # Amaranth is not made for threads
-            text = engine_verilog(point.config, Technology.ECP5)
-        found = self._stored.get(key)
+            text = engine_verilog(point.config, self._technology)
+        found = self._stored.get(point.key)
         if found and found.verilog == hashlib.sha256(text.encode()).hexdigest():
             return None
-        measured = measure_ecp5(
+        measured = measure_placed(
             point.config,
             self._folder / point.config.digest,
-            options,
+            point.options,
             seeds=(point.seed or 1,),
+            technology=self._technology,
             progress=self._check,
         )
         (run,) = runs_of(measured)
@@ -160,11 +171,12 @@ class _Sweep:
             raise SummandError(f"stopped during {text}")
 
 
-def sweep(points: Sequence[Point], folder: Path, store: Path, *, jobs: int = 1) -> int:
+def sweep(family: FpgaFamily, folder: Path, store: Path, *, jobs: int = 1) -> int:
     """Synthesise points that are not stored yet; prints one line each, returns how many failed."""
-    for tool in ("yosys", "nextpnr-ecp5"):
-        find_tool(tool)
-    work = _Sweep(folder, store)
+    for tool in (YOSYS, *(family.flow.tools[:1] if family.flow else ())):
+        find_tool(tool.name)
+    points = points_of(family)
+    work = _Sweep(family, folder, store)
     failed = done = 0
     start = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
@@ -212,9 +224,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--store",
         type=Path,
-        default=STORE,
         metavar="FILE",
-        help="where runs are kept (default: the package's)",
+        help="where runs are kept (default: the family's, in the package)",
+    )
+    parser.add_argument(
+        "--family", default=DEFAULT_FAMILY.name, metavar="|".join(FAMILIES), help="what for"
     )
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="tools at a time")
     options = parser.parse_args(argv)
@@ -223,7 +237,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, not {options.jobs}")
     try:
-        return int(sweep(POINTS, options.out, options.store, jobs=options.jobs) > 0)
+        family = find_family(options.family)
+        store = options.store or modelled_cells(family).runs
+        return int(sweep(family, options.out, store, jobs=options.jobs) > 0)
     except SummandError as e:
         sys.stderr.write(f"{parser.prog}: {e}\n")
         return 2

@@ -2,7 +2,7 @@
 
 import enum
 
-__all__ = ["ConfigError", "ErrorCode", "StreamError", "SummandError"]
+__all__ = ["CommandError", "ConfigError", "ErrorCode", "StreamError", "SummandError"]
 
 
 class SummandError(Exception):
@@ -20,7 +20,7 @@ class ErrorCode(enum.IntEnum):
     """
 
     OK = 0
-    #: The eight header half-words do not fold to :data:`~summand.isa.ops.CHECK`.
+    #: The eight header half-words do not fold to :data:`~summand.isa.header.CHECK`.
     CHECK = 1
     #: No such operation.
     OP = 2
@@ -57,6 +57,14 @@ _CAUSES = {
     ErrorCode.REQUANTISE: "a requantise parameter is out of range",
     ErrorCode.LENGTH: "a header's length is not what its command needs",
 }
+
+
+class CommandError(Exception):
+    """A command that an engine refuses; ``code`` is what it reports."""
+
+    def __init__(self, code: ErrorCode):
+        self.code = code
+        super().__init__(code.cause)
 
 
 class StreamError(SummandError):

@@ -4,9 +4,10 @@ import enum
 import struct
 from dataclasses import astuple, dataclass, fields
 
+from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import ErrorCode
-from summand.isa.ops import HEADER_BYTES, pad
+from summand.isa.header import HEADER_BYTES
 
 __all__ = ["Counters", "Kind", "PacketHeader", "data_packet_bytes", "status_packet_bytes"]
 
@@ -109,16 +110,12 @@ class Counters:
         )
 
 
-def _beats(nbytes: int, config: EngineConfig) -> int:
-    return -(-nbytes // config.beat_bytes)
-
-
 def data_packet_bytes(config: EngineConfig, *, rows: int, tiles: int) -> int:
     """Return the size of a STORE's packet, header and padding included."""
-    payload = _beats(rows * tiles * config.cols * 4, config)
+    payload = beats(rows * tiles * config.cols * 4, config)
     return (config.header_beats + payload) * config.beat_bytes
 
 
 def status_packet_bytes(config: EngineConfig) -> int:
     """Return the size of a STATUS packet, header and padding included."""
-    return (config.header_beats + _beats(32, config)) * config.beat_bytes
+    return (config.header_beats + beats(32, config)) * config.beat_bytes

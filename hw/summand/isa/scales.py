@@ -43,7 +43,7 @@ def pack_scales(scales: npt.NDArray[np.integer], config: EngineConfig) -> bytes:
 
 
 def unpack_scales(raw: bytes, tiles: int, config: EngineConfig) -> npt.NDArray[np.uint8]:
-    """Undo :func:`pack_scales`; what fills up a beat may hold anything.
+    """Undo :func:`pack_scales`; the unused bits of a beat may hold anything.
 
     Returns uint8 of shape ``[tiles, cols]``.
     """

@@ -7,8 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
+from summand.isa.header import CHECK, Op
 from summand.isa.limits import SEGMENTS
-from summand.isa.ops import CHECK, SEGMENT_BYTES, Op
+from summand.isa.segments import SEGMENT_BYTES
 from summand.isa.structure import DECODER_LATENCY
 from summand.rtl.compare import exceeds
 
@@ -16,7 +17,7 @@ __all__ = ["Decoder", "HeaderLayout"]
 
 
 class HeaderLayout(data.StructLayout):
-    """The sixteen bytes of a header in the stream; see :class:`summand.isa.ops.Header`."""
+    """The sixteen bytes of a header in the stream; see :class:`summand.isa.header.Header`."""
 
     def __init__(self):
         super().__init__(
@@ -25,7 +26,7 @@ class HeaderLayout(data.StructLayout):
 
 
 class Decoder(wiring.Component):
-    """Check a header as :meth:`summand.isa.ops.Header.validate` does. :attr:`LATENCY` cycles.
+    """Check a header as :func:`summand.isa.decoding.check_header` does. :attr:`LATENCY` cycles.
 
     Parameters
     ----------

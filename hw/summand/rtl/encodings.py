@@ -17,7 +17,7 @@ __all__ = ["Descriptor", "EncodingParts", "parts"]
 
 
 class Descriptor(data.StructLayout):
-    """The eight bytes of a segment in the stream; see :class:`summand.isa.ops.Segment`."""
+    """The eight bytes of a segment in the stream; see :class:`summand.isa.segments.Segment`."""
 
     def __init__(self):
         super().__init__(

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import Op
+from summand.isa.header import Op
 from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.drain import DrainPort

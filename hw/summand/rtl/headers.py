@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.ops import Op
+from summand.isa.header import Op
 from summand.rtl.decoder import Decoder, HeaderLayout
 from summand.rtl.delay import delayed
 

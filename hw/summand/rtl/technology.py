@@ -17,11 +17,6 @@ class Technology(enum.Enum):
     #: Lattice ECP5: ``DP16KD`` and ``MULT18X18D``, with their own registers.
     ECP5 = "ecp5"
 
-    @classmethod
-    def of_family(cls, family: str) -> "Technology":
-        """Return that of a family of FPGAs, as Yosys calls it; the generic one if it has none."""
-        return next((technology for technology in cls if technology.value == family), cls.GENERIC)
-
 
 def simulation_models(technology: Technology) -> str:
     """Return Verilog modules that do what the technology's primitives do, as we use them.

@@ -14,7 +14,7 @@ class Simulator(enum.Enum):
 
     #: Compiles to C++; two states, cycle by cycle.
     VERILATOR = "verilator"
-    #: Interprets events; four states, so that what was never set is seen as X.
+    #: Interprets events; four states, so a signal that nothing has set is X.
     ICARUS = "icarus"
 
 

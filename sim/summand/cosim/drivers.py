@@ -16,7 +16,7 @@ __all__ = ["StreamSink", "StreamSource", "four_states", "reset", "start_clock", 
 
 
 def four_states() -> bool:
-    """Return whether the simulator knows X: what was never set, or is nothing in particular."""
+    """Return whether the simulator knows X, the value of a signal that nothing has set."""
     return not cocotb.SIM_NAME.startswith("Verilator")
 
 
@@ -35,7 +35,7 @@ async def reset(dut: Any, cycles: int = 1) -> None:
 
 
 async def watch_outputs(dut: Any, names: Iterable[str], offers: Iterable[str] = ()) -> None:
-    """Fail when an output is X just before a rising edge, for ever.
+    """Fail when an output is X just before a rising edge; runs until the test ends.
 
     Payloads of the streams ``offers`` may be X where there is nothing ``valid``. Ends at once where
     the simulator knows no X.

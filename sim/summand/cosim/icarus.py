@@ -13,7 +13,7 @@ from summand.verilated.tools import ToolError, content_key, run_tool
 
 __all__ = ["Standard", "build_icarus"]
 
-#: What compiles needs no more than the time to read it.
+#: Seconds that a compilation may take; it takes little more than reading the text.
 _TIMEOUT_S = 300
 
 

@@ -1,4 +1,4 @@
-"""What a bench is told: JSON in one environment variable."""
+"""The job of a bench: JSON in one environment variable."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Verilog whose registers and memories hold anything at power-up."""
+"""Verilog whose registers and memories hold random values at power-up."""
 
 import random
 import re
@@ -13,13 +13,13 @@ _FILL = re.compile(r"^( +words\[i\] = )0;", re.MULTILINE)
 def randomised(verilog: str, seed: int) -> str:
     """Return what :func:`~summand.rtl.emit.emit_verilog` made, with random initial values.
 
-    An engine that is reset must not depend on them, because there are technologies in which nothing
-    is loaded at power-up. Every register and every word of a memory gets one.
+    Every register and every word of a memory gets one. An engine must not depend on them after a
+    reset, because some technologies load nothing at power-up.
 
     Raises
     ------
     ValueError
-        If there are none of a kind, so that the text is not what it was taken for.
+        If the text has no initial values of some kind, so that it is not what was expected.
     """
     rng = random.Random(seed)
 
@@ -33,7 +33,7 @@ def randomised(verilog: str, seed: int) -> str:
         return f"{found[1]}{value(int(found[2]))};"
 
     def fill(found: re.Match[str]) -> str:
-        # The simulator's own numbers, as one statement fills a memory of any size.
+        # One statement fills a memory of any size, so the simulator draws the numbers.
         return f"{found[1]}{{64{{$random}}}};"
 
     for pattern, replace in ((_REGISTER, register), (_WORD, word), (_FILL, fill)):

@@ -23,14 +23,14 @@ from cocotbext.axi import (
 from summand.cosim.job import read_config
 from summand.cosim.output import check_counters
 from summand.golden import split_packets, without_counters
-from summand.golden.builder import Program
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import ErrorCode
-from summand.isa.ops import fence
+from summand.isa.commands import Fence
 from summand.isa.packets import Counters
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, register
 from summand.rtl.engine import Engine
+from summand.stimulus.builder import TestProgram
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 
 #: Bytes of the register window.
 _WINDOW = 256
@@ -102,14 +102,14 @@ class _Bench:
         return Counters(**{name: await self.read(name) for name in Counters().__dict__})
 
     async def send(self, data: bytes) -> None:
-        """Send bytes in frames of random sizes: the engine takes no notice of their ends."""
+        """Send bytes in frames of random sizes, because the engine ignores their ends."""
         size = self.config.beat_bytes
         while data:
             count = int(self.rng.integers(1, 40)) * size
             await self.source.send(data[:count])
             data = data[count:]
 
-    async def check(self, program: Program) -> None:
+    async def check(self, program: TestProgram) -> None:
         """Run a program and compare frame by frame with the golden model's packets."""
         await self.send(program.data)
         output = b""
@@ -201,7 +201,7 @@ async def transactions_may_pile_up(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def counters_are_readable_and_add_up(dut: Any) -> None:
-    """Registers tell what the FENCE told, as far as they did not go on since."""
+    """Registers have the values of the FENCE's packet, or later ones where they go on counting."""
     bench = await _Bench(dut, 0.3).start()
     program = random_program(bench.rng, bench.config)
     await bench.send(program.data)
@@ -257,7 +257,7 @@ async def no_beat_is_taken_while_reset_lasts(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def hard_reset_recovers_from_anywhere(dut: Any) -> None:
-    """So does aresetn, which drops transactions too."""
+    """``aresetn`` in any cycle leaves nothing either, and drops transactions."""
     bench = await _Bench(dut, 0.3).start()
     for _ in range(6):
         program = random_program(bench.rng, bench.config, commands=8, max_words=32)
@@ -278,7 +278,7 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
     bench.sink.pause = True
     bench.bus.write_if.b_channel.pause = True
     bench.bus.read_if.r_channel.pause = True
-    await bench.send(fence(bench.config))
+    await bench.send(Fence().encode(bench.config))
     pending = [
         cocotb.start_soon(bench.bus.read(0, 4)),
         cocotb.start_soon(bench.bus.write(0, bytes(4))),
@@ -302,7 +302,7 @@ async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
     for paused in (False, True, True):
         if paused:
             bench.sink.pause = True
-            await bench.send(fence(bench.config))
+            await bench.send(Fence().encode(bench.config))
             await ClockCycles(dut.aclk, 50)
             assert dut.m_axis_tvalid.value
         await FallingEdge(dut.aclk)
@@ -336,7 +336,7 @@ async def status_shows_busy(dut: Any) -> None:
     """Busy while a packet waits to be taken, idle after."""
     bench = await _Bench(dut, 0.0).start()
     bench.sink.pause = True
-    await bench.send(fence(bench.config))
+    await bench.send(Fence().encode(bench.config))
     await ClockCycles(dut.aclk, 50)
     assert await bench.read("status") == 1
     bench.sink.pause = False

@@ -10,19 +10,19 @@ from summand.cosim.drivers import StreamSink, StreamSource, reset, start_clock, 
 from summand.cosim.job import read_config, read_job
 from summand.cosim.output import check_counters, packet_ends
 from summand.golden import GoldenEngine, without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import ErrorCode
-from summand.isa.ops import fence
+from summand.isa.commands import Fence
 from summand.rtl.engine import Engine
 from summand.rtl.stream import Beat
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 
-#: Cycles after which an engine that has said nothing will say nothing.
+#: An engine that has sent nothing for so many cycles will send nothing.
 _SILENCE = 300
 
 
 class _Bench:
-    """An engine, its drivers, and the golden model's opinion."""
+    """An engine and its drivers; what it answers is compared with the golden model."""
 
     def __init__(self, dut: Any, p_stall: float):
         self.dut = dut
@@ -119,7 +119,7 @@ async def every_error_is_reported(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def garbage_matches_golden(dut: Any) -> None:
-    """Random bytes, and a command with random bytes for its payload, do what golden does."""
+    """Random bytes are treated as by the golden model, also in place of a payload."""
     bench = await _Bench(dut, p_stall=0.2).start()
     for n in range(20):
         data = bench.rng.bytes(40 * bench.config.beat_bytes)
@@ -137,7 +137,7 @@ async def garbage_matches_golden(dut: Any) -> None:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def truncated_streams_wait(dut: Any) -> None:
-    """A stream cut at any beat gives what golden gives, and goes on when the rest comes."""
+    """A stream cut at any beat is answered up to there, and goes on when the rest comes."""
     bench = await _Bench(dut, p_stall=0.2).start()
     for _ in range(6):
         program = random_program(bench.rng, bench.config, commands=6, max_words=16)
@@ -153,10 +153,10 @@ async def truncated_streams_wait(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def commands_are_counted(dut: Any) -> None:
-    """The port counts commands from a reset on, and packets tell their number."""
+    """The port counts commands since reset, and packets contain the number of theirs."""
     bench = await _Bench(dut, p_stall=0.0).start()
     for _ in range(2):
-        program = b"".join(fence(bench.config, tag=tag) for tag in range(5))
+        program = b"".join(Fence(tag).encode(bench.config) for tag in range(5))
         golden = GoldenEngine(bench.config)
         golden.write([program])
         await bench.check(program, golden.read(golden.available))

@@ -1,7 +1,7 @@
-"""A cocotb test that sends a given stream and expects given beats; no model has a say in it.
+"""A cocotb test that sends a given stream and expects given beats, without any model.
 
-The job has both as hexadecimal text: ``stream``, and ``answer``, in which beats that are ``null``
-may be anything known, such as counters.
+The job has both as hexadecimal text, ``stream`` and ``answer``. A ``null`` in the answer stands for
+a beat that may have any known value, such as counters.
 """
 
 from typing import Any

@@ -1,12 +1,12 @@
-"""What goes on behind the front: a STORE's packet, or a REQUANTISE's way to the activations."""
+"""Jobs in the background: the packet of a STORE, and the new activations of a REQUANTISE."""
 
 from collections import deque
 
 from summand.cycles.calendar import Calendar
-from summand.cycles.commands import Requantise, Store
 from summand.cycles.outlet import Outlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
+from summand.isa.commands import Requantise, Store
 
 __all__ = ["Background", "RequantiseJob", "StoreJob"]
 
@@ -15,17 +15,18 @@ NEVER = 1 << 62
 
 
 class Background:
-    """Reads of accumulator tiles through free slots, and who takes the tiles.
+    """Reads accumulator tiles in free slots; a subclass takes the tiles.
 
-    A slot is a cycle in which no word that ends a tile enters the array. The tile of grant ``k``
-    waits for grant ``k - 1``, a slot, and room: for tile ``k - room`` to be taken.
+    A slot is a cycle in which no word that ends a tile enters the array. Grant ``k`` orders tile
+    ``k`` to be read. It waits for grant ``k - 1``, for a slot, and for room: until tile
+    ``k - room`` has been taken.
 
     Parameters
     ----------
     start : int
-        Cycle in which it begins.
+        Cycle in which the job begins.
     command : Requantise or Store
-        Whose tiles.
+        Names the tiles.
     """
 
     def __init__(
@@ -44,24 +45,21 @@ class Background:
         self._returned: deque[int] = deque()  # when tiles not yet asked for again were taken
 
     def advance(self, horizon: int) -> None:
-        """Go on as far as the words that enter before cycle ``horizon`` decide."""
+        """Go on as far as the words that enter before cycle ``horizon`` determine."""
         self._slots.horizon = self._bus.horizon = horizon + self._timing.word
         while self._grant() or self._take():
             pass
 
     def words(self, first: int, step: int, count: int) -> None:
-        """Tell of ``count`` words that enter from cycle ``first`` on, ``step`` apart."""
+        """Note ``count`` words that enter from cycle ``first`` on, ``step`` apart."""
         self._bus.take(first + self._timing.word, step, count)
 
     def ends(self, first: int, step: int, count: int) -> None:
-        """Tell which of the words end a tile, as above."""
+        """Note which of the words end a tile: ``count`` from ``first`` on, ``step`` apart."""
         self._slots.take(first + self._timing.word, step, count)
 
     def read_all(self) -> int:
-        """Return the first cycle in which all tiles have been read, no more words coming till then.
-
-        Words may come from that cycle on.
-        """
+        """Return the first cycle in which all tiles have been read, if no words come before."""
         self._slots.horizon = self._bus.horizon = NEVER
         while self._granted < self._total:
             if not self._grant():
@@ -70,12 +68,12 @@ class Background:
 
     @property
     def done_at(self) -> int:
-        """The first cycle in which nothing of the command is going on. Call when all is done."""
+        """The first cycle in which the command is done. Valid after ``advance(NEVER)``."""
         raise NotImplementedError
 
     @property
     def settled(self) -> bool:
-        """Whether words to come no longer matter."""
+        """Whether words that enter later change nothing about this job."""
         return self._granted == self._total
 
     def _grant(self) -> bool:
@@ -106,7 +104,7 @@ class StoreJob(Background):
     """A DATA packet: its header, then tiles packed into beats.
 
     A tile as wide as a beat or wider is sent in parts, a beat a cycle. Narrower ones are gathered,
-    a tile a cycle; the packet's last beat is filled up, a tile's place a cycle. A whole beat stands
+    a tile a cycle; the packet's last beat is filled up, a tile's place a cycle. A whole beat waits
     in a register until it leaves.
     """
 
@@ -131,13 +129,13 @@ class StoreJob(Background):
 
     @property
     def done_at(self) -> int:
-        """The first cycle in which the packet has been written. Call when all is done."""
+        """The first cycle in which the packet has been written. Valid after ``advance(NEVER)``."""
         return self._sent + 1
 
     def read_all(self) -> int:
-        """Return the first cycle in which all tiles have been read, as above."""
+        """Return the first cycle in which all tiles have been read, if no words come before."""
         read = super().read_all()
-        while self._take():  # no word matters any more
+        while self._take():  # later words change nothing
             pass
         return read
 
@@ -170,11 +168,11 @@ class StoreJob(Background):
 class RequantiseJob(Background):
     """Tiles through the requantiser's pipeline, an accumulator a cycle, to words of activations.
 
-    A tile is held while its accumulators enter; the next is taken after that. The pipeline stands
-    still while a row's last word is filled up with zeros, and while a word waits for a cycle
-    without a plane word. So it lives in a time of its own, ticks, in which an accumulator always
-    takes ``timing.requantise`` from the tile to the word; ``_lag`` is what standing still has
-    added up to.
+    A tile is held while its accumulators enter; the next is taken after that. The pipeline stops
+    while a row's last word is filled up with zeros, and while a word waits for a cycle without a
+    plane word. Time is therefore counted in ticks, the cycles in which the pipeline moves: an
+    accumulator always takes ``timing.requantise`` ticks from the tile to the word. ``_lag`` is the
+    number of cycles in which the pipeline has stopped so far.
     """
 
     def __init__(self, start: int, command: Requantise, config: EngineConfig, timing: Timing):
@@ -187,18 +185,18 @@ class RequantiseJob(Background):
         self.acts_low = command.to_slice
         self.acts_high = command.to_slice + -(-self._features // config.depth)
         self._lag = 0
-        self._tick = start  # in which the last accumulator entered
-        self._floor = 0  # the first tick after the last stand
+        self._tick = start  # the tick in which the last accumulator entered
+        self._floor = 0  # the first tick after the last stop
         self._left = self._features  # accumulators of this row that have not entered
-        self._filled = 0  # accumulators in the word that they enter for
-        self._empty: int | None = start  # from when on a tile can be held, once that is known
+        self._filled = 0  # accumulators that have entered for a word that is not complete
+        self._empty: int | None = start  # the first cycle that can hold a tile, if known
         self._held: int | None = None  # when the tile that is held was taken
         self._ends: deque[tuple[int, int]] = deque()  # of words: tick, and elements of padding
         self._written = start  # when the last word was written
 
     @property
     def done_at(self) -> int:
-        """The first cycle in which all words have landed. Call when all is done."""
+        """The first cycle in which all words have landed. Valid after ``advance(NEVER)``."""
         return self._written + self._timing.landing
 
     @property
@@ -207,14 +205,14 @@ class RequantiseJob(Background):
         return not self._rows and not self._ends
 
     def _take(self) -> bool:
-        if self._empty is None:  # until the cycle of the last accumulator's tick is known
+        if self._empty is None:  # the cycle of the last accumulator's tick is not known yet
             if self._ends and self._ends[0][0] < self._tick:
                 return self._end_word()
             self._empty = self._tick + self._lag + 1
             return True
         if self._held is None:
             if not self._arrivals:
-                # While there are tiles to come, it is not known if they come before a stand.
+                # A tile that has not arrived yet may enter before the pipeline stops.
                 return not self._rows and self._end_word()
             self._held = max(self._arrivals.popleft(), self._empty)
             self._returned.append(self._held)

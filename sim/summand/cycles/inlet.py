@@ -6,7 +6,7 @@ __all__ = ["Inlet"]
 
 
 class Inlet:
-    """Two beats deep. It takes a beat from the cycle on after one of two before has left it.
+    """Two beats deep: a register is free again in the cycle after its beat has left.
 
     Parameters
     ----------
@@ -37,5 +37,5 @@ class Inlet:
         self._following = max(self._following, self._entry(self.valid))
 
     def _entry(self, cycle: int) -> int:
-        """Return when a beat comes in for which there is room from ``cycle`` on."""
+        """Return the cycle in which a beat comes in, if there is room for it from ``cycle`` on."""
         return cycle if self._offered is None else self._offered(cycle)

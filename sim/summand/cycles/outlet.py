@@ -8,7 +8,7 @@ __all__ = ["Outlet"]
 
 
 class Outlet:
-    """One beat deep. Beats enter when the one before has left, or leaves.
+    """One beat deep: a beat enters when the one before leaves, or later.
 
     Parameters
     ----------

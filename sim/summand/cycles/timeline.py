@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
-from summand.cycles.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.cycles.drain import NEVER, Background, RequantiseJob, StoreJob
 from summand.cycles.inlet import Inlet
 from summand.cycles.outlet import Outlet
@@ -11,14 +10,15 @@ from summand.cycles.stalls import NextTrue, Stalls
 from summand.cycles.timing import Timing
 from summand.cycles.walk import walk
 from summand.isa import EngineConfig
-from summand.isa.ops import SEGMENT_BYTES
+from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, status_packet_bytes
+from summand.isa.segments import SEGMENT_BYTES
 
 __all__ = ["Timeline", "count"]
 
 
 class Timeline:
-    """Executes commands in no time, and knows what each took. Cycle 0 is the first after reset.
+    """Counts the cycles of commands, one after another. Cycle 0 is the first after reset.
 
     Every command must be one that the engine accepts.
 
@@ -27,7 +27,7 @@ class Timeline:
     config : EngineConfig
         The engine.
     stalls : Stalls, optional
-        When the source offers and the sink takes. Where None, they always do, and time goes
+        When the source offers and the sink takes. With None they always do, and the count goes
         slice by slice instead of beat by beat.
     timing : Timing, optional
         The engine's pipelines, by default those of ``config``'s gateware.
@@ -76,11 +76,11 @@ class Timeline:
         return None
 
     def await_host(self) -> None:
-        """Let the source offer the next beat only after it has seen all output so far.
+        """Let the source offer the next beat only after it has taken all output so far.
 
-        A driver that reads the answers to what it has sent before it sends more, in no time.
+        This is a driver that reads all answers before it sends more, and needs no time for it.
         """
-        self._idle_at()  # sends what is still to be sent
+        self._idle_at()  # sends the output that is not sent yet
         self._inlet.hold(self._outlet.left + 1)
 
     def finish(self) -> int:
@@ -92,7 +92,7 @@ class Timeline:
         self._spent["cycles"] += cycles
 
     def _wait(self, until: int) -> None:
-        """Wait for results to leave, to the cycle before ``until``."""
+        """Wait until cycle ``until``, because results have to leave first."""
         start = self.cycle
         if until > start:
             blocked = self._outlet.blocked(start, until)
@@ -100,7 +100,7 @@ class Timeline:
             self._spend("drain", until - start - blocked)
 
     def _take_beat(self, counter: str, cycles: int = 1) -> None:
-        """Wait for a beat, look at it for some cycles, and take it in the last of them."""
+        """Wait for a beat, spend ``cycles`` on it, and take it in the last of them."""
         self._spend("stream", max(0, self._inlet.valid - self.cycle))
         self._spend(counter, cycles)
         self._inlet.take(self.cycle - 1)
@@ -120,18 +120,18 @@ class Timeline:
         self._spend("header", self._timing.decode)
 
     def _job_done_at(self) -> int:
-        """The first cycle in which the job behind is done, no words coming till then."""
+        """Return the first cycle in which the background job is done, if no words come before."""
         if self._job is None:
             return 0
         self._job.advance(NEVER)
         return self._job.done_at
 
     def _idle_at(self) -> int:
-        """The first cycle in which all results have left, no words coming till then."""
+        """Return the first cycle in which all results have left, if no words come before."""
         return max(self._status_sent, self._job_done_at())
 
     def _begin_in_background(self) -> int:
-        """Wait until all is idle, then set the rest to work; returns the cycle of that."""
+        """Wait until the background is idle; return the cycle in which the next job is ordered."""
         self._wait(self._idle_at() + self._timing.idle)
         self._spend("header", 1)
         return self.cycle - 1
@@ -180,7 +180,7 @@ class Timeline:
 
     def _fence(self) -> Counters:
         self._wait(self._idle_at() + self._timing.idle)
-        counters = self.spent  # they run as far behind the front as the packet begins
+        counters = self.spent  # the counters in the packet lag the front as much as the packet does
         start = self.cycle + self._timing.begin
         self._spend("header", 1)
         for _ in range(status_packet_bytes(self._config) // self._config.beat_bytes):

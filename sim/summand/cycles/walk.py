@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from summand.cycles.commands import Gemm
 from summand.cycles.drain import Background
 from summand.cycles.inlet import Inlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
-from summand.isa.ops import scale_beats
+from summand.isa.commands import Gemm
+from summand.isa.walks import scale_beats
 
 __all__ = ["Tables", "Walked", "walk"]
 
@@ -43,7 +43,17 @@ class Tables:
 
 @dataclass(frozen=True)
 class Walked:
-    """Cycles of a walk: of plane beats, scales, waiting for tables and the source; and its last."""
+    """Cycles of a walk.
+
+    Parameters
+    ----------
+    work, load : int
+        Beats of plane words, and of scales.
+    table, stream : int
+        Cycles that waited for look-up tables, and for the source.
+    end : int
+        The walk's last cycle.
+    """
 
     work: int
     load: int
@@ -71,7 +81,7 @@ def walk(
     begin, start : int
         Cycles in which the tables and the walk begin.
     job : Background, optional
-        What goes on behind: it is told of the words until they no longer matter to it.
+        The job in the background. It is told of the words until it is settled.
     """
     beats, words = config.plane_beats, gemm.words
     scales = scale_beats(gemm.segments, config)
@@ -113,7 +123,7 @@ def walk(
 
 
 def _mark(job: Background, gemm: Gemm, first: int, beats: int) -> None:
-    """Tell of one slice's words, the first in cycle ``first``, the others without a wait."""
+    """Tell the job of one slice's words, without a wait from cycle ``first`` on."""
     job.words(first, beats, gemm.words)
     for s in gemm.segments:
         job.ends(first + (s.planes - 1) * beats, s.planes * beats, s.tiles)

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from summand.golden.arithmetic import accumulate, exact_product, requantise
-from summand.golden.parser import Command, Fence, Gemm, Load, Parser, Requantise, Store
+from summand.golden.arithmetic import accumulate, exact_product, requantise, wrap
+from summand.golden.parser import Parser, Taken
 from summand.golden.queue import ByteQueue
 from summand.golden.weights import WeightCache
-from summand.isa import EngineConfig, ErrorCode, SummandError
-from summand.isa.ops import CommandError, pad
+from summand.isa import CommandError, EngineConfig, ErrorCode, SummandError
+from summand.isa.beats import pad
+from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
+from summand.isa.requantisation import unpack_requantisation
 
 __all__ = ["GoldenEngine"]
 
@@ -94,8 +96,8 @@ class GoldenEngine:
 
     def _run(self) -> None:
         try:
-            while (command := self._parser.next()) is not None:
-                self._execute(command)
+            while (taken := self._parser.next()) is not None:
+                self._execute(taken)
                 self._commands += 1
         except CommandError as e:
             self._error = e.code
@@ -104,29 +106,32 @@ class GoldenEngine:
             self._parser = Parser(self.config, self._input)
             self._commands += 1
 
-    def _execute(self, command: Command) -> None:
-        match command:
-            case Load():
-                self._load(command)
-            case Gemm():
-                self._gemm(command)
-            case Requantise():
-                self._requantise(command)
-            case Store():
+    def _execute(self, taken: Taken) -> None:
+        match taken.command:
+            case Load() as command:
+                self._load(command, taken.payload)
+            case Gemm() as command:
+                self._gemm(command, taken.payload)
+            case Requantise() as command:
+                self._requantise(command, taken.payload)
+            case Store() as command:
                 self._store(command)
-            case Fence():
-                self._emit_status(command.tag)
+            case Fence(tag):
+                self._emit_status(tag)
 
-    def _load(self, command: Load) -> None:
-        rows, elems = command.values.shape
-        first = command.to_slice * self.config.depth
-        self.activations[:rows, first : first + elems] = command.values
+    def _load(self, command: Load, payload: bytes) -> None:
+        cfg = self.config
+        first, elems = command.to_slice * cfg.depth, command.slices * cfg.depth
+        raw = np.frombuffer(payload, np.dtype(f"<i{cfg.elem_bits // 8}")).astype(np.int64)
+        # The bits above `act_bits` are ignored.
+        values = wrap(raw, cfg.act_bits).reshape(command.rows, elems)
+        self.activations[: command.rows, first : first + elems] = values
 
-    def _gemm(self, command: Gemm) -> None:
+    def _gemm(self, command: Gemm, words: bytes) -> None:
         cfg = self.config
         first = command.from_slice * cfg.depth
         x = self.activations[:, first : first + command.slices * cfg.depth]
-        w = self._weights.get(command.words, command.slices, command.segments, command.group)
+        w = self._weights.get(words, command.slices, command.segments, command.group)
         bits = max(s.planes + cfg.scale_bits * s.scaled for s in command.segments)
         sums = exact_product(x, w, act_bits=cfg.act_bits, bits=bits)
         column = 0
@@ -142,14 +147,15 @@ class GoldenEngine:
             )
             column += width
 
-    def _requantise(self, command: Requantise) -> None:
+    def _requantise(self, command: Requantise, payload: bytes) -> None:
         cfg = self.config
         features = command.tiles * cfg.cols
+        mult, shift = unpack_requantisation(payload, features)
         acc = self.accumulators[: command.rows, command.tile * cfg.cols :][:, :features]
         first = command.to_slice * cfg.depth
         words = -(-features // cfg.beat_elems)
         out = self.activations[: command.rows, first : first + words * cfg.beat_elems]
-        out[:, :features] = requantise(acc, command.mult, command.shift, cfg.act_bits)
+        out[:, :features] = requantise(acc, mult, shift, cfg.act_bits)
         out[:, features:] = 0
 
     def _store(self, command: Store) -> None:

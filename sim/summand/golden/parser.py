@@ -3,74 +3,21 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from summand.golden.arithmetic import wrap
 from summand.golden.queue import ByteQueue
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import (
-    CommandError,
-    Header,
-    Op,
-    Segment,
-    decode_segments,
-    segment_beats,
-    walk_beats,
-)
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.commands import Command
+from summand.isa.decoding import check_header, decode, table_beats
+from summand.isa.header import Header
 
-__all__ = ["Command", "Fence", "Gemm", "Load", "Parser", "Requantise", "Store"]
-
-
-@dataclass(frozen=True, eq=False)
-class Load:
-    """Activations, int16 of shape ``[rows, slices * depth]``, for slice ``to_slice`` on."""
-
-    to_slice: int
-    values: npt.NDArray[np.int16]
+__all__ = ["Parser", "Taken"]
 
 
 @dataclass(frozen=True)
-class Gemm:
-    """A walk over ``slices`` slices; ``words`` are its scales and plane words as they came."""
+class Taken:
+    """A command, and its payload in whole beats as it came."""
 
-    from_slice: int
-    slices: int
-    segments: tuple[Segment, ...]
-    group: int
-    words: bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Requantise:
-    """Accumulators to activations; ``mult`` and ``shift`` are int64, one a column."""
-
-    tile: int
-    tiles: int
-    rows: int
-    to_slice: int
-    mult: npt.NDArray[np.int64]
-    shift: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Store:
-    """Accumulators to the output stream."""
-
-    tile: int
-    tiles: int
-    rows: int
-    tag: int
-
-
-@dataclass(frozen=True)
-class Fence:
-    """A completion packet."""
-
-    tag: int
-
-
-Command = Load | Gemm | Requantise | Store | Fence
+    command: Command
+    payload: bytes
 
 
 class Parser:
@@ -99,13 +46,14 @@ class Parser:
         """Whether a command's header has been taken and the rest of it has not."""
         return self._inside
 
-    def next(self) -> Command | None:
+    def next(self) -> Taken | None:
         """Return the next command, or None until all of it has arrived.
 
         Raises
         ------
         CommandError
-            If the engine refuses the command; the parser must not be used again.
+            If the engine refuses the command; the parser must not be used again. Requantise
+            parameters are not looked at.
         """
         while len(self._queue) >= self._need:
             raw = self._queue.take(self._need)
@@ -118,52 +66,15 @@ class Parser:
         return None
 
 
-#: Yields how many bytes it needs next, is sent them, and returns what it has read.
-_Reader = Generator[int, bytes, Command]
-
-
-def _read_command(config: EngineConfig) -> _Reader:
+def _read_command(config: EngineConfig) -> Generator[int, bytes, Taken]:
+    """Yield how many bytes are needed next, and be sent them, until a command is complete."""
     header = Header.decode((yield config.header_beats * config.beat_bytes))
-    header.validate(config)
-    match Op(header.op):
-        case Op.LOAD:
-            payload = yield header.length * config.beat_bytes
-            return Load(header.a, _activations(payload, header.c, config))
-        case Op.GEMM:
-            return (yield from _read_gemm(header, config))
-        case Op.REQUANTISE:
-            payload = yield header.length * config.beat_bytes
-            mult, shift = _requantise_parameters(payload, header.b * config.cols)
-            return Requantise(header.a, header.b, header.c, header.d, mult, shift)
-        case Op.STORE:
-            return Store(header.a, header.b, header.c, header.d)
-        case Op.FENCE:
-            return Fence(header.a)
-
-
-def _read_gemm(header: Header, config: EngineConfig) -> _Reader:
-    table_beats = segment_beats(header.c, config)
-    table = yield table_beats * config.beat_bytes
-    segments = decode_segments(table, header.c, config)
-    word_beats = sum(walk_beats(header.b, segments, header.d, config))
-    words = yield min(header.length - table_beats, word_beats) * config.beat_bytes
-    if header.length != table_beats + word_beats:
+    check_header(header, config)
+    table = yield table_beats(header, config) * config.beat_bytes
+    command = decode(header, table, config)
+    needed = command.payload_beats(config)
+    given = header.length - table_beats(header, config)
+    payload = yield min(given, needed) * config.beat_bytes
+    if given != needed:
         raise CommandError(ErrorCode.LENGTH)
-    return Gemm(header.a, header.b, segments, header.d, words)
-
-
-def _activations(payload: bytes, rows: int, config: EngineConfig) -> npt.NDArray[np.int16]:
-    """Read a LOAD's payload; the bits above ``act_bits`` are ignored."""
-    raw = np.frombuffer(payload, np.dtype(f"<i{config.elem_bits // 8}")).astype(np.int64)
-    return wrap(raw, config.act_bits).astype(np.int16).reshape(rows, -1)
-
-
-def _requantise_parameters(
-    payload: bytes, features: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    fields = np.dtype([("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
-    entries = np.frombuffer(payload, fields, count=features)
-    shift = entries["shift"].astype(np.int64)
-    if ((shift < 1) | (shift > 47) | (entries["zero"] != 0)).any():
-        raise CommandError(ErrorCode.REQUANTISE)
-    return entries["mult"].astype(np.int64), shift
+    return Taken(command, payload)

@@ -55,5 +55,5 @@ def _as_bytes(piece: bytes | memoryview) -> bytes:
     view = memoryview(piece)
     whole = view.obj
     if isinstance(whole, bytes) and view.contiguous and view.nbytes == len(whole):
-        return whole  # a view of all of a bytes object: as good as the object
+        return whole  # the view is of the whole object
     return view.tobytes()

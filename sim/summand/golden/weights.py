@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment, group_slices, scale_beats
 from summand.isa.planes import unpack_planes
 from summand.isa.scales import unpack_scales
+from summand.isa.segments import Segment
+from summand.isa.walks import group_slices, scale_beats
 
 __all__ = ["WeightCache", "decode_walk"]
 
@@ -89,11 +90,6 @@ class WeightCache:
         self._limit = limit_bytes
         self._held: OrderedDict[_Key, npt.NDArray[np.float32]] = OrderedDict()
         self._size = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """What the words and matrices held take now."""
-        return self._size
 
     def get(
         self, words: bytes, slices: int, segments: tuple[Segment, ...], group: int = 0

@@ -1,4 +1,4 @@
-"""What simulators are built into, kept by content."""
+"""A folder of built simulators, found by their content."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ __all__ = ["cached", "default_cache"]
 #: Files kept; the least recently used go first.
 _KEEP = 64
 
-#: How names of folders begin in which something is built.
+#: Folders in which something is being built have names that begin so.
 _BUILD = "build-"
 
 #: Seconds for which such a folder may have no lock yet.
@@ -79,7 +79,7 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
 def _workplace(folder: Path) -> Iterator[Path]:
     """Make a folder to build in, locked for as long as this process uses it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=_BUILD) as work:
-        # Locked a moment after it is made: whoever clears up in between leaves young ones alone.
+        # It is locked a moment after it is made, so `_clear` leaves young folders alone.
         descriptor = os.open(work, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -89,7 +89,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what killed builds have left; a living one holds the lock of its folder."""
+    """Remove the folders of killed builds; a running build holds the lock of its folder."""
     for work in folder.glob(f"{_BUILD}*"):
         try:
             if time.time() - work.stat().st_mtime < _YOUNG_S:

@@ -25,7 +25,7 @@ class SimTimeout(SummandError, TimeoutError):
 
 
 class SimDevice:
-    """An engine's Verilog, simulated. The clock runs while output or a register is waited for.
+    """An engine's Verilog, simulated. The clock runs while a caller waits for output or a register.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SimDevice:
             min(threshold, 2**32 - 1), seed % 2**64, int(record)
         )
         self._free = weakref.finalize(self, self._library.summand_free, self._handle)
-        # The harness keeps addresses; these keep what is there, until it is done with them.
+        # The harness keeps addresses only; these references keep the bytes until it has sent them.
         self._held: deque[npt.NDArray[np.uint8]] = deque()
         self._released = 0
         self._output = bytearray()

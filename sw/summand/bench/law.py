@@ -5,8 +5,9 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
-from summand.cycles import Command, Fence, Store, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
+from summand.isa.commands import Command, Fence, Store
 from summand.isa.packets import Counters
 from summand.runtime import Program, Usage
 from summand.runtime.driver import FENCE_BEATS

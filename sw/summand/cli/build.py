@@ -16,12 +16,11 @@ from summand.cli.folder import OutputFile, OutputFolder
 from summand.cli.generate import board_outputs
 from summand.isa import EngineConfig
 from summand.isa.distribution import VERSION
-from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
     from summand.rtl.technology import Technology
     from summand.synth.bitstream import Bitstream
-    from summand.synth.flow import Placement
+    from summand.synth.placement import Placement
 
 __all__ = ["register"]
 
@@ -56,28 +55,28 @@ def _build(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make the bitstream of a board: Yosys, nextpnr, timing check, ecppack.
+    """Make the bitstream of a board: Yosys, nextpnr, timing check, packing.
 
-    Takes minutes. An interrupted build goes on where it was, and what has not changed is not done
-    again. A clock that is missed is an error and leaves no bitstream. manifest.json lists all
-    files with their SHA-256 and what the design needs; it is written last.
+    Takes minutes. An interrupted build goes on where it was, and steps whose inputs have not
+    changed are not run again. A clock that is missed is an error and leaves no bitstream.
+    manifest.json lists all files with their SHA-256 and what the design needs; it is written last.
     """
     from summand.boards.board import find_board
-    from summand.boards.build import board_files
     from summand.boards.configurations import find_configuration
+    from summand.boards.files import board_files
     from summand.cli.progress import heartbeat
     from summand.synth.bitstream import TimingError, build_bitstream, check_tools
-    from summand.synth.model import fits
+    from summand.synth.estimate import fits
 
     start = time.perf_counter()
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
-    primitives = choose_technology(technology, target.part.family)
-    fits(engine, target.part)
+    primitives = choose_technology(technology, target.family)
+    fits(engine, target.chip.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
     with heartbeat(open_console(stderr=True)) as progress:
         progress("Starting the tools")
-        check_tools()
+        check_tools(target.family)
         progress("Writing Verilog")
         texts = board_files(target, engine, primitives)
         design = board_outputs(target, texts)
@@ -110,17 +109,17 @@ def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream")
         "yosys": made.netlist.tool,
         "nextpnr": placement.tool,
         "board": made.board.name,
-        "part": made.board.part.name,
-        "package": made.board.package,
-        "speed_grade": made.board.speed_grade,
+        "part": made.board.chip.part.name,
+        "package": made.board.chip.package,
+        "speed_grade": made.board.chip.speed_grade,
         "digest": engine.digest,
         "config": dataclasses.asdict(engine),
         "technology": technology.value,
         "seed": placement.options.seed,
         "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
         "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},
-        "used": {kind.name: placement.used[kind.nextpnr] for kind in CELL_KINDS},
-        "available": {kind.name: placement.available[kind.nextpnr] for kind in CELL_KINDS},
+        "used": dict(placement.cells.used),
+        "available": dict(placement.cells.available),
     }
 
 

@@ -15,7 +15,7 @@ from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
 
 if TYPE_CHECKING:
-    from summand.compress.target import Target
+    from summand.compress.job.target import Target
     from summand.model import Manifest
 
 __all__ = ["register"]
@@ -256,7 +256,7 @@ def _compress(
     if figures:
         console.print(
             f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
-            f"streamed, {figures.traffic.weights / 1e6:.2f} MB a token",
+            f"streamed, {figures.traffic.weights / 8e6:.2f} MB a token",
         )
     console.print(f"{output} written in {seconds:.0f} s")
     if written:
@@ -269,7 +269,7 @@ def _target(
     """Return the target that options ask for, if they do."""
     from summand.boards.configurations import find_configuration
     from summand.compress import CompressError
-    from summand.compress.target import Target
+    from summand.compress.job.target import Target
 
     if bits is None and kl is None:
         if engine is not None:
@@ -290,7 +290,7 @@ def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any
         "bits_per_weight": bits / weights,
         "acc_bits": max(e.acc_bits for e in layers),
         "distillation": manifest.options.get("distillation"),
-        "layers": [dataclasses.asdict(e) for e in layers],
+        "layers": [e.to_raw() for e in layers],
         "groups": [list(group) for group in manifest.groups],
         "host": [dataclasses.asdict(e) for e in manifest.host],
         "seconds": round(seconds, 2),

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from summand.compress.compressor import Job
     from summand.compress.importers import Keeper
+    from summand.compress.job.compressor import Job
     from summand.model import LayerEntry
 
 __all__ = ["show_distillation", "show_results", "show_support"]

@@ -67,7 +67,7 @@ class Target:
         """
         from summand.boards.board import BOARDS, find_board
         from summand.boards.configurations import find_configuration
-        from summand.runtime import DEFAULT_CONFIG
+        from summand.schedule.fit import DEFAULT_CONFIG
 
         found = find_board(board) if board else None
         if found is None and device.startswith("serial:"):
@@ -84,9 +84,9 @@ class Target:
         if self.baud is None or not self.device.startswith("serial:"):
             return None
         from summand.boards.link.host import stream_rate
-        from summand.runtime.traffic import model_traffic
+        from summand.model.engine import model_traffic
 
-        size, rate = model_traffic(manifest, self.engine).total, stream_rate(self.baud)
+        size, rate = model_traffic(manifest, self.engine).total // 8, stream_rate(self.baud)
         seconds = size / rate
         return (
             f"A token takes {seconds:,.{0 if seconds >= 100 else 2}f} s or more over this link: "

@@ -8,6 +8,7 @@ from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
+    from summand.families.base import FpgaFamily
     from summand.rtl.technology import Technology
 
 __all__ = [
@@ -62,14 +63,27 @@ def choose_engine(
     raise SummandError(f"give --config NAME|FILE or --board NAME: which engine is to be {done}?")
 
 
-def choose_technology(wanted: str | None, family: str | None) -> "Technology":
-    """Return the technology that is asked for, else that of a family of FPGAs, else the generic."""
+def choose_technology(wanted: str | None, family: "FpgaFamily | None") -> "Technology":
+    """Return the technology that is asked for, else the family's, else the generic one.
+
+    Raises
+    ------
+    SummandError
+        If there is no such technology, or the family does not have its primitives.
+    """
     from summand.rtl.technology import Technology
 
+    own = family.technology if family else Technology.GENERIC
     if wanted is None:
-        return Technology.of_family(family) if family else Technology.GENERIC
+        return own
     try:
-        return Technology(wanted)
+        chosen = Technology(wanted)
     except ValueError:
         names = ", ".join(technology.value for technology in Technology)
         raise SummandError(f"--technology must be one of {names}, not {wanted!r}") from None
+    if family and chosen not in (own, Technology.GENERIC):
+        raise SummandError(
+            f"Verilog of --technology {wanted} names primitives that {family.title} does not have; "
+            f"give --technology {Technology.GENERIC.value}"
+        )
+    return chosen

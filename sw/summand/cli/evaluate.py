@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from summand.compress import Source, Text
-    from summand.compress.witness import Witness
+    from summand.compress.evaluation.witness import Witness
     from summand.model import Manifest, SummandModel
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
@@ -84,7 +84,7 @@ def _evaluate(
     """
 
     from summand.compress import evaluation_text, other_text, read_text
-    from summand.compress.embeddings import rows_of
+    from summand.compress.evaluation.embeddings import rows_of
 
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
@@ -156,8 +156,8 @@ class _Subject:
 
 def _open(model: str) -> _Subject:
     from summand.compress import open_source
-    from summand.compress.evaluate import check_kind
-    from summand.compress.witness import check_reading
+    from summand.compress.evaluation.evaluate import check_kind
+    from summand.compress.evaluation.witness import check_reading
     from summand.model import SummandModel, is_model
 
     if is_model(Path(model)):
@@ -175,8 +175,8 @@ def _open(model: str) -> _Subject:
 
 def _open_compressed(model: "SummandModel") -> _Subject:
     from summand.compress import CompressError, load_integer, reopen, window_of
-    from summand.compress.evaluate import check_kind
-    from summand.compress.witness import check_reading
+    from summand.compress.evaluation.evaluate import check_kind
+    from summand.compress.evaluation.witness import check_reading
     from summand.model.host import load_tokenizer
 
     source: Source | None = None
@@ -210,7 +210,7 @@ def _read(
     from rich.progress import Progress
 
     from summand.compress import CompressError
-    from summand.compress.embeddings import embeds
+    from summand.compress.evaluation.embeddings import embeds
     from summand.report import read
 
     if subject.source is None and embeds(subject.module):
@@ -238,8 +238,8 @@ def _baselines(
 ) -> "tuple[BaselineFigures, ...]":
     from summand.cli.progress import heartbeat
     from summand.compress import CompressError, calibration_text, read_text
-    from summand.compress.embeddings import rows_of
-    from summand.compress.sources import head_layers
+    from summand.compress.evaluation.embeddings import rows_of
+    from summand.compress.sources.sources import head_layers
     from summand.model.split import split_as
     from summand.report import Baselines
 

@@ -56,8 +56,8 @@ def _generate(
     """
     start = time.perf_counter()
     engine, target = choose_engine(config, board, "generated")
-    family = target.part.family if target else None
-    manifest = generate(engine, out, choose_technology(technology, family), target)
+    primitives = choose_technology(technology, target.family if target else None)
+    manifest = generate(engine, out, primitives, target)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
@@ -83,7 +83,7 @@ def generate(
     folder = OutputFolder(out, kind=_KIND, command="generate")
     files = _engine_files(config, technology)
     if board:
-        from summand.boards.build import board_files
+        from summand.boards.files import board_files
 
         files |= board_outputs(board, board_files(board, config, technology))
     manifest = {
@@ -121,5 +121,8 @@ def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, O
 
 def board_outputs(board: "Board", files: Mapping[str, str]) -> dict[str, OutputFile]:
     """Return a board's Verilog and constraints, given their texts, as files to be written."""
-    kinds = {".v": f"Verilog for {board.title}", ".lpf": f"pins and clock of {board.title}"}
-    return {name: OutputFile(text, kinds[Path(name).suffix]) for name, text in files.items()}
+
+    def kind(name: str) -> str:
+        return "Verilog for" if name.endswith(".v") else "pins and clock of"
+
+    return {name: OutputFile(text, f"{kind(name)} {board.title}") for name, text in files.items()}

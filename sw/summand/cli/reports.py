@@ -17,7 +17,7 @@ __all__ = ["figures_of", "publish"]
 def figures_of(manifest: "Manifest") -> "ModelFigures | None":
     """Count what a model streams; None where no engine could run it."""
     from summand.report import ModelFigures
-    from summand.runtime import CompileError
+    from summand.schedule.errors import CompileError
 
     try:
         return ModelFigures.of(manifest)

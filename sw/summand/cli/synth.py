@@ -22,17 +22,18 @@ from summand.cli.engine import (
     choose_technology,
 )
 from summand.cli.folder import OutputFile, OutputFolder
+from summand.families.cells import CELL_KINDS
+from summand.families.registry import DEFAULT_FAMILY, FAMILIES, find_family
 from summand.isa import ConfigError, EngineConfig, SummandError
 from summand.isa.distribution import VERSION
-from summand.synth.targets import CELL_KINDS
 
 if TYPE_CHECKING:
-    from summand.boards.board import Board
+    from summand.families.base import FpgaFamily
+    from summand.families.flow import PlaceOptions
     from summand.rtl.technology import Technology
-    from summand.synth.engine import Measured
-    from summand.synth.flow import Placement, PlaceOptions
+    from summand.synth.measure import Measured
+    from summand.synth.placement import Placement
     from summand.synth.steps import Progress
-    from summand.synth.targets import Target
 
 __all__ = ["register"]
 
@@ -66,58 +67,56 @@ def _synth(
     route: Annotated[
         bool, typer.Option("--route/--no-route", help="Place and route, or only count cells.")
     ] = True,
-    target: Annotated[
-        str,
+    family: Annotated[
+        str | None,
         typer.Option(
-            metavar="ecp5|xilinx7|ultrascale+|gowin",
-            help="The FPGA family; all but ecp5 are counted by Yosys only.",
+            metavar="|".join(FAMILIES),
+            help="The FPGA family, if not the board's; some are not placed, only counted.",
         ),
-    ] = "ecp5",
+    ] = None,
     technology: TechnologyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
 
     The engine alone, with its AXI ports, out of context: its ports are no pins. The FPGA is that of
-    --board, an LFE5U-85F of speed 6 without. Place and route takes from a minute to an hour for
-    each seed.
+    --board, else the first of the family. Place and route takes from a minute to an hour for each
+    seed.
     """
-    from summand.boards.parts import ECP5_85F
     from summand.cli.progress import heartbeat
-    from summand.rtl.technology import Technology
-    from summand.synth.engine import measure
-    from summand.synth.model import fits
-    from summand.synth.targets import ECP5, find_target
+    from summand.families.flow import PlaceOptions
+    from summand.synth.estimate import fits
+    from summand.synth.measure import measure
 
     start = time.perf_counter()
     engine, on = choose_engine(config, board, "synthesised")
-    family = find_target(target)
-    if seed and (family is not ECP5 or not route):
+    of = find_family(family) if family else on.family if on else DEFAULT_FAMILY
+    if seed and not (of.flow and route):
         raise SummandError(
-            "--seed is of place and route, which only --target ecp5 without --no-route has"
+            f"--seed is of place and route, which --family {of.name} does not have"
+            if route
+            else "--seed is of place and route: leave out --seed or --no-route"
         )
-    if on and family is not ECP5:
-        raise SummandError(f"{on.name} has a {on.part.name}: give --board or --target, not both")
-    primitives = choose_technology(technology, family.name)
-    if primitives not in (Technology.GENERIC, Technology.of_family(family.name)):
+    if on and on.family is not of:
         raise SummandError(
-            f"Verilog of --technology {primitives.value} names primitives that {family.title} does "
-            f"not have; give --technology generic"
+            f"{on.name} has a {on.chip.part.name}, which is no {of.title}: leave out --board or "
+            "--family"
         )
+    primitives = choose_technology(technology, of)
+    chip = on.chip if on else of.chips[0] if of.chips else None
     folder = OutputFolder(out, kind=_KIND, command="synth") if out else None
-    seeds = tuple(dict.fromkeys(seed or (1,))) if route and family is ECP5 else ()
-    logs = _log_names(family is ECP5, seeds)
-    if seeds:
-        fits(engine, on.part if on else ECP5_85F)
+    options = PlaceOptions(chip=chip) if of.flow and chip else None
+    seeds = tuple(dict.fromkeys(seed or (1,))) if route and options else ()
+    logs = _log_names(options is not None, seeds)
+    if options and seeds:
+        fits(engine, options.chip.part)
     if folder:
         folder.prepare({_REPORT, "config.json", *logs})
     with heartbeat(open_console(stderr=True)) as progress, _work(out) as work:
-        if family is ECP5:
-            measured, packed = _place(engine, primitives, work, _options(on), seeds, progress)
+        if options:
+            measured, packed = _place(engine, primitives, work, options, seeds, progress)
         else:
-            measured = measure(
-                engine, work, target=family, technology=primitives, progress=progress
-            )
+            measured = measure(engine, work, family=of, technology=primitives, progress=progress)
             packed = None
         report = _report(measured, packed)
         if folder:
@@ -133,21 +132,13 @@ def _synth(
     if as_json:
         typer.echo(json.dumps({**report, "seconds": seconds}))
         return
-    _show(report, family)
+    _show(report, of)
     typer.echo(f"{seconds:.0f} s" + (f"; files in {out}" if out else ""))
 
 
 def _log_names(placed: bool, seeds: tuple[int, ...]) -> list[str]:
     packing = ["nextpnr-packing.log"] if placed else []
     return ["yosys.log", *packing, *(f"nextpnr-seed-{seed}.log" for seed in seeds)]
-
-
-def _options(board: "Board | None") -> "PlaceOptions":
-    from summand.synth.flow import PlaceOptions
-
-    if board is None:
-        return PlaceOptions()
-    return PlaceOptions(part=board.part.name, package=board.package, speed_grade=board.speed_grade)
 
 
 @contextlib.contextmanager
@@ -169,15 +160,15 @@ def _place(
     progress: "Progress",
 ) -> "tuple[Measured, Placement]":
     """Return what was measured, one placement a seed, and the packed design before them."""
-    from summand.synth.engine import measure_ecp5
+    from summand.synth.measure import measure_placed
 
     packing = dataclasses.replace(options, route=False)
-    counted = measure_ecp5(engine, work, packing, technology=technology, progress=progress)
+    counted = measure_placed(engine, work, packing, technology=technology, progress=progress)
     (packed,) = counted.placements
     if not seeds:
         return dataclasses.replace(counted, placements=()), packed
     _check_fit(packed)
-    placed = measure_ecp5(
+    placed = measure_placed(
         engine, work, options, seeds=seeds, technology=technology, progress=progress
     )
     return placed, packed
@@ -185,12 +176,12 @@ def _place(
 
 def _check_fit(packed: "Placement") -> None:
     for kind in CELL_KINDS:
-        needed, there = packed.used[kind.nextpnr], packed.available[kind.nextpnr]
+        needed, there = packed.cells.used[kind.name], packed.cells.available[kind.name]
         if needed > there:
             raise ConfigError(
                 f"the engine does not fit: it needs {needed:,} {kind.title} and the "
-                f"{packed.options.part} has {there:,}; choose {kind.remedy}, or give --no-route "
-                f"to count cells only"
+                f"{packed.options.chip.part.name} has {there:,}; choose {kind.remedy}, or "
+                "give --no-route to count cells only"
             )
 
 
@@ -200,16 +191,15 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
     netlist, config = measured.netlist, measured.config
     tools = {"amaranth": importlib.metadata.version("amaranth"), "yosys": netlist.tool}
     if packed:
-        counts = {kind.name: packed.used[kind.nextpnr] for kind in CELL_KINDS}
-        there = {kind.name: packed.available[kind.nextpnr] for kind in CELL_KINDS}
-        options = packed.options
+        counts, there = dict(packed.cells.used), dict(packed.cells.available)
+        chip = packed.options.chip
         where = {
-            "part": options.part,
-            "package": options.package,
-            "speed_grade": options.speed_grade,
-            "asked_mhz": options.mhz,
+            "part": chip.part.name,
+            "package": chip.package,
+            "speed_grade": chip.speed_grade,
+            "asked_mhz": packed.options.mhz,
         }
-        tools["nextpnr-ecp5"] = packed.tool
+        tools["nextpnr"] = packed.tool
     else:
         counts, there, where = dataclasses.asdict(netlist.counts), None, {}
     runs = runs_of(measured)
@@ -222,7 +212,7 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
         "config": dataclasses.asdict(config),
         "technology": measured.technology.value,
         "verilog_sha256": measured.verilog,
-        "target": netlist.target.name,
+        "family": netlist.family.name,
         "placed": bool(runs),
         **where,
         "tools": tools,
@@ -237,7 +227,7 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
     }
 
 
-def _show(report: dict[str, Any], family: "Target") -> None:
+def _show(report: dict[str, Any], family: "FpgaFamily") -> None:
     where = family.title
     if report["available"]:
         where = f"{report['part']}-{report['speed_grade']} {report['package']}"

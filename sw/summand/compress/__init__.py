@@ -1,18 +1,6 @@
 """Compression of torch models: survey, calibration, solvers, evaluation."""
 
-from summand.compress.compressor import Job, plan
-from summand.compress.errors import CompressError
-from summand.compress.evaluate import Evaluation, evaluate, load_integer
-from summand.compress.gptq import Gptq
-from summand.compress.integer import IntegerLinear
-from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
-from summand.compress.options import Choice, Options
-from summand.compress.parallel import Workers
-from summand.compress.pipeline import compress_layer, compress_layers
-from summand.compress.rtn import RoundToNearest
-from summand.compress.sources import Source, open_source, reopen, window_of
-from summand.compress.survey import Survey, survey
-from summand.compress.text import (
+from summand.compress.calibrate.text import (
     Text,
     calibration_text,
     evaluation_text,
@@ -20,6 +8,18 @@ from summand.compress.text import (
     read_text,
     windows,
 )
+from summand.compress.errors import CompressError
+from summand.compress.evaluation.evaluate import Evaluation, evaluate, load_integer
+from summand.compress.job.compressor import Job, plan
+from summand.compress.job.pipeline import compress_layer, compress_layers
+from summand.compress.network.survey import Survey, survey
+from summand.compress.options import Choice, Options
+from summand.compress.solve.gptq import Gptq
+from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
+from summand.compress.solve.rtn import RoundToNearest
+from summand.compress.sources.sources import Source, open_source, reopen, window_of
+from summand.compress.twin.integer import IntegerLinear
+from summand.compress.workers.parallel import Workers
 
 __all__ = [
     "Choice",

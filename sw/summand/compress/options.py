@@ -4,12 +4,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from summand.compress.errors import CompressError
-from summand.compress.gptq import Gptq
-from summand.compress.lowrank import Iterative, PlainSvd, WhitenedSvd
-from summand.compress.rtn import RoundToNearest
-from summand.compress.solvers import DenseSolver, LowRankSolver
-from summand.compress.summands import ORDERS
+from summand.compress.solve.gptq import Gptq
+from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
+from summand.compress.solve.rtn import RoundToNearest
+from summand.compress.solve.solvers import DenseSolver, LowRankSolver
+from summand.compress.solve.summands import ORDERS
 from summand.isa import limits
+from summand.schedule.terms import Sizes
+from summand.summands.base import Entry
+from summand.summands.dense import DenseEntry
+from summand.summands.lowrank import LowRankEntry
 
 __all__ = ["DENSE_SOLVERS", "LOW_RANK_SOLVERS", "Choice", "Options"]
 
@@ -76,15 +80,15 @@ class Options:
         Of the low-rank summand: ``"whitened"``, ``"iterative"``, or without regard to the inputs
         ``"svd"``, ``"iterative-plain"``.
     rank_order : str
-        Which summand is found first: see :func:`~summand.compress.summands.solve_summands`.
+        Which summand is found first: see :func:`~summand.compress.solve.summands.solve_summands`.
     keep_quantised : bool
         Whether layers that the source has quantised already are taken over as they are, where they
         can be.
     sequential : bool
         Whether layers are compressed in order, each on what those before it, compressed, feed it
-        with: see :func:`~summand.compress.ordered.compress_layers_in_order`.
+        with: see :func:`~summand.compress.job.ordered.compress_layers_in_order`.
     distil : int
-        Steps of distillation behind all that: see :func:`~summand.compress.distil.distil`. 0
+        Steps of distillation behind all that: see :func:`~summand.compress.twin.distil.distil`. 0
         leaves it out.
     """
 
@@ -162,6 +166,27 @@ class Choice:
     rank_order: str = "after"
     balance: bool = True
     rotate: bool = True
+
+    @property
+    def summands(self) -> tuple[Entry, ...]:
+        """The summands' sizes."""
+        entries: list[Entry] = []
+        if self.bits:
+            dense = DenseEntry(bits=self.bits, group=self.group, scale_bits=self.scale_bits)
+            entries.append(dense)
+        if self.rank:
+            low_rank = LowRankEntry(
+                rank=self.rank,
+                a_bits=self.rank_bits,
+                b_bits=self.rank_bits,
+                acc_shift=self.acc_shift,
+            )
+            entries.append(low_rank)
+        return tuple(entries)
+
+    def sizes(self, in_features: int, out_features: int) -> Sizes:
+        """Return all that the layer's commands depend on."""
+        return Sizes(in_features, out_features, tuple(e.term() for e in self.summands))
 
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":

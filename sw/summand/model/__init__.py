@@ -1,19 +1,16 @@
 """Summand models: compressed layers, and the folder that keeps them."""
 
-from summand.model.errors import LayerError, ModelError
+from summand.model.errors import ModelError
 from summand.model.folder import SummandModel, is_model
-from summand.model.layer import Dense, Layer, LowRank, quantise, requantise
+from summand.model.layer import Layer
 from summand.model.manifest import HostEntry, LayerEntry, Manifest
 from summand.model.transform import Transform
 from summand.model.writer import ModelWriter, check_destination
 
 __all__ = [
-    "Dense",
     "HostEntry",
     "Layer",
     "LayerEntry",
-    "LayerError",
-    "LowRank",
     "Manifest",
     "ModelError",
     "ModelWriter",
@@ -21,6 +18,4 @@ __all__ = [
     "Transform",
     "check_destination",
     "is_model",
-    "quantise",
-    "requantise",
 ]

@@ -2,11 +2,7 @@
 
 from summand.isa import SummandError
 
-__all__ = ["LayerError", "ModelError", "Refusal"]
-
-
-class LayerError(SummandError, ValueError):
-    """A compressed layer that cannot exist; the text names the layer, field, value and remedy."""
+__all__ = ["ModelError", "Refusal"]
 
 
 class ModelError(SummandError):

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from summand.model.errors import LayerError, ModelError
-from summand.model.layer import Dense, Layer, LowRank
+from summand.model.errors import ModelError
+from summand.model.layer import Layer
 from summand.model.manifest import FORMAT, LayerEntry, Manifest
-from summand.model.packing import unpack
 from summand.model.reading import check_size, read_json, read_text
 from summand.model.transform import Transform
+from summand.summands.errors import LayerError
+from summand.summands.packing import unpack
 
 __all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "read_layers", "sha256"]
 
 MANIFEST = "manifest.json"
 LAYERS = "layers.safetensors"
 HOST = "host.safetensors"
-
-#: Types of a layer's tensors, as safetensors calls them.
-_DTYPES = {"dense": "U8", "scales": "U8", "a": "U8", "b": "U8", "mult": "U16", "shift": "U8"}
-_DTYPES |= {"scale": "F32", "bias": "F32", "balance": "F32"}
 
 _REDO = "copy the folder again, or compress the model again"
 
@@ -151,54 +148,46 @@ def read_layers(path: Path, entries: Iterable[LayerEntry]) -> Iterator[Layer]:
         raise ModelError(f"{path}: {e}; {_REDO}") from None
 
 
+class _Tensors:
+    """The tensors of a file whose names begin with a prefix: of a layer, or of a summand."""
+
+    def __init__(self, file: Any, prefix: str):
+        self._file = file
+        self._prefix = prefix
+
+    def tensor(self, name: str, dtype: str) -> npt.NDArray[Any]:
+        """Return a tensor of a type as safetensors calls it."""
+        name = f"{self._prefix}.{name}"
+        if (found := self._file.get_slice(name).get_dtype()) != dtype:
+            raise ValueError(f"tensor {name} must be {dtype}, not {found}")
+        return self._file.get_tensor(name)
+
+    def packed(self, name: str, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
+        """Return a packed matrix."""
+        try:
+            return unpack(self.tensor(name, "U8"), bits, shape)
+        except ValueError as e:
+            raise ValueError(f"tensor {self._prefix}.{name}: {e}") from None
+
+
 def _build(entry: LayerEntry, file: Any) -> Layer:
     """Make a layer from its tensors."""
-
-    def tensor(part: str) -> npt.NDArray[Any]:
-        name = f"{entry.name}.{part}"
-        if (dtype := file.get_slice(name).get_dtype()) != _DTYPES[part]:
-            raise ValueError(f"tensor {name} must be {_DTYPES[part]}, not {dtype}")
-        return file.get_tensor(name)
-
-    def matrix(part: str, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
-        try:
-            return unpack(tensor(part), bits, shape)
-        except ValueError as e:
-            raise ValueError(f"tensor {entry.name}.{part}: {e}") from None
-
-    k, n, rank = entry.in_features, entry.out_features, entry.rank
-    dense = low_rank = None
-    if entry.dense_bits:
-        dense = Dense(
-            matrix("dense", entry.dense_bits, (k, n)),
-            entry.dense_bits,
-            scales=tensor("scales") if entry.group else None,
-            scale_bits=entry.scale_bits,
-            group=entry.group,
-        )
-    if rank:
-        low_rank = LowRank(
-            a=matrix("a", entry.a_bits, (k, rank)),
-            a_bits=entry.a_bits,
-            b=matrix("b", entry.b_bits, (rank, n)),
-            b_bits=entry.b_bits,
-            mult=tensor("mult"),
-            shift=tensor("shift"),
-        )
+    k, n, own = entry.in_features, entry.out_features, _Tensors(file, entry.name)
     transform = None
     if entry.balance or entry.rotation is not None:
-        balance = tensor("balance") if entry.balance else None
+        balance = own.tensor("balance", "F32") if entry.balance else None
         transform = Transform(k, balance, entry.rotation)
     layer = Layer(
         name=entry.name,
         in_features=k,
         out_features=n,
         act_bits=entry.act_bits,
-        dense=dense,
-        low_rank=low_rank,
-        acc_shift=entry.acc_shift,
-        scale=tensor("scale"),
-        bias=tensor("bias") if entry.bias else None,
+        summands=tuple(
+            summand.read(_Tensors(file, f"{entry.name}.{i}"), k, n)
+            for i, summand in enumerate(entry.summands)
+        ),
+        scale=own.tensor("scale", "F32"),
+        bias=own.tensor("bias", "F32") if entry.bias else None,
         transform=transform,
     )
     if layer.bits != entry.bits:

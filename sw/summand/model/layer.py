@@ -1,209 +1,22 @@
-"""A compressed linear layer: integers, scales, and the exact sum that they stand for."""
+"""A compressed linear layer: summands, scales, and the exact sum that they stand for."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
-from summand.model.errors import LayerError
 from summand.model.transform import Transform
+from summand.schedule.fit import Needs
+from summand.schedule.terms import Direct, Sizes
+from summand.schedule.traffic import layer_traffic
+from summand.summands.base import Summand
+from summand.summands.errors import LayerError
+from summand.summands.integers import quantise
+from summand.summands.registry import entry_of
 
-__all__ = ["Dense", "Layer", "LowRank", "act_limit", "quantise", "requantise"]
-
-#: Smallest activation scale: a row of zeros has a scale too, and dividing by it is exact.
-_TINY = np.float32(np.finfo(np.float32).tiny)
-
-
-def act_limit(act_bits: int) -> int:
-    """Return the largest magnitude the host sends: activations are symmetric."""
-    return (1 << (act_bits - 1)) - 1
-
-
-def quantise(
-    x: npt.NDArray[np.float32], act_bits: int
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-    """Turn tokens into integers, each with a scale of its own.
-
-    Rounds halves to even. Every step is one correctly rounded float32 operation, so that any
-    implementation of IEEE 754 gives the same integers.
-
-    Parameters
-    ----------
-    x : float32 array, shape ``[M, K]``
-        Finite.
-    act_bits : int
-        4 to 10.
-
-    Returns
-    -------
-    xq : int16 array, shape ``[M, K]``
-        Within plus or minus :func:`act_limit`.
-    s_x : float32 array, shape ``[M, 1]``
-        ``xq * s_x`` is nearly ``x``.
-
-    Raises
-    ------
-    LayerError
-        If an activation is not finite.
-    """
-    x = np.asarray(x, np.float32)
-    limit = np.float32(act_limit(act_bits))
-    absmax = np.max(np.abs(x), axis=1, keepdims=True, initial=0)
-    if not np.isfinite(absmax).all():
-        raise LayerError("activations must be finite; the layers before this one overflowed")
-    s_x = np.maximum(absmax / limit, _TINY)
-    return np.clip(np.rint(x / s_x), -limit, limit).astype(np.int16), s_x
-
-
-def requantise(
-    acc: npt.NDArray[np.integer],
-    mult: npt.NDArray[np.integer],
-    shift: npt.NDArray[np.integer],
-    act_bits: int,
-) -> npt.NDArray[np.int64]:
-    """Scale accumulators ``[M, R]`` by ``mult / 2**shift`` of each column to ``act_bits``.
-
-    Rounds halves towards plus infinity, then saturates; exact for 32-bit accumulators.
-    """
-    half = np.left_shift(np.int64(1), shift.astype(np.int64) - 1)
-    scaled = (acc.astype(np.int64) * mult.astype(np.int64) + half) >> shift.astype(np.int64)
-    return np.clip(scaled, -act_limit(act_bits) - 1, act_limit(act_bits))
-
-
-def _check_matrix(what: str, value: object, bits: int, bits_name: str) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype != np.int8 or value.ndim != 2:
-        got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
-        raise LayerError(f"{what} must be a two-dimensional int8 array, not {got!r}")
-    if not isinstance(bits, int) or isinstance(bits, bool) or bits not in limits.PLANES:
-        raise LayerError(f"{bits_name} must be {limits.PLANES}, not {bits!r}")
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    if value.size and (value.min() < low or value.max() > high):
-        raise LayerError(
-            f"{what} must be {low} to {high} to fit {bits_name} {bits}, "
-            f"not {value.min()} to {value.max()}"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """The dense summand.
-
-    Parameters
-    ----------
-    weights : int8 array, shape ``[K, N]``
-        Two's complement of ``bits``.
-    bits : int
-        1 to 8: the bit-planes that are streamed.
-    scales : uint8 array, shape ``[ceil(K / group), N]``, optional
-        What each group of input features is multiplied by, 0 to ``2**scale_bits - 1``.
-    scale_bits : int
-        1 to 8 with scales, else 0.
-    group : int
-        Input features that share scales, the last group's perhaps fewer; 0 without scales.
-    """
-
-    weights: npt.NDArray[np.int8]
-    bits: int
-    scales: npt.NDArray[np.uint8] | None = None
-    scale_bits: int = 0
-    group: int = 0
-
-    def __post_init__(self):
-        _check_matrix("dense weights", self.weights, self.bits, "bits")
-        if self.scales is None:
-            if self.scale_bits or self.group:
-                raise LayerError(
-                    f"scale_bits and group must be 0 without scales, "
-                    f"not {self.scale_bits} and {self.group}"
-                )
-            return
-        k, n = self.weights.shape
-        if self.scale_bits not in limits.SCALE_BITS:
-            raise LayerError(
-                f"scale_bits must be {limits.SCALE_BITS} with scales, not {self.scale_bits}"
-            )
-        if self.group < 1:
-            raise LayerError(f"group must be at least 1 with scales, not {self.group}")
-        shape = (-(-k // self.group), n)
-        if self.scales.dtype != np.uint8 or self.scales.shape != shape:
-            raise LayerError(
-                f"scales must be uint8 of shape {shape}, "
-                f"not {self.scales.dtype} of shape {self.scales.shape}"
-            )
-        if self.scales.max() >> self.scale_bits:
-            raise LayerError(
-                f"scales must be at most {(1 << self.scale_bits) - 1} to fit scale_bits "
-                f"{self.scale_bits}, not {self.scales.max()}"
-            )
-
-    @property
-    def streamed_bits(self) -> int:
-        """Bits of weights and scales, without padding."""
-        scales = 0 if self.scales is None else self.scales.size * self.scale_bits
-        return self.weights.size * self.bits + scales
-
-    def integers(self) -> npt.NDArray[np.int16]:
-        """Return weights times scales, ``[K, N]``."""
-        wide = self.weights.astype(np.int16)
-        if self.scales is None:
-            return wide
-        return wide * np.repeat(self.scales.astype(np.int16), self.group, axis=0)[: len(wide)]
-
-
-@dataclass(frozen=True, eq=False)
-class LowRank:
-    """The low-rank summand: two factors and the requantisation between them.
-
-    Parameters
-    ----------
-    a : int8 array, shape ``[K, R]``
-        First factor, two's complement of ``a_bits``.
-    a_bits : int
-        1 to 8.
-    b : int8 array, shape ``[R, N]``
-        Second factor, two's complement of ``b_bits``. Its unit is the layer's accumulator.
-    b_bits : int
-        1 to 8.
-    mult : uint16 array, shape ``[R]``
-        Multiplier of the intermediate.
-    shift : uint8 array, shape ``[R]``
-        Its right shift, 1 to 47.
-    """
-
-    a: npt.NDArray[np.int8]
-    a_bits: int
-    b: npt.NDArray[np.int8]
-    b_bits: int
-    mult: npt.NDArray[np.uint16]
-    shift: npt.NDArray[np.uint8]
-
-    def __post_init__(self):
-        _check_matrix("low-rank factor a", self.a, self.a_bits, "a_bits")
-        _check_matrix("low-rank factor b", self.b, self.b_bits, "b_bits")
-        rank = self.a.shape[1]
-        if rank < 1 or self.b.shape[0] != rank:
-            raise LayerError(
-                f"low-rank factors must share a rank of at least 1, "
-                f"not a {self.a.shape} and b {self.b.shape}"
-            )
-        for name, dtype in (("mult", np.uint16), ("shift", np.uint8)):
-            value = getattr(self, name)
-            if value.dtype != dtype or value.shape != (rank,):
-                raise LayerError(
-                    f"{name} must be {np.dtype(dtype)} of shape ({rank},), "
-                    f"not {value.dtype} of shape {value.shape}"
-                )
-        low, high = limits.SHIFT
-        if self.shift.min() < low or self.shift.max() > high:
-            raise LayerError(
-                f"shift must be {low} to {high}, not {self.shift.min()} to {self.shift.max()}"
-            )
-
-    @property
-    def rank(self) -> int:
-        """Columns of ``a``."""
-        return self.a.shape[1]
+__all__ = ["Layer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +25,10 @@ class Layer:
 
     For tokens ``xq`` with scales ``s_x`` (:meth:`quantise`)::
 
-        acc = xq @ (dense * its group scales)
-        t   = requantise(xq @ a)
-        acc = (acc << acc_shift) + t @ b
-        y   = acc * s_x * scale (+ bias)
-
-    The low-rank lines are there only with a low-rank summand.
+        acc = 0
+        for summand in summands:
+            acc = (acc << summand.acc_shift) + summand.accumulate(xq)
+        y = acc * s_x * scale (+ bias)
 
     Parameters
     ----------
@@ -227,12 +38,9 @@ class Layer:
         K and N.
     act_bits : int
         Bits of an activation, 4 to 10.
-    dense : Dense, optional
-        At least one of the two summands is there.
-    low_rank : LowRank, optional
-        The other.
-    acc_shift : int
-        0, or the ``shift`` of the engine; 0 unless both summands are there.
+    summands : tuple of Summand
+        At least one. The first has no ``acc_shift``; those that multiply the input directly come
+        before those of two factors.
     scale : float32 array, shape ``[N]``
         The accumulator's unit of each output feature. Finite; may be negative.
     bias : float32 array, shape ``[N]``, optional
@@ -250,9 +58,7 @@ class Layer:
     in_features: int
     out_features: int
     act_bits: int
-    dense: Dense | None
-    low_rank: LowRank | None
-    acc_shift: int
+    summands: tuple[Summand, ...]
     scale: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32] | None = None
     transform: Transform | None = None
@@ -263,21 +69,13 @@ class Layer:
             self._refuse(f"in_features and out_features must be at least 1, not {k} and {n}")
         if self.act_bits not in limits.ACT_BITS:
             self._refuse(f"act_bits must be {limits.ACT_BITS}, not {self.act_bits}")
-        if self.dense is None and self.low_rank is None:
-            self._refuse("a layer needs a dense or a low-rank summand")
-        if self.dense is not None and self.dense.weights.shape != (k, n):
-            self._refuse(f"dense weights must be of shape {(k, n)}, not {self.dense.weights.shape}")
-        if self.low_rank is not None:
-            shape = (self.low_rank.a.shape[0], self.low_rank.b.shape[1])
-            if shape != (k, n):
-                self._refuse(f"low-rank factors must make a {(k, n)} matrix, not {shape}")
-        if self.acc_shift not in limits.ACC_SHIFT:
-            self._refuse(f"acc_shift must be {limits.ACC_SHIFT}, not {self.acc_shift}")
-        if self.acc_shift and (self.dense is None or self.low_rank is None):
-            self._refuse(
-                f"acc_shift must be 0 without both summands, not {self.acc_shift}: "
-                f"the shift happens between them"
-            )
+        if not self.summands:
+            self._refuse("a layer needs one summand at least")
+        for i, summand in enumerate(self.summands):
+            self._check_summand(i, summand)
+        direct = [isinstance(term, Direct) for term in self.sizes.terms]
+        if direct != sorted(direct, reverse=True):
+            self._refuse("summands that multiply the input directly must come before the others")
         if self.transform is not None and self.transform.features != k:
             self._refuse(f"transform must be of {k} features, not {self.transform.features}")
         for what, value in (("scale", self.scale), ("bias", self.bias)):
@@ -291,37 +89,53 @@ class Layer:
             if not np.isfinite(value).all():
                 self._refuse(f"{what} must be finite")
 
+    def _check_summand(self, index: int, summand: Summand) -> None:
+        shape = (self.in_features, self.out_features)
+        where = f"summand {index}, {type(summand).__name__},"
+        if summand.shape != shape:
+            self._refuse(f"{where} must be of shape {shape}, not {summand.shape}")
+        if summand.acc_shift not in limits.ACC_SHIFT:
+            allowed = limits.ACC_SHIFT
+            self._refuse(f"{where} must have acc_shift {allowed}, not {summand.acc_shift}")
+        if summand.acc_shift and not index:
+            self._refuse(
+                f"{where} must have acc_shift 0, not {summand.acc_shift}: "
+                f"there is no sum before it to shift"
+            )
+
     def _refuse(self, why: str) -> None:
         raise LayerError(f"layer {self.name!r}: {why}")
 
-    @property
-    def bits(self) -> int:
-        """Bits of all summands' weights, without padding."""
-        total = 0
-        if self.dense is not None:
-            total += self.dense.streamed_bits
-        if self.low_rank is not None:
-            total += self.low_rank.a.size * self.low_rank.a_bits
-            total += self.low_rank.b.size * self.low_rank.b_bits
-        return total
+    @cached_property
+    def sizes(self) -> Sizes:
+        """All that commands depend on."""
+        terms = tuple(entry_of(summand).term() for summand in self.summands)
+        return Sizes(self.in_features, self.out_features, terms)
 
     @property
+    def needs(self) -> Needs:
+        """What it asks of an engine."""
+        return Needs(sizes=self.sizes, act_bits=self.act_bits, acc_bits=self.acc_bits)
+
+    @property
+    def bits(self) -> int:
+        """Bits of all summands' integers, without padding."""
+        return layer_traffic(self.sizes).integers
+
+    @cached_property
     def acc_bits(self) -> int:
         """Least accumulator width that no activations whatever can overflow.
 
         Bounds every partial sum in any order by the sum of magnitudes, activations at
         ``-2**(act_bits - 1)``, from the weights as they are.
         """
-        worst = 1 << (self.act_bits - 1)
-        bounds = []
-        final = np.zeros(self.out_features, np.int64)
-        if self.dense is not None:
-            final = _magnitudes(self.dense.integers()) * worst << self.acc_shift
-        if self.low_rank is not None:
-            bounds.append(int(_magnitudes(self.low_rank.a).max()) * worst)
-            final = final + _magnitudes(self.low_rank.b) * worst
-        bounds.append(int(final.max()))
-        return max(bounds).bit_length() + 1
+        worst = 0
+        total = np.zeros(self.out_features, np.int64)
+        for summand in self.summands:
+            bounds = summand.bounds(self.act_bits)
+            total = (total << summand.acc_shift) + bounds.outputs
+            worst = max(worst, bounds.inside)
+        return max(worst, int(total.max())).bit_length() + 1
 
     def quantise(
         self, x: npt.NDArray[np.float32]
@@ -348,12 +162,8 @@ class Layer:
                 f"activations must be of shape (tokens, {self.in_features}), not {x.shape}"
             )
         acc = np.zeros((len(x), self.out_features), np.int64)
-        if self.dense is not None:
-            acc = (x @ self.dense.integers().astype(np.int64)) << self.acc_shift
-        if self.low_rank is not None:
-            lr = self.low_rank
-            t = requantise(x @ lr.a.astype(np.int64), lr.mult, lr.shift, self.act_bits)
-            acc = acc + t @ lr.b.astype(np.int64)
+        for summand in self.summands:
+            acc = (acc << summand.acc_shift) + summand.accumulate(x, self.act_bits)
         return acc
 
     def scaled(
@@ -374,19 +184,6 @@ class Layer:
         It multiplies transformed tokens.
         """
         acc = np.zeros((self.in_features, self.out_features))
-        if self.dense is not None:
-            acc += np.ldexp(self.dense.integers().astype(np.float64), self.acc_shift)
-        if self.low_rank is not None:
-            lr = self.low_rank
-            factor = np.ldexp(lr.mult.astype(np.float64), -lr.shift.astype(np.int64))
-            acc += (lr.a * factor) @ lr.b.astype(np.float64)
+        for summand in self.summands:
+            acc = np.ldexp(acc, summand.acc_shift) + summand.matrix()
         return acc * self.scale
-
-
-def _magnitudes(matrix: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Sum magnitudes over the first axis, some rows at a time."""
-    total = np.zeros(matrix.shape[1], np.int64)
-    for start in range(0, len(matrix), 256):
-        rows = matrix[start : start + 256].astype(np.int32)
-        total += np.abs(rows).sum(axis=0, dtype=np.int64)
-    return total

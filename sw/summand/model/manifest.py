@@ -5,21 +5,27 @@ import json
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 from summand.isa import limits
-from summand.model.errors import LayerError, ModelError, Refusal
+from summand.model.errors import ModelError, Refusal
 from summand.model.reading import parse_json
+from summand.model.remake import remake_command
+from summand.schedule.fit import Needs
+from summand.schedule.terms import Sizes
+from summand.summands.base import Entry
+from summand.summands.errors import LayerError
+from summand.summands.registry import kind_named, kind_of, kinds
 
 __all__ = ["FORMAT", "VERSION", "FileEntry", "HostEntry", "LayerEntry", "Manifest", "seal"]
 
 FORMAT = "summand-model"
 
 #: Raised with every change of what a folder holds.
-VERSION = 4
+VERSION = 5
 
 #: The most features of a layer, and the most bits that one streams.
 _SIZES, _BITS = 1 << 31, 1 << 62
@@ -29,13 +35,6 @@ _RANGES = {
     "in_features": (1, _SIZES),
     "out_features": (1, _SIZES),
     "act_bits": limits.ACT_BITS,
-    "dense_bits": (0, limits.PLANES.high),
-    "group": (0, _SIZES),
-    "scale_bits": (0, limits.SCALE_BITS.high),
-    "rank": (0, _SIZES),
-    "a_bits": (0, limits.PLANES.high),
-    "b_bits": (0, limits.PLANES.high),
-    "acc_shift": limits.ACC_SHIFT,
     "acc_bits": (1, 64),
     "rotation": (0, (1 << 32) - 1),
     "bits": (0, _BITS),
@@ -80,24 +79,17 @@ class HostEntry:
 class LayerEntry:
     """A compressed layer's sizes.
 
-    ``dense_bits`` and ``rank`` are 0 where that summand is missing, ``group`` and ``scale_bits``
-    where it has no group scales. ``bits`` counts the streamed bits without padding; ``acc_bits`` is
-    the accumulator that no activations can overflow; ``error`` is the relative error of its output
-    on the calibration text. ``balance`` says whether inputs are balanced channel by channel,
-    ``rotation`` is the seed of their rotation, if there is one.
+    ``summands`` are in the order in which they add. ``bits`` counts their streamed bits without
+    padding; ``acc_bits`` is the accumulator that no activations can overflow; ``error`` is the
+    relative error of the output on the calibration text. ``balance`` says whether inputs are
+    balanced channel by channel, ``rotation`` is the seed of their rotation, if there is one.
     """
 
     name: str
     in_features: int
     out_features: int
     act_bits: int
-    dense_bits: int
-    group: int
-    scale_bits: int
-    rank: int
-    a_bits: int
-    b_bits: int
-    acc_shift: int
+    summands: tuple[Entry, ...]
     acc_bits: int
     bias: bool
     balance: bool
@@ -112,6 +104,34 @@ class LayerEntry:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise LayerError(f"{name} must be {low} to {high}, not {reprlib.repr(value)}")
+        if not self.summands:
+            raise LayerError("summands must hold one at least")
+
+    def to_raw(self) -> dict[str, Any]:
+        """Return it as JSON; a summand's object names its ``kind``."""
+        summands = [{"kind": kind_of(e).name, **asdict(e)} for e in self.summands]
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "summands": summands}
+
+    @classmethod
+    def from_raw(cls, raw: object, where: str = "layer") -> "LayerEntry":
+        """Undo :meth:`to_raw`; raises :class:`ModelError`, which calls the entry ``where``."""
+        return _take(cls, raw, where)
+
+    @property
+    def sizes(self) -> Sizes:
+        """All that commands depend on."""
+        terms = tuple(summand.term() for summand in self.summands)
+        return Sizes(self.in_features, self.out_features, terms)
+
+    @property
+    def needs(self) -> Needs:
+        """What the layer asks of an engine."""
+        return Needs(sizes=self.sizes, act_bits=self.act_bits, acc_bits=self.acc_bits)
+
+    @property
+    def label(self) -> str:
+        """Its summands in a few words."""
+        return " + ".join(summand.label() for summand in self.summands)
 
     @property
     def weights(self) -> int:
@@ -155,7 +175,9 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``, sealed with a checksum of itself."""
-        raw = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        layers = [entry.to_raw() for entry in self.layers]
+        rest = replace(self, layers=())
+        raw = {"format": FORMAT, "version": VERSION, **asdict(rest), "layers": layers}
         return json.dumps({**raw, "checksum": seal(raw)}, indent=1) + "\n"
 
     @classmethod
@@ -173,7 +195,7 @@ class Manifest:
         if version < VERSION:
             raise ModelError(
                 f"version {version} was written by an older Summand; this one reads {VERSION}: "
-                f"compress the model again"
+                f"compress the model again with {remake_command(raw)}"
             )
         if version > VERSION:
             raise ModelError(
@@ -243,6 +265,20 @@ def _take(cls: type[_T], raw: object, where: str) -> _T:
         raise ModelError(f"{where}: {e}; compress the model again") from None
 
 
+def _summand(raw: object, where: str) -> Entry:
+    """Build the entry of the kind that ``raw`` names."""
+    if not isinstance(raw, dict):
+        raise ModelError(f"{where} must be an object, not {type(raw).__name__}")
+    name = raw.get("kind")
+    kind = kind_named(name) if isinstance(name, str) else None
+    if kind is None:
+        known = ", ".join(k.name for k in kinds())
+        raise ModelError(
+            f"{where}.kind must be {known}, not {reprlib.repr(name)}: this Summand knows no other"
+        )
+    return _take(kind.entry, {k: v for k, v in raw.items() if k != "kind"}, where)
+
+
 def _listed(names: Iterable[str]) -> str:
     """Name a few, whatever characters they have."""
     return ", ".join(n if n.isidentifier() else ascii(n) for n in sorted(names)[:5])
@@ -263,6 +299,8 @@ def _value(kind: Any, raw: object, where: str) -> Any:
         }
     if kind is Any:
         return raw
+    if kind is Entry:
+        return _summand(raw, where)
     if origin is UnionType:
         return None if raw is None else _value(args[0], raw, where)
     if kind in (int, float, str, bool):

@@ -4,7 +4,6 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,9 +95,9 @@ class Parts:
             file = record.with_suffix(".safetensors")
             try:
                 raw = json.loads(record.read_text())
-                entry = LayerEntry(**raw["entry"])
+                entry = LayerEntry.from_raw(raw["entry"])
                 whole = raw["checksum"] == seal(raw["entry"]) and raw["sha256"] == sha256(file)
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ModelError, ValueError, KeyError, TypeError):
                 entry, whole = None, False
             if entry is None or not whole:
                 record.unlink()
@@ -116,7 +115,7 @@ class Parts:
             number += 1
         file = record.with_suffix(".safetensors")
         save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, file)
-        raw = asdict(entry)
+        raw = entry.to_raw()
         listing = {"entry": raw, "checksum": seal(json.loads(json.dumps(raw)))}
         _write(record, json.dumps({**listing, "sha256": sha256(file)}))
         self.entries[entry.name] = entry

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from summand.model.errors import LayerError
+from summand.summands.errors import LayerError
 
 __all__ = ["Transform", "same_transform"]
 

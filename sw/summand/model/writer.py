@@ -13,8 +13,8 @@ from summand.model.errors import ModelError
 from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
 from summand.model.layer import Layer
 from summand.model.manifest import FileEntry, HostEntry, LayerEntry, Manifest
-from summand.model.packing import pack
 from summand.model.parts import Parts
+from summand.summands.registry import entry_of, kind_of
 
 __all__ = ["ModelWriter", "check_destination"]
 
@@ -196,31 +196,23 @@ class ModelWriter:
 
 def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str, npt.NDArray[Any]]]:
     """Return a layer's entry, and its tensors by the names under which they are stored."""
-    dense, low, transform = layer.dense, layer.low_rank, layer.transform
+    transform = layer.transform
     parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
     if layer.bias is not None:
         parts["bias"] = layer.bias
     if transform is not None and transform.balance is not None:
         parts["balance"] = transform.balance
-    if dense is not None:
-        parts["dense"] = pack(dense.weights, dense.bits)
-        if dense.scales is not None:
-            parts["scales"] = dense.scales
-    if low is not None:
-        parts |= {"a": pack(low.a, low.a_bits), "b": pack(low.b, low.b_bits)}
-        parts |= {"mult": low.mult, "shift": low.shift}
+    summands = []
+    for i, summand in enumerate(layer.summands):
+        summands.append(entry_of(summand))
+        tensors = kind_of(summand).entry.tensors(summand)
+        parts |= {f"{i}.{name}": tensor for name, tensor in tensors.items()}
     entry = LayerEntry(
         name=layer.name,
         in_features=layer.in_features,
         out_features=layer.out_features,
         act_bits=layer.act_bits,
-        dense_bits=dense.bits if dense is not None else 0,
-        group=dense.group if dense is not None else 0,
-        scale_bits=dense.scale_bits if dense is not None else 0,
-        rank=low.rank if low is not None else 0,
-        a_bits=low.a_bits if low is not None else 0,
-        b_bits=low.b_bits if low is not None else 0,
-        acc_shift=layer.acc_shift,
+        summands=tuple(summands),
         acc_bits=layer.acc_bits,
         bias=layer.bias is not None,
         balance=transform is not None and transform.balance is not None,

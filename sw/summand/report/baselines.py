@@ -23,12 +23,12 @@ from summand.compress import (
     compress_layers,
     survey,
 )
-from summand.compress.integer import replace
+from summand.compress.twin.integer import replace
 from summand.model import Manifest
+from summand.model.engine import engine_of
 from summand.report.figures import BaselineFigures
 from summand.report.texts import read
-from summand.runtime.tiling import Sizes
-from summand.runtime.traffic import Traffic, engine_of, group_traffic
+from summand.schedule.traffic import Traffic, group_traffic
 
 __all__ = ["METHODS", "Baselines", "Method", "spread_bits"]
 
@@ -146,7 +146,7 @@ class Baselines:
     def _choices(self, method: Method) -> dict[str, Choice]:
         """Return what every layer gets, at the model's number of bits."""
         entries = self._manifest.layers
-        group = max(e.group for e in entries) or _GROUP
+        group = max((t.group for e in entries for _, t in e.sizes.direct), default=0) or _GROUP
         options = method.options(group, entries[0].act_bits)
         plain = [e for e in entries if e.name not in self._heads]
         rank = {e.name: min(method.rank, e.in_features, e.out_features) for e in plain}
@@ -164,9 +164,11 @@ class Baselines:
                 choices[e.name] = Choice.of(mine, head=False)
         for e in entries:
             if e.name in self._heads:
-                mine = dataclasses.replace(options, head_bits=max(e.dense_bits, 1), group=e.group)
-                if e.group:
-                    mine = dataclasses.replace(mine, scale_bits=e.scale_bits)
+                mine = options
+                for _, term in e.sizes.direct[:1]:
+                    mine = dataclasses.replace(mine, head_bits=term.planes, group=term.group)
+                    if term.group:
+                        mine = dataclasses.replace(mine, scale_bits=term.scale_bits)
                 choices[e.name] = Choice.of(mine, head=True)
         return choices
 
@@ -194,11 +196,12 @@ class Baselines:
         layers, sizes = [], {}
         for layer, _ in compress_layers(module, batches, found, choices):
             layers.append(layer.bits)
-            sizes[layer.name] = Sizes.of(layer)
+            sizes[layer.name] = layer.sizes
             replace(compressed, layer)
         weights = sum(e.weights for e in self._manifest.layers)
         engine = engine_of(self._manifest)
-        if any(s.group for s in sizes.values()) and not engine.scale_bits:
+        grouped = any(term.group for s in sizes.values() for _, term in s.direct)
+        if grouped and not engine.scale_bits:
             engine = dataclasses.replace(engine, scale_bits=Options().scale_bits)
         traffic = sum(
             (group_traffic([sizes[n] for n in group], engine) for group in found.groups), Traffic()
@@ -209,7 +212,7 @@ class Baselines:
         return BaselineFigures(
             name=method.name,
             bits_per_weight=sum(layers) / weights,
-            streamed_bits_per_weight=8 * traffic.weights / weights,
+            streamed_bits_per_weight=traffic.weights / weights,
             texts=texts,
             seconds=round(time.perf_counter() - start, 1),
         )

@@ -7,8 +7,9 @@ from typing import Any
 
 from summand.isa import EngineConfig
 from summand.model import LayerEntry, Manifest
+from summand.model.engine import engine_of, model_traffic
 from summand.report.texts import TextFigures, text_figures
-from summand.runtime.traffic import Traffic, engine_of, model_traffic
+from summand.schedule.traffic import Traffic
 
 __all__ = ["BaselineFigures", "ModelFigures", "Report"]
 
@@ -86,7 +87,7 @@ class ModelFigures:
     @property
     def streamed_bits_per_weight(self) -> float:
         """Everything that one token streams but its activations, padding and headers included."""
-        return 8 * self.traffic.weights / self.weights
+        return self.traffic.weights / self.weights
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as JSON holds them."""
@@ -94,7 +95,7 @@ class ModelFigures:
             "weights": self.weights,
             "bits_per_weight": self.bits_per_weight,
             "streamed_bits_per_weight": self.streamed_bits_per_weight,
-            "streamed_bytes": dataclasses.asdict(self.traffic),
+            "streamed_bytes": self.traffic.in_bytes(),
             "engine": dataclasses.asdict(self.engine),
         }
 

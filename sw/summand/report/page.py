@@ -95,7 +95,7 @@ def _summary(report: Report) -> str:
         ("weights", f"{model.weights / 1e6:.1f} million in {len(model.layers)} layers"),
         ("bits a weight, everything streamed", f"{model.streamed_bits_per_weight:.3f}"),
         ("bits a weight, without padding and headers", f"{model.bits_per_weight:.3f}"),
-        ("megabytes a token", f"{model.traffic.weights / 1e6:.2f}"),
+        ("megabytes a token", f"{model.traffic.weights / 8e6:.2f}"),
     ]
     source = model.manifest.source
     rows.append(("compressed from", str(source.get("path", source.get("kind", "?")))))
@@ -131,7 +131,7 @@ def _results(report: Report) -> list[str]:
 def _traffic(report: Report) -> str:
     model = report.model
     parts = {
-        "bit-planes of dense summands": model.traffic.planes,
+        "bit-planes of direct summands": model.traffic.planes,
         "scales of groups": model.traffic.scales,
         "low-rank factors": model.traffic.factors,
         "requantisation parameters": model.traffic.requantisations,
@@ -139,9 +139,7 @@ def _traffic(report: Report) -> str:
         "all of these": model.traffic.weights,
         "activations, besides": model.traffic.activations,
     }
-    rows = [
-        (name, f"{count:,}", f"{8 * count / model.weights:.4f}") for name, count in parts.items()
-    ]
+    rows = [(name, f"{bits // 8:,}", f"{bits / model.weights:.4f}") for name, bits in parts.items()]
     e = model.engine
     note = (
         f"Counted as sent to an engine of {e.cols} columns of depth {e.depth} behind a stream of "
@@ -151,13 +149,10 @@ def _traffic(report: Report) -> str:
 
 
 def _layers(report: Report) -> str:
-    heads = ("layer", "K", "N", "dense bits", "group", "scale bits", "rank", "factor bits",
-             "bits a weight", "output error")  # fmt: skip
+    heads = ("layer", "K", "N", "summands", "bits a weight", "output error")
     rows = []
     for e in report.model.layers:
-        numbers = (e.in_features, e.out_features, e.dense_bits, e.group, e.scale_bits, e.rank)
-        factors = f"{e.a_bits}, {e.b_bits}" if e.rank else ""
         error = "" if e.error is None else f"{100 * e.error:.2f} %"
-        cells = (str(v) if v else "" for v in numbers)
-        rows.append((e.name, *cells, factors, f"{e.bits / e.weights:.3f}", error))
+        sizes = (str(e.in_features), str(e.out_features))
+        rows.append((e.name, *sizes, e.label, f"{e.bits / e.weights:.3f}", error))
     return _table(heads, rows)

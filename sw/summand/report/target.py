@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from summand.compress.network.survey import Survey, linear_of
 from summand.compress.options import Choice
-from summand.compress.survey import Survey, linear_of
 from summand.isa import EngineConfig
-from summand.runtime.tiling import Sizes
-from summand.runtime.traffic import Traffic, fitting_engine, group_traffic
+from summand.schedule.fit import Needs, fitting_engine
+from summand.schedule.terms import Sizes
+from summand.schedule.traffic import Traffic, group_traffic
 
 __all__ = ["streamed_bits"]
 
@@ -30,30 +31,14 @@ def streamed_bits(
         :class:`~summand.report.figures.ModelFigures` has it.
     """
     if engine is None:
-        every = choices.values()
-        engine = fitting_engine(
-            groups=[c.group for c in every],
-            scale_bits=max(c.scale_bits for c in every),
-            act_bits=max(c.act_bits for c in every),
-            acc_bits=0,
-            shift=max(c.acc_shift for c in every),
-        )
+        every = ((_sizes(module, name, c), c.act_bits) for name, c in choices.items())
+        engine = fitting_engine(Needs(sizes=s, act_bits=a, acc_bits=0) for s, a in every)
     total = Traffic()
     for group in found.groups:
         total += group_traffic([_sizes(module, n, choices[n]) for n in group], engine)
-    return 8 * total.weights
+    return total.weights
 
 
 def _sizes(module: nn.Module, name: str, choice: Choice) -> Sizes:
     linear = linear_of(module, name)
-    rank = min(choice.rank, linear.in_features, linear.out_features)
-    return Sizes(
-        in_features=linear.in_features,
-        out_features=linear.out_features,
-        bits=choice.bits,
-        group=choice.group,
-        rank=rank,
-        a_bits=choice.rank_bits if rank else 0,
-        b_bits=choice.rank_bits if rank else 0,
-        shifts=bool(choice.acc_shift),
-    )
+    return choice.sizes(linear.in_features, linear.out_features)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from summand.compress import CompressError, Text, evaluate
-from summand.compress.embeddings import compare_embeddings, embeds
+from summand.compress.evaluation.embeddings import compare_embeddings, embeds
 
 __all__ = ["EmbeddingFigures", "TextFigures", "TokenFigures", "read", "text_figures"]
 
@@ -70,7 +70,8 @@ class TokenFigures:
 class EmbeddingFigures:
     """How a model embeds a text's sentences, beside the uncompressed one.
 
-    Of the fields :class:`~summand.compress.embeddings.EmbeddingEvaluation` says what they are.
+    Of the fields :class:`~summand.compress.evaluation.embeddings.EmbeddingEvaluation` says what
+    they are.
     """
 
     #: What :attr:`distance` is.
@@ -135,7 +136,7 @@ def read(
     text : Text
         What is read.
     rows : sequence of int64 tensors, shape ``[1, tokens]``
-        The same, cut up by :func:`~summand.compress.embeddings.rows_of`.
+        The same, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
     reference : nn.Module, optional
         The uncompressed model.
     progress : callable, optional

@@ -3,20 +3,17 @@
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import (
     DEFAULT_BAUD,
-    DEFAULT_CONFIG,
     Device,
     GoldenDevice,
     open_device,
 )
 from summand.runtime.driver import Driver, Result
-from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Program
 from summand.runtime.usage import Usage
 
 __all__ = [
     "DEFAULT_BAUD",
-    "DEFAULT_CONFIG",
-    "CompileError",
     "Device",
     "DeviceError",
     "DeviceTimeout",

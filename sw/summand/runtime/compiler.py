@@ -7,15 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.ops import pad
+from summand.isa.beats import pad
 from summand.isa.planes import pack_planes
 from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.model.transform import same_transform
-from summand.runtime.errors import CompileError
-from summand.runtime.plan import Fetch, Input, Matrix, PlanStep, Strip, Walk
-from summand.runtime.program import Gemm, Load, Output, Program, Requantise, Step, Store
-from summand.runtime.tiling import Bundle, Piece, Sizes
+from summand.runtime.program import Output, Program, Step
+from summand.schedule.errors import CompileError
+from summand.schedule.fit import misfits
+from summand.schedule.plan import Matrix, PlanStep, Strip, Walk
+from summand.schedule.tiling import Bundle, Piece
+from summand.summands.base import Factors, Operand
+from summand.summands.registry import kind_of
 
 __all__ = ["compile_layers"]
 
@@ -26,7 +29,7 @@ _Content = tuple[int, int, tuple[tuple[Matrix, int, int], ...]]
 def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
     """Compile ``layers``, which share an input, for ``config``'s engine.
 
-    All dense summands and all first low-rank factors go as one walk over the input, whatever
+    The first direct summands and all first low-rank factors go as one walk over the input, whatever
     their widths. What does not fit a memory is tiled: tokens over ``rows``, outputs over the
     accumulators, input features and ranks over the activation memory.
 
@@ -43,8 +46,8 @@ def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
         config=config,
         in_features=layers[0].in_features,
         outputs=tuple(Output(layer.name, layer.out_features) for layer in layers),
-        macs=sum(_macs(layer) for layer in layers),
-        layers=tuple(map(Sizes.of, layers)),
+        macs=sum(layer.sizes.macs for layer in layers),
+        layers=tuple(layer.sizes for layer in layers),
         fill=_Filler(layers, config),
     )
 
@@ -63,48 +66,8 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
             f"its input is balanced or rotated in another way than that of {first.name!r}, with "
             f"which it shares it; compress them together, or put them into different groups"
         )
-    if layer.act_bits != config.act_bits:
-        refuse(
-            f"compressed for activations of {layer.act_bits} bits, but the engine's act_bits is "
-            f"{config.act_bits}; compress it again for this engine, or use an engine with "
-            f"act_bits {layer.act_bits}"
-        )
-    if layer.acc_shift not in (0, config.shift):
-        refuse(
-            f"compressed with acc_shift {layer.acc_shift}, but the engine's shift is "
-            f"{config.shift}; compress it again for this engine, or use an engine with "
-            f"shift {layer.acc_shift}"
-        )
-    if layer.acc_bits > config.acc_bits:
-        refuse(
-            f"its accumulators can need {layer.acc_bits} bits, but the engine's acc_bits is "
-            f"{config.acc_bits}; use an engine with more, or compress the layer to fewer bits"
-        )
-    dense = layer.dense
-    if dense and dense.scale_bits > config.scale_bits:
-        refuse(
-            f"its group scales have {dense.scale_bits} bits, but the engine's scale_bits is "
-            f"{config.scale_bits}; use an engine with more, or compress it without groups"
-        )
-    if dense and dense.group % config.depth:
-        refuse(
-            f"its groups have {dense.group} input features, which is no multiple of the engine's "
-            f"depth, {config.depth}; use an engine with a depth that divides it, or other groups"
-        )
-    least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
-    if layer.low_rank and least >= config.act_depth:
-        refuse(
-            f"its low-rank summand needs act_depth of at least {least + 1}, one slice of input "
-            f"and {least} for {config.cols} intermediates, not {config.act_depth}; raise "
-            f"act_depth or depth, or lower cols"
-        )
-
-
-def _macs(layer: Layer) -> int:
-    macs = layer.in_features * layer.out_features if layer.dense else 0
-    if layer.low_rank:
-        macs += layer.low_rank.rank * (layer.in_features + layer.out_features)
-    return macs
+    for reason in misfits(layer.needs, config):
+        refuse(reason)
 
 
 class _Filler:
@@ -114,14 +77,29 @@ class _Filler:
     """
 
     def __init__(self, layers: Sequence[Layer], config: EngineConfig):
-        self._layers = layers
         self._config = config
+        #: What is streamed, by layer and index of the summand.
+        self._operands = {
+            (i, t): kind_of(summand).operands(summand)
+            for i, layer in enumerate(layers)
+            for t, summand in enumerate(layer.summands)
+        }
         self._words: dict[Matrix, npt.NDArray[np.uint8]] = {}
         self._bytes: dict[_Content, bytes] = {}
-        for i, layer in enumerate(layers):
-            if layer.dense:
-                matrix = Matrix(i, "dense")
-                self._words[matrix] = pack_planes(layer.dense.weights, layer.dense.bits, config)
+        for (i, t), operands in self._operands.items():
+            if isinstance(operands, Operand):
+                words = pack_planes(operands.weights, operands.planes, config)
+                self._words[Matrix(i, t, "direct")] = words
+
+    def _operand(self, matrix: Matrix) -> Operand:
+        operand = self._operands[matrix.layer, matrix.term]
+        assert isinstance(operand, Operand)
+        return operand
+
+    def _factors(self, layer: int, term: int) -> Factors:
+        factors = self._operands[layer, term]
+        assert isinstance(factors, Factors)
+        return factors
 
     def __call__(self, steps: Sequence[PlanStep]) -> tuple[Step, ...]:
         """Return the steps with everything but the activations."""
@@ -129,15 +107,12 @@ class _Filler:
 
     def _fill(self, step: PlanStep) -> Step:
         match step:
-            case Input():
-                return Load(step.first, step.slices, 0)
             case Walk():
-                weights = self._weights(step)
-                return Gemm(step.from_slice, step.slices, step.segments, step.group, weights)
+                return Step(step, self._weights(step))
             case Bundle():
-                return self._requantise(step)
-            case Fetch():
-                return Store(step.tiles, step.runs)
+                return Step(step, pad(b"".join(map(self._parameters, step.pieces)), self._config))
+            case _:
+                return Step(step)
 
     def _weights(self, walk: Walk) -> bytes:
         strips = tuple((s.matrix, s.first, s.tiles) for s in walk.strips)
@@ -164,11 +139,10 @@ class _Filler:
         for strip in walk.strips:
             if not strip.group:
                 continue
-            dense = self._layers[strip.matrix.layer].dense
-            assert dense is not None
-            assert dense.scales is not None
+            scales = self._operand(strip.matrix).scales
+            assert scales is not None
             row = np.zeros(strip.tiles * cols, np.uint8)
-            mine = dense.scales[at // strip.group, strip.first * cols :][: len(row)]
+            mine = scales[at // strip.group, strip.first * cols :][: len(row)]
             row[: len(mine)] = mine
             rows.append(row.reshape(strip.tiles, cols))
         return np.concatenate(rows)
@@ -182,31 +156,25 @@ class _Filler:
         return cut.reshape(walk.slices, -1)
 
     def _pack(self, matrix: Matrix) -> npt.NDArray[np.uint8]:
-        """Return a low-rank factor's plane words."""
-        low_rank = self._layers[matrix.layer].low_rank
-        assert low_rank is not None
-        config, pieces = self._config, matrix.pieces
-        if matrix.kind == "first factor":
+        """Return a factor's plane words."""
+        factors = self._factors(matrix.layer, matrix.term)
+        (first, second), config, pieces = factors[:2], self._config, matrix.pieces
+        if matrix.role == "first factor":
             (piece,) = pieces
-            return pack_planes(low_rank.a[:, piece.start : piece.stop], low_rank.a_bits, config)
+            return pack_planes(first.weights[:, piece.start : piece.stop], first.planes, config)
         low, high = pieces[0].slices(config)[0], pieces[-1].slices(config)[1]
-        rows = np.zeros(((high - low) * config.depth, low_rank.b.shape[1]), np.int8)
+        rows = np.zeros(((high - low) * config.depth, second.weights.shape[1]), np.int8)
         for piece in pieces:
             at = piece.at - low * config.depth
-            rows[at : at + piece.stop - piece.start] = low_rank.b[piece.start : piece.stop]
-        return pack_planes(rows, low_rank.b_bits, config)
-
-    def _requantise(self, bundle: Bundle) -> Requantise:
-        payload = b"".join(map(self._parameters, bundle.pieces))
-        return Requantise(bundle.tile, bundle.tiles, bundle.to_slice, pad(payload, self._config))
+            rows[at : at + piece.stop - piece.start] = second.weights[piece.start : piece.stop]
+        return pack_planes(rows, second.planes, config)
 
     def _parameters(self, piece: Piece) -> bytes:
-        low_rank = self._layers[piece.layer].low_rank
-        assert low_rank is not None
+        factors = self._factors(piece.layer, piece.term)
         # Columns that pad a tile have accumulators of zero; any shift will do.
         params = [(0, 1)] * (piece.tiles * self._config.cols)
         ranks = slice(piece.start, piece.stop)
         params[: piece.stop - piece.start] = zip(
-            low_rank.mult[ranks].tolist(), low_rank.shift[ranks].tolist(), strict=True
+            factors.mult[ranks].tolist(), factors.shift[ranks].tolist(), strict=True
         )
         return b"".join(struct.pack("<HBB", mult, shift, 0) for mult, shift in params)

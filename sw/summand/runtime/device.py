@@ -9,13 +9,7 @@ from summand.golden import GoldenEngine
 from summand.isa import EngineConfig, SummandError
 from summand.runtime.errors import DeviceTimeout
 
-__all__ = ["DEFAULT_BAUD", "DEFAULT_CONFIG", "Device", "GoldenDevice", "open_device"]
-
-#: The engine that ``run`` and ``verify`` use where none is named: SmolLM2's 576 input features
-#: are nine slices, its 1536 twenty-four, and the shift gives low-rank summands their precision.
-DEFAULT_CONFIG = EngineConfig(
-    rows=1, cols=4, depth=64, stream_bits=256, act_depth=64, acc_depth=1024, shift=4
-)
+__all__ = ["DEFAULT_BAUD", "Device", "GoldenDevice", "open_device"]
 
 #: Bits a second on the serial lines of boards that do not say otherwise.
 DEFAULT_BAUD = 3_000_000

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig, ErrorCode, StreamError
-from summand.isa.ops import fence, store
+from summand.isa.commands import Fence, Store
 from summand.isa.packets import (
     Counters,
     Kind,
@@ -19,9 +19,10 @@ from summand.isa.packets import (
 )
 from summand.isa.registers import IDENTITY, STREAM_VERSION
 from summand.runtime.device import Device
-from summand.runtime.errors import CompileError, DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.program import Batch, Program
 from summand.runtime.usage import Usage
+from summand.schedule.errors import CompileError
 
 __all__ = ["FENCE_BEATS", "Driver", "Result"]
 
@@ -238,7 +239,7 @@ class Driver:
         first = due.popleft()
         if first.batch is None:
             return self._finish_fence(first, sent)
-        for index, step in first.batch.stores:
+        for index, step in first.batch.fetches:
             payload = self._packet(
                 kind=Kind.DATA,
                 command=first.command + index,
@@ -249,7 +250,7 @@ class Driver:
         return Counters()
 
     def _send_fence(self) -> "_Due":
-        self._device.write([fence(self.config, tag=self._commands & 0xFFFF)])
+        self._device.write([Fence(self._commands & 0xFFFF).encode(self.config)])
         self._commands += 1
         return _Due(self._commands - 1, self.config.header_beats)
 
@@ -327,7 +328,7 @@ class Driver:
 
     def _probe(self) -> None:
         """Fetch a tile of no meaning, then the counters, as every call ends."""
-        probe = store(self.config, tile=0, tiles=1, rows=1, tag=0)
+        probe = Store(tile=0, tiles=1, rows=1).encode(self.config)
         self._device.write([probe])
         self._commands += 1
         due = self._send_fence()

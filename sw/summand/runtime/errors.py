@@ -2,11 +2,7 @@
 
 from summand.isa import SummandError
 
-__all__ = ["CompileError", "DeviceError", "DeviceTimeout", "WrongEngineError"]
-
-
-class CompileError(SummandError, ValueError):
-    """Layers that this engine cannot compute; the text names layer, value, limit and remedy."""
+__all__ = ["DeviceError", "DeviceTimeout", "WrongEngineError"]
 
 
 class DeviceError(SummandError):

@@ -11,7 +11,8 @@ from summand.isa import SummandError
 from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
-from summand.runtime.errors import CompileError
+from summand.schedule.errors import CompileError
+from summand.summands.registry import entry_of
 
 __all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
 
@@ -125,12 +126,8 @@ class SummandLinear(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer within ``print(model)``."""
         layer = self._group.layers[self._index]
-        parts = [f"in_features={self.in_features}", f"out_features={self.out_features}"]
-        if layer.dense:
-            parts.append(f"bits={layer.dense.bits}")
-        if layer.low_rank:
-            parts.append(f"rank={layer.low_rank.rank}")
-        return ", ".join(parts)
+        summands = " + ".join(entry_of(summand).label() for summand in layer.summands)
+        return f"in_features={self.in_features}, out_features={self.out_features}, {summands}"
 
 
 def replace_linears(

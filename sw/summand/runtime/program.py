@@ -7,63 +7,31 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from summand import cycles
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment, gemm, load, requantise, store
+from summand.isa.commands import Command
 from summand.isa.packets import data_packet_bytes
-from summand.runtime.choice import Plan, alone, final, steady
-from summand.runtime.plan import PlanStep
-from summand.runtime.tiling import Run, Sizes
+from summand.schedule.choice import Plan, alone, final, steady
+from summand.schedule.plan import Fetch, Input, PlanStep, Walk
+from summand.schedule.terms import Sizes
 
-__all__ = ["Batch", "Gemm", "Load", "Output", "Program", "Requantise", "Step", "Store", "kind_of"]
-
-
-@dataclass(frozen=True)
-class Load:
-    """Send K-slices ``first`` to ``first + slices`` of the tokens to slice ``to_slice`` on."""
-
-    first: int
-    slices: int
-    to_slice: int
+__all__ = ["Batch", "Output", "Program", "Step", "kind_of"]
 
 
 @dataclass(frozen=True)
-class Gemm:
-    """Walk ``slices`` activation slices from ``from_slice`` on over the segments' weights."""
+class Step:
+    """A step of a plan, and its command's payload.
 
-    from_slice: int
-    slices: int
-    segments: tuple[Segment, ...]
-    #: Slices that share scales; 0 without.
-    group: int
-    #: Scales and plane words, the same object in every call: a device may cache their meaning.
-    weights: bytes = field(repr=False)
+    Parameters
+    ----------
+    plan : PlanStep
+        Which command, and what it is about.
+    payload : bytes
+        Scales and plane words, or requantise parameters; the same object in every call, so that a
+        device may cache what it means. Empty for activations, which change with every call.
+    """
 
-
-@dataclass(frozen=True)
-class Requantise:
-    """Turn accumulator tiles into activations; ``params`` is the padded payload."""
-
-    tile: int
-    tiles: int
-    to_slice: int
-    params: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Store:
-    """Fetch ``tiles`` tiles of accumulators; ``runs`` says whose they are."""
-
-    tiles: int
-    runs: tuple[Run, ...]
-
-    @property
-    def tile(self) -> int:
-        """The first of them."""
-        return self.runs[0].tile
-
-
-Step = Load | Gemm | Requantise | Store
+    plan: PlanStep
+    payload: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -97,30 +65,22 @@ class Batch:
     @property
     def plane_words(self) -> int:
         """Plane words sent."""
-        return sum(
-            step.slices * segment.words
-            for step in self.steps
-            if isinstance(step, Gemm)
-            for segment in step.segments
-        )
+        walks = (step.plan for step in self.steps if isinstance(step.plan, Walk))
+        return sum(walk.slices * walk.words for walk in walks)
 
     @property
-    def stores(self) -> tuple[tuple[int, Store], ...]:
+    def fetches(self) -> tuple[tuple[int, Fetch], ...]:
         """The STOREs, each with the index of its command."""
-        return tuple((i, s) for i, s in enumerate(self.steps) if isinstance(s, Store))
+        plans = ((i, step.plan) for i, step in enumerate(self.steps))
+        return tuple((i, plan) for i, plan in plans if isinstance(plan, Fetch))
 
-    def commands(self) -> Iterator[cycles.Command]:
-        """Yield the steps as the cost law knows them."""
-        for step in self.steps:
-            match step:
-                case Load():
-                    yield cycles.Load(step.slices, self.rows)
-                case Gemm():
-                    yield cycles.Gemm(step.from_slice, step.slices, step.segments, step.group)
-                case Requantise():
-                    yield cycles.Requantise(step.tile, step.tiles, self.rows, step.to_slice)
-                case Store():
-                    yield cycles.Store(step.tile, step.tiles, self.rows)
+    def commands(self, first_command: int = 0) -> Iterator[Command]:
+        """Yield the steps as commands; a STORE's tag is the low half of its own index.
+
+        ``first_command`` is the index of the first since reset.
+        """
+        for i, step in enumerate(self.steps, first_command):
+            yield step.plan.command(self.rows, i & 0xFFFF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +164,7 @@ class Program:
         xq : integer array, shape ``[batch.rows, K]``
             Tokens within ``act_bits``, two's complement.
         first_command : int
-            Index of the first command since reset; a STORE's tag is the low half of its own.
+            Index of the first command since reset.
         """
         config, rows = self.config, batch.rows
         depth = config.depth
@@ -212,48 +172,31 @@ class Program:
         padded = np.zeros((rows, slices * depth), np.dtype(f"<i{config.elem_bits // 8}"))
         padded[:, : self.in_features] = xq
         out: list[bytes] = []
-        for i, step in enumerate(batch.steps):
-            match step:
-                case Load(first, count, to_slice):
-                    out.append(load(config, to_slice=to_slice, slices=count, rows=rows))
-                    out.append(padded[:, first * depth : (first + count) * depth].tobytes())
-                case Gemm(from_slice, count, segments, group, weights):
-                    out.append(
-                        gemm(
-                            config,
-                            from_slice=from_slice,
-                            slices=count,
-                            segments=segments,
-                            group=group,
-                        )
-                    )
-                    out.append(weights)
-                case Requantise(tile, tiles, to_slice, params):
-                    out.append(
-                        requantise(config, tile=tile, tiles=tiles, rows=rows, to_slice=to_slice)
-                    )
-                    out.append(params)
-                case Store():
-                    tag = (first_command + i) & 0xFFFF
-                    out.append(store(config, tile=step.tile, tiles=step.tiles, rows=rows, tag=tag))
+        for step, command in zip(batch.steps, batch.commands(first_command), strict=True):
+            out.append(command.encode(config))
+            if isinstance(part := step.plan, Input):
+                first, end = part.first * depth, (part.first + part.slices) * depth
+                out.append(padded[:, first:end].tobytes())
+            elif step.payload:
+                out.append(step.payload)
         return out
 
-    def result_bytes(self, store: Store, rows: int) -> int:
+    def result_bytes(self, fetch: Fetch, rows: int) -> int:
         """Return the size of the packet that answers a STORE."""
-        return data_packet_bytes(self.config, rows=rows, tiles=store.tiles)
+        return data_packet_bytes(self.config, rows=rows, tiles=fetch.tiles)
 
     def place(
         self,
-        store: Store,
+        fetch: Fetch,
         payload: bytes,
         into: Sequence[npt.NDArray[np.int32]],
     ) -> None:
         """Copy a STORE's payload to the layers' accumulators, each of shape ``[rows, N]``."""
         cols, rows = self.config.cols, len(into[0])
-        count = rows * store.tiles * cols
-        block = np.frombuffer(payload, "<i4", count).reshape(rows, store.tiles * cols)
-        for run in store.runs:
+        count = rows * fetch.tiles * cols
+        block = np.frombuffer(payload, "<i4", count).reshape(rows, fetch.tiles * cols)
+        for run in fetch.runs:
             target = into[run.layer]
             start = run.first * cols
             width = min(run.tiles * cols, target.shape[1] - start)
-            target[:, start : start + width] = block[:, (run.tile - store.tile) * cols :][:, :width]
+            target[:, start : start + width] = block[:, (run.tile - fetch.tile) * cols :][:, :width]

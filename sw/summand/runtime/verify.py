@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from summand.golden import layers as golden
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig, SummandError, limits
-from summand.model import Dense, Layer, LowRank
+from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
 from summand.runtime.driver import Driver
 from summand.runtime.usage import Usage
+from summand.stimulus import layers as stimulus
+from summand.stimulus.values import signed_values
+from summand.summands.base import Summand
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 __all__ = ["Comparison", "Shape", "compare", "random_layer", "random_tokens"]
 
@@ -141,7 +144,7 @@ def random_layer(
     rng: np.random.Generator, config: EngineConfig, shape: Shape
 ) -> tuple[Layer, npt.NDArray[np.integer]]:
     """Return a layer with weights of the whole range for ``config``'s engine, and its tokens."""
-    data = golden.random_layer(
+    data = stimulus.random_layer(
         rng,
         config,
         m=shape.tokens,
@@ -151,7 +154,7 @@ def random_layer(
         rank=shape.rank,
         rank_bits=shape.rank_bits,
     )
-    low_rank = None
+    summands: list[Summand] = [Dense(data.dense, shape.bits)]
     if shape.rank:
         low_rank = LowRank(
             a=data.a,
@@ -160,15 +163,15 @@ def random_layer(
             b_bits=shape.rank_bits,
             mult=data.mult.astype(np.uint16),
             shift=data.shift.astype(np.uint8),
+            acc_shift=config.shift,
         )
+        summands.append(low_rank)
     layer = Layer(
         name="random",
         in_features=shape.in_features,
         out_features=shape.out_features,
         act_bits=config.act_bits,
-        dense=Dense(data.dense, shape.bits),
-        low_rank=low_rank,
-        acc_shift=config.shift if shape.rank else 0,
+        summands=tuple(summands),
         scale=np.ones(shape.out_features, np.float32),
     )
     return layer, data.x

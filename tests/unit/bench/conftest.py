@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
-from summand.model import Dense, Layer, LowRank, ModelWriter, SummandModel
+from summand.model import Layer, ModelWriter, SummandModel
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 
 @pytest.fixture(scope="session")

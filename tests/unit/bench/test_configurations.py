@@ -4,7 +4,7 @@ import pytest
 
 from summand.bench import DEFAULT_NAMES, choose
 from summand.isa import ConfigError
-from summand.runtime import DEFAULT_CONFIG
+from summand.schedule.fit import DEFAULT_CONFIG
 
 
 def test_without_a_choice_engines_of_more_and_more_rows_are_compared():

@@ -6,9 +6,8 @@ import sys
 import pytest
 
 from summand.boards.board import BOARDS, Board, find_board
-from summand.boards.build import board_files
+from summand.boards.files import board_files
 from summand.boards.link.uart import Baud
-from summand.boards.parts import PARTS
 from summand.isa import ConfigError, EngineConfig
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS.keys())
@@ -19,7 +18,7 @@ SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2
 @boards
 def test_a_board_is_consistent(board: Board):
     assert find_board(board.name) is board
-    assert PARTS[board.part.name] is board.part
+    assert board.family.parts[board.chip.part.name] is board.chip.part
     assert board.engine.shift == 4
     Baud(clock_hz=board.clock_hz, rate=board.baud)
 
@@ -28,9 +27,9 @@ def test_a_board_is_consistent(board: Board):
 @boards
 def test_a_board_agrees_with_its_platform(board: Board):
     platform = board.platform()
-    assert platform.device == board.part.name
-    assert platform.package.replace("BG", "CABGA") == board.package
-    assert int(platform.speed) == board.speed_grade
+    assert platform.device == board.chip.part.name
+    assert platform.package.replace("BG", "CABGA") == board.chip.package
+    assert int(platform.speed) == board.chip.speed_grade
     assert platform.default_clk == board.pins.clock
     assert platform.default_clk_frequency == board.oscillator_hz
     assert platform.default_rst == board.pins.reset
@@ -40,8 +39,8 @@ def test_a_board_agrees_with_its_platform(board: Board):
 @boards
 def test_files_for_any_engine_and_no_tools(board: Board):
     """Twice the same bytes, with the engine that was asked for."""
-    files = board_files(board, SMALL)
-    assert files == board_files(board, SMALL)
+    files = board_files(board, SMALL, board.family.technology)
+    assert files == board_files(board, SMALL, board.family.technology)
     assert files.keys() == {"summand_board.v", "summand_top.v", "summand_top.lpf"}
     assert f"config {SMALL.digest} for ecp5" in files["summand_board.v"].splitlines()[0]
     assert ("EHXPLLL" in files["summand_top.v"]) == (board.clock_hz != board.oscillator_hz)
@@ -52,7 +51,7 @@ def test_files_for_any_engine_and_no_tools(board: Board):
 def test_the_engines_memories_fit():
     """With half the block RAM left for what is to come."""
     for board in BOARDS.values():
-        engine, half = board.engine, board.part.block_rams * board.part.block_ram_bits / 2
+        engine, half = board.engine, board.chip.part.block_rams * board.chip.part.block_ram_bits / 2
         accumulators = engine.rows * engine.cols * engine.acc_depth * engine.acc_bits
         activations = engine.rows * engine.act_depth * engine.depth * engine.elem_bits
         assert accumulators + activations < half

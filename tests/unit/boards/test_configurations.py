@@ -7,7 +7,7 @@ from hatchling.builders.wheel import WheelBuilder
 from summand.boards.board import BOARDS
 from summand.boards.configurations import configuration_names, find_configuration
 from summand.isa import ConfigError, EngineConfig
-from summand.runtime import DEFAULT_CONFIG
+from summand.schedule.fit import DEFAULT_CONFIG
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from summand.golden import GoldenEngine, without_counters
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig
 from summand.isa.registers import IDENTITY
 from summand.runtime.errors import DeviceError, DeviceTimeout
 from summand.runtime.serial import SerialDevice
+from summand.stimulus.programs import random_program
 
 CONFIG = EngineConfig(rows=2, cols=4, depth=16, stream_bits=64, acc_depth=32, act_depth=4)
 

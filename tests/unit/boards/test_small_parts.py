@@ -7,9 +7,9 @@ from amaranth import *
 from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
-from summand.boards.clock import PllSettings
 from summand.boards.link.bridge import RegisterBridge
 from summand.boards.link.resize import BeatsToBytes, BytesToBeats
+from summand.families.ecp5.pll import PllSettings
 from summand.isa import ConfigError
 from summand.isa.registers import IDENTITY, register
 from summand.rtl.registers import RegisterBank

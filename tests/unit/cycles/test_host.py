@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cycles import Fence, Load, Stalls, Store, Timeline, read_commands
-from summand.golden.programs import random_program
+from summand.cycles import Stalls, Timeline, read_commands
 from summand.isa import EngineConfig
+from summand.isa.commands import Fence, Load, Store
 from summand.isa.packets import status_packet_bytes
+from summand.stimulus.programs import random_program
 
 CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, shift=4),
@@ -44,7 +45,7 @@ def test_waiting_leaves_the_work_and_parts_add_up(seed, config, waits):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_nothing_to_wait_for_costs_nothing(config):
-    commands = [Load(1, 1), Load(1, 1)]
+    commands = [Load(0, 1, 1), Load(0, 1, 1)]
     assert spent(commands, config, waits={1}) == spent(commands, config, waits=())
 
 

@@ -7,21 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cycles import (
-    Fence,
-    Gemm,
-    Load,
-    Requantise,
-    Stalls,
-    Store,
-    Timeline,
-    Timing,
-    count,
-    read_commands,
-)
-from summand.golden.programs import random_program
+from summand.cycles import Stalls, Timeline, Timing, count, read_commands
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment
+from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
+from summand.isa.segments import Segment
+from summand.stimulus.programs import random_program
 
 CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, shift=4),
@@ -116,7 +106,7 @@ def test_worked_example():
     """The one in docs/cycles.md."""
     config = EngineConfig()
     segments = (Segment(tile=0, tiles=144, planes=4, clear=True),)
-    commands = [Load(9, 1), Gemm(0, 9, segments), Store(0, 144, 1), Fence()]
+    commands = [Load(0, 9, 1), Gemm(0, 9, segments), Store(0, 144, 1), Fence()]
     (counters,) = count(commands, config)
     assert counters.work == 9 * 144 * 4
     assert counters.load == 9 * 2

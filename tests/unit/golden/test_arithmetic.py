@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.golden.arithmetic import accumulate, exact_product, requantise, wrap
-from summand.golden.stimulus import signed_values
+from summand.stimulus.values import signed_values
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=300)
 

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.golden import GoldenEngine, split_packets, without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import Program, random_program
-from summand.golden.stimulus import CORNERS, random_config
-from summand.isa import EngineConfig, ErrorCode, SummandError, ops
-from summand.isa.ops import Header, Op, Segment
+from summand.isa import EngineConfig, ErrorCode, SummandError
+from summand.isa.commands import Fence, Gemm, Load, Store
+from summand.isa.header import Header, Op
+from summand.isa.segments import Segment
+from summand.stimulus.builder import TestProgram
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.engines import CORNERS, random_config
+from summand.stimulus.programs import random_program
 
 from .naive import NaiveEngine
 
@@ -34,7 +37,7 @@ def check(config: EngineConfig, data: bytes) -> NaiveEngine:
     return naive
 
 
-def small_program(seed: int, **limits: int) -> tuple[np.random.Generator, Program]:
+def small_program(seed: int, **limits: int) -> tuple[np.random.Generator, TestProgram]:
     rng = np.random.default_rng(seed)
     return rng, random_program(rng, random_config(rng), commands=12, **limits)
 
@@ -146,7 +149,7 @@ def test_a_truncated_stream_yields_nothing_and_waits():
 
 def test_a_wrong_length_is_reported_when_the_lesser_of_both_has_been_taken():
     table = (Segment(tile=0, tiles=2, planes=3),)
-    good = ops.gemm(TINY, from_slice=0, slices=2, segments=table)
+    good = Gemm(from_slice=0, slices=2, segments=table).encode(TINY)
     needed = 2 + 2 * 6
     for length in (2, needed - 1, needed + 1, 0xFFFFFFFF):
         header = Header(Op.GEMM, length, 0, 2, 1).encode(TINY)
@@ -162,11 +165,11 @@ def test_a_wrong_length_is_reported_when_the_lesser_of_both_has_been_taken():
 
 def test_after_an_error_everything_is_discarded_until_reset():
     engine = GoldenEngine(TINY)
-    engine.write([ops.fence(TINY, tag=7), bytes(16), ops.fence(TINY)])
+    engine.write([Fence(tag=7).encode(TINY), bytes(16), Fence().encode(TINY)])
     first, bad = split_packets(engine.read(1 << 10), TINY)
     assert (first.header.tag, first.header.command) == (7, 0)
     assert (bad.header.tag, bad.header.command) == (0, 1)
-    engine.write([ops.fence(TINY)])
+    engine.write([Fence().encode(TINY)])
     assert engine.available == 0
     assert engine.read_register("status") == ErrorCode.CHECK << 8
     assert engine.read_register("commands") == 2
@@ -176,7 +179,7 @@ def test_after_an_error_everything_is_discarded_until_reset():
     engine.write_register("reset", 1)
     assert engine.read_register("status") == 0
     assert engine.read_register("commands") == 0
-    engine.write([ops.fence(TINY, tag=9)])
+    engine.write([Fence(tag=9).encode(TINY)])
     (packet,) = split_packets(engine.read(1 << 10), TINY)
     assert (packet.header.tag, packet.header.command) == (9, 0)
 
@@ -217,7 +220,7 @@ def test_unknown_and_read_only_registers_are_named():
 
 def test_counters_are_zero_and_can_be_masked():
     engine = GoldenEngine(TINY)
-    engine.write([ops.fence(TINY, tag=3)])
+    engine.write([Fence(tag=3).encode(TINY)])
     out = engine.read(1 << 10)
     (packet,) = split_packets(out, TINY)
     assert packet.payload == bytes(32)
@@ -228,7 +231,7 @@ def test_counters_are_zero_and_can_be_masked():
 @pytest.mark.parametrize("cut", [3, 20])
 def test_output_cut_within_a_packet_is_not_split(cut):
     engine = GoldenEngine(TINY)
-    engine.write([ops.fence(TINY)])
+    engine.write([Fence().encode(TINY)])
     with pytest.raises(ValueError, match="cut short"):
         split_packets(engine.read(cut), TINY)
 
@@ -237,24 +240,26 @@ def test_accumulators_wrap():
     config = EngineConfig(
         cols=2, depth=16, stream_bits=32, acc_bits=20, acc_depth=16, act_depth=2, shift=8
     )
-    load = ops.load(config, to_slice=0, slices=1, rows=1) + b"\x80" * 16
+    load = Load(to_slice=0, slices=1, rows=1).encode(config) + b"\x80" * 16
     walk = b"\xff" * 4 + bytes(7 * 4)  # 8 planes of -128
-    first = ops.gemm(
-        config, from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, clear=True),)
+    first = Gemm(
+        from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, clear=True),)
+    ).encode(config)
+    again = Gemm(
+        from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, shift=True),)
+    ).encode(config)
+    check(
+        config, load + first + walk + again + walk + Store(tile=0, tiles=1, rows=1).encode(config)
     )
-    again = ops.gemm(
-        config, from_slice=0, slices=1, segments=(Segment(tile=0, tiles=1, planes=8, shift=True),)
-    )
-    check(config, load + first + walk + again + walk + ops.store(config, tile=0, tiles=1, rows=1))
 
 
 def test_clear_wins_over_shift():
     config = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, shift=3)
     segment = Segment(tile=0, tiles=1, planes=1, clear=True, shift=True)
-    load = ops.load(config, to_slice=0, slices=1, rows=1) + bytes(range(16))
-    walk = ops.gemm(config, from_slice=0, slices=1, segments=(segment,)) + b"\xff" * 4
+    load = Load(to_slice=0, slices=1, rows=1).encode(config) + bytes(range(16))
+    walk = Gemm(from_slice=0, slices=1, segments=(segment,)).encode(config) + b"\xff" * 4
     engine = GoldenEngine(config)
-    engine.write([load, walk, walk, ops.store(config, tile=0, tiles=1, rows=1)])
+    engine.write([load, walk, walk, Store(tile=0, tiles=1, rows=1).encode(config)])
     (packet,) = split_packets(engine.read(1 << 10), config)
     assert struct.unpack("<2i", packet.payload) == (-120, -120)
-    check(config, load + walk + walk + ops.store(config, tile=0, tiles=1, rows=1))
+    check(config, load + walk + walk + Store(tile=0, tiles=1, rows=1).encode(config))

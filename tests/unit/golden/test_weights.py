@@ -3,10 +3,13 @@ import pytest
 
 from summand.golden.weights import WeightCache, decode_walk
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment
 from summand.isa.planes import pack_planes
+from summand.isa.segments import Segment
 
 CONFIG = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4)
+
+#: Bytes of a walk of :func:`make` in the cache: its plane words, and its weights as float32.
+SIZE = 3 * (3 * 2 + 8) * CONFIG.plane_bits // 8 + 48 * 8 * 4
 
 
 def make(rng: np.random.Generator) -> tuple[bytes, tuple[Segment, ...], np.ndarray]:
@@ -44,22 +47,22 @@ def test_the_same_words_cut_another_way_are_other_weights():
     assert cache.get(words, 1, (Segment(tile=0, tiles=8, planes=2),)).shape == (16, 16)
 
 
-def test_the_least_recently_used_go_first_and_the_limit_holds():
+def test_the_least_recently_used_go_first():
     made = [make(np.random.default_rng(seed)) for seed in range(3)]
-    size = len(made[0][0]) + 48 * 8 * 4
-    cache = WeightCache(CONFIG, 2 * size)
+    cache = WeightCache(CONFIG, 2 * SIZE)
     a, b = (cache.get(words, 3, segments) for words, segments, _ in made[:2])
-    assert cache.size_bytes == 2 * size
     assert cache.get(made[0][0], 3, made[0][1]) is a
     cache.get(made[2][0], 3, made[2][1])
-    assert cache.size_bytes == 2 * size
     assert cache.get(made[0][0], 3, made[0][1]) is a
     assert cache.get(made[1][0], 3, made[1][1]) is not b
 
 
-@pytest.mark.parametrize("limit", [0, 100])
-def test_what_does_not_fit_is_not_held(limit):
-    words, segments, weights = make(np.random.default_rng(2))
+@pytest.mark.parametrize(("limit", "held"), [(0, 0), (SIZE - 1, 0), (SIZE, 1), (2 * SIZE - 1, 1)])
+def test_the_limit_holds(limit, held):
+    made = [make(np.random.default_rng(seed)) for seed in range(2)]
     cache = WeightCache(CONFIG, limit)
-    np.testing.assert_array_equal(cache.get(words, 3, segments), weights)
-    assert cache.size_bytes == 0
+    first = [cache.get(words, 3, segments) for words, segments, _ in made]
+    for got, (_, _, weights) in zip(first, made, strict=True):
+        np.testing.assert_array_equal(got, weights)
+    assert (cache.get(made[1][0], 3, made[1][1]) is first[1]) == held
+    assert cache.get(made[0][0], 3, made[0][1]) is not first[0]

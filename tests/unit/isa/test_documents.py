@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from summand.golden import GoldenEngine
-from summand.isa import EngineConfig, ErrorCode, ops
-from summand.isa.ops import Op, Segment
+from summand.isa import EngineConfig, ErrorCode
+from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
+from summand.isa.header import Op
 from summand.isa.packets import Counters
 from summand.isa.planes import pack_planes
 from summand.isa.registers import REGISTERS
+from summand.isa.segments import Segment
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs/stream.md").read_text()
@@ -46,19 +48,18 @@ def test_the_example_is_what_the_encoder_writes():
     weights = np.zeros((16, 2), int)
     weights[:4] = [[1, -1], [-2, -1], [0, 1], [1, 0]]
     stream = (
-        ops.load(CONFIG, to_slice=0, slices=1, rows=1)
+        Load(to_slice=0, slices=1, rows=1).encode(CONFIG)
         + x.tobytes()
-        + ops.gemm(
-            CONFIG,
+        + Gemm(
             from_slice=0,
             slices=1,
             segments=(Segment(tile=3, tiles=1, planes=2, clear=True),),
-        )
+        ).encode(CONFIG)
         + pack_planes(weights, 2, CONFIG).tobytes()
-        + ops.requantise(CONFIG, tile=3, tiles=1, rows=1, to_slice=1)
+        + Requantise(tile=3, tiles=1, rows=1, to_slice=1).encode(CONFIG)
         + bytes([0xE8, 0x03, 10, 0, 3, 0, 1, 0])
-        + ops.store(CONFIG, tile=3, tiles=1, rows=1, tag=0x1234)
-        + ops.fence(CONFIG, tag=7)
+        + Store(tile=3, tiles=1, rows=1, tag=0x1234).encode(CONFIG)
+        + Fence(tag=7).encode(CONFIG)
     )
     assert stream.hex(" ", 4) == block("input").hex(" ", 4)
 

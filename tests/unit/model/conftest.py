@@ -3,7 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from summand.model import Dense, Layer, LowRank
+from summand.model import Layer
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 
 def signed(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.model import Dense, Layer, LayerError, LowRank, quantise, requantise
-from summand.model.layer import act_limit
+from summand.model import Layer
+from summand.summands.dense import Dense
+from summand.summands.errors import LayerError
+from summand.summands.integers import act_limit, quantise, requantise
+from summand.summands.lowrank import LowRank
 
 
 def by_hand(layer: Layer, x: list[int]) -> list[int]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.model.packing import pack, packed_bytes, unpack
+from summand.summands.packing import pack, packed_bytes, unpack
 
 
 @given(st.integers(1, 8), st.integers(0, 70), st.integers(0, 10**6))

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.model import Layer, LayerError, Transform
+from summand.model import Layer, Transform
 from summand.model.transform import same_transform
+from summand.summands.errors import LayerError
 
 
 def balance(seed: int, k: int) -> np.ndarray:

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import trace
 from summand.golden.arithmetic import accumulate
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig
 from summand.isa.structure import RESULT_LATENCY, SUM_DELAY
 from summand.rtl.accumulator import Accumulators
+from summand.stimulus.values import signed_values
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(rows=2, cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16),

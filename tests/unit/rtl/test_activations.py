@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.rtl.activations import Activations
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(cols=4, depth=8, stream_bits=32, act_bits=5, acc_bits=20, act_depth=4),

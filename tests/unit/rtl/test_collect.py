@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.rtl.collect import Collector
+from summand.testing.streams import trace
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 6, 7, 10])

@@ -1,9 +1,9 @@
 import dataclasses
 import random
 
-from summand.cosim.streams import simulate, trace
 from summand.isa.packets import Counters
 from summand.rtl.counters import CountDown, CountersLayout, CycleCounters
+from summand.testing.streams import simulate, trace
 
 NAMES = [f.name for f in dataclasses.fields(Counters)]
 

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import trace
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS, CommandError, Header, Op, segment_beats
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.decoding import check_header
+from summand.isa.header import Header, Op
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import segment_beats
 from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(rows=3, cols=4, depth=8, stream_bits=32, acc_depth=16, act_depth=2,
@@ -36,7 +39,7 @@ def name(config):
 
 def verdict(raw, config):
     try:
-        Header.decode(raw).validate(config)
+        check_header(Header.decode(raw), config)
     except CommandError as e:
         return e.code
     return ErrorCode.OK
@@ -72,7 +75,7 @@ def random_header(rng, config):
     if op == Op.REQUANTISE and rng.random() < 0.8:
         b = near(rng, config.requant_depth // config.cols)
         a = min(a, max(0, over - b))
-    c = near(rng, MAX_SEGMENTS if op == Op.GEMM else config.rows)
+    c = near(rng, SEGMENTS.high if op == Op.GEMM else config.rows)
     d = 0
     if op == Op.STORE or (op == Op.GEMM and config.scale_bits):
         d = rng.choice([0, 1, 0xFFFF, rng.getrandbits(16)])
@@ -106,7 +109,7 @@ def ends(config):
         Header(Op.LOAD, 0, acts - 1, 1, rows),
         Header(Op.LOAD, 0, 0, acts, rows),
         Header(Op.GEMM, 0, 0, 1, 1),
-        Header(Op.GEMM, 0, acts - 1, 1, MAX_SEGMENTS, group),
+        Header(Op.GEMM, 0, acts - 1, 1, SEGMENTS.high, group),
         Header(Op.GEMM, 0, 0, acts, 1),
         Header(Op.REQUANTISE, 0, 0, 1, 1),
         Header(Op.REQUANTISE, 0, tiles - 1, 1, rows),

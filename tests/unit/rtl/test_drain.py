@@ -3,10 +3,10 @@ from collections import deque
 
 import pytest
 
-from summand.cosim.streams import FLOWING, STALLS, Sink, simulate
 from summand.isa import EngineConfig
 from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, drain_room, element
 from summand.rtl.drain import Drain
+from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 
 CONFIG = EngineConfig(rows=4, cols=2, depth=16, stream_bits=32, acc_depth=16)
 SINGLE = EngineConfig(rows=1, cols=4, depth=8, stream_bits=32, acc_depth=32)

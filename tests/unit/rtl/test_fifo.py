@@ -3,9 +3,9 @@ from collections import deque
 
 import pytest
 
-from summand.cosim.streams import FLOWING, STALLS, Sink, simulate
 from summand.isa.structure import Memory, MemoryKind
 from summand.rtl.fifo import CountedFifo
+from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 
 
 def run(depth, count, *, p_write, stalls=FLOWING, hold=0):

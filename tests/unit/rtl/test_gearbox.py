@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from summand.cosim.streams import STALLS, run_stream
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig
 from summand.rtl.gearbox import BeatGatherer, ResultPacker
+from summand.stimulus.values import signed_values
+from summand.testing.streams import STALLS, run_stream
 
 #: A tile of two beats; of one; of a half; of a quarter.
 PACKERS = {

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from summand.cosim.streams import Source, simulate
 from summand.rtl.items import ItemReader
+from summand.testing.streams import Source, simulate
 
 #: Bits of an item and of a beat: many in a beat, four, one, and two beats for one.
 WIDTHS = [(8, 128), (16, 64), (32, 32), (64, 32)]

@@ -3,10 +3,10 @@ import random
 
 import pytest
 
-from summand.cosim.streams import FLOWING, STALLS, Sink, Source, simulate
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.rtl.packets import PacketWriter
+from summand.testing.streams import FLOWING, STALLS, Sink, Source, simulate
 
 CONFIGS = [
     EngineConfig(cols=cols, depth=64, stream_bits=bits, act_depth=2)

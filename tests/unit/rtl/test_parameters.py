@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from summand.cosim.streams import Source, simulate
 from summand.isa import EngineConfig
 from summand.rtl.parameters import ParameterReader
+from summand.testing.streams import Source, simulate
 
 CONFIGS = [
     EngineConfig(cols=cols, depth=64, stream_bits=bits, requant_depth=64)

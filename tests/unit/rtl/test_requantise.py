@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import STALLS, run_stream, simulate
 from summand.golden import arithmetic
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig
 from summand.isa.structure import requantise_latency
 from summand.rtl.requantise import Requantiser
+from summand.stimulus.values import signed_values
+from summand.testing.streams import STALLS, run_stream, simulate
 
 CONFIGS = {
     # A word of 4, rows of 3 words and a bit; a word of 1; of 8, wider than a tile.

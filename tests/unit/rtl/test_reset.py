@@ -1,7 +1,7 @@
 import pytest
 
-from summand.cosim.streams import simulate
 from summand.rtl.reset import ResetHold
+from summand.testing.streams import simulate
 
 
 @pytest.mark.parametrize("cycles", [1, 2, 5, 64])

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, element, scaler_latency
 from summand.rtl.accumulator import Accumulators
@@ -12,6 +11,7 @@ from summand.rtl.activations import Activations
 from summand.rtl.elements.tables.step import gray_steps
 from summand.rtl.elements.tables.table import TableWriter
 from summand.rtl.rows import Rows
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, act_depth=4, acc_depth=16,

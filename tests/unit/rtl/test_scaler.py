@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from summand.cosim.streams import trace
 from summand.golden.arithmetic import wrap
-from summand.golden.stimulus import signed_values
 from summand.isa import EngineConfig
 from summand.isa.structure import scaled_bits, scaler_latency
 from summand.rtl.scaler import Scaler
+from summand.stimulus.values import signed_values
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(scale_bits=6),

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import simulate
 from summand.isa import EngineConfig
 from summand.isa.scales import pack_scales
 from summand.rtl.scales import ScaleMemory
+from summand.testing.streams import simulate
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=25)
 CONFIGS = {

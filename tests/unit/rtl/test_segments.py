@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.cosim.streams import simulate
-from summand.isa import EngineConfig, ErrorCode
-from summand.isa.ops import MAX_SEGMENTS, CommandError, Segment, decode_segments
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import Segment, decode_segments
 from summand.rtl.segments import SegmentTable
+from summand.testing.streams import simulate
 
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
@@ -18,7 +19,7 @@ SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits
 def good_table(rng, config):
     """Return segments that ascend, with the tightest fits often."""
     segments, after = [], 0
-    for _ in range(rng.randint(1, MAX_SEGMENTS)):
+    for _ in range(rng.randint(1, SEGMENTS.high)):
         tile = after + rng.choice([0, 0, 1, 3])
         if tile >= config.acc_depth:
             break
@@ -160,7 +161,7 @@ def test_the_ring_gives_the_table_again_and_again():
     dut = SegmentTable(config)
 
     async def bench(ctx):
-        for count in (1, 2, 3, MAX_SEGMENTS):
+        for count in (1, 2, 3, SEGMENTS.high):
             segments = [
                 Segment(
                     tile=2 * n,

@@ -1,7 +1,7 @@
 import pytest
 
-from summand.cosim.streams import STALLS, run_stream
 from summand.rtl.stream import Beat, StreamBuffer, StreamRegister
+from summand.testing.streams import STALLS, run_stream
 
 REGISTERS = pytest.mark.parametrize("register", [StreamRegister, StreamBuffer])
 

@@ -2,10 +2,10 @@ import random
 
 import pytest
 
-from summand.cosim.streams import Source, simulate
 from summand.isa import EngineConfig
-from summand.isa.ops import Segment
+from summand.isa.segments import Segment
 from summand.rtl.walker import Walker
+from summand.testing.streams import Source, simulate
 
 CONFIG = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=8, shift=1)
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
-from summand.model import Dense, Layer, LowRank
+from summand.model import Layer
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 
 def make_layer(

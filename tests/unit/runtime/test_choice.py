@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.cycles import Fence, Gemm, Load, Requantise, Timeline
+from summand.cycles import Timeline
 from summand.isa import EngineConfig
-from summand.runtime import DEFAULT_CONFIG
-from summand.runtime.choice import Plan, alone, final, steady
-from summand.runtime.plan import Fetch, Stair, Tail, Walk, commands, plan
-from summand.runtime.tiling import Sizes, Tiling
+from summand.isa.commands import Fence, Gemm, Load, Requantise
+from summand.schedule.choice import Plan, alone, final, steady
+from summand.schedule.fit import DEFAULT_CONFIG
+from summand.schedule.plan import Fetch, Stair, Tail, Walk, plan
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Tiling
 
 
 def sizes(k: int, n: int, bits: int = 4, rank: int = 0) -> Sizes:
@@ -31,7 +33,7 @@ def share(plans: Sequence[Plan], config: EngineConfig, rows: int) -> tuple[int, 
     timeline = Timeline(config)
     timeline.run(Fence())
     start, beats = timeline.cycle, config.header_beats
-    for command in [c for steps in plans for c in commands(steps, rows)]:
+    for command in [c for steps in plans for c in (step.command(rows) for step in steps)]:
         timeline.run(command)
         beats += config.header_beats
         match command:

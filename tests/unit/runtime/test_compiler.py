@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from summand.cycles import read_commands
 from summand.isa import ConfigError, EngineConfig
-from summand.isa.ops import MAX_SEGMENTS
-from summand.runtime import CompileError, Driver, GoldenDevice, compile_layers
-from summand.runtime.plan import Fetch, Input, Walk, plan
+from summand.isa.limits import SEGMENTS
+from summand.runtime import Driver, GoldenDevice, compile_layers
 from summand.runtime.program import Gemm, Load, Requantise, Step, Store
-from summand.runtime.tiling import Bundle, Sizes, Tiling
+from summand.schedule.errors import CompileError
+from summand.schedule.plan import Fetch, Input, Walk, plan
+from summand.schedule.terms import Sizes
+from summand.schedule.tiling import Bundle, Tiling
 
 
 def powers(low: int, high: int) -> st.SearchStrategy[int]:
@@ -204,7 +206,7 @@ def test_only_the_first_low_rank_walk_shifts(config, make_layer):
 
 
 def test_more_segments_than_a_gemm_may_have(roomy, make_layer):
-    count = 2 * MAX_SEGMENTS + 3
+    count = 2 * SEGMENTS.high + 3
     layers = [make_layer(roomy, name=f"l{i}", bits=1 + i % 2, seed=i) for i in range(count)]
     tiling = Tiling.of(list(map(Sizes.of, layers)), roomy)
     steps = plan(list(map(Sizes.of, layers)), tiling, tiling.passes([tiling.total]), roomy)

@@ -7,7 +7,6 @@ import pytest
 from summand.isa import EngineConfig, ErrorCode, StreamError, SummandError
 from summand.isa.packets import Counters
 from summand.runtime import (
-    CompileError,
     DeviceError,
     DeviceTimeout,
     Driver,
@@ -17,6 +16,7 @@ from summand.runtime import (
     compile_layers,
     open_device,
 )
+from summand.schedule.errors import CompileError
 
 
 class Meddler(GoldenDevice):
@@ -178,7 +178,7 @@ def test_answer_to_another_command_is_refused(device, check, config):
 
 def _store_elsewhere(raw: bytes, config: EngineConfig) -> bytes:
     """Change the tag of the STORE that ends a batch."""
-    from summand.isa.ops import Header
+    from summand.isa.header import Header
 
     size = config.header_beats * config.beat_bytes
     head = Header.decode(raw[-size:])

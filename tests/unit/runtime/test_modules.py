@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from summand.isa import SummandError
-from summand.model import Layer, LayerError, Transform
-from summand.runtime import CompileError, Driver, GoldenDevice
+from summand.model import Layer, Transform
+from summand.runtime import Driver, GoldenDevice
 from summand.runtime.modules import LayerGroup, SummandLinear, replace_linears
+from summand.schedule.errors import CompileError
+from summand.summands.errors import LayerError
 
 
 class CountingDriver(Driver):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from summand.isa import ErrorCode, StreamError
-from summand.isa.ops import Header
+from summand.isa.header import Header
 from summand.runtime import DeviceTimeout, Driver, WrongEngineError, compile_layers, open_device
 
 pytestmark = pytest.mark.sim

@@ -12,8 +12,8 @@ from summand.model import Layer
 from summand.model.streamed import Streamed, streamed
 from summand.runtime import compile_layers
 from summand.runtime.program import Gemm, Requantise
-from summand.runtime.tiling import Sizes
-from summand.runtime.traffic import group_traffic
+from summand.schedule.terms import Sizes
+from summand.schedule.traffic import group_traffic
 
 from .conftest import make_layer
 

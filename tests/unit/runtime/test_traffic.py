@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from summand.isa import EngineConfig
 from summand.model import LayerEntry, Manifest
-from summand.runtime import CompileError, compile_layers
-from summand.runtime.device import DEFAULT_CONFIG
-from summand.runtime.tiling import Sizes
-from summand.runtime.traffic import Traffic, engine_of, group_traffic, model_traffic
+from summand.model.engine import engine_of, model_traffic
+from summand.runtime import compile_layers
+from summand.schedule.errors import CompileError
+from summand.schedule.fit import DEFAULT_CONFIG
+from summand.schedule.terms import Sizes
+from summand.schedule.traffic import Traffic, group_traffic
 
 from .conftest import make_layer
 

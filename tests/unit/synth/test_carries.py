@@ -1,6 +1,6 @@
 import pytest
 
-from summand.synth.carries import free_carries
+from summand.families.ecp5.carries import free_carries
 
 
 def cell(init: int, cin, cout, *, d: str = "1", s=9):
@@ -43,11 +43,11 @@ def test_a_carry_from_the_fabric_is_kept():
     assert freed(cell(0x000A, 5, 7)) == [([5], ["x"])]
 
 
-def test_a_carry_that_a_port_hears_is_kept():
+def test_a_carry_that_a_port_reads_is_kept():
     assert freed(cell(0x96AA, 5, 7), ports=[7]) == [([5], [7])]
 
 
-def test_a_carry_that_is_heard_as_a_sum_is_kept():
+def test_a_carry_that_is_read_as_a_sum_is_kept():
     assert freed(cell(0x000A, "0", 7, s=11), ports=[11]) == [(["0"], ["x"])]
 
 

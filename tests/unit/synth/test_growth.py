@@ -2,33 +2,44 @@
 
 import pytest
 
-from summand.synth.engine import measure_ecp5
-from summand.synth.flow import PlaceOptions
+from summand.families.flow import PlaceOptions
+from summand.families.registry import FAMILIES
+from summand.synth.estimate import modelled_cells
+from summand.synth.measure import measure_placed
 from summand.synth.runs import load_runs
-from summand.synth.sweep import POINTS
+from summand.synth.sweep import points_of
 
 #: What a change may add without new runs being stored.
 GROWTH = 1.03
 
 
-def test_stored_runs_are_of_the_sweep():
+families = pytest.mark.parametrize(
+    "family", [family for family in FAMILIES.values() if family.modelled], ids=lambda f: f.name
+)
+
+
+@families
+def test_stored_runs_are_of_the_sweep(family):
     """So that the sweep can make each anew."""
-    points = {(p.config, p.options.part, p.options.speed_grade, p.seed) for p in POINTS}
-    runs = {(r.config, r.part, r.speed_grade, r.seed) for r in load_runs()}
+    points = {point.key for point in points_of(family)}
+    runs = {run.key for run in load_runs(modelled_cells(family).runs)}
     assert runs
     assert runs <= points
 
 
+@families
 @pytest.mark.needs("yosys", "nextpnr")
-def test_a_small_engine_has_not_grown(tmp_path):
-    stored = min(load_runs(), key=lambda run: run.luts)
-    options = PlaceOptions(part=stored.part, speed_grade=stored.speed_grade, route=False)
-    made = measure_ecp5(stored.config, tmp_path, options)
-    used = made.placements[0].used
+def test_a_small_engine_has_not_grown(family, tmp_path):
+    runs = load_runs(modelled_cells(family).runs)
+    first = family.chips[0]
+    stored = min((run for run in runs if run.part == first.part.name), key=lambda run: run.luts)
+    options = PlaceOptions(chip=first, route=False)
+    made = measure_placed(stored.config, tmp_path, options, technology=family.technology)
+    used = made.placements[0].cells.used
     grown = {
-        cell: f"{before} -> {used[cell]}"
-        for cell, before in (("TRELLIS_COMB", stored.luts), ("TRELLIS_FF", stored.ffs))
-        if used[cell] > GROWTH * before
+        kind: f"{before} -> {used[kind]}"
+        for kind, before in (("luts", stored.luts), ("ffs", stored.ffs))
+        if used[kind] > GROWTH * before
     }
     assert not grown, (
         f"grown: {grown} (stored with Yosys {stored.yosys}, made with {made.netlist.tool}). Where "

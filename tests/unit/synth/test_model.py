@@ -8,12 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from summand.boards.board import BOARDS
-from summand.boards.parts import ECP5_85F
+from summand.families.ecp5.family import ECP5
+from summand.families.ecp5.parts import LFE5U_85F
+from summand.families.gowin import GOWIN
 from summand.isa import ConfigError, EngineConfig
+from summand.synth.coefficients import Model, ModelError, load_model
+from summand.synth.estimate import estimate, fits, modelled_cells
 from summand.synth.fit import fit, inexact
-from summand.synth.model import Model, ModelError, block_rams, estimate, fits, load_model
+from summand.synth.model import block_rams
 from summand.synth.runs import load_runs
 
+CELLS = modelled_cells(ECP5)
 SMALL = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=256, act_depth=32)
 
 configs = st.builds(
@@ -28,11 +33,11 @@ configs = st.builds(
 
 
 def test_memories_and_multipliers_of_stored_runs_are_exact():
-    assert inexact(load_runs()) == []
+    assert inexact(load_runs(CELLS.runs), CELLS) == []
 
 
 def test_held_out_errors_are_within_what_is_aimed_at():
-    errors = load_model().errors
+    errors = load_model(CELLS.model).errors
     assert errors["luts"].mean < 0.08
     assert errors["ffs"].mean < 0.08
     assert errors["period_ns"].mean < 0.15
@@ -40,23 +45,23 @@ def test_held_out_errors_are_within_what_is_aimed_at():
 
 @pytest.mark.needs("scipy")
 def test_the_model_is_the_fit_of_the_stored_runs():
-    fitted, stored = fit(load_runs()), load_model()
+    fitted, stored = fit(load_runs(CELLS.runs), CELLS), load_model(CELLS.model)
     assert fitted.errors.keys() == stored.errors.keys()
     for figure, terms in stored.coefficients.items():
         assert fitted.coefficients[figure] == pytest.approx(terms, rel=1e-3, abs=1e-3)
 
 
 def test_estimates_are_near_stored_runs():
-    for run in load_runs():
-        found = estimate(run.config)
+    for run in load_runs(CELLS.runs):
+        found = estimate(run.config, ECP5)
         assert found.luts == pytest.approx(run.luts, rel=0.08)
         assert found.ffs == pytest.approx(run.ffs, rel=0.08)
 
 
 @given(config=configs)
 def test_more_rows_take_more(config):
-    less = estimate(config)
-    more = estimate(dataclasses.replace(config, rows=config.rows + 1))
+    less = estimate(config, ECP5)
+    more = estimate(dataclasses.replace(config, rows=config.rows + 1), ECP5)
     assert more.luts > less.luts
     assert more.ffs > less.ffs
     assert more.lut_rams > less.lut_rams
@@ -70,33 +75,33 @@ def test_more_rows_take_more(config):
 def test_accumulators_take_whole_block_rams(acc_depth, blocks):
     """64 bits of two columns, in words of 36, 18, 9 and 4 bits."""
     config = dataclasses.replace(SMALL, acc_depth=acc_depth)
-    others = block_rams(SMALL) - 2
-    assert block_rams(config) == others + blocks
+    others = block_rams(SMALL, CELLS) - 2
+    assert block_rams(config, CELLS) == others + blocks
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
 def test_boards_engines_fit(board):
-    fits(board.engine, board.part)
+    fits(board.engine, board.chip.part)
 
 
 def test_what_does_not_fit_is_told_with_a_remedy_that_fits():
     big = EngineConfig(rows=64, cols=4, depth=64, stream_bits=128)
     with pytest.raises(ConfigError) as refused:
-        fits(big)
+        fits(big, LFE5U_85F)
     said = str(refused.value)
-    assert f"does not fit the {ECP5_85F.name}, by the model" in said
+    assert f"does not fit the {LFE5U_85F.name}, by the model" in said
     assert "look-up tables of 83,640" in said
     assert "held-out" in said
     rows = re.search(r"rows from 64 to (\d+)", said)
     assert rows
-    fits(dataclasses.replace(big, rows=int(rows[1])))
+    fits(dataclasses.replace(big, rows=int(rows[1])), LFE5U_85F)
     with pytest.raises(ConfigError):
-        fits(dataclasses.replace(big, rows=int(rows[1]) + 1))
+        fits(dataclasses.replace(big, rows=int(rows[1]) + 1), LFE5U_85F)
 
 
 def test_memory_alone_may_be_too_much():
     with pytest.raises(ConfigError, match=r"block RAMs of 208.*acc_depth from 16384 to"):
-        fits(EngineConfig(rows=2, cols=8, depth=32, stream_bits=128, acc_depth=16384))
+        fits(EngineConfig(rows=2, cols=8, depth=32, stream_bits=128, acc_depth=16384), LFE5U_85F)
 
 
 def test_a_model_that_cannot_be_used(tmp_path):
@@ -106,13 +111,18 @@ def test_a_model_that_cannot_be_used(tmp_path):
     bad.write_text("{")
     with pytest.raises(ModelError, match=r"bad\.json: not a model"):
         load_model(bad)
-    stored = load_model()
+    stored = load_model(CELLS.model)
     older = Model(coefficients={**stored.coefficients, "luts": {"rows": 1.0}}, errors=stored.errors)
     with pytest.raises(ModelError, match="terms of luts are not this version's; fit it again"):
-        estimate(SMALL, older)
+        estimate(SMALL, ECP5, older)
     assert Model.from_json(stored.to_json()) == stored
 
 
 def test_too_few_runs_are_told():
     with pytest.raises(ModelError, match="too few for the terms of luts"):
-        fit(load_runs()[:2])
+        fit(load_runs(CELLS.runs)[:2], CELLS)
+
+
+def test_families_without_a_model_are_told():
+    with pytest.raises(ModelError, match="no model of resources for Gowin"):
+        estimate(SMALL, GOWIN)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from summand.isa import EngineConfig
-from summand.synth.runs import Run, RunError, add_runs, load_runs
+from summand.synth.runs import RunError, SynthesisRun, add_runs, load_runs
 
-RUN = Run(
+RUN = SynthesisRun(
     config=EngineConfig(cols=2, depth=16, stream_bits=32),
     part="LFE5U-85F",
     speed_grade=6,
@@ -46,7 +46,7 @@ def test_json_gives_the_run_back(**changes):
     run = dataclasses.replace(RUN, **changes)
     line = run.to_json()
     assert len(line.splitlines()) == 1
-    assert Run.from_json(line) == run
+    assert SynthesisRun.from_json(line) == run
 
 
 def test_a_store_holds_each_run_once(tmp_path):

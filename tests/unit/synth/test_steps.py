@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from summand.synth.steps import Step, run_step
-from summand.synth.tools import Source, Tool, ToolError, find_tool
+from summand.synth.tools import Tool, ToolError, ToolSource, find_tool
 
 
 def _step(code: str, *, text: str = "a", version: str = "1", outputs=("out",)) -> Step:
@@ -100,10 +100,10 @@ def test_unusable_tools_are_named(says, refused, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     find_tool.cache_clear()
     with pytest.raises(ToolError, match=refused):
-        find_tool("yosys", Source.NATIVE)
+        find_tool("yosys", ToolSource.NATIVE)
     program.write_text("#!/bin/sh\necho 'Yosys 0.61+3 (git sha1 abc)'\n")
     find_tool.cache_clear()
-    assert find_tool("yosys", Source.NATIVE).version == "0.61+3"
+    assert find_tool("yosys", ToolSource.NATIVE).version == "0.61+3"
     find_tool.cache_clear()
 
 

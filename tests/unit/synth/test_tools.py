@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from summand.synth import tools
-from summand.synth.tools import Source, ToolError, find_tool
+from summand.synth.tools import ToolError, ToolSource, find_tool
 
 
 @pytest.fixture
@@ -53,7 +53,10 @@ def test_an_old_native_tool_is_passed_over(there):
 
 def test_the_source_can_be_chosen(there):
     there(native=NEW, wheel=NEW)
-    assert find_tool("yosys", Source.YOWASP).command != find_tool("yosys", Source.NATIVE).command
+    assert (
+        find_tool("yosys", ToolSource.YOWASP).command
+        != find_tool("yosys", ToolSource.NATIVE).command
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from summand.golden import without_counters
-from summand.golden.corruptions import corrupt, corruptions
-from summand.golden.programs import random_program
 from summand.isa import EngineConfig, ErrorCode, SummandError
-from summand.isa.ops import fence
+from summand.isa.commands import Fence
 from summand.isa.packets import Counters, status_packet_bytes
 from summand.isa.registers import IDENTITY, STREAM_VERSION
+from summand.stimulus.corruptions import corrupt, corruptions
+from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice, SimTimeout
 from summand.verilated.build import build_library
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.sim
 def read_status(device: SimDevice, tag: int = 0) -> Counters:
     """Send a FENCE and return its counters."""
     config = device.config
-    device.write([fence(config, tag=tag)])
+    device.write([Fence(tag).encode(config)])
     raw = device.read(status_packet_bytes(config), 10)
     return Counters.decode(raw[config.header_beats * config.beat_bytes :])
 
@@ -79,7 +79,7 @@ def test_trace_counts_the_beats(config, program):
 def test_stalls_come_as_often_as_asked(config, stall):
     device = SimDevice(config, stall=stall, record=True)
     count = 2000
-    device.write([fence(config)] * count)
+    device.write([Fence().encode(config)] * count)
     device.read(count * status_packet_bytes(config), 60)
     refused = np.count_nonzero(~device.trace & 8) / device.cycles
     assert refused == pytest.approx(stall, abs=0.02)
@@ -97,7 +97,7 @@ def test_withheld_cycles_are_those_without_a_queued_beat_on_offer(config, progra
 
 def test_sent_input_is_let_go(config):
     device = SimDevice(config)
-    chunk = fence(config)
+    chunk = Fence().encode(config)
     free = sys.getrefcount(chunk)
     device.write([chunk])
     assert sys.getrefcount(chunk) > free  # held by reference until sent
@@ -139,7 +139,7 @@ def test_reset_drops_what_is_queued_in_and_out(config, program):
 
 def test_writing_0_to_reset_does_nothing(config):
     device = SimDevice(config)
-    device.write([fence(config)])
+    device.write([Fence().encode(config)])
     device.write_register("reset", 0)
     device.read(status_packet_bytes(config), 10)
     assert device.read_register("commands") == 1
@@ -160,7 +160,7 @@ def test_error_is_reported_and_reset_recovers(config, program):
 @pytest.mark.parametrize("stall", [0.0, 0.5, 0.99])
 def test_waiting_for_nothing_ends_soon(config, stall):
     device = SimDevice(config, stall=stall)
-    device.write([fence(config)[:-4]])  # cut short
+    device.write([Fence().encode(config)[:-4]])  # cut short
     with pytest.raises(SimTimeout, match=r"0 of 48 bytes.*nothing has moved for \d+ cycles.*reset"):
         device.read(48, 600)
     assert device.cycles < 10_000_000
@@ -168,7 +168,7 @@ def test_waiting_for_nothing_ends_soon(config, stall):
 
 def test_time_runs_out(config):
     device = SimDevice(config)
-    device.write([fence(config)] * 100)
+    device.write([Fence().encode(config)] * 100)
     with pytest.raises(SimTimeout, match=r"^0 of 4800 bytes .* within 0 s; allow more time"):
         device.read(4800, 0)
     assert len(device.read(4800, 60)) == 4800
@@ -176,7 +176,7 @@ def test_time_runs_out(config):
 
 def test_closed_device_is_refused(config):
     device = SimDevice(config)
-    device.write([fence(config)])
+    device.write([Fence().encode(config)])
     device.close()
     device.close()
     for use in (

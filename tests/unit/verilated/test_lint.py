@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from summand.golden.stimulus import CORNERS
 from summand.isa import EngineConfig
 from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology, simulation_models
+from summand.stimulus.engines import CORNERS
 from summand.verilated import find_verilator
 
 pytestmark = pytest.mark.needs("verilator")

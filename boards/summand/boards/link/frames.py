@@ -14,7 +14,7 @@ __all__ = ["FrameReceiver", "FrameSender", "HeaderLayout", "Job"]
 
 
 class HeaderLayout(data.StructLayout):
-    """A frame's header; :class:`~summand.boards.link.protocol.Frame` says what each part means."""
+    """A frame's header; :class:`~summand.boards.link.protocol.Frame` describes each part."""
 
     def __init__(self):
         super().__init__(

@@ -41,7 +41,7 @@ _PATIENCE = 16
 
 @dataclass
 class LinkStatistics:
-    """What happened on a link so far."""
+    """Counts of what happened on a link so far."""
 
     frames_sent: int = 0
     frames_received: int = 0
@@ -184,7 +184,7 @@ class HostLink:
 
     @property
     def silence_s(self) -> float:
-        """How long nothing at all may be heard before the link is given up."""
+        """Seconds of silence after which the link is given up."""
         return 2 + 8 * self._answer_s
 
     def receive(self, data: bytes, now: float) -> None:
@@ -196,7 +196,7 @@ class HostLink:
             If the gateware is of another version, or was restarted.
         """
         if now - self._looked > self._turnaround_s:
-            self._paced_from = None  # nobody was here to see when things came
+            self._paced_from = None  # the times of arrival of these bytes are unknown
         self._looked = now
         for frame in self._deframer.feed(data):
             if frame is None:
@@ -321,7 +321,7 @@ class HostLink:
         return bytes(out)
 
     def _tick(self, now: float, listening: bool) -> None:
-        """Set right what has waited too long."""
+        """Repeat requests and frames whose answer is overdue."""
         if now - self._activity <= self.wait_s:
             return
         self._activity = now
@@ -337,7 +337,7 @@ class HostLink:
             self._owed = True  # the answer tells the limit, and whether bytes are missing
 
     def _next_payload(self) -> bytes:
-        """Return what a frame at ``_sent`` carries now; empty if nothing can be sent."""
+        """Return the payload of a frame at ``_sent``; empty if nothing can be sent."""
         again = self._acked + len(self._flight) - self._sent
         room = self._limit - self._sent
         if again > 0:

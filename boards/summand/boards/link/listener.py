@@ -1,4 +1,4 @@
-"""What the gateware makes of the frames it receives."""
+"""How the gateware acts on the frames that it receives."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ class RegisterAccess(wiring.Signature):
 
 
 class Talk(wiring.Signature):
-    """What is to be told to the host, and what the host told.
+    """What the gateware has to report to the host, and what the host has reported.
 
     Members
     -------
@@ -92,7 +92,7 @@ class Talk(wiring.Signature):
 
 
 class Listener(wiring.Component):
-    """Act on each frame as it ends: keep or drop its payload, note what it says.
+    """Act on each frame as it ends: keep or drop its payload, note its header.
 
     Everything at ``talk`` and ``registers`` comes from flip-flops, one cycle after ``done``.
     A payload is kept if it begins exactly where the last one kept ended; so none is taken twice,
@@ -159,7 +159,7 @@ class Listener(wiring.Component):
                 m.d.sync += [talk.hello.eq(1), talk.session.eq(heard.session), known.eq(0)]
                 m.d.sync += [talk.gap.eq(0), talk.down_round.eq(0), talk.up_round.eq(0)]
             with m.Elif(~ours):
-                m.d.sync += talk.answer.eq(1)  # which names the session that is open
+                m.d.sync += talk.answer.eq(1)  # the answer names the session that is open
             with m.Elif(heard.kind == FrameKind.DATA):
                 ahead = Signal(16)
                 m.d.comb += ahead.eq(heard.position - self.accepted)

@@ -1,4 +1,4 @@
-"""The link's frames, as bytes: what host and gateware both keep to.
+"""The link's frames, as bytes: the rules for host and gateware.
 
 ``docs/link.md`` is the specification; this module is the host's half of it.
 """
@@ -129,7 +129,7 @@ class Frame:
 
     @classmethod
     def decode(cls, raw: bytes) -> "Frame | None":
-        """Read what stood between two flags, escapes undone; None if it is damaged."""
+        """Read the bytes between two flags, escapes undone; None if they are damaged."""
         body, crc = raw[:-CRC_BYTES], raw[-CRC_BYTES:]
         if len(body) < HEADER_BYTES or zlib.crc32(body) != int.from_bytes(crc, "little"):
             return None

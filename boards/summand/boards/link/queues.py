@@ -1,4 +1,4 @@
-"""Queues that forget nothing too early: one that commits, one that can repeat."""
+"""Queues that keep bytes until they are safe: one commits them, one can repeat them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the gateware tells the host, and when."""
+"""Which frames the gateware sends to the host, and when."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ class Talker(wiring.Component):
                 ]
                 m.d.sync += [answer.eq(0), told.eq(self.limit)]
 
-        # What comes in this cycle outlasts what was paid in it.
+        # A request of this cycle is kept although an earlier one is answered in the same cycle.
         for owed, came in (
             (hello, talk.hello),
             (value, talk.valued),

@@ -49,7 +49,7 @@ class Baud:
 
     @property
     def step(self) -> int:
-        """What the phase counter advances in a cycle; ``2**16`` is a bit."""
+        """Advance of the phase counter in a cycle; ``2**16`` is a bit."""
         return round((self.rate << _PHASE_BITS) / self.clock_hz)
 
 
@@ -152,7 +152,7 @@ class UartTransmitter(wiring.Component):
 
         line = Signal(init=1)
         m.d.comb += self.tx.eq(line)
-        bits = Signal(9, init=0x1FF)  # what follows the bit on the line; the stop bit is last
+        bits = Signal(9, init=0x1FF)  # bits after the one on the line; the stop bit is last
         left = Signal(range(11))  # bits still to be timed, the one on the line included
         m.d.comb += self.i.ready.eq((left == 0) | (left == 1) & tick)
         m.d.sync += phase.eq(total)

@@ -10,9 +10,13 @@ import torch
 
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.weight import QuantisedWeight, bits_of
-from summand.compress.integer import quantise_tokens
-from summand.compress.lowrank import requantisation
-from summand.model import Dense, Layer, LowRank, requantise
+from summand.compress.solve.lowrank import requantisation
+from summand.compress.twin.integer import quantise_tokens
+from summand.model import Layer
+from summand.summands.base import Summand
+from summand.summands.dense import Dense
+from summand.summands.integers import requantise
+from summand.summands.lowrank import LowRank
 
 __all__ = ["Fidelity", "hold", "two_level"]
 
@@ -50,8 +54,9 @@ class Fidelity:
     @classmethod
     def of(cls, layer: Layer, weight: QuantisedWeight) -> "Fidelity":
         """Compare what a layer stands for with what its source stands for."""
-        assert layer.dense is not None
-        scales = np.ones((1, 1)) if layer.dense.scales is None else layer.dense.scales.astype(float)
+        dense = layer.summands[0]
+        assert isinstance(dense, Dense)
+        scales = np.ones((1, 1)) if dense.scales is None else dense.scales.astype(float)
         return cls(
             weight.kind,
             _relative(scales * layer.scale, np.abs(weight.scales)),
@@ -106,18 +111,17 @@ def hold(
         fit = _Offsets(weight.offsets.astype(np.float64), weight.groups, sums, sample, act_bits)
 
     def layer_of(tops: range) -> Layer:
-        low_rank = None
         lost = sums.lost
         if fit is not None:
             lost = fit.lost(fit.low_rank(_largest(scales) / tops[-1]))
         unit, integers = two_level(scales, tops, lost)
-        if fit is not None:
-            low_rank = fit.low_rank(unit)
-        summand = dense
+        summands: list[Summand] = [dense]
         if grouped:
             g = integers.astype(np.uint8)
-            summand = Dense(dense.weights, dense.bits, g, scale_bits, weight.group)
-        return Layer(name, k, n, act_bits, summand, low_rank, 0, unit.astype(np.float32), bias)
+            summands = [Dense(dense.weights, dense.bits, g, scale_bits, weight.group)]
+        if fit is not None:
+            summands.append(fit.low_rank(unit))
+        return Layer(name, k, n, act_bits, tuple(summands), unit.astype(np.float32), bias)
 
     most = scale_bits if grouped else 1
     if fit is None:
@@ -270,11 +274,11 @@ class _Offsets:
 
     def output_error(self, layer: Layer, weight: QuantisedWeight) -> float:
         """Return the square error of a layer's outputs on the sample, its inputs whole numbers."""
-        assert layer.dense is not None
-        assert layer.low_rank is not None
-        low = layer.low_rank
+        dense, low = layer.summands
+        assert isinstance(dense, Dense)
+        assert isinstance(low, LowRank)
         t = requantise(self._inner.astype(np.int64), low.mult, low.shift, layer.act_bits)
-        off = (layer.dense.integers() * layer.scale).astype(np.float64) - weight.matrix()
+        off = (dense.integers() * layer.scale).astype(np.float64) - weight.matrix()
         lost = self._xq @ off + t @ (low.b * layer.scale.astype(np.float64))
         return float(self._loudness @ np.square(lost).sum(axis=1))
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import torch
 
 from summand.compress.errors import CompressError
-from summand.compress.weight_files import WeightFiles
+from summand.compress.weights.weight_files import WeightFiles
 
 __all__ = ["Tensors"]
 

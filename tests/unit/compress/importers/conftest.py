@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from summand.model import Dense, Layer
+from summand.model import Layer
+from summand.summands.dense import Dense
 
 #: A layer's tensors, and the float ``[N, K]`` matrix that they stand for.
 Written = tuple[dict[str, torch.Tensor], np.ndarray]

@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from summand.compress import CompressError, open_source
-from summand.compress.sources import write_side_files
+from summand.compress.sources.sources import write_side_files
 
 IDS = torch.arange(60)[None] * 7 % 256
 HEADS, KV_HEADS, HEAD_DIM = 4, 2, 12

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from summand.compress import CompressError, Source, open_source
-from summand.compress.witness import check_reading
+from summand.compress.evaluation.witness import check_reading
 
 from .test_folders import PACKED, packed
 

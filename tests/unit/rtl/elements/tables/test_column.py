@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from summand.cosim.streams import trace
 from summand.isa import EngineConfig
 from summand.isa.structure import element
 from summand.rtl.elements.tables.column import Column
+from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16),

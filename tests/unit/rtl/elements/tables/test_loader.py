@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from summand.cosim.streams import simulate
 from summand.isa import EngineConfig
 from summand.isa.structure import element
 from summand.rtl.activations import Activations
 from summand.rtl.elements.tables.loader import TableLoader
 from summand.rtl.elements.tables.step import gray_steps
+from summand.testing.streams import simulate
 
 #: One word a pass, alone and shared; two; four.
 ONE = EngineConfig(cols=8, depth=32, stream_bits=256, act_depth=8)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from amaranth import *
 
-from summand.cosim.streams import simulate, trace
 from summand.isa import EngineConfig
 from summand.isa.structure import element
 from summand.rtl.elements.tables.step import gray_steps
 from summand.rtl.elements.tables.table import LookupTable, TableWriter
+from summand.testing.streams import simulate, trace
 
 
 def small(**fields):

@@ -1,0 +1,41 @@
+"""What an engine refuses: one function for each thing that a command names.
+
+Each raises :class:`~summand.isa.CommandError`. In which order they are called decides which error
+is reported.
+"""
+
+from summand.isa.config import EngineConfig
+from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.limits import SEGMENTS
+
+__all__ = ["check_group", "check_rows", "check_segment_count", "check_slices", "check_tiles"]
+
+
+def check_rows(rows: int, config: EngineConfig) -> None:
+    """Refuse no token rows, and more than the engine has."""
+    if not 1 <= rows <= config.rows:
+        raise CommandError(ErrorCode.ROWS)
+
+
+def check_slices(first: int, slices: int, config: EngineConfig) -> None:
+    """Refuse no slices, and any beyond the activation memory."""
+    if slices < 1 or first + slices > config.act_depth:
+        raise CommandError(ErrorCode.ACTIVATIONS)
+
+
+def check_tiles(tile: int, tiles: int, config: EngineConfig) -> None:
+    """Refuse no tiles, and any beyond the accumulators."""
+    if tiles < 1 or tile + tiles > config.acc_depth:
+        raise CommandError(ErrorCode.TILES)
+
+
+def check_group(group: int, config: EngineConfig) -> None:
+    """Refuse a group in an engine that has no scales."""
+    if group and not config.scale_bits:
+        raise CommandError(ErrorCode.RESERVED)
+
+
+def check_segment_count(count: int) -> None:
+    """Refuse a GEMM without segments, and one with more than the engine keeps."""
+    if count not in SEGMENTS:
+        raise CommandError(ErrorCode.SEGMENTS)

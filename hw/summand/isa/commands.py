@@ -1,0 +1,181 @@
+"""The commands of the input stream, without their payloads.
+
+A command is its header, for a GEMM its segment table, and what follows these as payload:
+activations, scales and plane words, or requantise parameters.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from summand.isa.beats import beats
+from summand.isa.checks import (
+    check_group,
+    check_rows,
+    check_segment_count,
+    check_slices,
+    check_tiles,
+)
+from summand.isa.config import EngineConfig
+from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.header import Header, Op
+from summand.isa.segments import Segment, check_segments, encode_segments, segment_beats
+from summand.isa.walks import walk_beats
+
+__all__ = ["Command", "Fence", "Gemm", "Load", "Requantise", "Store"]
+
+
+class _Command(ABC):
+    @abstractmethod
+    def validate(self, config: EngineConfig) -> None:
+        """Raise :class:`~summand.isa.CommandError` if the engine refuses this command."""
+
+    @abstractmethod
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+
+    def payload_beats(self, config: EngineConfig) -> int:
+        """Return the beats that follow what :meth:`encode` returns."""
+        return 0
+
+    def encode(self, config: EngineConfig) -> bytes:
+        """Return the header, padded to whole beats; a GEMM's segment table follows it."""
+        return self.header(config).encode(config)
+
+
+@dataclass(frozen=True)
+class Load(_Command):
+    """Activations of ``rows`` tokens to ``slices`` K-slices from ``to_slice`` on."""
+
+    to_slice: int
+    slices: int
+    rows: int
+
+    def validate(self, config: EngineConfig) -> None:
+        """Check rows, then slices."""
+        check_rows(self.rows, config)
+        check_slices(self.to_slice, self.slices, config)
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+        length = self.payload_beats(config)
+        return Header(Op.LOAD, length, self.to_slice, self.slices, self.rows)
+
+    def payload_beats(self, config: EngineConfig) -> int:
+        """Return the beats of activations, row by row."""
+        return self.rows * self.slices * config.slice_words
+
+
+@dataclass(frozen=True)
+class Gemm(_Command):
+    """A walk over ``slices`` K-slices of activations from ``from_slice`` on.
+
+    Parameters
+    ----------
+    from_slice, slices : int
+        Activations that are multiplied.
+    segments : tuple of :class:`~summand.isa.segments.Segment`
+        Accumulators that the products are added to, in the order of the walk.
+    group : int
+        Slices that share scales; 0 for all of the walk.
+    """
+
+    from_slice: int
+    slices: int
+    segments: tuple[Segment, ...]
+    group: int = 0
+
+    @property
+    def words(self) -> int:
+        """Plane words of one slice."""
+        return sum(s.words for s in self.segments)
+
+    def touches(self, low: int, high: int) -> bool:
+        """Whether a segment has one of the tiles ``low <= t < high``."""
+        return any(s.tile < high and s.end > low for s in self.segments)
+
+    def validate(self, config: EngineConfig) -> None:
+        """Check group, slices, the number of segments, then each of them."""
+        check_group(self.group, config)
+        check_slices(self.from_slice, self.slices, config)
+        check_segment_count(len(self.segments))
+        check_segments(self.segments, config)
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header; its length includes the segment table."""
+        count = len(self.segments)
+        length = segment_beats(count, config) + self.payload_beats(config)
+        return Header(Op.GEMM, length, self.from_slice, self.slices, count, self.group)
+
+    def payload_beats(self, config: EngineConfig) -> int:
+        """Return the beats of scales and plane words."""
+        return sum(walk_beats(self.slices, self.segments, self.group, config))
+
+    def encode(self, config: EngineConfig) -> bytes:
+        """Return the header and the segment table, each padded to whole beats."""
+        return super().encode(config) + encode_segments(self.segments, config)
+
+
+@dataclass(frozen=True)
+class Requantise(_Command):
+    """Accumulator tiles of ``rows`` tokens to activations, from slice ``to_slice`` on."""
+
+    tile: int
+    tiles: int
+    rows: int
+    to_slice: int
+
+    def validate(self, config: EngineConfig) -> None:
+        """Check rows, tiles, then the slices that they become."""
+        check_rows(self.rows, config)
+        check_tiles(self.tile, self.tiles, config)
+        features = self.tiles * config.cols
+        if features > config.requant_depth:
+            raise CommandError(ErrorCode.TILES)
+        words = -(-features // config.beat_elems)
+        if self.to_slice * config.slice_words + words > config.act_depth * config.slice_words:
+            raise CommandError(ErrorCode.ACTIVATIONS)
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+        length = self.payload_beats(config)
+        return Header(Op.REQUANTISE, length, self.tile, self.tiles, self.rows, self.to_slice)
+
+    def payload_beats(self, config: EngineConfig) -> int:
+        """Return the beats of parameters: four bytes an output feature."""
+        return beats(self.tiles * config.cols * 4, config)
+
+
+@dataclass(frozen=True)
+class Store(_Command):
+    """Accumulator tiles of ``rows`` tokens to the output stream, in a packet with ``tag``."""
+
+    tile: int
+    tiles: int
+    rows: int
+    tag: int = 0
+
+    def validate(self, config: EngineConfig) -> None:
+        """Check rows, then tiles."""
+        check_rows(self.rows, config)
+        check_tiles(self.tile, self.tiles, config)
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+        return Header(Op.STORE, 0, self.tile, self.tiles, self.rows, self.tag)
+
+
+@dataclass(frozen=True)
+class Fence(_Command):
+    """A packet with ``tag`` and the counters, once all that came before is done."""
+
+    tag: int = 0
+
+    def validate(self, config: EngineConfig) -> None:
+        """Accept it: no engine refuses a FENCE."""
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+        return Header(Op.FENCE, 0, self.tag)
+
+
+Command = Load | Gemm | Requantise | Store | Fence

@@ -1,0 +1,89 @@
+"""From a header, and a GEMM's segment table, to a command.
+
+A reader of a stream takes a header, checks it, takes :func:`table_beats` beats and decodes both.
+Then the command's payload follows.
+"""
+
+from dataclasses import replace
+
+from summand.isa.checks import check_group, check_segment_count, check_slices
+from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.isa.config import EngineConfig
+from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.header import Header, Op
+from summand.isa.segments import decode_segments, segment_beats
+
+__all__ = ["check_header", "decode", "table_beats"]
+
+_OPS = frozenset(Op)
+
+
+def check_header(header: Header, config: EngineConfig) -> None:
+    """Raise :class:`~summand.isa.CommandError` if the engine refuses this header.
+
+    :func:`decode` checks a GEMM's segments. Its length is compared with them only when the payload
+    has been taken: the lesser of what the length says and what the command needs.
+    """
+    if header.op not in _OPS:
+        raise CommandError(ErrorCode.OP)
+    if header.op == Op.GEMM:
+        _check_gemm(header, config)
+        return
+    command = _without_table(header)
+    needed = command.header(config)
+    if header != replace(needed, length=header.length):  # a field that has no meaning is not 0
+        raise CommandError(ErrorCode.RESERVED)
+    command.validate(config)
+    if header.length != needed.length:
+        raise CommandError(ErrorCode.LENGTH)
+
+
+def table_beats(header: Header, config: EngineConfig) -> int:
+    """Return the beats of the segment table after a header: 0 for all but a GEMM's."""
+    return segment_beats(header.c, config) if header.op == Op.GEMM else 0
+
+
+def decode(header: Header, table: bytes, config: EngineConfig) -> Command:
+    """Return the command of a header that :func:`check_header` accepts.
+
+    Parameters
+    ----------
+    header : Header
+        The command's.
+    table : bytes
+        Its segment table, of :func:`table_beats` beats.
+    config : EngineConfig
+        The engine whose stream it is.
+
+    Raises
+    ------
+    CommandError
+        If the engine refuses a segment.
+    """
+    if header.op != Op.GEMM:
+        return _without_table(header)
+    segments = decode_segments(table, header.c, config)
+    return Gemm(header.a, header.b, segments, header.d)
+
+
+def _check_gemm(header: Header, config: EngineConfig) -> None:
+    if header.flags:
+        raise CommandError(ErrorCode.RESERVED)
+    check_group(header.d, config)
+    check_slices(header.a, header.b, config)
+    check_segment_count(header.c)
+    if header.length < segment_beats(header.c, config):
+        raise CommandError(ErrorCode.LENGTH)
+
+
+def _without_table(header: Header) -> Load | Requantise | Store | Fence:
+    """Return the command of any header but a GEMM's."""
+    match header.op:
+        case Op.LOAD:
+            return Load(header.a, header.b, header.c)
+        case Op.REQUANTISE:
+            return Requantise(header.a, header.b, header.c, header.d)
+        case Op.STORE:
+            return Store(header.a, header.b, header.c, header.d)
+        case _:
+            return Fence(header.a)

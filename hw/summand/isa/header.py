@@ -1,0 +1,78 @@
+"""The header that begins every command of the input stream."""
+
+import enum
+import struct
+from dataclasses import dataclass
+
+from summand.isa.beats import pad
+from summand.isa.config import EngineConfig
+from summand.isa.errors import CommandError, ErrorCode
+
+__all__ = ["CHECK", "HEADER_BYTES", "Header", "Op"]
+
+#: What the eight little-endian half-words of a header fold to by exclusive or.
+CHECK = 0x53D5
+
+HEADER_BYTES = 16
+
+
+class Op(enum.IntEnum):
+    """Byte 0 of a command header."""
+
+    LOAD = 1
+    GEMM = 3
+    REQUANTISE = 4
+    STORE = 5
+    FENCE = 6
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header's fields: operation, flags, payload length in beats and four arguments.
+
+    ===========  ==============  ==========  ==========  ==========
+    op           a               b           c           d
+    ===========  ==============  ==========  ==========  ==========
+    LOAD         first slice     slices      rows        0
+    GEMM         first slice     slices      segments    group
+    REQUANTISE   first tile      tiles       rows        to slice
+    STORE        first tile      tiles       rows        tag
+    FENCE        tag             0           0           0
+    ===========  ==============  ==========  ==========  ==========
+
+    ``flags`` is 0 in every operation. A GEMM's length includes its segment table. The fields may
+    hold anything that fits them; :func:`summand.isa.decoding.check_header` says what an engine
+    accepts.
+    """
+
+    op: int
+    length: int = 0
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+    flags: int = 0
+
+    _FORMAT = struct.Struct("<BBHIHHHH")
+
+    def encode(self, config: EngineConfig) -> bytes:
+        """Return the header with its checksum, padded to whole beats."""
+        fields = (self.length, self.a, self.b, self.c, self.d)
+        bare = self._FORMAT.pack(self.op, self.flags, 0, *fields)
+        check = CHECK ^ _fold(bare)
+        return pad(self._FORMAT.pack(self.op, self.flags, check, *fields), config)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "Header":
+        """Read 16 bytes; raises :class:`~summand.isa.CommandError` with ``CHECK``."""
+        if _fold(raw[:HEADER_BYTES]) != CHECK:
+            raise CommandError(ErrorCode.CHECK)
+        op, flags, _, length, a, b, c, d = cls._FORMAT.unpack(raw[:HEADER_BYTES])
+        return cls(op=op, flags=flags, length=length, a=a, b=b, c=c, d=d)
+
+
+def _fold(raw: bytes) -> int:
+    value = 0
+    for (half,) in struct.iter_unpack("<H", raw):
+        value ^= half
+    return value

@@ -1,0 +1,48 @@
+"""The parameters of a REQUANTISE as bytes, in the order the engine takes them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.isa.errors import CommandError, ErrorCode
+
+__all__ = ["pack_requantisation", "unpack_requantisation"]
+
+#: Of one output feature; ``zero`` is a pad byte.
+_ENTRY = np.dtype([("mult", "<u2"), ("shift", "u1"), ("zero", "u1")])
+
+
+def pack_requantisation(mult: npt.NDArray[np.integer], shift: npt.NDArray[np.integer]) -> bytes:
+    """Pack multipliers and shifts.
+
+    Parameters
+    ----------
+    mult, shift : integer arrays, shape ``[features]``
+        0 to 65535, and 1 to 47.
+
+    Returns
+    -------
+    bytes
+        Four for each feature, not yet padded to beats.
+    """
+    entries = np.zeros(len(mult), _ENTRY)
+    entries["mult"], entries["shift"] = mult, shift
+    return entries.tobytes()
+
+
+def unpack_requantisation(
+    raw: bytes, features: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Undo :func:`pack_requantisation`; bytes after the last feature's may hold anything.
+
+    Returns ``mult`` and ``shift``, int64 of shape ``[features]``.
+
+    Raises
+    ------
+    CommandError
+        If a shift is outside 1 to 47 or a pad byte is set.
+    """
+    entries = np.frombuffer(raw, _ENTRY, count=features)
+    shift = entries["shift"].astype(np.int64)
+    if ((shift < 1) | (shift > 47) | (entries["zero"] != 0)).any():
+        raise CommandError(ErrorCode.REQUANTISE)
+    return entries["mult"].astype(np.int64), shift

@@ -1,0 +1,121 @@
+"""The segment table of a GEMM."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from summand.isa.beats import beats, pad
+from summand.isa.config import EngineConfig
+from summand.isa.errors import CommandError, ErrorCode
+
+__all__ = [
+    "SEGMENT_BYTES",
+    "Segment",
+    "check_segments",
+    "decode_segments",
+    "encode_segments",
+    "segment_beats",
+]
+
+SEGMENT_BYTES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A run of output tiles of one width within a GEMM's walk.
+
+    Parameters
+    ----------
+    tile : int
+        First accumulator tile; not before the end of the segment before.
+    tiles : int
+        Tiles of ``cols`` output features.
+    planes : int
+        Bit-planes of each weight, 1 to 8.
+    clear : bool
+        Start from zero at the command's first slice instead of adding to what is there.
+    shift : bool
+        Shift the accumulators left by ``config.shift`` before the command's first slice adds.
+    scaled : bool
+        Multiply slice sums by the group's scales.
+    """
+
+    tile: int
+    tiles: int
+    planes: int
+    clear: bool = False
+    shift: bool = False
+    scaled: bool = False
+
+    _FORMAT = struct.Struct("<HHBBH")
+
+    @property
+    def end(self) -> int:
+        """The tile after the last."""
+        return self.tile + self.tiles
+
+    @property
+    def words(self) -> int:
+        """Plane words this segment takes in every slice."""
+        return self.tiles * self.planes
+
+    def validate(self, config: EngineConfig, *, after: int = 0) -> None:
+        """Raise :class:`~summand.isa.CommandError` if the engine refuses this segment.
+
+        ``after`` is the end of the segment before: tiles ascend and never come twice, because an
+        accumulator cannot be added to again before its last addition has been written.
+        """
+        if (self.shift and not config.shift) or (self.scaled and not config.scale_bits):
+            raise CommandError(ErrorCode.RESERVED)
+        if self.tiles < 1 or self.tile < after or self.end > config.acc_depth:
+            raise CommandError(ErrorCode.TILES)
+        if not 1 <= self.planes <= 8:
+            raise CommandError(ErrorCode.SEGMENTS)
+
+    def encode(self) -> bytes:
+        """Return the 8-byte descriptor."""
+        flags = self.clear | self.shift << 1 | self.scaled << 2
+        return self._FORMAT.pack(self.tile, self.tiles, self.planes, flags, 0)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "Segment":
+        """Read a descriptor; raises :class:`~summand.isa.CommandError` with ``RESERVED``."""
+        tile, tiles, planes, flags, reserved = cls._FORMAT.unpack(raw)
+        if flags > 0b111 or reserved:
+            raise CommandError(ErrorCode.RESERVED)
+        return cls(
+            tile=tile,
+            tiles=tiles,
+            planes=planes,
+            clear=bool(flags & 1),
+            shift=bool(flags & 2),
+            scaled=bool(flags & 4),
+        )
+
+
+def segment_beats(count: int, config: EngineConfig) -> int:
+    """Return the beats of a table of ``count`` segments."""
+    return beats(count * SEGMENT_BYTES, config)
+
+
+def check_segments(segments: Sequence[Segment], config: EngineConfig) -> None:
+    """Raise :class:`~summand.isa.CommandError` for the first segment that the engine refuses."""
+    after = 0
+    for segment in segments:
+        segment.validate(config, after=after)
+        after = segment.end
+
+
+def encode_segments(segments: Sequence[Segment], config: EngineConfig) -> bytes:
+    """Return the table, padded to whole beats."""
+    return pad(b"".join(s.encode() for s in segments), config)
+
+
+def decode_segments(raw: bytes, count: int, config: EngineConfig) -> tuple[Segment, ...]:
+    """Read and check a table; raises :class:`~summand.isa.CommandError` for its first bad entry."""
+    segments: list[Segment] = []
+    for at in range(0, count * SEGMENT_BYTES, SEGMENT_BYTES):
+        segment = Segment.decode(raw[at : at + SEGMENT_BYTES])
+        segment.validate(config, after=segments[-1].end if segments else 0)
+        segments.append(segment)
+    return tuple(segments)

@@ -1,0 +1,1 @@
+"""Text, and what it feeds each layer with."""

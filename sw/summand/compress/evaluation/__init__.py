@@ -1,0 +1,1 @@
+"""How good a model is, and who else has read its source."""

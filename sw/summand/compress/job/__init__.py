@@ -1,0 +1,1 @@
+"""A whole ``summand compress``: it drives all that the other folders hold."""

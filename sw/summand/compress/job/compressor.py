@@ -1,0 +1,401 @@
+"""The whole of ``summand compress``: a source in, a folder out."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from summand.compress.allocate.candidates import Space
+from summand.compress.calibrate.statistics import (
+    StatisticsFolder,
+    StatisticsInMemory,
+    StatisticsStore,
+)
+from summand.compress.calibrate.text import Text
+from summand.compress.calibrate.walk import Walk
+from summand.compress.errors import CompressError, is_out_of_memory
+from summand.compress.evaluation.embeddings import rows_of
+from summand.compress.importers import Keeper
+from summand.compress.job.ordered import compress_layers_in_order
+from summand.compress.job.pipeline import compress_layers
+from summand.compress.job.target import Allocation, Target, choose
+from summand.compress.network.blocks import find_blocks
+from summand.compress.network.survey import Survey, survey
+from summand.compress.options import Choice, Options
+from summand.compress.sources.sources import Source, head_layers, head_name, write_side_files
+from summand.compress.twin.distil import Distillation, check_distillable, distil, layer_errors
+from summand.compress.twin.fake import TrainedLinear
+from summand.compress.workers.parallel import Workers
+from summand.isa.distribution import VERSION
+from summand.model import Manifest, ModelWriter
+from summand.model.host import write_host
+from summand.model.split import split
+
+__all__ = ["Job", "plan"]
+
+#: Outputs from which on a head is split, parts at most, and outputs that a part is a multiple of.
+_LARGE_HEAD, _HEAD_PARTS, _WHOLE = 4096, 16, 64
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A compression that is ready to start.
+
+    Parameters
+    ----------
+    source : Source
+        What to compress.
+    options : Options
+        How.
+    text : Text
+        What to calibrate on.
+    batches : list of int64 tensors, ``[1, tokens]``
+        The same, cut up.
+    survey : Survey
+        The support table: which layers will be compressed, what stays on the host and why.
+    choices : mapping
+        What each layer gets.
+    split : tuple of str
+        Layers of the model that are compressed in parts.
+    keeper : Keeper, optional
+        What is taken over from a quantised source, and what cannot be.
+    target : Target, optional
+        What the choices were allocated for.
+    allocation : Allocation, optional
+        What came out.
+    collected : StatisticsStore, optional
+        What calibration for the target collected.
+    """
+
+    source: Source
+    options: Options
+    text: Text
+    batches: list[torch.Tensor]
+    survey: Survey
+    choices: Mapping[str, Choice]
+    split: tuple[str, ...] = ()
+    keeper: Keeper | None = None
+    target: Target | None = None
+    allocation: Allocation | None = None
+    collected: StatisticsStore | None = None
+
+    def allocated(
+        self,
+        target: Target,
+        fixed: Collection[str] = (),
+        *,
+        workers: Workers | None = None,
+        statistics: StatisticsStore | None = None,
+        count: Callable[[Mapping[str, Choice]], int] | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> "Job":
+        """Return the job with choices for a target; options named in ``fixed`` stay as they are.
+
+        The model is calibrated; :meth:`run` does not do so again.
+
+        Parameters
+        ----------
+        target : Target
+            What the compression is to come to.
+        fixed : collection of str
+            Names of options.
+        workers : Workers, optional
+            Who tries out what layers may get; threads by default.
+        statistics : StatisticsStore, optional
+            Where what calibration collects is kept, and taken from if it is there; memory by
+            default.
+        count : callable, optional
+            Returns all bits that choices stream, for a target of bits.
+        progress : callable, optional
+            Called with what is being done, how much of it is done, and how much there is.
+
+        Raises
+        ------
+        CompressError
+            If the target cannot be met, or layers are taken over as they are.
+        """
+        if self.keeper is not None:
+            raise CompressError(
+                "layers that are taken over as they are cannot be allocated for a target; leave "
+                "out the target or keep_quantised"
+            )
+        space = Space.of(self.options, fixed, target.engine)
+        store = statistics or StatisticsInMemory()
+        allocation = choose(
+            self.source.module,
+            [{"input_ids": ids} for ids in self.batches],
+            self.survey,
+            space,
+            target,
+            heads=head_layers(self.source.module),
+            walk=self._walk(store),
+            workers=workers,
+            count=count,
+            progress=progress,
+        )
+        return dataclasses.replace(
+            self,
+            options=space.options,
+            choices=allocation.choices,
+            target=target,
+            allocation=allocation,
+            collected=store,
+        )
+
+    def statistics(self, folder: Path) -> StatisticsFolder:
+        """Open a folder for what calibration collects on this model and text."""
+        return StatisticsFolder(
+            folder,
+            {
+                "model": self.source.record["sha256"],
+                "text": self.text.sha256,
+                "tokens": self._tokens,
+                "window": self.source.window,
+            },
+        )
+
+    def run(
+        self,
+        destination: Path,
+        *,
+        workers: Workers | None = None,
+        statistics: StatisticsStore | None = None,
+        restart: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+        notice: Callable[[str], None] | None = None,
+    ) -> Manifest:
+        """Compress, and write the Summand model.
+
+        What is interrupted goes on where it was when the same is run again.
+
+        Parameters
+        ----------
+        destination : Path
+            Where the model goes; replaced if there is one.
+        workers : Workers, optional
+            Who compresses the layers; threads by default.
+        statistics : StatisticsStore, optional
+            Where what calibration collects is kept, and taken from if it is there; by default what
+            a target was allocated with.
+        restart : bool
+            Begin anew, whatever an interrupted run has left.
+        progress : callable, optional
+            Called with what is being done, how much of it is done, and how much there is.
+        notice : callable, optional
+            Called with what the user should know besides.
+
+        Raises
+        ------
+        CompressError
+            If a layer cannot be compressed as chosen.
+        ModelError
+            If the model cannot be written, or if what an interrupted run left is of another job.
+        """
+        module, found = self.source.module, self.survey
+        batches = [{"input_ids": ids} for ids in self.batches]
+        with ModelWriter(destination, job=self._description(), restart=restart) as writer:
+            walk = self._walk(statistics or self.collected, writer.scratch)
+            taken = self.keeper.kinds if self.keeper else {}
+            if self.options.sequential:
+                layers = compress_layers_in_order(
+                    module,
+                    batches,
+                    found,
+                    self.choices,
+                    walk=walk,
+                    finished=lambda name: writer.layer(name) if name in writer.finished else None,
+                    progress=progress,
+                )
+            else:
+                layers = compress_layers(
+                    module,
+                    batches,
+                    found,
+                    self.choices,
+                    keeper=self.keeper,
+                    walk=walk,
+                    workers=workers,
+                    finished=writer.finished.keys() - taken.keys(),
+                    progress=progress,
+                    notice=notice,
+                )
+            kept: dict[str, Any] = {}
+            for layer, error in layers:
+                writer.add(layer, error=error)
+                if self.keeper is not None and layer.name in self.keeper.kinds:
+                    fidelity = self.keeper.fidelity(module, layer)
+                    kept[layer.name] = dataclasses.asdict(fidelity)
+            distilled = None
+            if self.options.distil:
+                try:
+                    distilled = self._distil(writer, walk, progress)
+                except (MemoryError, RuntimeError) as e:
+                    if not is_out_of_memory(e):
+                        raise
+                    raise CompressError(
+                        "out of memory while distilling, which takes the model twice: the finished "
+                        "layers are kept, run the same with more memory, or another without distil"
+                    ) from None
+            weights = self.source.weights
+            load = None if weights is None else weights.tensor
+            aliases = write_host(module, found.layers, writer.folder, load=load)
+            write_side_files(self.source, writer.folder)
+            return writer.finish(
+                groups=found.groups,
+                split=self.split,
+                host=found.host,
+                source=self.source.record,
+                options=self._record(kept, distilled),
+                aliases=aliases,
+            )
+
+    def _distil(
+        self,
+        writer: ModelWriter,
+        walk: Walk,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> Distillation:
+        """Train the finished layers' scales; they are revised if that pays."""
+        module, names = self.source.module, self.survey.layers
+        heads = head_layers(module)
+        weights = self.source.weights
+        with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
+            trained = {
+                name: TrainedLinear(writer.layer(name), bias=name not in heads) for name in names
+            }
+            for name in heads & trained.keys():
+                # One number a token: it would learn which ones the text happens to have.
+                trained[name].requires_grad_(False)
+            found = distil(
+                module,
+                self.batches,
+                trained,
+                steps=self.options.distil,
+                blocks=walk.blocks,
+                progress=None if progress is None else lambda i, n: progress("distilling", i, n),
+            )
+            if found.kept:
+                layers = {
+                    name: trained.pop(name).trained(writer.layer(name))
+                    for name in names
+                    if name not in heads
+                }
+                errors = layer_errors(module, self.batches[0], layers)
+                for name, layer in layers.items():
+                    writer.revise(layer, error=errors[name])
+        return found
+
+    def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> Walk:
+        example = {"input_ids": self.batches[0][:, :16]}
+        return Walk(
+            blocks=find_blocks(self.source.module, self.survey, example),
+            weights=self.source.weights,
+            store=store,
+            scratch=scratch,
+        )
+
+    @property
+    def _tokens(self) -> int:
+        return sum(ids.numel() for ids in self.batches)
+
+    def _description(self) -> dict[str, Any]:
+        """Return all that the layers depend on."""
+        source = {key: self.source.record[key] for key in ("kind", "sha256")}
+        choices = {name: dataclasses.asdict(self.choices[name]) for name in self.survey.layers}
+        return {
+            "version": VERSION,
+            "source": source,
+            "options": self._record({}),
+            "choice for": choices,
+        }
+
+    def _record(
+        self, kept: Mapping[str, Any], distilled: Distillation | None = None
+    ) -> dict[str, Any]:
+        calibration = {
+            "text": self.text.origin,
+            "sha256": self.text.sha256,
+            "tokens": self._tokens,
+        }
+        record = {**dataclasses.asdict(self.options), "calibration": calibration}
+        if self.target is not None and self.allocation is not None:
+            # The layers' own entries say what each of them got.
+            for name in ("bits", "head_bits", "group", "rank", "rank_bits"):
+                del record[name]
+            record["target"] = {
+                "bits": self.target.bits,
+                "kl": self.target.kl,
+                "sensitivity": self.target.sensitivity,
+                "engine": self.target.engine and self.target.engine.digest,
+                "bits_per_weight": self.allocation.bits_per_weight,
+                "estimated_kl": self.allocation.kl,
+            }
+        if self.keeper is not None:
+            record["kept"] = {
+                "format": self.keeper.checkpoint.format,
+                "layers": dict(kept),
+                "not_kept": dict(self.keeper.reasons),
+            }
+        if distilled is not None:
+            record["distillation"] = dataclasses.asdict(distilled)
+        return record
+
+
+def plan(
+    source: Source, options: Options, text: Text, *, tokens: int = 8192, split_head: bool = False
+) -> Job:
+    """Look at a model before any work is done.
+
+    Parameters
+    ----------
+    tokens : int
+        How much of the text to calibrate on, at most.
+    split_head : bool
+        Split a large output head in parts, so that each can be allocated bits of its own.
+
+    Raises
+    ------
+    CompressError
+        If the model cannot be run on text, has nothing to compress, or the text is too short.
+    """
+    batches = rows_of(source.module, source.tokenizer, text, tokens=tokens, window=source.window)
+    parts = _split_head(source.module) if split_head else ()
+    try:
+        found = survey(source.module, {"input_ids": batches[0][:, :16]})
+    except TypeError as e:
+        raise CompressError(f"the model cannot be called with token ids: {e}") from None
+    heads = head_layers(source.module)
+    if options.distil:
+        check_distillable(source.module, batches, [n for n in found.layers if n not in heads])
+    choices = options.choices(found.layers, heads=heads)
+    keeper = None
+    if options.keep_quantised:
+        keeper = Keeper.of(
+            source.quantised,
+            source.module,
+            found.layers,
+            act_bits=options.act_bits,
+            scale_bits=options.scale_bits,
+            acc_bits=options.acc_bits,
+        )
+    return Job(source, options, text, batches, found, choices, parts, keeper)
+
+
+def _split_head(module: nn.Module) -> tuple[str, ...]:
+    """Split an output head in parts; returns its name if there is one, and it is large."""
+    name = head_name(module)
+    head = None if name is None else module.get_submodule(name)
+    if name is None or not isinstance(head, nn.Linear) or head.out_features < _LARGE_HEAD:
+        return ()
+    if type(head).forward is not nn.Linear.forward:  # it stays on the host as it is
+        return ()
+    size = -(-head.out_features // _HEAD_PARTS)
+    size += -size % _WHOLE
+    whole, rest = divmod(head.out_features, size)
+    split(module, name, [size] * whole + [rest] * (rest > 0))
+    return (name,)

@@ -1,0 +1,1 @@
+"""From a weight and its statistics to integers, one solver a module."""

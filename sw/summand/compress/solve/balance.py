@@ -1,0 +1,79 @@
+"""Which transform a group's input gets, and what calibration looks like after it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from summand.compress.calibrate.calibration import InputStatistics, floored
+from summand.model import Transform
+
+__all__ = ["choose_transform", "transformed", "transformed_weight"]
+
+#: Rows of a weight matrix that are transformed at a time, in float64.
+_ROWS = 4096
+
+#: Columns whose squares are added up at a time, in float64.
+_COLUMNS = 256
+
+
+def choose_transform(
+    weights: Sequence[torch.Tensor], energy: torch.Tensor, *, balance: bool, rotate: bool, seed: int
+) -> Transform | None:
+    """Return the transform for layers that share an input.
+
+    The balance of channel ``k`` is ``sqrt(rms(W[:, k]) / rms(x[:, k]))``, over all outputs of all
+    layers, at a geometric mean of 1: rounding a channel's activations then costs as much as
+    rounding its weights, as in SmoothQuant (arXiv 2211.10438).
+
+    Parameters
+    ----------
+    weights : sequence of float32 tensors, shape ``[N, K]``
+        Of all layers of the group.
+    energy : float32 tensor, shape ``[K]``
+        Mean square of each channel; positive.
+    balance, rotate : bool
+        What the transform consists of.
+    seed : int
+        Of the rotation.
+    """
+    k = len(energy)
+    if not (balance or rotate):
+        return None
+    c = None
+    if balance:
+        squares = torch.zeros(k, dtype=torch.float64)
+        for w in weights:
+            parts = w.split(_COLUMNS, dim=1)
+            squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
+        rows = sum(len(w) for w in weights)
+        loudness = (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
+        ratio = (loudness.log() - energy.double().log()) / 4
+        c = (ratio - ratio.mean()).exp().float().numpy()
+    return Transform(k, c, seed if rotate else None)
+
+
+def transformed(statistics: InputStatistics, transform: Transform | None) -> InputStatistics:
+    """Return what calibration would have seen behind ``transform``.
+
+    Exact for second moments; without them, energies are those of the sampled tokens.
+    """
+    if transform is None:
+        return statistics
+    sample = torch.from_numpy(transform.apply(statistics.sample.numpy()))
+    if statistics.moments is None:
+        moments, energy = None, sample.square().mean(dim=0)
+    else:
+        turned = transform.moments(statistics.moments.numpy())
+        moments = torch.from_numpy(((turned + turned.T) / 2).astype(np.float32))
+        energy = moments.diagonal().clone()
+    return InputStatistics(statistics.tokens, floored(energy), moments, sample)
+
+
+def transformed_weight(weight: torch.Tensor, transform: Transform | None) -> torch.Tensor:
+    """Return the float32 ``[N, K]`` weight that does behind ``transform`` what this one does."""
+    if transform is None:
+        return weight
+    return torch.cat(
+        [torch.from_numpy(transform.weights(w.numpy())).float() for w in weight.split(_ROWS)]
+    )

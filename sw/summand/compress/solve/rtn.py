@@ -1,0 +1,44 @@
+"""Round to nearest, with scales that are searched for."""
+
+from dataclasses import dataclass
+
+import torch
+
+from summand.compress.solve.grouping import Scales, within_limit
+from summand.compress.solve.scaling import integer_range
+from summand.compress.solve.solvers import DenseProblem, DenseSolution
+
+__all__ = ["RoundToNearest"]
+
+
+@dataclass(frozen=True)
+class RoundToNearest:
+    """Rounds each weight by itself; the scales minimise the energy-weighted square error.
+
+    A scale of an output may be negative: two's complement has one more step below zero than above,
+    and the sign decides which end of the weights gets it.
+
+    Parameters
+    ----------
+    steps : int
+        Clip ratios tried for either sign; wide integers, which gain little from clipping, try a
+        third of them.
+    refinements : int
+        Rounds of fitting the scale to the integers and rounding again.
+    """
+
+    steps: int = 18
+    refinements: int = 2
+
+    name = "round to nearest"
+    needs_moments = False
+
+    def solve(self, problem: DenseProblem) -> DenseSolution:
+        """Search scales, round, and stretch the scales that would let an accumulator overflow."""
+        low, high = integer_range(problem.bits)
+        scales = Scales.search(problem, steps=self.steps, refinements=self.refinements)
+
+        def round_to(steps: torch.Tensor) -> torch.Tensor:
+            return (problem.weight / steps).round_().clamp_(low, high).to(torch.int8)
+
+        return within_limit(problem, scales, round_to)

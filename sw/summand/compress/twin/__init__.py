@@ -1,0 +1,1 @@
+"""Torch modules that compute what an engine computes, exactly or with gradients."""

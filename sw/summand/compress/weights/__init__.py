@@ -1,0 +1,1 @@
+"""A source's weights: their files, and their way into memory."""

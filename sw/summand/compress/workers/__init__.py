@@ -1,0 +1,1 @@
+"""Who does jobs that do not depend on each other."""

@@ -1,0 +1,45 @@
+"""The command that makes a model anew, from the manifest of one that cannot be read any more."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["remake_command"]
+
+#: Options that have a ``--no-`` form; others are simply left out where they are false.
+_NEGATABLE = ("balance", "rotate")
+
+
+def remake_command(raw: Mapping[str, Any]) -> str:
+    """Return a ``summand compress`` line with what a manifest's source and options say.
+
+    What is strange in them is left out, since nobody has checked them.
+    """
+    source, options = raw.get("source"), raw.get("options")
+    words = ["summand", "compress"]
+    if isinstance(source, dict):
+        path = source.get("path") or source.get("kind")
+        words.append(shlex.quote(path) if isinstance(path, str) and path.isprintable() else "MODEL")
+    else:
+        words.append("MODEL")
+    words += ["-o", "DIR"]
+    if isinstance(options, dict):
+        words += _flags(options)
+    return " ".join(words)
+
+
+def _flags(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if not name.isidentifier():
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            if value or name in _NEGATABLE:
+                yield f"--{'' if value else 'no-'}{flag}"
+        elif isinstance(value, int) or (isinstance(value, str) and value.isidentifier()):
+            yield f"--{flag} {value}"
+    target = options.get("target")
+    if isinstance(target, dict):
+        for name in ("bits", "kl"):
+            if isinstance(value := target.get(name), float | int):
+                yield f"--target-{name} {value}"

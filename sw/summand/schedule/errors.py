@@ -1,0 +1,9 @@
+"""What can be wrong between layers and an engine."""
+
+from summand.isa import SummandError
+
+__all__ = ["CompileError"]
+
+
+class CompileError(SummandError, ValueError):
+    """Layers that this engine cannot compute; the text names layer, value, limit and remedy."""

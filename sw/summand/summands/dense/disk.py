@@ -1,0 +1,88 @@
+"""A dense summand in a manifest and in a file of tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from summand.isa import limits
+from summand.isa.limits import Limits
+from summand.schedule.terms import Direct
+from summand.summands.base import Entry, Tensors
+from summand.summands.dense.term import Dense
+from summand.summands.errors import LayerError
+from summand.summands.packing import pack
+
+__all__ = ["DenseEntry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseEntry(Entry):
+    """A dense summand's sizes.
+
+    Parameters
+    ----------
+    bits : int
+        Of a weight, 1 to 8.
+    group, scale_bits : int
+        Input features that share scales, and bits of a scale; 0 without scales.
+    """
+
+    bits: int
+    group: int = 0
+    scale_bits: int = 0
+
+    ranges: ClassVar[Mapping[str, Limits]] = {
+        "bits": limits.PLANES,
+        "group": Limits(0, 1 << 31),
+        "scale_bits": Limits(0, limits.SCALE_BITS.high),
+    }
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.group) != bool(self.scale_bits):
+            raise LayerError(
+                f"group and scale_bits must both be 0 or neither, "
+                f"not {self.group} and {self.scale_bits}"
+            )
+
+    @classmethod
+    def of(cls, summand: Dense) -> "DenseEntry":
+        """Return a summand's."""
+        return cls(
+            bits=summand.bits,
+            group=summand.group,
+            scale_bits=summand.scale_bits,
+            acc_shift=summand.acc_shift,
+        )
+
+    @staticmethod
+    def tensors(summand: Dense) -> Mapping[str, npt.NDArray[Any]]:
+        """Return packed ``weights``, and ``scales`` if there are any."""
+        tensors: dict[str, npt.NDArray[Any]] = {"weights": pack(summand.weights, summand.bits)}
+        if summand.scales is not None:
+            tensors["scales"] = summand.scales
+        return tensors
+
+    def read(self, tensors: Tensors, in_features: int, out_features: int) -> Dense:
+        """Make the summand from its tensors; raises as :meth:`Entry.read` does."""
+        return Dense(
+            tensors.packed("weights", self.bits, (in_features, out_features)),
+            self.bits,
+            scales=tensors.tensor("scales", "U8") if self.group else None,
+            scale_bits=self.scale_bits,
+            group=self.group,
+            acc_shift=self.acc_shift,
+        )
+
+    def term(self) -> Direct:
+        """Return it as the planner sees it."""
+        return Direct(
+            planes=self.bits, group=self.group, scale_bits=self.scale_bits, shift=self.acc_shift
+        )
+
+    def label(self) -> str:
+        """Return it in a few words, for tables."""
+        groups = f", groups of {self.group} with {self.scale_bits}-bit scales"
+        return f"dense {self.bits} bits{groups if self.group else ''}"

@@ -1,0 +1,11 @@
+"""What of a dense summand is streamed."""
+
+from summand.summands.base import Operand
+from summand.summands.dense.term import Dense
+
+__all__ = ["operand"]
+
+
+def operand(summand: Dense) -> Operand:
+    """Return its weights and scales."""
+    return Operand(summand.weights, summand.bits, summand.scales, summand.group)

@@ -1,0 +1,9 @@
+"""What can be wrong with a layer and its summands."""
+
+from summand.isa import SummandError
+
+__all__ = ["LayerError"]
+
+
+class LayerError(SummandError, ValueError):
+    """A compressed layer that cannot exist; the text names the layer, field, value and remedy."""

@@ -1,0 +1,380 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from summand.compress import (
+    CompressError,
+    Options,
+    Text,
+    Workers,
+    compress_layers,
+    plan,
+    survey,
+)
+from summand.compress.allocate.candidates import Space, choice_bits, estimate
+from summand.compress.allocate.sensitivity import fisher, output_errors
+from summand.compress.calibrate.calibration import collect
+from summand.compress.calibrate.statistics import StatisticsInMemory
+from summand.compress.calibrate.walk import Walk
+from summand.compress.evaluation.evaluate import load_integer
+from summand.compress.job.target import Target, choose
+from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
+from summand.compress.twin.integer import IntegerLinear
+from summand.isa import EngineConfig, SummandError
+from summand.model import SummandModel
+from summand.model.streamed import streamed
+from summand.runtime import Driver, GoldenDevice
+from summand.runtime.load import load_model
+
+ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
+
+
+class Net(nn.Module):
+    """Two layers that share an input, one of which hardly matters, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.loud = nn.Linear(96, 64)
+        self.dull = nn.Linear(96, 64)
+        self.head = nn.Linear(64, 80)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.loud(x) + 0.01 * self.dull(x)))
+
+
+def batches(count=4):
+    g = torch.Generator().manual_seed(1)
+    mix = torch.randn(96, 96, generator=g) / 10
+    return [torch.randn(150, 96, generator=g) @ mix for _ in range(count)]
+
+
+def found(module):
+    return survey(module, batches()[0])
+
+
+def allocation(target, *, fixed=("group",), options=None, **more):
+    module = Net()
+    options = options or Options(group=32)
+    space = Space.of(options, fixed, target.engine)
+    return choose(module, batches(), found(module), space, target, heads=("head",), **more)
+
+
+def test_bits_are_within_the_target_as_they_are_counted():
+    """What layers stream together counts, not only the sum of what each streams."""
+    beside = 3000  # for each layer with a low-rank summand, and once
+    totals = []
+
+    def count(choices):
+        found = survey(Net(), batches()[0])
+        bits = sum(choice_bits(choices[name], *sizes[name]) for name in found.layers)
+        totals.append(bits + beside * (1 + sum(c.rank > 0 for c in choices.values())))
+        return totals[-1]
+
+    sizes = {"loud": (96, 64), "dull": (96, 64), "head": (64, 80)}
+    weights = sum(k * n for k, n in sizes.values())
+    got = allocation(Target(bits=4.0), count=count)
+    assert totals[-1] <= 4.0 * weights
+    assert totals[-1] > 3.7 * weights
+    assert count(got.choices) == totals[-2]
+    with pytest.raises(CompressError, match="cannot be met: what the layers may get takes"):
+        allocation(Target(bits=2.0), count=count)
+
+
+def test_bits_are_within_the_target_and_near_it():
+    for bits in (3.0, 4.0, 5.5):
+        got = allocation(Target(bits=bits))
+        assert bits - 0.5 < got.bits_per_weight <= bits
+
+
+def test_more_bits_lose_less():
+    losses = [allocation(Target(bits=bits)).kl for bits in (3.0, 4.0, 5.0, 6.0)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_what_matters_gets_more():
+    choices = allocation(Target(bits=4.5)).choices
+    assert choices["loud"].bits > choices["dull"].bits
+
+
+def test_a_loss_is_met_with_few_bits():
+    strict, lax = (allocation(Target(kl=kl)) for kl in (0.01, 0.1))
+    assert strict.kl <= 0.01
+    assert lax.kl <= 0.1
+    assert lax.bits_per_weight < strict.bits_per_weight
+
+
+def test_both_sensitivities_agree_about_what_matters():
+    choices = allocation(Target(bits=4.5, sensitivity="differences")).choices
+    assert choices["loud"].bits > choices["dull"].bits
+
+
+def test_what_is_fixed_stays():
+    options = Options(bits=5, group=32, rank=8, rank_bits=3, head_bits=6)
+    fixed = ("group", "rank", "rank_bits", "head_bits")
+    got = allocation(Target(bits=6.0), fixed=fixed, options=options).choices
+    assert {(c.group, c.rank, c.rank_bits) for n, c in got.items() if n != "head"} == {(32, 8, 3)}
+    assert got["head"].bits == 6
+    assert got["head"].rank == 0
+
+
+def test_the_allocation_can_be_compressed():
+    module = Net()
+    got = allocation(Target(bits=4.0))
+    layers = list(compress_layers(module, batches(), found(module), got.choices))
+    weights = bits = 0
+    for layer, _ in layers:
+        assert layer.dense is not None
+        low_rank = layer.low_rank
+        weights += layer.in_features * layer.out_features
+        bits += layer.bits + (32 * low_rank.rank if low_rank else 0)
+    assert bits / weights == got.bits_per_weight
+
+
+def test_bits_below_everything_are_refused_with_the_least():
+    with pytest.raises(CompressError, match=r"^1 bits a weight cannot be met.*takes 2\.\d\d\d at"):
+        allocation(Target(bits=1.0))
+    least = str(pytest.raises(CompressError, allocation, Target(bits=1.0)).value)
+    least = float(least.split(" at least")[0].split()[-1])
+    assert allocation(Target(bits=least)).bits_per_weight <= least
+
+
+def test_a_loss_below_everything_is_refused_with_the_least():
+    with pytest.raises(CompressError, match=r"KL divergence of 1e-07 cannot be met.*to cost 0\.\d"):
+        allocation(Target(kl=1e-7))
+
+
+def _too_many(choices):
+    return 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "match"),
+    [
+        ({"group": 12}, {}, "group must be a multiple of 8.* not 12: 16 would do"),
+        ({"group": 4}, {}, "group must be a multiple of 8.* not 4: 8 would do"),
+        ({"group": 32}, {"count": _too_many}, "cannot be met: what the layers may get takes"),
+        ({"bits": 8}, {}, r"^4 bits a weight cannot be met.* takes 6\.\d\d\d at least"),
+        ({"rank": 65}, {}, "rank must be at most 64, not 65: layer 'loud' is 64 x 96"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_calibration(options, more, match):
+    seen = []
+    with pytest.raises(SummandError, match=match):
+        allocation(
+            Target(bits=4.0),
+            fixed=tuple(options),
+            options=Options(**options),
+            progress=lambda what, *_: seen.append(what),
+            **more,
+        )
+    assert seen == []
+
+
+def test_the_model_is_calibrated_once(llama, tmp_path):
+    job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
+    seen = []
+
+    def note(what, i, n):
+        seen.append(what)
+
+    job = job.allocated(Target(bits=4.5), ("group",), progress=note)
+    assert "calibrating" in seen
+    seen.clear()
+    job.run(tmp_path / "once", progress=note)
+    assert set(seen) == {"compressing"}
+    job.run(tmp_path / "twice", statistics=StatisticsInMemory(), progress=note)
+    assert "calibrating" in seen
+    once, twice = (tmp_path / name / "layers.safetensors" for name in ("once", "twice"))
+    assert once.read_bytes() == twice.read_bytes()
+
+
+def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, monkeypatch):
+    """The text's bytes are in two of the head's four parts; the model is read as it was written."""
+    monkeypatch.setattr("summand.compress.job.compressor._LARGE_HEAD", 256)
+    monkeypatch.setattr("summand.compress.job.compressor._HEAD_PARTS", 4)
+    text, options = Text("t", "once upon a time " * 40), Options(group=16)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    job = plan(source, options, text, tokens=200, split_head=True)
+    parts = tuple(f"lm_head.{i}" for i in range(4))
+    assert job.survey.groups[-1] == parts
+    job = job.allocated(Target(bits=4.0), ("group", "rank"))
+    manifest = job.run(tmp_path / "m")
+    assert manifest.split == ("lm_head",)
+    assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
+    bits = {name: job.choices[name].bits for name in parts}
+    assert len(set(bits.values())) > 1
+    assert all(job.choices[name].rank == 0 for name in parts)
+
+    model = SummandModel(tmp_path / "m")
+    whole, ids = llama.module, job.batches[0]
+    loaded = load_integer(model)
+    with torch.no_grad():
+        hidden = loaded.get_submodule("model")(ids).last_hidden_state
+        each = [IntegerLinear(model.layer(name))(hidden) for name in parts]
+        assert torch.equal(loaded(ids).logits, torch.cat(each, dim=-1))
+        engine = Driver(GoldenDevice(EngineConfig(depth=16, stream_bits=64, scale_bits=6)))
+        run = load_model(model, engine)
+        assert len(run.groups[-1].layers) == 4
+        assert torch.equal(run.model(ids).logits, loaded(ids).logits)
+        away = (loaded(ids).logits - whole(ids).logits).norm() / whole(ids).logits.norm()
+    assert away < 0.5
+
+
+def test_a_small_head_and_one_without_a_target_stay_whole(llama):
+    text = Text("t", "once upon a time " * 40)
+    for split_head in (True, False):
+        job = plan(llama, Options(), text, tokens=200, split_head=split_head)
+        assert job.split == ()
+        assert job.survey.groups[-1] == ("lm_head",)
+
+
+@pytest.mark.parametrize(("count", "taken"), [(4, [0, 1, 2, 3]), (42, [0, 3, 6, 9, 12, 16])])
+def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count, taken):
+    seen = []
+
+    def note(module, some, found, **_):
+        seen.extend(next(i for i, row in enumerate(rows) if row is each) for each in some)
+        return fisher(module, some, found)
+
+    module, rows = Net(), batches(count)
+    monkeypatch.setattr("summand.compress.job.target.fisher", note)
+    space = Space.of(Options(group=32, rank=0), ("group", "rank"))
+    choose(module, rows, found(module), space, Target(bits=4.5), heads=("head",))
+    assert seen[: len(taken)] == taken
+    assert len(seen) == min(count, 2048 // 150)
+
+
+def test_what_was_collected_before_is_taken():
+    store, seen = StatisticsInMemory(), []
+    first = allocation(Target(bits=4.5), walk=Walk(store=store))
+    again = allocation(
+        Target(bits=4.5), walk=Walk(store=store), progress=lambda what, *_: seen.append(what)
+    )
+    assert again.candidates == first.candidates
+    assert set(seen) == {"sensitivity", "estimating"}
+
+
+def test_workers_try_out_what_layers_may_get():
+    class Counted(Workers):
+        tried = 0
+
+        def map(self, work, items):
+            for out in super().map(work, items):
+                self.tried += 1
+                yield out
+
+    workers = Counted("loky", 2)
+    got = allocation(Target(bits=4.5), workers=workers)
+    assert workers.tried == 2
+    assert got.candidates == allocation(Target(bits=4.5)).candidates
+
+
+def test_progress_names_every_part():
+    seen = []
+    allocation(Target(bits=4.0), progress=lambda what, i, n: seen.append((what, i == n)))
+    parts = ("calibrating", "sensitivity", "estimating")
+    assert [what for what, last in seen if last] == list(parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ({}, "either of bits or of KL"),
+        ({"bits": 4.0, "kl": 0.1}, "either of bits or of KL"),
+        ({"bits": 0.0}, "target bits must be above 0"),
+        ({"kl": float("nan")}, "target kl must be above 0, not nan"),
+        ({"bits": 4.0, "sensitivity": "guess"}, "fisher or differences, not 'guess'"),
+    ],
+)
+def test_impossible_targets_are_named(kind, match):
+    with pytest.raises(CompressError, match=match):
+        Target(**kind)
+
+
+def test_no_dense_summand_is_refused():
+    with pytest.raises(CompressError, match="needs a dense summand"):
+        allocation(Target(bits=4.0), fixed=("bits", "rank"), options=Options(bits=0, rank=8))
+
+
+def test_dense_alone_is_always_there():
+    for engine in (None, ENGINE):
+        choices = Space.of(Options(), (), engine).choices(576, 1536, head=False)
+        assert {c.bits for c in choices if not c.rank} == {2, 3, 4, 5, 6, 7, 8}
+        assert {c.rank for c in choices} > {0}
+
+
+def test_ranks_that_take_more_than_the_matrix_are_left_out():
+    space = Space.of(Options(), ())
+    assert {c.rank for c in space.choices(40, 40, head=False)} == {0, 8, 16}
+
+
+def test_an_engine_says_which_groups_and_ranks():
+    choices = Space.of(Options(), (), ENGINE).choices(576, 1536, head=False)
+    assert {c.group for c in choices} == {32, 64, 128}
+    assert {c.scale_bits for c in choices} == {4}
+    assert {c.rank for c in choices} == {0, 32, 64}
+    plain = EngineConfig(depth=32, cols=4, stream_bits=128)
+    assert {c.group for c in Space.of(Options(), (), plain).choices(64, 64, head=False)} == {0}
+
+
+def test_an_engine_says_which_widths():
+    engine = replace(ENGINE, act_bits=10, acc_bits=24, shift=3)
+    space = Space.of(Options(), (), engine)
+    (choice,) = {
+        (c.act_bits, c.acc_bits, c.scale_bits) for c in space.choices(576, 1536, head=False)
+    }
+    assert choice == (10, 24, 4)
+    assert space.options.acc_shift == 3
+    fixed = Space.of(Options(acc_bits=20, scale_bits=3), ("acc_bits", "scale_bits"), engine).options
+    assert (fixed.act_bits, fixed.acc_bits, fixed.scale_bits) == (10, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "match"),
+    [
+        ({"act_bits": 10}, {}, "act_bits must be the engine's, 8, not 10; leave act_bits out"),
+        ({"acc_bits": 32}, {"acc_bits": 24}, "acc_bits must be at most the engine's, 24, not 32"),
+        ({"acc_shift": 4}, {"shift": 3}, "acc_shift must be 0 or the engine's shift, 3, not 4"),
+        ({"scale_bits": 6}, {}, "scale_bits must be at most the engine's, 4, not 6"),
+        ({"group": 32}, {"scale_bits": 0}, "group must be 0 on an engine without scale_bits"),
+        ({"group": 48}, {}, "group must be a multiple of the engine's depth, 32, not 48"),
+    ],
+)
+def test_what_an_engine_cannot_compute_is_refused(options, changes, match):
+    with pytest.raises(CompressError, match=match):
+        Space.of(Options(**options), tuple(options), replace(ENGINE, **changes))
+
+
+def test_padding_counts_with_an_engine():
+    choice = Space.of(Options(), ()).choices(70, 70, head=False)[0]
+    assert choice_bits(choice, 70, 70) < choice_bits(choice, 70, 70, ENGINE)
+    assert choice_bits(choice, 70, 70) == streamed(70, 70, bits=2, group=32, scale_bits=6).total
+
+
+def test_estimates_are_near_what_compressing_loses():
+    module, rows = Net(), batches()
+    groups = found(module).groups
+    seen = collect(module, rows, groups, moments=found(module).layers)["loud"]
+    weight = module.loud.weight.detach()
+    transform = choose_transform(
+        [weight, module.dull.weight.detach()], seen.energy, balance=True, rotate=True, seed=0
+    )
+    space = Space(options=Options(), bits=(3, 6), groups=(32, 96), ranks=(0, 16), rank_bits=(4,))
+    choices = space.choices(96, 64, head=False)
+    candidates = estimate(
+        transformed_weight(weight, transform),
+        transformed(seen, transform),
+        torch.ones(64),
+        choices,
+    )
+    for candidate in candidates:
+        given = dict.fromkeys(found(module).layers, candidate.choice)
+        layers = compress_layers(module, rows, found(module), given)
+        layer = next(layer for layer, _ in layers if layer.name == "loud")
+        lost = transformed_weight(weight, transform) - torch.from_numpy(layer.matrix()).T.float()
+        real = float(output_errors(lost, transformed(seen, transform)).sum()) / 2
+        assert 0.5 < candidate.loss / real < 2

@@ -1,0 +1,114 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import summand.compress.solve.scaling as scaling
+from summand.compress import CompressError, RoundToNearest
+from summand.compress.solve.scaling import integer_range
+from summand.compress.solve.solvers import DenseProblem
+
+
+def problem(seed, *, n=12, k=40, bits=4, limit=1 << 24, spread=1.0):
+    g = torch.Generator().manual_seed(seed)
+    weight = torch.randn(n, k, generator=g) * torch.exp(spread * torch.randn(n, 1, generator=g))
+    energy = torch.rand(k, generator=g) + 0.01
+    return DenseProblem(weight=weight, bits=bits, energy=energy, moments=None, limit=limit)
+
+
+def error(given, solution):
+    return (given.weight - solution.matrix()).square() @ given.energy
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 20), st.integers(1, 50))
+def test_integers_fit_and_are_the_nearest(seed, bits, n, k):
+    given_ = problem(seed, n=n, k=k, bits=bits)
+    solution = RoundToNearest().solve(given_)
+    low, high = integer_range(bits)
+    assert solution.weights.dtype == torch.int8
+    assert solution.scale.dtype == torch.float32
+    assert int(solution.weights.min()) >= low
+    assert int(solution.weights.max()) <= high
+    for step in (-1, 1):  # no neighbour is better
+        other = (solution.weights + step).clamp(low, high) * solution.scale[:, None]
+        gain = (given_.weight - solution.matrix()).abs() - (given_.weight - other).abs()
+        assert float(gain.max()) <= 1e-5 * float(given_.weight.abs().max())
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10**6), st.integers(2, 8))
+def test_searching_is_no_worse_than_the_largest_weight(seed, bits):
+    given_ = problem(seed, bits=bits)
+    _, high = integer_range(bits)
+    scale = given_.weight.abs().amax(dim=1, keepdim=True) / high
+    plain = (given_.weight - (given_.weight / scale).round() * scale).square() @ given_.energy
+    found = error(given_, RoundToNearest().solve(given_))
+    assert bool((found <= plain * (1 + 1e-4)).all())
+
+
+def test_more_bits_lose_less():
+    losses = [
+        float(error(p, RoundToNearest().solve(p)).sum())
+        for p in (problem(1, k=200, bits=bits) for bits in range(1, 9))
+    ]
+    assert all(b < a for a, b in zip(losses, losses[1:], strict=False))
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weights_on_a_grid_are_kept(bits, sign):
+    """Either sign of the scale: the longer end of two's complement goes where it is needed."""
+    low, high = integer_range(bits)
+    q = torch.arange(low, high + 1).repeat(3, 1)
+    weight = q * torch.tensor([[0.25], [1.0], [3.0]]) * sign
+    given_ = DenseProblem(
+        weight=weight, bits=bits, energy=torch.ones(q.shape[1]), moments=None, limit=1 << 24
+    )
+    solution = RoundToNearest().solve(given_)
+    torch.testing.assert_close(solution.matrix(), weight)
+
+
+def test_rows_of_zero_stay_zero():
+    given_ = problem(1)
+    given_.weight[3] = 0
+    solution = RoundToNearest().solve(given_)
+    assert not solution.weights[3].any()
+    assert bool(torch.isfinite(solution.scale).all())
+    assert bool((solution.scale != 0).all())
+
+
+def test_loud_inputs_count_more():
+    quiet = problem(5, n=30, bits=3)
+    energy = quiet.energy.clone()
+    energy[0] = 1e6
+    loud = DenseProblem(weight=quiet.weight, bits=3, energy=energy, moments=None, limit=1 << 24)
+
+    def first(p):
+        return float((p.weight - RoundToNearest().solve(p).matrix())[:, 0].square().sum())
+
+    assert first(loud) < first(quiet) / 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(2, 8), st.integers(0, 300))
+def test_magnitudes_stay_within_the_limit(seed, bits, limit):
+    solution = RoundToNearest().solve(problem(seed, bits=bits, limit=limit))
+    assert int(solution.weights.to(torch.int16).abs().sum(dim=1, dtype=torch.int64).max()) <= limit
+
+
+def test_a_generous_limit_changes_nothing():
+    free, bound = problem(2), problem(2, limit=12 * 40 * 8)
+    assert torch.equal(RoundToNearest().solve(free).weights, RoundToNearest().solve(bound).weights)
+
+
+def test_no_room_at_all_is_refused():
+    with pytest.raises(CompressError, match="raise acc_bits"):
+        RoundToNearest().solve(problem(1, limit=-1))
+
+
+def test_pieces_do_not_matter(monkeypatch):
+    whole = RoundToNearest().solve(problem(3, n=33))
+    monkeypatch.setattr(scaling, "_CHUNK", 100)
+    pieces = RoundToNearest().solve(problem(3, n=33))
+    assert torch.equal(whole.weights, pieces.weights)

@@ -1,0 +1,176 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.isa.decoding import check_header, decode, table_beats
+from summand.isa.header import Header, Op
+from summand.isa.segments import Segment
+
+from .examples import CONFIG, FIXED, HEADERS, SEGMENTS
+
+SCALED = EngineConfig(
+    rows=4, cols=4, depth=64, stream_bits=64, acc_depth=64, act_depth=8, scale_bits=4
+)
+
+
+def verdict(header: Header) -> ErrorCode:
+    try:
+        check_header(header, CONFIG)
+    except CommandError as e:
+        return e.code
+    return ErrorCode.OK
+
+
+def refusal(command: Command, config: EngineConfig = CONFIG) -> ErrorCode:
+    try:
+        command.validate(config)
+    except CommandError as e:
+        return e.code
+    return ErrorCode.OK
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (Header(Op.LOAD, 4 * 8 * 8, 0, 8, 4), ErrorCode.OK),
+        (Header(Op.LOAD, 8, 7, 1, 1), ErrorCode.OK),
+        (Header(Op.LOAD, 8, 8, 1, 1), ErrorCode.ACTIVATIONS),
+        (Header(Op.LOAD, 8, 0, 1, 5), ErrorCode.ROWS),
+        (Header(Op.LOAD, 7, 0, 1, 1), ErrorCode.LENGTH),
+        (Header(Op.LOAD, 8, 0, 1, 1, 1), ErrorCode.RESERVED),
+        (Header(Op.GEMM, 1, 0, 8, 1), ErrorCode.OK),
+        (Header(Op.GEMM, 16, 0, 8, 16), ErrorCode.OK),
+        (Header(Op.GEMM, 15, 0, 8, 16), ErrorCode.LENGTH),
+        (Header(Op.GEMM, 99, 0, 8, 17), ErrorCode.SEGMENTS),
+        (Header(Op.GEMM, 99, 0, 9, 1), ErrorCode.ACTIVATIONS),
+        (Header(Op.GEMM, 1, 0, 9, 1, 1), ErrorCode.RESERVED),
+        (Header(Op.REQUANTISE, 128, 0, 64, 4, 0), ErrorCode.OK),
+        (Header(Op.REQUANTISE, 128, 0, 64, 4, 4), ErrorCode.OK),
+        (Header(Op.REQUANTISE, 128, 0, 64, 4, 5), ErrorCode.ACTIVATIONS),
+        (Header(Op.REQUANTISE, 128, 1, 64, 4, 0), ErrorCode.TILES),
+        (Header(Op.REQUANTISE, 127, 0, 64, 4, 0), ErrorCode.LENGTH),
+        (Header(Op.STORE, 0, 0, 64, 4, 0xFFFF), ErrorCode.OK),
+        (Header(Op.STORE, 1, 0, 64, 4), ErrorCode.LENGTH),
+        (Header(Op.STORE, 0, 0, 65, 4), ErrorCode.TILES),
+        (Header(Op.FENCE, 0, 0xFFFF), ErrorCode.OK),
+        (Header(Op.FENCE, 0, 0, 1), ErrorCode.RESERVED),
+        (Header(2), ErrorCode.OP),
+    ],
+)
+def test_headers_are_checked_against_the_engine(header, code):
+    assert verdict(header) == code
+
+
+@FIXED
+@given(HEADERS)
+def test_any_header_is_accepted_or_refused(header):
+    assert verdict(header) in ErrorCode
+
+
+ONE = (Segment(tile=0, tiles=1, planes=1),)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (Load(7, 1, 4), ErrorCode.OK),
+        (Load(8, 1, 5), ErrorCode.ROWS),
+        (Load(8, 1, 4), ErrorCode.ACTIVATIONS),
+        (Gemm(0, 8, ONE), ErrorCode.OK),
+        (Gemm(0, 9, (), 1), ErrorCode.RESERVED),
+        (Gemm(0, 9, ()), ErrorCode.ACTIVATIONS),
+        (Gemm(0, 8, ()), ErrorCode.SEGMENTS),
+        (Gemm(0, 8, tuple(Segment(tile=n, tiles=1, planes=1) for n in range(17))), 7),
+        (Gemm(0, 8, ONE * 2), ErrorCode.TILES),
+        (Gemm(0, 8, (Segment(tile=0, tiles=1, planes=9),)), ErrorCode.SEGMENTS),
+        (Gemm(0, 8, (Segment(tile=0, tiles=1, planes=9, scaled=True),)), ErrorCode.RESERVED),
+        (Requantise(0, 64, 4, 4), ErrorCode.OK),
+        (Requantise(0, 65, 5, 9), ErrorCode.ROWS),
+        (Requantise(0, 65, 4, 9), ErrorCode.TILES),
+        (Requantise(0, 64, 4, 5), ErrorCode.ACTIVATIONS),
+        (Store(63, 1, 4, 0xFFFF), ErrorCode.OK),
+        (Store(64, 1, 0), ErrorCode.ROWS),
+        (Store(64, 1, 4), ErrorCode.TILES),
+        (Fence(0xFFFF), ErrorCode.OK),
+    ],
+)
+def test_commands_are_checked_against_the_engine(command, code):
+    assert refusal(command) == code
+
+
+def test_groups_are_for_engines_with_scales():
+    segments = (Segment(tile=0, tiles=1, planes=1, scaled=True),)
+    assert refusal(Gemm(0, 8, segments, 2), SCALED) == ErrorCode.OK
+
+
+def test_a_requantise_names_no_more_features_than_its_memory_holds():
+    assert refusal(Requantise(0, 4, 1, 0), EngineConfig(requant_depth=16)) == ErrorCode.OK
+    assert refusal(Requantise(0, 5, 1, 0), EngineConfig(requant_depth=16)) == ErrorCode.TILES
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> Command:
+    """Draw any command that fits its header, good or bad."""
+    half, small = st.integers(0, 0xFFFF), st.integers(0, 9)
+    segments = st.lists(SEGMENTS, max_size=17).map(tuple)
+    return draw(
+        st.one_of(
+            st.builds(Load, small, small, small),
+            st.builds(Gemm, small, small, segments, st.sampled_from([0, 0, 1])),
+            st.builds(Requantise, st.integers(0, 70), st.integers(0, 70), small, small),
+            st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half),
+            st.builds(Fence, half),
+        )
+    )
+
+
+@settings(FIXED, max_examples=1000)
+@given(commands())
+def test_what_is_decoded_is_what_was_encoded_and_refused_alike(command):
+    raw = command.encode(CONFIG)
+    split = CONFIG.header_beats * CONFIG.beat_bytes
+    header = Header.decode(raw[:split])
+    assert header == command.header(CONFIG)
+    try:
+        check_header(header, CONFIG)
+        size = table_beats(header, CONFIG) * CONFIG.beat_bytes
+        assert len(raw) == split + size
+        assert decode(header, raw[split:], CONFIG) == command
+        refused = ErrorCode.OK
+    except CommandError as e:
+        refused = e.code
+    assert refused == refusal(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "beats"),
+    [
+        (Load(0, 2, 3), 2 * 3 * 8),
+        (Gemm(0, 8, (Segment(tile=0, tiles=3, planes=2),)), 8 * 6 * 4),
+        (Requantise(0, 3, 4, 0), 6),
+        (Store(0, 3, 4), 0),
+        (Fence(), 0),
+    ],
+)
+def test_payloads_have_the_size_that_the_header_says(command, beats):
+    assert command.payload_beats(CONFIG) == beats
+    table = len(command.encode(CONFIG)) // CONFIG.beat_bytes - CONFIG.header_beats
+    assert command.header(CONFIG).length == table + beats
+
+
+@pytest.mark.parametrize(("group", "groups"), [(0, 1), (1, 8), (3, 3), (8, 1), (9, 1)])
+def test_scales_come_with_every_group(group, groups):
+    """Five tiles of four scales, four tiles in a beat."""
+    segments = (Segment(tile=0, tiles=5, planes=1, scaled=True), *ONE)
+    words = Gemm(0, 8, (Segment(tile=0, tiles=6, planes=1),)).payload_beats(SCALED)
+    assert Gemm(0, 8, segments, group).payload_beats(SCALED) == words + 2 * groups
+
+
+def test_gemm_touches_its_tiles_only():
+    segments = (Segment(tile=0, tiles=3, planes=2), Segment(tile=5, tiles=1, planes=7))
+    gemm = Gemm(1, 2, segments)
+    assert gemm.words == 13
+    assert [gemm.touches(t, t + 1) for t in range(7)] == [1, 1, 1, 0, 0, 1, 0]
+    assert not gemm.touches(3, 5)

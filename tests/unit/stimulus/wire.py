@@ -1,0 +1,85 @@
+"""An engine, and the fields of its commands as they are in the stream."""
+
+import struct
+from collections.abc import Iterator
+
+from summand.isa import EngineConfig
+from summand.isa.header import HEADER_BYTES, Header, Op
+from summand.stimulus.builder import TestProgram
+
+__all__ = ["CONFIG", "ENDS", "WIDEST", "fields", "headers"]
+
+CONFIG = EngineConfig(
+    rows=3,
+    cols=4,
+    depth=16,
+    stream_bits=64,
+    acc_depth=16,
+    act_depth=4,
+    requant_depth=16,
+    shift=2,
+    scale_bits=4,
+)
+
+#: The least and the most that each field of a command of that engine may be.
+ENDS = {
+    "LOAD length": (2, 24),
+    "LOAD a": (0, 3),
+    "LOAD b": (1, 4),
+    "LOAD c": (1, 3),
+    "LOAD d": (0, 0),
+    "GEMM a": (0, 3),
+    "GEMM b": (1, 4),
+    "GEMM c": (1, 16),
+    "GEMM d": (0, 0xFFFF),
+    "REQUANTISE length": (2, 8),
+    "REQUANTISE a": (0, 15),
+    "REQUANTISE b": (1, 4),
+    "REQUANTISE c": (1, 3),
+    "REQUANTISE d": (0, 3),
+    "STORE length": (0, 0),
+    "STORE a": (0, 15),
+    "STORE b": (1, 16),
+    "STORE c": (1, 3),
+    "STORE d": (0, 0xFFFF),
+    "FENCE length": (0, 0),
+    "FENCE a": (0, 0xFFFF),
+    "FENCE b": (0, 0),
+    "FENCE c": (0, 0),
+    "FENCE d": (0, 0),
+    "segment tile": (0, 15),
+    "segment tiles": (1, 16),
+    "segment planes": (1, 8),
+    "segment flags": (0, 7),
+    "entry mult": (0, 0xFFFF),
+    "entry shift": (1, 47),
+}
+
+#: The most that fits a field, where it is not an argument's half-word.
+WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "shift": 0xFF}
+
+
+def headers(program: TestProgram) -> list[tuple[Header, bytes]]:
+    """Return the program's headers, each with the bytes after it up to the next."""
+    data, cfg, found = program.data, program.config, []
+    while data:
+        header = Header.decode(data[:HEADER_BYTES])
+        start = cfg.header_beats * cfg.beat_bytes
+        end = start + header.length * cfg.beat_bytes
+        found.append((header, data[start:end]))
+        data = data[end:]
+    return found
+
+
+def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
+    """Yield what a command and the tables in its payload say, field by field."""
+    op = Op(header.op)
+    for name in ("length", "a", "b", "c", "d"):
+        yield f"{op.name} {name}", getattr(header, name)
+    if op == Op.GEMM:
+        for entry in struct.iter_unpack("<HHBBH", payload[: header.c * 8]):
+            for name, value in zip(("tile", "tiles", "planes", "flags"), entry, strict=False):
+                yield f"segment {name}", value
+    if op == Op.REQUANTISE:
+        for mult, shift, _ in struct.iter_unpack("<HBB", payload[: header.b * CONFIG.cols * 4]):
+            yield from (("entry mult", mult), ("entry shift", shift))
