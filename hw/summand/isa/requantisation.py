@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.limits import SHIFT
 
 __all__ = ["pack_requantisation", "unpack_requantisation"]
 
@@ -17,7 +18,7 @@ def pack_requantisation(mult: npt.NDArray[np.integer], shift: npt.NDArray[np.int
     Parameters
     ----------
     mult, shift : integer arrays, shape ``[features]``
-        0 to 65535, and 1 to 47.
+        Within :data:`~summand.isa.limits.MULT` and :data:`~summand.isa.limits.SHIFT`.
 
     Returns
     -------
@@ -39,10 +40,10 @@ def unpack_requantisation(
     Raises
     ------
     CommandError
-        If a shift is outside 1 to 47 or a pad byte is set.
+        If a shift is outside :data:`~summand.isa.limits.SHIFT` or a pad byte is set.
     """
     entries = np.frombuffer(raw, _ENTRY, count=features)
     shift = entries["shift"].astype(np.int64)
-    if ((shift < 1) | (shift > 47) | (entries["zero"] != 0)).any():
+    if ((shift < SHIFT.low) | (shift > SHIFT.high) | (entries["zero"] != 0)).any():
         raise CommandError(ErrorCode.REQUANTISE)
     return entries["mult"].astype(np.int64), shift
