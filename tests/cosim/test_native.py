@@ -9,8 +9,8 @@ from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
 from summand.rtl import engine, front, gemms
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.stimulus.builder import TestProgram
 from summand.stimulus.corruptions import corrupt, corruptions
 from summand.stimulus.engines import CORNERS, random_config
