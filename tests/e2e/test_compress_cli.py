@@ -3,10 +3,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
-from summand.cli import main
+from summand.cli import build_app, main
 from summand.isa import EngineConfig
 from summand.model import SummandModel
 
@@ -235,3 +238,24 @@ def test_a_missing_package_is_named(monkeypatch, capsys, tmp_path):
         monkeypatch.delitem(sys.modules, name)
     assert main(["compress", "smollm2", "-o", str(tmp_path / "m")]) == 2
     assert re.search(r"needs torch; pip install .*\[model\]'", capsys.readouterr().err)
+
+
+def _row(option: Any) -> str:
+    """Return what the documentation says of an option, without links and marks of code."""
+    names = ", ".join((*option.opts[:1], *option.secondary_opts))
+    names += f" {option.metavar}" if option.metavar else ""
+    shown = {None: "", False: "", True: "on"}
+    value = option.default
+    default = shown[value] if value is None or isinstance(value, bool) else str(value)
+    cells = (names, default, option.help.removesuffix("."))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def test_the_documentation_s_table_is_the_command_s():
+    command: Any = get_command(build_app())
+    params = command.commands["compress"].params
+    expected = [_row(p) for p in params if p.param_type_name == "option"]
+    page = (Path(__file__).parents[2] / "docs/compression.md").read_text()
+    table = page.partition("| option | default | what |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    plain = re.sub(r" \(\[[^]]*\]\([^)]*\)\)|`", "", table).replace("| | ", "|  | ")
+    assert plain.splitlines() == expected

@@ -11,8 +11,10 @@ import typer
 
 from summand.cli.compress_tables import show_distillation, show_results, show_support
 from summand.cli.consoles import open_console
+from summand.cli.declared import expanded
 from summand.cli.progress import part_bars
 from summand.cli.reports import figures_of, publish
+from summand.recipe.options import Options
 
 if TYPE_CHECKING:
     from summand.compress.job.target import Target
@@ -23,7 +25,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
-    app.command("compress")(_compress)
+    app.command("compress")(expanded(_compress))
 
 
 def _compress(
@@ -44,80 +46,7 @@ def _compress(
             help="Where the Summand model goes; one that is there already is replaced.",
         ),
     ],
-    bits: Annotated[
-        int, typer.Option(help="Bits of a weight, 1 to 8; 0 for a low-rank summand alone.")
-    ] = 4,
-    group: Annotated[
-        int,
-        typer.Option(
-            help="Input features that share an integer scale, a multiple of the engine's depth; "
-            "0 for one scale an output."
-        ),
-    ] = 0,
-    scale_bits: Annotated[
-        int, typer.Option(help="Bits of these scales, 1 to 8: the engine's scale_bits.")
-    ] = 6,
-    solver: Annotated[
-        str, typer.Option(help="Of the dense summand: gptq, or rtn to round to nearest.")
-    ] = "gptq",
-    rank: Annotated[
-        int, typer.Option(help="Rank of the low-rank summand beside each layer; 0 for none.")
-    ] = 0,
-    rank_bits: Annotated[int, typer.Option(help="Bits of its factors, 1 to 8.")] = 4,
-    rank_solver: Annotated[
-        str,
-        typer.Option(
-            help="Of the low-rank summand: whitened, iterative, or without regard to the inputs "
-            "svd, iterative-plain."
-        ),
-    ] = "whitened",
-    rank_order: Annotated[
-        str, typer.Option(help="When it is found: after the dense one, before, or alternating.")
-    ] = "after",
-    head_bits: Annotated[
-        int, typer.Option(help="Bits of the output head's weights, 1 to 8; it gets no rank.")
-    ] = 8,
-    act_bits: Annotated[int, typer.Option(help="Bits of an activation, 4 to 10.")] = 8,
-    acc_shift: Annotated[
-        int,
-        typer.Option(help="The engine's shift: extra accumulator bits for the low-rank summand."),
-    ] = 4,
-    acc_bits: Annotated[
-        int, typer.Option(help="The engine's accumulator width, which nothing may overflow.")
-    ] = 32,
-    balance: Annotated[
-        bool,
-        typer.Option(
-            "--balance/--no-balance", help="Let the host balance the channels of layers' inputs."
-        ),
-    ] = True,
-    rotate: Annotated[
-        bool, typer.Option("--rotate/--no-rotate", help="Let the host rotate layers' inputs.")
-    ] = True,
-    sequential: Annotated[
-        bool,
-        typer.Option(
-            "--sequential",
-            help="Compress layers in order, each on what the compressed ones before it feed it "
-            "with; slower.",
-        ),
-    ] = False,
-    distil: Annotated[
-        int,
-        typer.Option(
-            metavar="STEPS",
-            help="Steps of distillation behind it, 256 tokens of the calibration text each: MODEL "
-            "teaches the compressed layers' scales and biases; 0 for none.",
-        ),
-    ] = 0,
-    keep_quantised: Annotated[
-        bool,
-        typer.Option(
-            "--keep-quantised",
-            help="Take layers that MODEL has quantised already as they are, where the format can "
-            "hold them; the other options are for the rest.",
-        ),
-    ] = False,
+    options: Options,
     target_bits: Annotated[
         float | None,
         typer.Option(
@@ -188,30 +117,11 @@ def _compress(
 
     A compression that was interrupted goes on where it was when the same command is given again.
     """
-    from summand.compress import Options, Workers, calibration_text, open_source, plan, read_text
+    from summand.compress import Workers, calibration_text, open_source, plan, read_text
     from summand.model import check_destination
     from summand.report.target import streamed_bits
 
     start = time.perf_counter()
-    options = Options(
-        bits=bits,
-        group=group,
-        scale_bits=scale_bits,
-        solver=solver,
-        balance=balance,
-        rotate=rotate,
-        sequential=sequential,
-        distil=distil,
-        keep_quantised=keep_quantised,
-        rank=rank,
-        rank_bits=rank_bits,
-        rank_solver=rank_solver,
-        rank_order=rank_order,
-        head_bits=head_bits,
-        act_bits=act_bits,
-        acc_shift=acc_shift,
-        acc_bits=acc_bits,
-    )
     target = _target(target_bits, target_kl, sensitivity, engine)
     team = Workers(executor, workers)
     check_destination(output)

@@ -13,13 +13,14 @@ from summand.compress.evaluation.evaluate import Evaluation, evaluate, load_inte
 from summand.compress.job.compressor import Job, plan
 from summand.compress.job.pipeline import compress_layer, compress_layers
 from summand.compress.network.survey import Survey, survey
-from summand.compress.options import Choice, Options
 from summand.compress.solve.gptq import Gptq
 from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.sources.sources import Source, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
 from summand.compress.workers.parallel import Workers
+from summand.recipe.choice import Choice, choices_of
+from summand.recipe.options import Options
 
 __all__ = [
     "Choice",
@@ -38,6 +39,7 @@ __all__ = [
     "WhitenedSvd",
     "Workers",
     "calibration_text",
+    "choices_of",
     "compress_layer",
     "compress_layers",
     "evaluate",

@@ -14,7 +14,7 @@ __all__ = ["BeatsToBytes", "ByteFeed", "BytesToBeats"]
 
 
 class BytesToBeats(wiring.Component):
-    """Gather bytes into beats, the first byte lowest. A byte a cycle, one cycle more a beat.
+    """Gather bytes into beats, the first byte lowest. A byte a cycle, one more cycle for each beat.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ class BytesToBeats(wiring.Component):
 
 
 class BeatsToBytes(wiring.Component):
-    """Take beats apart into bytes, the lowest first; marks of packets' ends are dropped.
+    """Split beats into bytes, the lowest first; ``last`` is dropped.
 
-    A byte a cycle, one cycle more a beat.
+    A byte a cycle, one more cycle for each beat.
 
     Parameters
     ----------

@@ -10,12 +10,13 @@ from summand.compress.allocate.allocation import Candidate
 from summand.compress.allocate.sensitivity import output_errors
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
-from summand.compress.options import Choice, Options
 from summand.compress.solve.gptq import Gptq
 from summand.compress.solve.lowrank import Weighting
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.solve.solvers import DenseProblem, DenseSolver
 from summand.isa import EngineConfig
+from summand.recipe.choice import Choice
+from summand.recipe.options import Options
 from summand.schedule.traffic import layer_traffic
 
 __all__ = ["Space", "choice_bits", "estimate"]

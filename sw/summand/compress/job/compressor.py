@@ -26,7 +26,6 @@ from summand.compress.job.pipeline import compress_layers
 from summand.compress.job.target import Allocation, Target, choose
 from summand.compress.network.blocks import find_blocks
 from summand.compress.network.survey import Survey, survey
-from summand.compress.options import Choice, Options
 from summand.compress.sources.sources import Source, head_layers, head_name, write_side_files
 from summand.compress.twin.distil import Distillation, check_distillable, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
@@ -35,6 +34,8 @@ from summand.isa.distribution import VERSION
 from summand.model import Manifest, ModelWriter
 from summand.model.host import write_host
 from summand.model.split import split
+from summand.recipe.choice import Choice, choices_of
+from summand.recipe.options import Options
 
 __all__ = ["Job", "plan"]
 
@@ -372,7 +373,7 @@ def plan(
     heads = head_layers(source.module)
     if options.distil:
         check_distillable(source.module, batches, [n for n in found.layers if n not in heads])
-    choices = options.choices(found.layers, heads=heads)
+    choices = choices_of(options, found.layers, heads=heads)
     keeper = None
     if options.keep_quantised:
         keeper = Keeper.of(

@@ -9,10 +9,11 @@ from summand.compress.calibrate.walk import Walk
 from summand.compress.job.pipeline import check_rank, check_weights, fit_layer
 from summand.compress.job.sequential import Fitting, compress_in_order
 from summand.compress.network.survey import Batch, Survey, linear_of
-from summand.compress.options import DENSE_SOLVERS, LOW_RANK_SOLVERS, Choice
 from summand.compress.solve.balance import choose_transform
+from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
 from summand.compress.twin.error import output_error
 from summand.model import Layer, Transform
+from summand.recipe.choice import Choice
 
 __all__ = ["compress_layers_in_order"]
 

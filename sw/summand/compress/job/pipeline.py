@@ -11,9 +11,9 @@ from summand.compress.calibrate.walk import Part, Walk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.network.survey import Batch, Survey, linear_of
-from summand.compress.options import DENSE_SOLVERS, LOW_RANK_SOLVERS, Choice
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.solve.lowrank import is_singular
+from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
 from summand.compress.solve.solvers import (
     DenseProblem,
     DenseSolution,
@@ -27,6 +27,7 @@ from summand.compress.twin.error import output_error
 from summand.compress.twin.integer import quantise_tokens
 from summand.compress.workers.parallel import Workers
 from summand.model import Layer, Transform
+from summand.recipe.choice import Choice
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
@@ -214,7 +215,8 @@ def compress_layers(
     found : Survey
         From :func:`~summand.compress.network.survey.survey`.
     choices : mapping
-        What each layer of the survey gets; see :meth:`~summand.compress.options.Options.choices`.
+        What each layer of the survey gets; from
+        :func:`~summand.recipe.choice.choices_of`.
     dense_solver, low_rank_solver : optional
         Take the place of the solvers that the choices name.
     keeper : Keeper, optional

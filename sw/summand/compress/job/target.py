@@ -14,11 +14,11 @@ from summand.compress.calibrate.walk import Walk
 from summand.compress.errors import CompressError
 from summand.compress.job.pipeline import check_rank
 from summand.compress.network.survey import Batch, Survey, linear_of
-from summand.compress.options import Choice
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.workers.parallel import Workers
 from summand.isa import EngineConfig
+from summand.recipe.choice import Choice
 
 __all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
 

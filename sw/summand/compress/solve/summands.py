@@ -14,11 +14,9 @@ from summand.compress.solve.solvers import (
     LowRankSolution,
     LowRankSolver,
 )
+from summand.recipe.options import ORDERS
 
-__all__ = ["ORDERS", "Summands", "solve_summands"]
-
-#: How dense and low-rank summands are found: see :func:`solve_summands`.
-ORDERS = ("after", "before", "alternating")
+__all__ = ["Summands", "solve_summands"]
 
 _ROUNDS = 3
 

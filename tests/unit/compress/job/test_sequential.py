@@ -1,4 +1,4 @@
-"""Layers in order: what is made up for, what is left alone, and what goes on after a kill."""
+"""Layers in order: errors compensated, layers left alone, and restarts after a kill."""
 
 from typing import Any
 
@@ -22,6 +22,7 @@ from summand.compress.job.sequential import pull
 from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.integer import replace
 from summand.model import Layer, SummandModel
+from summand.recipe.choice import choices_of
 
 OPTIONS = Options(bits=3, head_bits=3, group=16)
 
@@ -41,7 +42,7 @@ def batches(seed=1, count=6):
 
 def in_order(module, rows, options=OPTIONS, **more) -> list[Layer]:
     found = survey(module, rows[0])
-    choices = options.choices(found.layers)
+    choices = choices_of(options, found.layers)
     return [layer for layer, _ in compress_layers_in_order(module, rows, found, choices, **more)]
 
 
@@ -59,7 +60,8 @@ def test_the_whole_model_is_nearer_than_with_layers_by_themselves():
         want = torch.cat([module(x) for x in batches(seed=2)])
     found = survey(module, rows[0])
     alone = [
-        layer for layer, _ in compress_layers(module, rows, found, OPTIONS.choices(found.layers))
+        layer
+        for layer, _ in compress_layers(module, rows, found, choices_of(OPTIONS, found.layers))
     ]
     errors = [float((output(layers) - want).norm()) for layers in (in_order(module, rows), alone)]
     assert errors[0] < 0.9 * errors[1]
@@ -105,7 +107,7 @@ def run(tiny, options=OPTIONS, *, staged=True, **more) -> dict[str, tuple[Layer,
     blocks = find_blocks(module, found, rows[0]) if staged else None
     assert not staged or blocks
     done = compress_layers_in_order(
-        module, rows, found, options.choices(found.layers), walk=Walk(blocks=blocks), **more
+        module, rows, found, choices_of(options, found.layers), walk=Walk(blocks=blocks), **more
     )
     return {layer.name: (layer, error) for layer, error in done}
 
@@ -179,8 +181,3 @@ def test_it_is_an_option(llama, tmp_path):
     model = SummandModel(tmp_path / "m")
     assert model.manifest.options["sequential"]
     assert all(entry.bias for entry in model.manifest.layers)
-
-
-def test_layers_taken_as_they_are_cannot_make_up_for_others():
-    with pytest.raises(CompressError, match="leave out sequential or keep_quantised"):
-        Options(sequential=True, keep_quantised=True)

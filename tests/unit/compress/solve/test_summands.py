@@ -6,8 +6,9 @@ import torch
 from summand.compress import CompressError, Gptq, Iterative, RoundToNearest, WhitenedSvd
 from summand.compress.solve.lowrank import output_loss, solve_alone
 from summand.compress.solve.solvers import DenseProblem, LowRankProblem
-from summand.compress.solve.summands import ORDERS, solve_summands
+from summand.compress.solve.summands import solve_summands
 from summand.compress.twin.integer import quantise_tokens
+from summand.recipe.options import ORDERS
 
 
 def problems(seed=0, *, n=48, k=40, rank=6, bits=3, rank_bits=6, falling=False):

@@ -1,0 +1,1 @@
+"""Options declared once: the command line, the checks and the documentation follow from them."""

@@ -1,0 +1,67 @@
+import dataclasses
+
+import pytest
+
+from summand.options.declaration import OptionError
+from summand.recipe.options import Options
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bits", 0),
+        ("bits", 9),
+        ("rank", -1),
+        ("rank_bits", 0),
+        ("head_bits", 9),
+        ("act_bits", 3),
+        ("act_bits", 11),
+        ("acc_shift", 9),
+        ("acc_bits", 33),
+        ("bits", 4.0),
+    ],
+)
+def test_impossible_options_are_named(field, value):
+    with pytest.raises(OptionError, match=f"^{field} must be .* not {value}"):
+        Options(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "known"),
+    [
+        ("solver", "rtn or gptq"),
+        ("rank_solver", "svd or whitened or iterative or iterative-plain"),
+        ("rank_order", "after or before or alternating"),
+    ],
+)
+def test_an_unknown_solver_is_named(field, known):
+    with pytest.raises(OptionError, match=f"^{field} must be {known}, not 'magic'"):
+        dataclasses.replace(Options(), **{field: "magic"})
+
+
+def test_no_summand_at_all_is_refused():
+    with pytest.raises(OptionError, match="^bits must be 1 to 8 without a rank, not 0"):
+        Options(bits=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"distil": -1}, "distil must be 0 to 100000, not -1"),
+        ({"distil": 1.5}, r"distil must be 0 to 100000, not 1\.5"),
+        ({"distil": 1, "keep_quantised": True}, "leave out distil or keep_quantised"),
+    ],
+)
+def test_distillation_that_cannot_be_is_refused(options, said):
+    with pytest.raises(OptionError, match=said):
+        Options(**options)
+
+
+def test_layers_taken_as_they_are_cannot_make_up_for_others():
+    with pytest.raises(OptionError, match="leave out sequential or keep_quantised"):
+        Options(sequential=True, keep_quantised=True)
+
+
+def test_a_group_that_no_engine_has_is_refused_with_the_next():
+    with pytest.raises(OptionError, match="group must be a multiple of 8, .* not 20: 24 would do"):
+        Options(group=20)
