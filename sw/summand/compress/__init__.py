@@ -16,7 +16,7 @@ from summand.compress.network.survey import Survey, survey
 from summand.compress.solve.gptq import Gptq
 from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.solve.rtn import RoundToNearest
-from summand.compress.sources.sources import Source, open_source, reopen, window_of
+from summand.compress.sources.sources import ModelSource, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
 from summand.compress.workers.parallel import Workers
 from summand.recipe.choice import Choice, choices_of
@@ -30,10 +30,10 @@ __all__ = [
     "IntegerLinear",
     "Iterative",
     "Job",
+    "ModelSource",
     "Options",
     "PlainSvd",
     "RoundToNearest",
-    "Source",
     "Survey",
     "Text",
     "WhitenedSvd",

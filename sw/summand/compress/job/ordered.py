@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
-from summand.compress.calibrate.walk import Walk
+from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.job.pipeline import check_rank, check_weights, fit_layer
 from summand.compress.job.sequential import Fitting, compress_in_order
 from summand.compress.network.survey import Batch, Survey, linear_of
@@ -24,7 +24,7 @@ def compress_layers_in_order(
     found: Survey,
     choices: Mapping[str, Choice],
     *,
-    walk: Walk | None = None,
+    walk: ModelWalk | None = None,
     finished: Callable[[str], Layer | None] = lambda _: None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[tuple[Layer, float]]:
@@ -44,7 +44,7 @@ def compress_layers_in_order(
         Of the module.
     choices : mapping
         What each layer gets.
-    walk : Walk, optional
+    walk : ModelWalk, optional
         Its stages and weights.
     finished : callable, optional
         Returns a layer that there is already; it is not yielded again.
@@ -57,7 +57,7 @@ def compress_layers_in_order(
         In the survey's order, each with its relative output error on inputs of the uncompressed
         model.
     """
-    walk = walk or Walk()
+    walk = walk or ModelWalk()
     linears = {name: linear_of(module, name) for name in found.layers}
     for name, linear in linears.items():
         check_rank(name, linear, choices[name])

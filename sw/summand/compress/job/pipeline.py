@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from summand.compress.calibrate.calibration import InputStatistics
-from summand.compress.calibrate.walk import Part, Walk
+from summand.compress.calibrate.walk import LoadedPart, ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.network.survey import Batch, Survey, linear_of
@@ -198,7 +198,7 @@ def compress_layers(
     dense_solver: DenseSolver | None = None,
     low_rank_solver: LowRankSolver | None = None,
     keeper: Keeper | None = None,
-    walk: Walk | None = None,
+    walk: ModelWalk | None = None,
     workers: Workers | None = None,
     finished: Collection[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
@@ -222,7 +222,7 @@ def compress_layers(
     keeper : Keeper, optional
         Takes over as they are what layers it can, from a quantised checkpoint. Their inputs, which
         other layers may share, are not transformed.
-    walk : Walk, optional
+    walk : ModelWalk, optional
         How to go through the module; the whole of it at once by default.
     workers : Workers, optional
         Who compresses the layers, each as a job of its own; threads by default.
@@ -240,7 +240,7 @@ def compress_layers(
         In the walk's order, which is the survey's without stages, each with its relative output
         error on calibration tokens.
     """
-    walk = walk or Walk()
+    walk = walk or ModelWalk()
     solvers = {name: dense_solver or DENSE_SOLVERS[choices[name].solver]() for name in found.layers}
     linears = {name: linear_of(module, name) for name in found.layers}
     for name, linear in linears.items():
@@ -252,7 +252,7 @@ def compress_layers(
     kept = keeper.kinds if keeper else {}
     singular: list[str] = []
 
-    def jobs(part: Part) -> Iterator[_Job]:
+    def jobs(part: LoadedPart) -> Iterator[_Job]:
         for group in part.groups:
             seen = part.statistics[group[0]]
             if notice and seen.moments is not None and is_singular(seen.moments):
