@@ -11,7 +11,8 @@ from summand.compress.calibrate.text import (
 from summand.compress.errors import CompressError
 from summand.compress.evaluation.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.job.compressor import Job, plan
-from summand.compress.job.pipeline import compress_layer, compress_layers
+from summand.compress.job.independent import compress_layers
+from summand.compress.job.layer import compress_layer
 from summand.compress.network.survey import Survey, survey
 from summand.compress.solve.gptq import Gptq
 from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd

@@ -12,7 +12,7 @@ from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError
-from summand.compress.job.pipeline import check_rank
+from summand.compress.job.layer import check_rank
 from summand.compress.network.survey import Batch, Survey, linear_of
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.solve.rtn import RoundToNearest

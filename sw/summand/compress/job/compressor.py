@@ -22,8 +22,8 @@ from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.evaluation.embeddings import rows_of
 from summand.compress.importers import Keeper
 from summand.compress.job.budget import Allocation, BitBudget, choose
-from summand.compress.job.ordered import compress_layers_in_order
-from summand.compress.job.pipeline import compress_layers
+from summand.compress.job.in_order import compress_layers_in_order
+from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
 from summand.compress.network.survey import Survey, survey
 from summand.compress.sources.sources import ModelSource, head_layers, head_name, write_side_files

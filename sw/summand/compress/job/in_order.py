@@ -1,4 +1,4 @@
-"""Whole-model error control: compression in order, as a pipeline of its own."""
+"""Layers in order, each fitted to what the compressed ones before it feed it with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -6,11 +6,10 @@ import torch
 from torch import nn
 
 from summand.compress.calibrate.walk import ModelWalk
-from summand.compress.job.pipeline import check_rank, check_weights, fit_layer
+from summand.compress.job.layer import fit_layer
 from summand.compress.job.sequential import Fitting, compress_in_order
-from summand.compress.network.survey import Batch, Survey, linear_of
-from summand.compress.solve.balance import choose_transform
-from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
+from summand.compress.job.work import LayerWork
+from summand.compress.network.survey import Batch, Survey
 from summand.compress.twin.error import output_error
 from summand.model import Layer, Transform
 from summand.recipe.choice import Choice
@@ -28,11 +27,10 @@ def compress_layers_in_order(
     finished: Callable[[str], Layer | None] = lambda _: None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[tuple[Layer, float]]:
-    """Compress a survey's layers, each on what those before it, compressed, feed it with.
+    """Compress a survey's layers in order, each on what the compressed ones before it feed it with.
 
-    What :func:`~summand.compress.job.pipeline.compress_layers` does with layers that know nothing
-    of each other; every layer's target is the uncompressed model's output, and a bias takes away
-    its mean error.
+    :func:`~summand.compress.job.independent.compress_layers` fits each layer by itself. Here the
+    target of every layer is the uncompressed model's output, and a bias takes away the mean error.
 
     Parameters
     ----------
@@ -58,36 +56,23 @@ def compress_layers_in_order(
         model.
     """
     walk = walk or ModelWalk()
-    linears = {name: linear_of(module, name) for name in found.layers}
-    for name, linear in linears.items():
-        check_rank(name, linear, choices[name])
-        if walk.weights is None:
-            check_weights(name, linear)
-    total = sum(linear.weight.numel() for linear in linears.values())
-    done = sum(linears[name].weight.numel() for name in found.layers if finished(name))
+    work = LayerWork(module=module, found=found, choices=choices, walk=walk)
+    work.check()
 
     def transform(group: Sequence[str], energy: torch.Tensor) -> Transform | None:
-        for name in group:
-            check_weights(name, linears[name])
-        choice = choices[group[0]]
-        return choose_transform(
-            [linears[name].weight.detach() for name in group],
-            energy,
-            balance=choice.balance,
-            rotate=choice.rotate,
-            seed=0,
-        )
+        work.check_loaded(group)
+        return work.transform(group, energy)
 
     def fit(name: str, fitting: Fitting) -> Layer:
-        choice = choices[name]
+        dense_solver, low_rank_solver = work.solvers(name)
         return fit_layer(
             name,
             fitting.weight,
-            linears[name].bias,
+            work.linear(name).bias,
             fitting.statistics,
-            choice,
-            dense_solver=DENSE_SOLVERS[choice.solver](),
-            low_rank_solver=LOW_RANK_SOLVERS[choice.rank_solver],
+            choices[name],
+            dense_solver=dense_solver,
+            low_rank_solver=low_rank_solver,
             transform=fitting.transform,
         )
 
@@ -102,8 +87,9 @@ def compress_layers_in_order(
         loaded=walk.loaded,
         finished=finished,
     )
-    for layer, sample in layers:
-        yield layer, output_error(linears[layer.name], layer, sample[:256])
-        done += layer.in_features * layer.out_features
-        if progress:
-            progress("compressing", done, total)
+    with_errors = (
+        (layer, output_error(work.linear(layer.name), layer, sample[:256]))
+        for layer, sample in layers
+    )
+    before = [name for name in found.layers if finished(name)]
+    yield from work.counted(with_errors, before, progress)

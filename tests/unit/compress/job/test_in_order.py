@@ -17,7 +17,7 @@ from summand.compress import (
 )
 from summand.compress.calibrate.text import windows
 from summand.compress.calibrate.walk import ModelWalk
-from summand.compress.job.ordered import compress_layers_in_order
+from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.sequential import pull
 from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.integer import replace
