@@ -1,5 +1,5 @@
 # `make demo` shows the whole path on a real model; `make test` runs the test suite.
-# Both make a virtual environment in .venv first. Python 3.11, g++ and make must be there.
+# Both make a virtual environment in .venv first. Python 3.11, g++ and make must be installed.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -43,7 +43,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 # The suite on the newest and on the oldest releases that pyproject.toml admits, torch as above.
-# Each has an environment of its own, made anew because what is newest changes.
+# Each has an environment of its own, made anew because the newest releases change.
 test-newest:
 	rm -rf .venv-newest
 	$(MAKE) suite VENV=.venv-newest CONSTRAINTS=
@@ -56,7 +56,7 @@ test-oldest: .venv-oldest.txt
 	$(PYTHON) tools/floors.py > $@.part
 	mv $@.part $@
 
-# What `make test-newest` has just passed with becomes what everybody installs.
+# The versions with which `make test-newest` has just passed become those that everybody installs.
 constraints: test-newest
 	.venv-newest/bin/pip freeze --all --exclude-editable | sed 's/+cpu$$//' > $(CONSTRAINTS).part
 	mv $(CONSTRAINTS).part $(CONSTRAINTS)

@@ -1,4 +1,4 @@
-"""What tests need of the machine; small language models and wrong gateware for them."""
+"""Tools that tests need, small language models, and gateware with mistakes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _verilator() -> str | None:
     return None
 
 
-#: What tests may need, by name; each is None where it is there, else what is missing and how to get
+#: Tools that tests may need, by name: None if present, else the name of the tool and how to get
 #: it.
 _NEEDS: dict[str, Callable[[], str | None]] = {
     "iverilog": partial(_program, "iverilog", "apt-get install iverilog"),
@@ -75,7 +75,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def need() -> Callable[[str], None]:
-    """Return what the marker `needs` calls with each of its names, for fixtures."""
+    """Return the check that the marker `needs` makes for each of its names, for fixtures."""
     return _need
 
 
@@ -170,8 +170,8 @@ def save_llama(
 def mutant() -> Callable[..., Any]:
     """Return a function that makes a mistake in gateware, to see whether a test's inputs find it.
 
-    It returns ``module``'s class ``name``, made from the module's text with ``wrong`` in the place
-    of ``right``, and fails if ``right`` is not there just once, because the mistake is to be made
+    It returns ``module``'s class ``name``, made from the module's text with ``right`` replaced
+    by ``wrong``, and fails if ``right`` does not occur exactly once, because the mistake belongs
     in that place and no other.
     """
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Write text twice, on the golden model and on the simulated Verilog, and compare.
-# usage: demo.sh FOLDER PROMPT TOKENS; `summand` must be on PATH, `make demo` has filled FOLDER.
+# usage: demo.sh FOLDER PROMPT TOKENS; `summand` must be on PATH, and FOLDER filled by `make demo`.
 set -euo pipefail
 folder=$1 prompt=$2 tokens=$3
 

@@ -1,7 +1,7 @@
 """Constraints under which pip installs the oldest releases that pyproject.toml admits.
 
-Prints a line for each requirement that it names, of the package, its extras and its groups. What
-these require in turn is left to pip. Runs where nothing is installed yet.
+Prints a line for each requirement that it names, of the package, its extras and its groups. pip
+chooses the versions of their own requirements. Runs where nothing is installed yet.
 """
 
 import re

@@ -3,7 +3,7 @@
     python tools/itera.py [--plot docs/itera.svg]
 
 Compares on the matrix alone, as ITERA-LLM (arXiv 2505.08981) does: the intermediate is not rounded,
-inputs do not count. Prints Markdown tables; the plot needs matplotlib (`pip install
+and inputs have no weight. Prints Markdown tables; the plot needs matplotlib (`pip install
 '.[plots]'`).
 """
 
@@ -34,7 +34,7 @@ def spectrum(values: torch.Tensor, seed: int) -> torch.Tensor:
 
 
 def matrices() -> dict[str, torch.Tensor]:
-    """Return what is decomposed, by name."""
+    """Return the matrices that are decomposed, by name."""
     i = torch.arange(ROWS, dtype=torch.float64)
     found = {
         "fast: 0.95^i": spectrum(0.95**i, 1),
@@ -62,7 +62,7 @@ def errors(matrix: torch.Tensor, bits: int, solver: LowRankSolver) -> list[float
         moments=torch.eye(k),
         xq=(torch.randn(64, k, generator=g) * 2**15).round(),
         s_x=torch.ones(64, 1),
-        act_bits=30,  # the intermediate is as good as exact
+        act_bits=30,  # makes the intermediate practically exact
         limit=1 << 60,
     )
     solution = solver.solve(problem)
@@ -76,14 +76,14 @@ def errors(matrix: torch.Tensor, bits: int, solver: LowRankSolver) -> list[float
 
 
 def exact(matrix: torch.Tensor) -> list[float]:
-    """Return the relative error of the first ranks of the decomposition, not rounded."""
+    """Return the relative error after each rank of the decomposition, without rounding."""
     values = torch.linalg.svdvals(matrix.double()).square()
     left = values.sum() - values.cumsum(0)
     return (left.clamp_min(0) / values.sum()).sqrt()[:RANKS].tolist()
 
 
 def table(curves: Mapping[int, Mapping[str, list[float]]], best: list[float]) -> str:
-    """Return relative errors at 64 ranks, and what iterating needs for the one-shot's."""
+    """Return relative errors at 64 ranks, and the ranks with which iterating equals one-shot."""
     names = list(SOLVERS)
     lines = [
         f"| bits | not rounded | {' | '.join(names)} | ranks to equal one-shot's 64 |",

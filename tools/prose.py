@@ -2,8 +2,8 @@
 
     python tools/prose.py sw/summand/compress/calibrate/prose.json
 
-Stories, letters, articles: English on many subjects, of no worth as information. Takes minutes.
-What is drawn depends on the machine and on the version of torch; the file is what counts.
+Stories, letters, articles: English on many subjects, without informative content. Takes minutes.
+The random text depends on the machine and on the version of torch, so the file itself is kept.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python tools/quality.py build/quality [--only 4.25 --only 3.5]
 
-Takes minutes a row. What is finished is not done again: its figures are beside each model.
+Takes minutes a row. Finished rows are not repeated: their figures are kept beside each model.
 """
 
 import argparse
@@ -17,14 +17,14 @@ CALIBRATION = ("--calibration-tokens", "16384")
 
 SIZES = ("5.0", "4.5", "4.25", "3.5", "3.0")
 
-#: Every layer alike, by the size that this stays below.
+#: Options that treat every layer alike, by the size in bits a weight that they stay below.
 ALIKE: dict[str, tuple[str, ...]] = {
     "5.0": ("--bits", "5", "--head-bits", "4"),
     "4.25": ("--bits", "4", "--head-bits", "4"),
     "3.5": ("--bits", "3", "--head-bits", "4"),
 }
 
-#: Ways to come to a size, with what these add to an allocation.
+#: Ways to reach a size, with the options that they add to an allocation.
 WAYS: dict[str, tuple[str, ...]] = {
     "allocated": (),
     "alike": (),
@@ -35,12 +35,12 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 def options(size: str, way: str) -> tuple[str, ...]:
-    """Return what comes after ``summand compress smollm2 -o DIR``."""
+    """Return the arguments after ``summand compress smollm2 -o DIR``."""
     return ALIKE[size] if way == "alike" else ("--target-bits", size, *WAYS[way])
 
 
 def figures(folder: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Return what evaluation says of a model, which is made if it is not there."""
+    """Return the figures of a model's evaluation; makes the model if it does not exist."""
     cache = folder.with_name(f"{folder.name}.json")
     if not cache.exists():
         summand = str(Path(sys.executable).with_name("summand"))

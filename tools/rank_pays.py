@@ -5,7 +5,7 @@
 On attention's and the feed-forward's layers of some of SmolLM2's blocks: calibrated on the default
 text, measured on tokens of the two texts for evaluation, activations of 8 bits, T rounded as in the
 engine. Prints Markdown tables of square errors relative to the outputs, geometric means over
-layers. "dense" is what mixing dense layers of the nearest sizes gives at the same bits.
+layers. "dense" is the error of a mix of dense layers of the nearest sizes at the same bits.
 """
 
 import argparse
@@ -31,12 +31,12 @@ BITS = (2, 3, 4, 5)
 RANKS = (8, 16, 32, 64)
 RANK_BITS = (3, 4, 8)
 
-#: What a variant streams, and its error on either text.
+#: Bits that a variant streams, and its error on either text.
 Point = tuple[float, tuple[float, ...]]
 
 
 class Case:
-    """A layer: its weight, and what it is fed with."""
+    """A layer: its weight and its inputs."""
 
     def __init__(self, weight: torch.Tensor, seen: InputStatistics, samples: list[torch.Tensor]):
         self.weight = weight
@@ -72,7 +72,7 @@ class Case:
         )
 
     def point(self, found: Summands, bits: int, group: int, rank_bits: int = 0) -> Point:
-        """Measure what was found."""
+        """Measure a solution."""
         n, k = self.weight.shape
         rank = found.low_rank.rank if found.low_rank else 0
         cost = streamed(
@@ -130,7 +130,7 @@ def cases(blocks: list[int]) -> Iterator[Case]:
 
 
 def measure(case: Case) -> dict[str, Point]:
-    """Try everything on a layer; names of dense variants begin with their bits and group."""
+    """Measure all variants of a layer; names of dense ones begin with their bits and group."""
     points: dict[str, Point] = {}
     for bits in BITS:
         for group in GROUPS:
@@ -168,7 +168,7 @@ def measure(case: Case) -> dict[str, Point]:
 
 
 def mixed(frontier: list[tuple[float, float]], bits: float) -> float | None:
-    """Return the error at ``bits`` of layers that are mixed of two of a frontier's points."""
+    """Return the error at ``bits`` of a mix of layers at two points of a frontier."""
     errors = [
         e0 + (bits - b0) / (b1 - b0) * (e1 - e0)
         for b0, e0 in frontier

@@ -4,8 +4,8 @@
 
 The default is the shape of TinyLlama: 1.1 billion parameters in bfloat16, 2.2 GB, a shard a block.
 Weights are a sum of rank-1 terms that fade as a power of their number, and noise, so that their
-spectra decay as trained ones do; norms scatter, so that features differ in size. The tokenizer
-takes a byte as a token. What it says means nothing: it is there to measure memory and time.
+spectra decay as trained ones do; norms vary, so that features differ in size. The tokenizer
+takes a byte as a token. The model's text is meaningless: it serves to measure memory and time.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The cost law equals the counters of the generated Verilog, not nearly."""
+"""The cost law equals the counters of the generated Verilog exactly."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.sim
 #: Cycles in which the harness holds the whole engine in reset.
 RESET_CYCLES = 4
 
-# Between them: 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
+# Together they have 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
 # shared writers, two words of activations a pass and more, activations of two bytes.
 CONFIGS = {
     "narrow": EngineConfig(

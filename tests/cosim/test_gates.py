@@ -1,4 +1,4 @@
-"""Netlists of Yosys's compute what the Verilog does, by the cell libraries' own models."""
+"""Yosys's netlists, with the cell libraries' own models, compute the same as the Verilog."""
 
 import importlib.util
 import re
@@ -34,7 +34,7 @@ def _library(family: str, *files: str) -> str:
 
 
 def _used(netlist: str, *libraries: str) -> str:
-    """Return the modules that a netlist and they themselves name; of two, the first library's."""
+    """Return the modules that a netlist uses, directly or not; of two, the first library's."""
     models: dict[str, str] = {}
     for library in libraries:
         for found in _MODULE.finditer(library):
@@ -61,13 +61,13 @@ def _ecp5(folder: Path) -> str:
     netlist = _netlist(folder, Technology.ECP5, "synth_ecp5")
     for cell in ("TRELLIS_FF", "TRELLIS_DPR16X4", "LUT4", "CCU2C", "DP16KD", "MULT18X18D"):
         assert f"  {cell} " in netlist
-    # Of block RAMs and multipliers Yosys has no models; for those ours follow.
+    # Yosys has no models of block RAMs and multipliers, so ours follow.
     yosys = _library("ecp5", "common_sim.vh", "ccu2c_sim.vh")
     return netlist + _used(netlist, yosys, simulation_models(Technology.ECP5))
 
 
 def _xilinx(folder: Path) -> str:
-    # Block RAMs have no models there either; other memories do what they do.
+    # There are no models of block RAMs either, so other memories are used instead.
     netlist = _netlist(folder, Technology.GENERIC, "synth_xilinx -nobram")
     for cell in ("FDRE", "RAM32M", "LUT6", "CARRY4", "DSP48E1"):
         assert f"  {cell} " in netlist
@@ -79,7 +79,7 @@ def test_netlist_matches_golden(gates, tmp_path):
     from summand.cosim import build_icarus, run_cocotb
 
     bench = build_icarus(gates(tmp_path), name="engine", config=CONFIG)
-    # An interpreter takes a second for some hundred cycles of so many cells.
+    # An interpreter simulates only some hundred cycles of so many cells in a second.
     run_cocotb(
         bench,
         "summand.cosim.tb_engine",

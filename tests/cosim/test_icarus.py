@@ -1,4 +1,4 @@
-"""The Verilog under Icarus: event-driven, four states, both generations of the language."""
+"""The Verilog under Icarus: event-driven, four states, both versions of the language."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from summand.rtl.technology import Technology, simulation_models
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb")]
 
-# One writer a table, whose field `share` has but one value; and shared writers, with everything
+# One writer for each table, so that `share` has one value only; and shared writers, with everything
 # that is optional.
 CONFIGS = {
     "plain": EngineConfig(
@@ -69,7 +69,7 @@ def test_engine_does_not_depend_on_what_it_holds_at_power_up(tmp_path, seed):
 
 
 def test_ip_block_is_reset_whole_by_one_cycle(tmp_path, need):
-    """At power-up with anything in its registers, and with a beat that waits to be taken."""
+    """At power-up with random registers, and with a beat that waits to be taken."""
     from summand.cosim.power_up import randomised
 
     need("cocotbext-axi")

@@ -27,7 +27,7 @@ ENGINES = CORNERS | {
 
 
 def programs(config: EngineConfig) -> Iterator[tuple[int, TestProgram]]:
-    """Yield an engine's ordinary programs, each with which of :data:`STALLS` it meets."""
+    """Yield an engine's ordinary programs, each with its entry of :data:`STALLS`."""
     for n in range(60):
         rng = np.random.default_rng([3, n])
         commands, max_words = int(rng.integers(4, 40)), int(rng.choice([8, 64, 400]))
@@ -35,7 +35,7 @@ def programs(config: EngineConfig) -> Iterator[tuple[int, TestProgram]]:
 
 
 def check(device: SimDevice, program: TestProgram) -> None:
-    """Run a program from reset, and see the golden output and not a beat more."""
+    """Run a program from reset, and expect the golden output and not a beat more."""
     device.write_register("reset", 1)
     device.write(program.chunks)
     got = device.read(len(program.output), 60)
@@ -58,7 +58,7 @@ def test_engine_matches_golden(name):
         assert device.read_register("status") == bad.code << 8
 
 
-#: Mistakes that only some programs show: where the class is used, where it is, and one place in it.
+#: Mistakes that only some programs show: the class's user, its module, and one place in it.
 MISTAKES = {
     "a-group-longer-than-any-walk-keeps-its-low-bits": (
         engine,

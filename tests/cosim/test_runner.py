@@ -1,4 +1,4 @@
-"""The runner fails when it should."""
+"""The runner raises when a test fails or none runs."""
 
 import pytest
 

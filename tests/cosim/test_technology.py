@@ -1,4 +1,4 @@
-"""Engines of vendors' primitives do what engines of none do, in every cycle."""
+"""Engines with vendors' primitives equal engines without them in every cycle."""
 
 import numpy as np
 import pytest

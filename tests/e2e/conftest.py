@@ -91,7 +91,7 @@ class SimulatedBoard:
         requant_depth=16,
         shift=4,
     )
-    #: As on the ULX3S: bits are no whole number of cycles.
+    #: As on the ULX3S, where a bit is not a whole number of cycles.
     CLOCK, BAUD = 25_000_000, 3_000_000
 
     def __init__(self, folder: Path, technology: Technology = Technology.GENERIC):
@@ -131,13 +131,13 @@ class SimulatedBoard:
 def simulated_board(
     tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], None]
 ) -> SimulatedBoard:
-    """A board, built once; of no vendor's primitives, which are simulated four times as fast."""
+    """A board, built once, without vendor's primitives, which simulates four times as fast."""
     need("verilator")
     return SimulatedBoard(tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture
 def simulated_ecp5_board(tmp_path: Path, need: Callable[[str], None]) -> SimulatedBoard:
-    """A board of the primitives that the boards' Verilog names."""
+    """A board with the primitives that the boards' Verilog names."""
     need("verilator")
     return SimulatedBoard(tmp_path, Technology.ECP5)

@@ -22,7 +22,7 @@ def bench(capsys: pytest.CaptureFixture[str]):
 
 @pytest.fixture
 def small_engine(tmp_path):
-    """An engine whose simulator is built soon."""
+    """An engine whose simulator is built quickly."""
     path = tmp_path / "small.json"
     path.write_text(
         EngineConfig(

@@ -13,7 +13,7 @@ from summand.stimulus.programs import random_program
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("pyserial")]
 
-#: What the simulation carries at least, bits a second: the host's timeouts follow from it.
+#: Least rate of the simulation, bits a second; the host's timeouts follow from it.
 SIMULATED_BAUD = 38_400
 
 
@@ -60,7 +60,7 @@ def test_positions_wrap(simulated_board):
 
 
 def test_sessions_follow_each_other(simulated_board):
-    """Cut off anywhere, by a reset and by another program."""
+    """Sessions are cut off anywhere, by a reset and by another program."""
     program = random_program(np.random.default_rng(2), simulated_board.CONFIG)
     with simulated_board.power() as port:
         for cut in (1, 100, 1001):

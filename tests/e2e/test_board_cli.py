@@ -81,7 +81,7 @@ def engine(simulated_board, tmp_path):
 @pytest.mark.sim
 @pytest.mark.parametrize("harm", [0, 300])
 def test_a_layer_on_a_board(call, simulated_board, engine, harm):
-    """At the board's own rate, which the simulation is far from; ``harm``: per million bytes."""
+    """At the board's rate, which the simulation does not reach; ``harm`` is per million bytes."""
     with simulated_board.power(harm=harm) as port:
         args = ("--shape", "3,40,20", "--rank", 6, "--config", engine, "--board", "ulx3s-85f")
         status, out, err = call("verify", "--device", f"serial:{port}", *args, "--json")

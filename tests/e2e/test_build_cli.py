@@ -26,7 +26,7 @@ FILES = {
     "summand_top.v",
 }
 
-#: Writes what the real ones write, from what ``plan.json`` beside them says; counts its runs.
+#: A stand-in that writes files like the real tools', as ``plan.json`` says, and counts its runs.
 STAND_IN = """\
 import json, pathlib, re, sys
 here, name, words = pathlib.Path({folder!r}), {name!r}, sys.argv[1:]
@@ -82,7 +82,7 @@ class Bench:
             tool.chmod(0o755)
 
     def plan(self, *, mhz=None, cells=None, says=None):
-        """Say what the tools are to do."""
+        """Set how the tools behave."""
         find_tool.cache_clear()
         plan = {"mhz": mhz or {}, "cells": cells or {"LUT4": 100}, "says": SAYS | (says or {})}
         (self._folder / "plan.json").write_text(json.dumps(plan))
@@ -160,7 +160,7 @@ def test_seeds_are_tried_in_turn(bench):
 
 
 def test_a_missed_clock_leaves_no_bitstream(bench):
-    """Not even that of an earlier build."""
+    """A bitstream of an earlier build is removed too."""
     assert bench.build()[0] == 0
     bench.plan(mhz={"2": 21.0, "3": 22.5})
     status, out, err = bench.build("--seed", 2, "--seed", 3)

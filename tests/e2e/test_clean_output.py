@@ -1,4 +1,4 @@
-"""What people see of the commands is Summand's own: no warning of a library, no line of its log."""
+"""Commands print only Summand's own output: no warnings and no log lines of libraries."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Compressions that are interrupted, repeated, and done elsewhere."""
+"""Compressions that are interrupted, repeated, or run by other executors."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def killed(after: int, *args: object) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return what the model is; its report names the folder, and tells what kept figures save."""
+    """Return the model's files, except its report, which names the folder."""
     return {f.name: f.read_bytes() for f in folder.iterdir() if f.name != "report.html"}
 
 

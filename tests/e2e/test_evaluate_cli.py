@@ -24,7 +24,7 @@ def evaluate(capsys: pytest.CaptureFixture[str]):
 
 @pytest.fixture(scope="module")
 def model(llama_folder, tmp_path_factory):
-    """The Llama compressed to eight bits, and its source in a place of its own."""
+    """The Llama compressed to eight bits, and its source in a folder of its own."""
     base = tmp_path_factory.mktemp("evaluate")
     source = shutil.copytree(llama_folder, base / "source")
     args = ["compress", source, "-o", base / "m", "--bits", 8, "--calibration-tokens", 300]
@@ -132,7 +132,7 @@ def test_baselines_are_worked_out_once(evaluate, model, monkeypatch):
     for b in first:  # rank 16 is too much for layers as small as these
         assert 7 < b["bits_per_weight"] <= (9 if "rank" in b["name"] else 8)
         assert b["texts"][0]["kl_divergence"] > 0
-    # What was worked out already is not worked out again.
+    # Finished baselines are not computed again.
     known = json.loads((model / "baselines.json").read_text())
     assert len(known) == 4
     last = list(known)[-1]
@@ -155,7 +155,7 @@ def test_a_head_in_parts_has_baselines(evaluate, llama_folder, tmp_path, monkeyp
     assert main([*map(str, args)]) == 0
     status, out, _ = evaluate(model, "--baselines", "--json")
     assert status == 0
-    report = json.loads(out.splitlines()[-1])  # behind the compression's own
+    report = json.loads(out.splitlines()[-1])  # after the output of the compression
     assert report["streamed_bits_per_weight"] <= 4.5
     (beside,) = report["baselines"]
     assert beside["texts"][0]["kl_divergence"] > report["texts"][0]["kl_divergence"] > 0

@@ -52,7 +52,7 @@ def test_engine_files(small, tmp_path, capsys):
 
 
 def test_equal_configurations_give_equal_bytes(small, tmp_path):
-    """In another process, with other hashes of strings."""
+    """Even in another process, which hashes strings differently."""
     assert main(["generate", "--config", str(small), "-o", str(tmp_path / "a")]) == 0
     call = "from summand.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
     arguments = ["generate", "--config", str(small), "-o", str(tmp_path / "b")]
@@ -83,7 +83,7 @@ def test_board_files(tmp_path):
 
 
 def test_the_primitives_are_those_of_the_board(small, tmp_path):
-    """And any that are asked for; models of what is named lie beside it."""
+    """Or those asked for; models of the primitives named are written beside the Verilog."""
     named = {}
     for way in ((), ("--technology", "generic"), ("--technology", "ecp5")):
         for board in ((), ("--board", "ulx3s-85f")):
@@ -195,7 +195,7 @@ def test_a_full_disk_keeps_what_was_there(small, tmp_path, monkeypatch, capsys):
 
 
 def test_processes_that_write_at_once_all_succeed(tmp_path):
-    """Each half-written folder would look like somebody else's to the others."""
+    """To another process, a half-written folder would look like a foreign one."""
     call = (
         "import sys, time; from pathlib import Path; from summand.cli import folder\n"
         "replace = Path.replace\n"

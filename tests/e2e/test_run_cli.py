@@ -18,7 +18,7 @@ PROMPT = "Hello you"
 
 
 def reference_tokens(path: Path, count: int) -> list[int]:
-    """Write with every layer computed by its integer meaning, without any engine."""
+    """Write with every layer computed by its definition in integers, without any engine."""
     source = SummandModel(path)
     model = load_host(source)
     for layer in source.layers():
@@ -106,7 +106,7 @@ def test_profile_has_the_law_beside_what_was_counted(run, tiny_llama):
         assert row["law_equal"] is True
         assert row["modelled"]["counters"] == row["counters"]
         assert row["stream_share"] == row["beats"] / row["counters"]["cycles"]
-        # The golden model counts nothing; the law says the same of it.
+        # The golden model counts nothing; the law gives the same cycles for it.
         assert golden[name]["law_equal"] is None
         assert golden[name]["stream_share"] is None
         assert golden[name]["modelled"] == row["modelled"]

@@ -1,4 +1,4 @@
-"""Model folders of strangers: what is in them never runs, and what is wrong with them is told.
+"""Model folders of strangers: code in them never runs, and errors in them are reported.
 
 Damage is done to a Summand model, whose files are listed and sealed again, and to a Hugging Face
 folder; every command that takes such a folder is tried.
@@ -99,7 +99,7 @@ def neo(**fields: Any) -> Damage:
 
 BRACKETS = "[" * 100_000
 
-#: What is done, and what the message must say of it. Each message must also name the file.
+#: A kind of damage, and words that the message must have. Each message must also name the file.
 DAMAGES: Mapping[str, tuple[Damage, str, str]] = {
     name: (damage, file, why)
     for name, damage, file, why in (
@@ -158,7 +158,7 @@ DAMAGES: Mapping[str, tuple[Damage, str, str]] = {
         ),
         ("class 3", config(architectures=[3]), "config.json", "a list of names"),
         ("class BERT", config(architectures=["BertModel"]), "config.json", ""),
-        # A mask that is made before any tensor is looked at, and a list that is written out.
+        # A mask that is made before any tensor is read, and a list that is written out.
         ("a mask", neo(max_position_embeddings=60_000), "config.json", "asks for a buffer"),
         ("a list", neo(attention_types=[[["global"], 1 << 40]]), "config.json", "more memory"),
         ("config empty", text("config.json", ""), "config.json", "not JSON"),
@@ -218,7 +218,7 @@ def lines(errors: str) -> list[str]:
 def test_damage_is_told_in_one_line(
     command, tiny_llama, llama_folder, tmp_path, monkeypatch, kind, name
 ):
-    monkeypatch.setattr(hub, "_CONFIG_BYTES", 256 << 20)  # it is full sooner
+    monkeypatch.setattr(hub, "_CONFIG_BYTES", 256 << 20)  # reached sooner
     damage, file, why = DAMAGES[name]
     folder = shutil.copytree(tiny_llama if kind == "summand" else llama_folder, tmp_path / "m")
     damage(folder)
@@ -299,7 +299,7 @@ def test_code_in_a_folder_never_runs(
 
 @pytest.mark.parametrize("name", ["AutoModelForCausalLM", "AutoConfig", "AutoTokenizer"])
 def test_no_other_class_is_read_as_a_tokenizer(command, llama_folder, tmp_path, name):
-    """Its ``from_pretrained`` would ask, and run what it finds."""
+    """Its ``from_pretrained`` would ask the user, and run code of the folder."""
     marker = tmp_path / "marker"
     folder = shutil.copytree(llama_folder, tmp_path / "m")
     with_code(folder, marker, known=True)

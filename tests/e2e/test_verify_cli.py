@@ -38,7 +38,7 @@ def test_random_layer(verify):
 
 @pytest.fixture
 def small_engine(tmp_path) -> Path:
-    """Two rows and memories that a small layer does not fit."""
+    """An engine with two rows, whose memories a small layer exceeds."""
     config = EngineConfig(
         rows=2, cols=4, depth=16, stream_bits=64, acc_depth=16, act_depth=4, shift=3
     )

@@ -1,4 +1,4 @@
-"""What leaves is what came, in order; nothing is withdrawn, lost or made up."""
+"""Beats leave as they came, in order; none is withdrawn, lost or made up."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class Spec(Elaboratable):
         return m
 
     def contents(self, m, came, left):
-        """Add what must hold of the beats themselves; ``came`` and ``left`` mark transfers."""
+        """Add the assertions on the beats themselves; ``came`` and ``left`` mark transfers."""
 
 
 class RegisterSpec(Spec):
@@ -69,7 +69,7 @@ class RegisterSpec(Spec):
 
 
 class BufferSpec(Spec):
-    """Two beats at most are inside, in order, and neither side waits without need."""
+    """Two beats at most are inside, in order, and neither side waits unnecessarily."""
 
     ORDER = "(= [first] (ite [dut.out_of] [dut.payload_1] [dut.payload_0]))"
     BEHIND = "(= [second] (ite [dut.out_of] [dut.payload_0] [dut.payload_1]))"
@@ -224,7 +224,7 @@ def test_packer_of_narrow_tiles_keeps_the_stream_rules(prove, config):
 
 @pytest.mark.parametrize(("config", "cycles"), [(HALF, 11), (QUARTER, 8)], ids=["half", "quarter"])
 def test_packer_of_narrow_tiles_loses_nothing(prove, config, cycles):
-    """While the first few beats pass, whatever source and sink do."""
+    """For the first few beats, whatever source and sink do."""
     prove(GatherSpec(ResultPacker(config)), cycles, bounded=True)
 
 

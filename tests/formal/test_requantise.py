@@ -9,7 +9,7 @@ from summand.isa.limits import SHIFT
 from summand.isa.structure import requantise_latency
 from summand.rtl.requantise import Requantiser
 
-#: The smallest there is: one tile is one word of four activations.
+#: The smallest engine: one tile is one word of four activations.
 CONFIG = EngineConfig(
     cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16, act_depth=2,
     requant_depth=16,
@@ -21,7 +21,7 @@ class Spec(Elaboratable):
 
     #: Multipliers up to this width: wider ones cost the solver minutes.
     MULT_BITS = 3
-    #: When the word is there: command, parameters, tile, and two cycles to spare.
+    #: Cycle by which the word is written: command, parameters, tile, and two spare cycles.
     END = 1 + CONFIG.cols + CONFIG.beat_elems + requantise_latency(CONFIG) + 3
 
     def elaborate(self, platform):

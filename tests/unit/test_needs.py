@@ -1,4 +1,4 @@
-"""What a test needs and the machine lacks: a reason to skip it, or with --no-skips to fail it."""
+"""A test whose tools are missing is skipped, or fails with --no-skips."""
 
 from pathlib import Path
 

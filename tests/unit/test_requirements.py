@@ -1,4 +1,4 @@
-"""The versions that are installed for everybody, and the oldest, are such as are admitted."""
+"""pyproject.toml admits the versions of constraints.txt and the oldest ones of tools/floors.py."""
 
 import re
 import tomllib
@@ -23,7 +23,7 @@ def requirements() -> Iterator[Requirement]:
 
 
 def test_constraints_are_versions_and_nothing_else():
-    """No folder of a machine, no host, and no build that only one index has."""
+    """They name no local folder, no host, and no build that only one index has."""
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         assert re.fullmatch(r"[\w.-]+==[\w.]+", line), line
 

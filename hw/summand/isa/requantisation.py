@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.limits import SHIFT
 
 __all__ = ["pack_requantisation", "unpack_requantisation"]
 
@@ -43,6 +44,6 @@ def unpack_requantisation(
     """
     entries = np.frombuffer(raw, _ENTRY, count=features)
     shift = entries["shift"].astype(np.int64)
-    if ((shift < 1) | (shift > 47) | (entries["zero"] != 0)).any():
+    if ((shift < SHIFT.low) | (shift > SHIFT.high) | (entries["zero"] != 0)).any():
         raise CommandError(ErrorCode.REQUANTISE)
     return entries["mult"].astype(np.int64), shift

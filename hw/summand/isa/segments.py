@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
+from summand.isa.limits import PLANES
 
 __all__ = [
     "SEGMENT_BYTES",
@@ -69,7 +70,7 @@ class Segment:
             raise CommandError(ErrorCode.RESERVED)
         if self.tiles < 1 or self.tile < after or self.end > config.acc_depth:
             raise CommandError(ErrorCode.TILES)
-        if not 1 <= self.planes <= 8:
+        if self.planes not in PLANES:
             raise CommandError(ErrorCode.SEGMENTS)
 
     def encode(self) -> bytes:

@@ -27,11 +27,11 @@ class Bench:
     name : str
         The top module.
     config : EngineConfig
-        What it was generated for.
+        The configuration that it was generated for.
     simulator : Simulator
-        Who runs it.
+        The program that runs it.
     executable : Path
-        What was built.
+        The built simulator.
     """
 
     name: str
@@ -41,5 +41,5 @@ class Bench:
 
     @property
     def file_name(self) -> str:
-        """What cocotb's runner expects the executable to be called in the folder of a run."""
+        """Name that cocotb's runner expects the executable to have in the folder of a run."""
         return "sim.vvp" if self.simulator is Simulator.ICARUS else self.name

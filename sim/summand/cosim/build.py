@@ -23,8 +23,8 @@ def build_bench(
 ) -> Bench:
     """Return a simulator of ``top``, building it if need be.
 
-    Only the top's ports are public: cocotb's own default, every signal, makes the simulator
-    several times slower. Simulators are kept by content.
+    Only the top's ports are public, because cocotb's own default, every signal, makes the
+    simulator several times slower. Simulators are kept by content.
 
     Raises
     ------

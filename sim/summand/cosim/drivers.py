@@ -1,6 +1,6 @@
 """cocotb drivers for Amaranth streams, by the names that Amaranth gives their ports.
 
-They touch pins on falling edges and look just before rising ones.
+They drive pins on falling edges and sample them just before rising ones.
 """
 
 import random
@@ -37,8 +37,8 @@ async def reset(dut: Any, cycles: int = 1) -> None:
 async def watch_outputs(dut: Any, names: Iterable[str], offers: Iterable[str] = ()) -> None:
     """Fail when an output is X just before a rising edge; runs until the test ends.
 
-    Payloads of the streams ``offers`` may be X where there is nothing ``valid``. Ends at once where
-    the simulator knows no X.
+    Payloads of the streams ``offers`` may be X while their ``valid`` is low. Ends at once where the
+    simulator has no X.
     """
     if not four_states():
         return
@@ -78,9 +78,9 @@ class StreamSource(_Port):
         self.stop()
 
     def stop(self) -> None:
-        """Offer nothing; takes back what is offered, as only a reset allows.
+        """Offer nothing. This takes back a beat on offer, which only a reset allows.
 
-        The payload is X then where the simulator has one, so that whoever looks at it is found.
+        The payload then is X where the simulator has one, so that any use of it is detected.
         """
         self.valid.value = 0
         if four_states():

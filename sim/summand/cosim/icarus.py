@@ -18,7 +18,7 @@ _TIMEOUT_S = 300
 
 
 class Standard(enum.Enum):
-    """Generations of the language by Icarus's names, in which processes start differently."""
+    """Versions of the language by Icarus's names; they differ in how processes start."""
 
     VERILOG_2005 = "2005"
     SYSTEMVERILOG_2012 = "2012"
@@ -37,11 +37,11 @@ def build_icarus(
     Parameters
     ----------
     source : str
-        Verilog, complete: models of primitives too.
+        Complete Verilog, including models of primitives.
     name : str
         The top module.
     config : EngineConfig
-        What the engine in it was generated for.
+        The configuration that the engine in it was generated for.
     standard : Standard
         The language that the source is read as.
     cache : Path, optional

@@ -13,7 +13,7 @@ JOB = "SUMMAND_JOB"
 
 
 def read_job() -> dict[str, Any]:
-    """Return what :func:`~summand.cosim.runner.run_cocotb` was given, and ``config``'s fields."""
+    """Return the job given to :func:`~summand.cosim.runner.run_cocotb`, and ``config``'s fields."""
     return json.loads(os.environ[JOB])
 
 

@@ -11,7 +11,7 @@ _FILL = re.compile(r"^( +words\[i\] = )0;", re.MULTILINE)
 
 
 def randomised(verilog: str, seed: int) -> str:
-    """Return what :func:`~summand.rtl.emit.emit_verilog` made, with random initial values.
+    """Return Verilog of :func:`~summand.rtl.emit.emit_verilog` with random initial values.
 
     Every register and every word of a memory gets one. An engine must not depend on them after a
     reset, because some technologies load nothing at power-up.

@@ -36,9 +36,9 @@ def run_cocotb(
     test_module : str
         Importable name of the module.
     folder : Path
-        Where to run, and where logs and results stay.
+        The folder to run in, which keeps logs and results.
     job : mapping, optional
-        Anything that JSON can carry, for the tests; see :mod:`summand.cosim.job`.
+        Arguments for the tests, as JSON values; see :mod:`summand.cosim.job`.
     seed : int
         Seed of cocotb's, and so of the tests', random numbers.
     tests : str, optional
@@ -56,8 +56,8 @@ def run_cocotb(
     shutil.copy(bench.executable, folder / bench.file_name)
     fields = json.loads(bench.config.to_json())
     results = folder.resolve() / "results.xml"
-    # On a failure cocotb's runner exits under pytest and returns normally elsewhere, and a run of
-    # no tests passes; the results file is what counts.
+    # Only the results file is reliable: on a failure cocotb's runner exits under pytest and returns
+    # normally elsewhere, and a run of no tests passes.
     with contextlib.suppress(SystemExit):
         get_runner(bench.simulator.value).test(
             hdl_toplevel=bench.name,

@@ -37,7 +37,7 @@ _WINDOW = 256
 
 
 class _Bench:
-    """The IP block with a DMA engine's view of its streams and a processor's of its registers."""
+    """The IP block, with a DMA engine at its streams and a processor at its registers."""
 
     def __init__(self, dut: Any, p_stall: float):
         # cocotbext-axi prints every frame, and uses what cocotb deprecates.
@@ -188,7 +188,7 @@ async def only_a_written_1_resets(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def transactions_may_pile_up(dut: Any) -> None:
-    """Reads and writes started together all come to an end, in order."""
+    """Reads and writes started together all finish, in order."""
     bench = await _Bench(dut, 0.5).start()
     names = [r.name for r in REGISTERS if r.access is Access.RO][:4]
     reads = [cocotb.start_soon(bench.read(name)) for name in names]
@@ -273,7 +273,7 @@ async def hard_reset_recovers_from_anywhere(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def hard_reset_withdraws_answers(dut: Any) -> None:
-    """Under aresetn no answer and no packet is offered, whatever waited to be taken."""
+    """During aresetn no answer and no packet is offered, even one that waited to be taken."""
     bench = await _Bench(dut, 0.0).start()
     bench.sink.pause = True
     bench.bus.write_if.b_channel.pause = True
@@ -295,7 +295,7 @@ async def hard_reset_withdraws_answers(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
-    """With a beat waiting to be taken too: it is not offered again once aresetn is high."""
+    """One cycle of ``aresetn`` also drops a waiting beat: it is not offered again afterwards."""
     bench = _Bench(dut, 0.0)
     dut.aresetn.value = 1
     Clock(dut.aclk, 10, unit="ns").start()
@@ -319,7 +319,7 @@ async def one_cycle_of_aresetn_resets_everything(dut: Any) -> None:
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def every_error_code_is_in_the_status(dut: Any) -> None:
-    """One bad command for each code: its packet, the status register, and the way back."""
+    """One bad command for each code: its packet, the status register, and recovery by a reset."""
     bench = await _Bench(dut, 0.2).start()
     by_code = {bad.code: bad for bad in corruptions(bench.config)}
     assert by_code.keys() == set(ErrorCode) - {ErrorCode.OK}

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Stalls:
-    """How a test holds a stream up.
+    """How a test stalls a stream.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ class Stalls:
     shy: bool = False
 
 
-#: Nothing is held up.
+#: No stalls.
 FLOWING = Stalls()
 
-#: What every streaming component is tested with.
+#: The stalls with which every streaming component is tested.
 STALLS = (
     FLOWING,
     Stalls(i=0.3, o=0.3),
@@ -94,7 +94,7 @@ class Sink:
         self.port = port
         self.signals = (port.valid, port.payload)
         self.beats: list[Any] = []
-        #: Cycles in which they were taken.
+        #: Cycles in which beats were taken.
         self.arrived: list[int] = []
         self._p_stall = p_stall
         self._shy = shy
@@ -160,7 +160,7 @@ def run_stream(
     async def bench(ctx):
         if setup is not None:
             await setup(ctx)
-        settle = 20  # cycles in which nothing more may come
+        settle = 20  # cycles in which no further beat may come
         for cycle in range(max_cycles):
             for end in (source, sink):
                 end.before(ctx)
@@ -184,8 +184,8 @@ def trace(
 ) -> list[tuple[Any, ...]]:
     """Return ``outputs`` at the end of every cycle in which ``inputs`` are applied.
 
-    Each cycle sets the members it names; what it does not name is 0. A register that takes an
-    input of cycle ``c`` shows it in row ``c + 1`` of the result.
+    Each cycle sets the members it names; all others are 0. A register that takes an input of cycle
+    ``c`` shows it in row ``c + 1`` of the result.
     """
     rows: list[tuple[Any, ...]] = []
     watched = [getattr(dut, name) for name in outputs]

@@ -20,7 +20,7 @@ _VERILATOR_FLAGS = (
 )
 
 # -O2 takes a tenth longer than -O1 to build and runs a tenth faster; -O3 and the build machine's
-# own instructions bring nothing. What runs only once is not worth the compiler's time.
+# own instructions bring nothing. Code that runs only once is not worth the compiler's time.
 _MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
@@ -35,8 +35,8 @@ def engine_verilog(config: EngineConfig) -> str:
 def control_file(top: str) -> str:
     """Return Verilator's control file for an engine within ``top``.
 
-    Rows and columns stay functions of their own, compiled once however many there are: eight rows
-    build in less time than flattened ones, and run a little faster.
+    Rows and columns stay functions of their own, which are compiled once for all instances: eight
+    rows build in less time than flattened ones, and run a little faster.
     """
     return f'`verilator_config\nno_inline -module "{top}_row"\nno_inline -module "{top}_column"\n'
 
@@ -59,9 +59,9 @@ def build_library(
     cache : Path, optional
         Where to keep it; :func:`~summand.verilated.cache.default_cache` if not given.
     progress : callable, optional
-        Called with a line of text when something starts that takes seconds.
+        Called with a line of text when a step starts that takes seconds.
     anew : bool
-        Build even if it is there, because what is there cannot be used.
+        Build even if the file exists, because it cannot be used.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _KEEP = 64
 #: Folders in which something is being built have names that begin so.
 _BUILD = "build-"
 
-#: Seconds for which such a folder may have no lock yet.
+#: Seconds after its making for which such a folder may have no lock yet.
 _YOUNG_S = 10
 
 
@@ -33,19 +33,19 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
     """Return the file ``name`` in ``folder``, building it if it is not there.
 
     Any number of processes may ask at once; one builds and the others wait. A build that fails or
-    is killed leaves nothing that would be taken for a result, and what it leaves is removed by the
-    next build of anything.
+    is killed leaves nothing that could be taken for a result; the next build of anything removes
+    its remains.
 
     Parameters
     ----------
     folder : Path
         The cache; made if need be.
     name : str
-        Names what is built by its content.
+        The file's name, made from a checksum of its content's sources.
     build : callable
         Called with an empty folder to work in; returns the file it has made there.
     anew : bool
-        Build even if it is there, because what is there cannot be used.
+        Build even if the file exists, because it cannot be used.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def cached(folder: Path, name: str, build: Callable[[Path], Path], *, anew: bool
                 with _workplace(folder) as work:
                     made = build(work)
                     with made.open("rb") as file:
-                        os.fsync(file.fileno())  # else a power cut could leave its name alone
+                        os.fsync(file.fileno())  # else a power cut could leave it empty
                     made.replace(path)
                 with contextlib.suppress(FileNotFoundError):  # another process prunes too
                     _prune(folder)
@@ -117,7 +117,7 @@ def _prune(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
+    """Hold a lock that ends with the process, in whatever way it ends."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

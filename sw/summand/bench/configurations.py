@@ -7,7 +7,7 @@ from summand.isa import ConfigError
 
 __all__ = ["DEFAULT_NAMES", "choose"]
 
-#: What is compared where nothing is chosen.
+#: The engines that are compared by default.
 DEFAULT_NAMES = ("smollm2", "rows-4", "rows-8")
 
 

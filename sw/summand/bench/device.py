@@ -1,4 +1,4 @@
-"""A device that knows how long it was at work, and what it was sent."""
+"""A device that records its working time and its input."""
 
 import time
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ __all__ = ["TimedDevice"]
 
 
 class TimedDevice:
-    """Passes everything on to another device.
+    """A wrapper that passes everything on to another device and measures it.
 
     Parameters
     ----------
     device : Device
         Does the work.
     record : bool
-        Keep :attr:`sent`, which holds on to all that is written.
+        Keep :attr:`sent`, which keeps everything written in memory.
     """
 
     def __init__(self, device: Device, *, record: bool = False):

@@ -1,4 +1,4 @@
-"""On what a benchmark ran."""
+"""The machine and the versions with which a benchmark ran."""
 
 import importlib.metadata
 import os
@@ -33,7 +33,7 @@ def load_average() -> float | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of what decides figures; None for what is not installed."""
+    """Return the versions of all programs that affect figures; None if not installed."""
     packages = ("amaranth", "numpy", "torch", "transformers")
     return {
         "summand": VERSION,

@@ -12,7 +12,7 @@ __all__ = ["by_kind", "usage_figures", "waits"]
 
 
 def by_kind(usage: Mapping[str, Usage]) -> dict[str, Usage]:
-    """Add up the same layers of all blocks, under their name with stars for numbers."""
+    """Add up corresponding layers of all blocks, under their name with stars for numbers."""
     kinds: dict[str, Usage] = {}
     for name, spent in usage.items():
         kind = kind_of(name)
@@ -21,7 +21,7 @@ def by_kind(usage: Mapping[str, Usage]) -> dict[str, Usage]:
 
 
 def usage_figures(usage: Usage) -> dict[str, Any]:
-    """Return all that is counted, and the shares that follow from it."""
+    """Return all counted figures, and the shares that follow from them."""
     return {
         **dataclasses.asdict(usage),
         "work_share": usage.work_share,
@@ -31,7 +31,7 @@ def usage_figures(usage: Usage) -> dict[str, Any]:
 
 
 def waits(counters: Counters) -> str:
-    """Say what the cycles without work went to, what took most first; thousandths are left out."""
+    """Return the causes of cycles without work, largest first; those below 0.1 % are left out."""
     spent = dataclasses.asdict(counters)
     cycles = spent.pop("cycles")
     del spent["work"]

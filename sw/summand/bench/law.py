@@ -1,4 +1,4 @@
-"""What the cost law says of a program, before anything runs."""
+"""The cost of a program by the cost law, before anything runs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -18,10 +18,10 @@ _Commands = tuple[Command, ...]
 
 
 class Law:
-    """Predicts what :meth:`summand.runtime.Driver.run` reports of an engine that nothing stalls.
+    """Predicts the usage that :meth:`summand.runtime.Driver.run` reports of an unstalled engine.
 
     It follows the driver: all batches of a call go out without waiting, then a FENCE, and calls
-    wait for each other. Calls of equal commands cost the same and are worked out once.
+    wait for each other. Calls of equal commands cost the same and are calculated once.
     """
 
     def __init__(self, config: EngineConfig):
@@ -29,7 +29,7 @@ class Law:
         self._known: dict[_Commands, Counters] = {}
 
     def usage(self, program: Program, tokens: int) -> Usage:
-        """Return what a call costs, field for field as the driver reports it."""
+        """Return the cost of a call, field for field as the driver reports it."""
         batches = program.schedule(tokens)
         commands: list[Command] = []
         beats = since_fence = 0
@@ -55,13 +55,13 @@ class Law:
         )
 
     def total(self, calls: Mapping[tuple[Program, int], int]) -> dict[str, Usage]:
-        """Return what many calls cost, by program.
+        """Return the cost of many calls, by program.
 
         Parameters
         ----------
         calls : mapping
-            How often each program was run for each number of tokens, as
-            :attr:`summand.runtime.Driver.calls` has it.
+            How often each program was run for each number of tokens, like
+            :attr:`summand.runtime.Driver.calls`.
         """
         costs: dict[str, Usage] = {}
         for (program, tokens), times in calls.items():
@@ -70,9 +70,9 @@ class Law:
         return costs
 
     def _counters(self, commands: _Commands) -> Counters:
-        """Return the difference of what two FENCEs report, one before and the last of these.
+        """Return the counters of a FENCE before the commands, subtracted from those of the last.
 
-        The one before ends a call as well, so that it waits for results.
+        The FENCE before ends a call too, so it waits for results as every call's does.
         """
         if not commands:
             return Counters()

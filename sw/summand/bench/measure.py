@@ -1,4 +1,4 @@
-"""What the native simulator counts, and how long it takes."""
+"""Cycles that the native simulator counts, and the time that it takes."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ __all__ = ["Run", "Stalled", "Written", "run_programs", "run_stalled", "write_to
 #: Cycles from the order to write the reset register until the engine is in reset.
 _UNTIL_RESET = 3
 
-#: Called with how many of how many steps are done.
+#: Called with the number of steps done and their total.
 Progress = Callable[[int, int], None]
 
 
@@ -69,7 +69,7 @@ class Stalled:
     withheld : int
         Cycles in which the source withheld a beat.
     law_equal : bool
-        Whether the cost law says the same of every program, given the stalls as they came.
+        Whether the cost law, given the recorded stalls, gives the same counters for every program.
     """
 
     stall: float
@@ -95,7 +95,7 @@ class Written:
 
     @property
     def host_share(self) -> float:
-        """Share of the time that was not the simulator's."""
+        """Share of the time spent outside the simulator."""
         return 1 - sum(self.device_seconds) / sum(self.seconds)
 
 
@@ -134,8 +134,8 @@ def run_stalled(
 ) -> Stalled:
     """Run every program for one token on an engine whose streams stall.
 
-    Beside what the engine counts this records when the streams moved, and asks the cost law what
-    it makes of that.
+    Besides the engine's counters this records the streams' handshakes, and compares the counters
+    with those that the cost law gives for these handshakes.
     """
     simulator = SimDevice(config, stall=stall, seed=seed, record=True)
     device = TimedDevice(simulator, record=True)
@@ -143,7 +143,7 @@ def run_stalled(
         driver.reset()
         start, before = simulator.cycles, simulator.withheld
         device.sent.clear()
-        driver.reset()  # whose FENCE is the first command that the law is told of
+        driver.reset()  # its FENCE is the first command that the law is given
         run = run_programs(driver, device, programs, tokens=1, seed=seed, progress=progress)
         withheld = simulator.withheld - before
         reset = _UNTIL_RESET + Engine.reset_cycles(config)
@@ -157,7 +157,7 @@ def run_stalled(
 def write_tokens(
     loaded: "LoadedModel", device: TimedDevice, count: int, progress: Progress | None = None
 ) -> Written:
-    """Write ``count`` tokens after one of prompt and one that is not timed.
+    """Write ``count`` tokens after a prompt of one token and one token that is not timed.
 
     The model's layers are computed by ``device``.
     """

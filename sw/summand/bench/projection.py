@@ -1,4 +1,4 @@
-"""What boards would do with their memory and clock, from cycles and bits of one token."""
+"""Tokens a second of boards by their memory and clock, from cycles and bits of one token."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,11 @@ class Projection:
     board : str
         Its name.
     memory_bytes_s : float
-        What its memory's interface carries at its peak; refresh and row changes not subtracted.
+        Its memory interface's peak rate; refresh and row changes are not subtracted.
     clock_hz : int
         The engine's clock.
     stream_bytes_s : float
-        What the engine's stream carries at that clock.
+        The engine's stream rate at that clock.
     token_bytes : float
         Bytes streamed for a token.
     fits : bool
@@ -43,20 +43,20 @@ class Projection:
 
     @property
     def tokens_s(self) -> float:
-        """The smaller: what a buffer in front of the engine makes of both limits."""
+        """The smaller of both limits, assuming a buffer in front of the engine."""
         return min(self.by_memory, self.by_clock)
 
     @property
     def limit(self) -> str:
-        """What limits it: ``memory`` or ``clock``."""
+        """The tighter limit: ``memory`` or ``clock``."""
         return "memory" if self.by_memory < self.by_clock else "clock"
 
 
 def tokens_per_gb(token: Usage, stream_bits: int) -> float:
-    """Return tokens a second for each GB/s (1e9 bytes) that an engine's stream carries at most.
+    """Return tokens a second for each GB/s (1e9 bytes) of an engine's peak stream rate.
 
-    Cycles in which nothing is streamed are lost bandwidth: the bits alone would allow
-    ``token.stream_share`` times less time.
+    Cycles in which nothing is streamed are lost bandwidth: the bits alone would take
+    ``token.stream_share`` times the time.
     """
     return 8e9 / (token.counters.cycles * stream_bits)
 

@@ -125,7 +125,7 @@ def comparison(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Return each configuration's figures divided by those of the first that has any.
 
     ``decode`` and ``prefill`` compare cycles a token, ``cycles_per_second`` and ``seconds`` the
-    simulator and the whole model in it. None stands where either is missing.
+    simulator and the whole model in it. A ratio is None where either figure is missing.
     """
     sound = [outcome for outcome in outcomes if outcome.phases]
     if len(sound) < 2:

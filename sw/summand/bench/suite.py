@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Outcome", "Phase", "Projected", "Suite"]
 
-#: Called with what is being done, how many steps of it are, and how many there are.
+#: Called with the present step's name, the number of parts done, and their total.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is measured.
+    """Options of a benchmark.
 
     Parameters
     ----------
     simulate : bool
-        Run the native simulator; else there is the cost law only.
+        Run the native simulator; otherwise only the cost law.
     tokens : int
         Tokens that the whole model writes to be timed; 0 for none.
     stall : float
-        Also measure with this probability of withholding a beat in a cycle; 0 for not.
+        Also measure with this probability of withholding a beat in a cycle; 0 does not.
     seed : int
         Of activations and stalls.
     """
@@ -73,9 +73,9 @@ class Phase:
     tokens : int
         That number.
     modelled : mapping of str to Usage
-        What the cost law says, by program.
+        Cost by the cost law, by program.
     measured : Run or None
-        What the simulated RTL counted.
+        Cost counted by the simulated RTL.
     """
 
     name: str
@@ -85,33 +85,33 @@ class Phase:
 
     @property
     def equal(self) -> bool | None:
-        """Whether the law says what was counted, of every program; None if nothing was."""
+        """Whether the law equals the count for every program; None if nothing was counted."""
         return None if self.measured is None else self.measured.usage == self.modelled
 
     @property
     def usage(self) -> Mapping[str, Usage]:
-        """What was counted, else what the law says; by program."""
+        """Cost by program: as counted, or else by the law."""
         return self.measured.usage if self.measured else self.modelled
 
     @property
     def total(self) -> Usage:
-        """The sum of that."""
+        """The sum of :attr:`usage`."""
         return sum(self.usage.values(), Usage())
 
     @property
     def modelled_total(self) -> Usage:
-        """The sum of what the law says."""
+        """The sum of :attr:`modelled`."""
         return sum(self.modelled.values(), Usage())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one configuration.
+    """The result of one configuration.
 
     Parameters
     ----------
     named : Named
-        Which.
+        The configuration.
     phases : tuple of Phase
         Decode, and prefill where there is more than one row. Empty if there is an ``error``.
     stalled : Stalled or None
@@ -139,7 +139,7 @@ class Outcome:
 
     @property
     def extra_share(self) -> float | None:
-        """Cycles that stalls cost on top of themselves, as a share of those without stalls."""
+        """Cycles that stalls cost beyond the withheld ones, as a share of those without stalls."""
         if self.stalled is None:
             return None
         free = self.phases[0].total.counters.cycles
@@ -166,7 +166,7 @@ class Suite:
     options : Options
         What to measure.
     progress : callable, optional
-        Called with what is being done, and how many of how many steps of that are.
+        Called with the present step's name, the number of parts done, and their total.
 
     Raises
     ------
@@ -182,11 +182,11 @@ class Suite:
         self.options = options
         self._report = progress or (lambda what, done, total: None)
         self._layers: dict[str, Layer] = {}
-        #: Decoding by engine, as far as it is known.
+        #: Cost of decoding one token by engine, for the engines known so far.
         self._tokens: dict[EngineConfig, Usage] = {}
 
     def run(self, named: Named) -> Outcome:
-        """Benchmark one configuration; what is wrong with it becomes the outcome's error."""
+        """Benchmark one configuration; a :class:`SummandError` becomes the outcome's error."""
         try:
             outcome = self._simulated(named) if self.options.simulate else self._modelled(named)
         except SummandError as e:
@@ -195,7 +195,7 @@ class Suite:
         return outcome
 
     def project(self, board: Board) -> Projected:
-        """Project one board; its engine's cycles are asked of the law if it was not benchmarked."""
+        """Project one board; the law gives its engine's cycles if it was not benchmarked."""
         engine = board.engine
         try:
             if engine not in self._tokens:
@@ -283,7 +283,7 @@ def _check_tools() -> None:
 
 
 def _model(programs: Sequence[Program], config: EngineConfig) -> tuple[Phase, ...]:
-    """Ask the law for all phases."""
+    """Return all phases as the law models them."""
     law = Law(config)
     phases = {"decode": 1}
     if config.rows > 1:

@@ -1,8 +1,8 @@
 """The command line. One module per subcommand, each with ``register(app)``.
 
-Modules of subcommands import nothing heavy: torch and Amaranth come in when a command runs, so
+Modules of subcommands import nothing heavy: torch and Amaranth are imported when a command runs, so
 that ``summand --help`` is quick. A command raises :class:`~summand.isa.SummandError` for what the
-user can put right; it leaves with ``typer.Exit(1)`` where it ran and the answer is no.
+user can correct, and ``typer.Exit(1)`` where it ran and the answer is no.
 """
 
 import importlib
@@ -67,8 +67,8 @@ def build_app() -> typer.Typer:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for what the user can put right."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text
+    """Run the command line; returns the exit status, 2 for errors that the user can correct."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may not be valid text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         build_app()(args=argv, prog_name="summand")

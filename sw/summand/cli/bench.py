@@ -1,4 +1,4 @@
-"""``summand bench``: cycles and seconds of a model on engines, and what boards would do."""
+"""``summand bench``: cycles and seconds of a model on engines, and projections for boards."""
 
 import contextlib
 import datetime
@@ -65,9 +65,9 @@ def _bench(
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
 ) -> None:
-    """Measure a model's layers and head on simulated engines, beside what the cost law says.
+    """Measure a model's layers and head on simulated engines, and compare with the cost law.
 
-    Leaves with status 1 if law and RTL differ, or if a configuration could not be measured.
+    Exits with status 1 if law and RTL differ, or if a configuration could not be measured.
     """
     from summand.bench import choose
     from summand.bench.environment import load_average, machine, versions
@@ -117,7 +117,7 @@ def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse, before anything takes long, a file that cannot be written."""
+    """Refuse a file that cannot be written, before the long work begins."""
     if path.is_dir():
         raise BenchError(f"{path} is a folder; -o names a file")
     if not path.parent.is_dir():
@@ -206,7 +206,7 @@ def _wait_table(outcomes: "Sequence[Outcome]") -> "Table":
 
 
 def _sources(phase: "Phase") -> list[tuple[str, Any]]:
-    """Return what there is to show of a phase: one line where law and RTL agree."""
+    """Return the lines that show a phase: one line where law and RTL agree, else both."""
     if phase.measured is None:
         return [("by the law", phase.modelled_total)]
     if phase.equal:

@@ -26,7 +26,7 @@ __all__ = ["register"]
 
 _KIND = "summand-bitstream"
 
-#: The tools' files, in the output folder: what an interrupted build goes on from.
+#: The tools' files, in the output folder; an interrupted build continues from them.
 _WORK = "work"
 #: What is written there beside the design.
 _BITSTREAM = "summand_top.bit"
@@ -124,7 +124,7 @@ def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream")
 
 
 def _slowest(placement: "Placement") -> float:
-    """Return the frequency that the worst of the clocks reached, MHz."""
+    """Return the lowest frequency that any of the clocks reached, MHz."""
     clocks = placement.clocks.values()
     return min(clocks, key=lambda c: c.achieved_mhz / c.constraint_mhz).achieved_mhz
 

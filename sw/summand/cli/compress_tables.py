@@ -1,4 +1,4 @@
-"""What ``summand compress`` prints: what becomes of a model's layers, and what came out."""
+"""Tables that ``summand compress`` prints: how it treats a model's layers, and the results."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
-    """Collect items whose names differ in numbers only, under the name with stars for these."""
+    """Collect items whose names differ in numbers only, under the name with stars for numbers."""
     kinds: dict[str, list[_T]] = {}
     for item in items:
         kinds.setdefault(re.sub(r"(?<![^.])\d+(?![^.])", "*", name(item)), []).append(item)
@@ -26,7 +26,7 @@ def _by_kind(items: Iterable[_T], name: Any) -> Mapping[str, list[_T]]:
 
 
 def show_support(job: "Job", console: "Console") -> None:
-    """Print what becomes of every module that has parameters."""
+    """Print how every module that has parameters is treated."""
     table = _table("To be compressed")
     table.add_column("layers", overflow="fold")
     for title in ("count", "shape", "bits", "group", "of bits", "rank", "of bits"):
@@ -106,7 +106,7 @@ def show_results(layers: "tuple[LayerEntry, ...]", console: "Console") -> None:
 
 
 def show_distillation(options: Mapping[str, Any], console: "Console") -> None:
-    """Print what distillation came to, if there was one."""
+    """Print the result of distillation, if there was one."""
     done = options.get("distillation")
     if not done:
         return

@@ -1,4 +1,4 @@
-"""Where commands write: standard output and standard error, names of strangers as they are."""
+"""Consoles on standard output and standard error that print text without interpreting markup."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ __all__ = ["open_console"]
 def open_console(*, stderr: bool = False) -> "Console":
     """Return a console that prints text as it is.
 
-    Names of layers and files come from models' folders; what Rich would take for markup in them
-    is text here, also within tables.
+    Names of layers and files come from models' folders and may contain what Rich takes for markup;
+    this console prints it literally, also within tables.
     """
     from rich.console import Console
 

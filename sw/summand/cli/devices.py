@@ -1,4 +1,4 @@
-"""Options that choose what computes: a device, and the engine that it has."""
+"""Options that choose a device and the engine that it has."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceChoice", "DeviceOption"]
 
-#: What all generators of random numbers take.
+#: The largest seed that all generators of random numbers accept.
 LARGEST_SEED = (1 << 63) - 1
 
 DeviceOption = Annotated[
@@ -60,7 +60,7 @@ class DeviceChoice:
 
     @classmethod
     def choose(cls, device: str, config: str | None, board: str | None) -> "DeviceChoice":
-        """Return what the options mean.
+        """Return the device and engine that the options name.
 
         The engine is that of ``config``, else of ``board``, else the default. A serial port needs
         ``board``.
@@ -80,7 +80,7 @@ class DeviceChoice:
         return cls(device=device, engine=engine, baud=found.baud if found else None)
 
     def pace(self, manifest: "Manifest") -> str | None:
-        """Say how long a link to the device takes for a token of a model; None without a link."""
+        """Return a line on the time that a link takes for a token; None without a link."""
         if self.baud is None or not self.device.startswith("serial:"):
             return None
         from summand.boards.link.host import stream_rate
@@ -94,7 +94,7 @@ class DeviceChoice:
         )
 
     def open(self, console: "Console", *, stall: float = 0.0, seed: int = 0) -> "Driver":
-        """Return a driver of the device; what takes seconds is shown on ``console``."""
+        """Return a driver of the device; ``console`` shows steps that take seconds."""
         from summand.runtime import Driver, open_device
 
         with console.status(f"Opening the device {self.device}") as status:

@@ -48,9 +48,9 @@ TechnologyOption = Annotated[
 def choose_engine(
     config: str | None, board: str | None, done: str
 ) -> "tuple[EngineConfig, Board | None]":
-    """Return what the options mean: the engine of ``config``, else of the board, and the board.
+    """Return the engine of ``config``, or else of the board, and the board.
 
-    ``done`` says what becomes of the engine, for the :class:`SummandError` where neither is given.
+    ``done`` says how the engine is used, for the :class:`SummandError` where neither is given.
     """
     from summand.boards.board import find_board
     from summand.boards.configurations import find_configuration

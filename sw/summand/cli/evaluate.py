@@ -126,9 +126,9 @@ def _evaluate(
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class _Subject:
-    """What is evaluated, and against what; ``missing`` says why there is no reference.
+    """The model to evaluate and its reference; ``missing`` says why there is no reference.
 
-    ``witness`` says who else has read what is uncompressed, ``note`` what the user should know.
+    ``witness`` is the independent check of the uncompressed model, ``note`` a line for the user.
     """
 
     module: Any
@@ -142,7 +142,7 @@ class _Subject:
 
     @property
     def figures(self) -> "ModelFigures | None":
-        """What a Summand model streams."""
+        """Figures of what a Summand model streams; None of an uncompressed model."""
         return figures_of(self.manifest) if self.manifest else None
 
     @property
@@ -187,7 +187,7 @@ def _open_compressed(model: "SummandModel") -> _Subject:
         missing = str(e)
     if source:
         check_kind(source.module)
-    # While the compressed model does not take memory yet.
+    # Before the compressed model takes memory.
     witness = check_reading(source) if source else None
     module, tokenizer = load_integer(model), load_tokenizer(model)
     check_kind(module)
@@ -206,7 +206,7 @@ def _open_compressed(model: "SummandModel") -> _Subject:
 def _read(
     model: str, subject: _Subject, body: "Text", rows: list[Any], console: "Console"
 ) -> "tuple[TextFigures, float]":
-    """Return what a text says of the model, and how many seconds that took."""
+    """Return the model's figures on a text, and the seconds that they took."""
     from rich.progress import Progress
 
     from summand.compress import CompressError
@@ -278,7 +278,7 @@ def _record(
     baselines: "Sequence[BaselineFigures]",
     written: str | None,
 ) -> dict[str, Any]:
-    """Return what ``--json`` prints; the first text's figures also stand by themselves."""
+    """Return what ``--json`` prints; the first text's figures are also fields of their own."""
     figures = subject.figures
     record: dict[str, Any] = {"model": model, "bits_per_weight": subject.bits_per_weight}
     record |= dataclasses.asdict(found[0][0])

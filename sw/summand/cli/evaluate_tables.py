@@ -1,4 +1,4 @@
-"""What ``summand evaluate`` prints: what texts say of a model, and of published methods."""
+"""Tables that ``summand evaluate`` prints: figures of a model and of published methods."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def show_figures(
     found: "Sequence[tuple[TextFigures, float]]",
     console: "Console",
 ) -> None:
-    """Print what each text says, with the seconds that it took, and what the model streams."""
+    """Print the figures on each text, the seconds that they took, and what the model streams."""
     from rich.table import Table
 
     texts = [text for text, _ in found]
@@ -44,7 +44,7 @@ def show_figures(
 def show_baselines(
     texts: "Sequence[TextFigures]", baselines: "Sequence[BaselineFigures]", console: "Console"
 ) -> None:
-    """Print what each text says of each method, text by text."""
+    """Print the figures of each method, text by text."""
     from rich.table import Table
 
     for i, text in enumerate(texts):

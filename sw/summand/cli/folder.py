@@ -18,7 +18,7 @@ from summand.model.reading import read_json
 
 __all__ = ["MANIFEST", "FolderError", "OutputFile", "OutputFolder"]
 
-#: The file that lists all others; written last, so where it is, everything is.
+#: The file that lists all others. It is written last, so its presence means that all are there.
 MANIFEST = "manifest.json"
 
 
@@ -43,9 +43,9 @@ class OutputFile:
 
 
 class OutputFolder:
-    """A folder that one command writes, over and over.
+    """A folder that one command writes, perhaps repeatedly.
 
-    Files that the command wrote there are replaced, all others left alone.
+    Files that the command wrote earlier are replaced, all others left alone.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class OutputFolder:
         self._known = self._listed()
 
     def _listed(self) -> dict[str, Any]:
-        """Return what the manifest lists: what the command wrote here, the last time."""
+        """Return the manifest's list of files that the command wrote here the last time."""
         if self._path.exists() and not self._path.is_dir():
             raise FolderError(f"{self._path} is a file; -o names a folder")
         try:
@@ -88,12 +88,12 @@ class OutputFolder:
                 )
 
     def prepare(self, names: set[str]) -> None:
-        """Make the folder, and see that files of these names can be written.
+        """Make the folder, and check that files of these names can be written.
 
         Raises
         ------
         FolderError
-            If not; then nothing has changed.
+            If they cannot; then nothing has changed.
         """
         with self._alone():
             self._check(names)
@@ -109,9 +109,9 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Have the folder, made if need be, to this process; others wait.
+        """Lock the folder, made if need be, for this process; others wait.
 
-        If that ends with an error, folders that were made and are empty go again.
+        If the context ends with an error, folders that were made and are empty are removed.
         """
         made = [folder for folder in (self._path, *self._path.parents) if not folder.exists()]
         try:
@@ -146,7 +146,7 @@ class OutputFolder:
     def write(self, files: Mapping[str, OutputFile], manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Write files, and ``manifest`` with their sizes and SHA-256; returns it so completed.
 
-        Nothing of the old is touched before all of the new is on the disk.
+        No old file is touched before all new files are on the disk.
         """
         with self._alone():
             self._check(set(files))

@@ -49,8 +49,8 @@ def _generate(
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
 
-    With --board also a top for the board, with a serial link, and the pins' constraints, all with
-    the primitives of the board's FPGA, and models of these for simulation. Equal configurations
+    --board adds a top for the board, with a serial link, and the pins' constraints; the Verilog
+    names the primitives of the board's FPGA, and models of these come with it. Equal configurations
     give equal files, byte for byte. manifest.json lists all files with their SHA-256; it is
     written last.
     """
@@ -73,7 +73,7 @@ def generate(
     """Write an engine's files, and a board's, into a folder; returns the manifest.
 
     Files that an earlier call wrote there are replaced, all others left alone. Nothing is
-    written before everything is known.
+    written before all contents have been generated.
 
     Raises
     ------

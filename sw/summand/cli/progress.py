@@ -1,4 +1,4 @@
-"""Signs of life from what takes minutes."""
+"""Progress of steps that take minutes."""
 
 import contextlib
 import time
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["heartbeat", "part_bars"]
 
-#: Seconds between lines where they cannot replace each other.
+#: Seconds between lines where a line cannot replace the one before.
 _PAUSE_S = 60
 
 
 @contextlib.contextmanager
 def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
-    """Give a function that shows what is being done; it may be called as often as one likes.
+    """Give a function that shows the present step; it may be called at any rate.
 
     On a terminal the last text is shown. Elsewhere, such as in a log, a line is written a minute.
     """
@@ -41,7 +41,7 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
 def part_bars(
     parts: Iterable[str], console: "Console"
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar for each part that has begun; yields what moves them."""
+    """Show a progress bar for each part that has begun; yields the function that moves them."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn())

@@ -34,7 +34,7 @@ def publish(
     texts: "Sequence[TextFigures]" = (),
     baselines: "Sequence[BaselineFigures]" = (),
 ) -> str:
-    """Write an HTML report, if what draws it is installed; returns what to say about it.
+    """Write an HTML report, if matplotlib is installed; returns a line on it for the user.
 
     Raises
     ------

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-#: Below, float32 cannot divide by it; above, all tokens are equally likely.
+#: Range of temperatures: float32 cannot divide by a lower one; with a higher one, all tokens are
+#: equally likely.
 _TEMPERATURES = (1e-4, 1e4)
 
 
@@ -57,7 +58,7 @@ def _run(
 ) -> None:
     """Write text with every compressed layer computed by a device.
 
-    The text goes to standard output as it comes, figures follow on standard error.
+    The text goes to standard output as it is written, figures follow on standard error.
     """
     from summand.model import SummandModel
     from summand.runtime.load import load_writer
@@ -125,7 +126,7 @@ def _write(
     seed: int,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Write the text; returns what it cost, the prompt apart from the tokens after the first."""
+    """Write the text; returns the cost of the prompt and that of the tokens after the first."""
     from summand.bench import usage_figures
     from summand.runtime import Usage
     from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
@@ -181,7 +182,7 @@ def _figures(report: Mapping[str, Any]) -> str:
 
 
 def _profile(driver: "Driver") -> dict[str, dict[str, Any]]:
-    """Return what each kind of layer cost, and what the cost law says that it costs."""
+    """Return the counted cost of each kind of layer, and its cost by the cost law."""
     from summand.bench import Law, by_kind, usage_figures
 
     law = by_kind(Law(driver.config).total(driver.calls))

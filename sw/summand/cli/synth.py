@@ -1,4 +1,4 @@
-"""``summand synth``: what an engine takes of an FPGA, and how fast it is."""
+"""``summand synth``: how much of an FPGA an engine takes, and how fast it is."""
 
 import contextlib
 import dataclasses
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _KIND = "summand-synthesis"
-#: The tools' files, in the output folder: what an interrupted call goes on from.
+#: The tools' files, in the output folder; an interrupted call continues from them.
 _WORK = "work"
 _REPORT = "synth.json"
 
@@ -143,7 +143,7 @@ def _log_names(placed: bool, seeds: tuple[int, ...]) -> list[str]:
 
 @contextlib.contextmanager
 def _work(out: Path | None) -> Iterator[Path]:
-    """Give a folder for the tools, which stays only in an output folder."""
+    """Give a folder for the tools; it is kept only if it is in an output folder."""
     if out:
         yield out / _WORK
         return

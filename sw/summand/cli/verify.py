@@ -63,8 +63,8 @@ def _verify(
     """Compute a layer on the generated Verilog, and compare every bit with the golden model.
 
     The layer is random (--shape) or a model's (--model). With --device serial:PORT a board computes
-    it. Leaves with status 0 only if everything is equal, with 1 if it is not, with 2 if something
-    stood in the way.
+    it. Exits with status 0 only if everything is equal, with 1 if it is not, with 2 if the
+    comparison could not be made.
     """
     from summand.runtime.verify import compare
 
@@ -140,7 +140,7 @@ def _model_jobs(engine: EngineConfig, folder: Path, which: str, tokens: int, see
 
 
 def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
-    """Return the groups that ``--layers`` means."""
+    """Return the groups that ``--layers`` names."""
     groups = model.groups
     if which.isdecimal():
         count = min(int(which), len(groups))
@@ -152,7 +152,7 @@ def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
 
 
 def _spread(groups: Sequence[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
-    """Return ``count`` groups: of every kind in turn, each time from a later block."""
+    """Return ``count`` groups, of every kind in turn, each time from a later block."""
     from summand.runtime.program import kind_of
 
     kinds: dict[str, list[int]] = {}

@@ -8,7 +8,7 @@ __all__ = ["why_not_causal"]
 
 
 def why_not_causal(module: nn.Module) -> str | None:
-    """Say why a Hugging Face model does not; None if its class and configuration say it does."""
+    """Return why a Hugging Face model does not; None if its class and configuration say it does."""
     model: Any = module
     kind, config = type(module).__name__, getattr(module, "config", None)
     if getattr(config, "is_encoder_decoder", False):

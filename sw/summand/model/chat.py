@@ -1,4 +1,4 @@
-"""Chat templates of strangers: programs in Jinja's language, run in a process that has an end."""
+"""Chat templates of strangers: programs in Jinja's language, run in a process with limits."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ __all__ = ["ChatTemplateError", "render_chat"]
 
 _PROGRAM = Path(__file__).with_name("chat_process.py")
 
-#: Seconds of computing that a template may take, and of waiting for it in all.
+#: Seconds that a template may compute, and seconds to wait for it in all.
 _SECONDS, _WAIT = 5, 120
 
-#: Bytes of memory that it may take, and characters that it may have and write.
+#: Bytes of memory for a template, and the most characters of it and of its output.
 _BYTES, _CHARACTERS = 1 << 30, 1 << 20
 
 
@@ -27,8 +27,8 @@ class ChatTemplateError(SummandError):
 def render_chat(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
     """Return the text that a tokenizer's chat template makes of a conversation.
 
-    The same as its ``apply_chat_template`` with a prompt for the model to go on, but what loops for
-    ever, fills the memory or fails ends in one line.
+    The same as its ``apply_chat_template`` with a prompt for the model to go on, except that a
+    template that loops for ever, fills the memory or fails gives an error of one line.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def render_chat(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
         )
     try:
         done = subprocess.run(
-            # -P: what lies beside the program is not what it imports.
+            # -P keeps the program's own folder out of its import path.
             [sys.executable, "-P", str(_PROGRAM)],
             input=text,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Renders one chat template; a program of its own, so that it can be given an end.
+"""Renders one chat template; a program of its own, so that it can be stopped.
 
 Reads a JSON object from standard input, ``template``, ``turns``, ``tokens``, ``seconds``, ``bytes``
 and ``characters``, and writes one with ``text`` or ``error``. Run by :mod:`summand.model.chat`.
@@ -13,7 +13,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 
 def main() -> None:
-    """Render within the bounds that are asked for."""
+    """Render within the bounds given on standard input."""
     task: dict[str, Any] = json.load(sys.stdin)
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + task["seconds"]

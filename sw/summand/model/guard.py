@@ -1,4 +1,4 @@
-"""What stands between other libraries and whoever uses Summand: no notices, no tracebacks."""
+"""Keeps other libraries' notices and tracebacks away from the user."""
 
 import contextlib
 import io
@@ -18,8 +18,8 @@ __all__ = ["cause", "guarded", "quiet"]
 def quiet() -> Iterator[None]:
     """Keep transformers' progress bars, notices, warnings and questions from the terminal.
 
-    Also what libraries in C or Rust write to standard error. Who asks gets no answer: standard
-    input is empty.
+    This includes the output of libraries in C or Rust to standard error. Standard input is empty,
+    so that questions get no answer.
     """
     from transformers.utils import logging
 
@@ -59,9 +59,9 @@ def _no_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def guarded(what: Path | str, remedy: str) -> Iterator[None]:
-    """Turn whatever a library raises into a :class:`ModelError`: what, why, and the remedy.
+    """Turn any exception of a library into a :class:`ModelError`: what, why, and the remedy.
 
-    A module that is not installed stays one.
+    The error for a module that is not installed passes through unchanged.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def guarded(what: Path | str, remedy: str) -> Iterator[None]:
 
 
 def cause(error: BaseException) -> str:
-    """Return one short line that says what an error of a library's is about."""
+    """Return one short line on the cause of a library's error."""
     match error:
         case RecursionError():
             return "too many levels within each other"

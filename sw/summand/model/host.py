@@ -35,7 +35,7 @@ def write_host(
 ) -> dict[str, str]:
     """Write every parameter and buffer outside of ``layers`` to ``host.safetensors``.
 
-    One tensor at a time: ``load`` gives those of a module whose own are not in memory. Returns the
+    One tensor at a time; ``load`` reads the tensors of a module that are not in memory. Returns the
     aliases: second names of tensors that are shared, each with its first name.
     """
     from safetensors.torch import save_file
@@ -68,7 +68,7 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     Raises
     ------
     ModelError
-        If a tensor is missing or of another shape, or a layer that is to be split.
+        If a tensor or a layer to be split is missing or of another shape.
     """
     from safetensors.torch import load_file
 
@@ -102,7 +102,7 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
 def load_host(model: SummandModel) -> nn.Module:
     """Build the model of a folder, its compressed linear layers still empty.
 
-    Those are ``nn.Linear`` on torch's meta device, to be replaced by whatever computes them;
+    Compressed layers are ``nn.Linear`` on torch's meta device, for the caller to replace;
     everything else is loaded and on the CPU.
 
     Raises

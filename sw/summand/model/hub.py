@@ -1,8 +1,8 @@
-"""The one way in for what transformers reads from a folder: configuration, class, tokenizer.
+"""The one place where transformers reads a folder: configuration, class, tokenizer.
 
 A folder may come from a stranger. Nothing in it is executed, nothing is fetched from elsewhere, and
-whatever goes wrong, in whichever library, ends in a :class:`ModelError` of one line that names the
-file and the cause.
+every error of any library becomes a :class:`ModelError` of one line that names the file and the
+cause.
 """
 
 import copy
@@ -27,17 +27,17 @@ __all__ = [
     "read_tokenizer",
 ]
 
-#: What every call of transformers that reads a folder is given.
+#: Arguments of every call of transformers that reads a folder.
 _SAFE: Mapping[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 #: Bytes of a file that libraries read as a whole; Gemma's tokenizer.json has 33 MB.
 _TEXT_BYTES = 512 << 20
 _TEXTS = {".json", ".jinja", ".txt", ".model", ".tiktoken"}
 
-#: Bytes of memory that reading a configuration may take, and building a module without weights.
+#: Bytes of memory for reading a configuration, and for building a module without weights.
 _CONFIG_BYTES, _MODULE_BYTES = 1 << 30, 4 << 30
 
-#: The most that a configuration's counts may be, by a part of their names: libraries loop as often.
+#: The most that a configuration may count, by a part of the names; libraries loop as often.
 _COUNTS = {"layer": 10_000, "label": 1_000_000}
 
 #: Text that every tokenizer can take.
@@ -54,7 +54,7 @@ def check_files(folder: Path, pattern: str = "*") -> None:
     """
     try:
         for path in sorted(folder.glob(pattern)):
-            if not path.is_dir() and path.exists():  # a link to nothing is as good as nothing
+            if not path.is_dir() and path.exists():  # a dangling link counts as missing
                 check_size(path, _TEXT_BYTES if path.suffix in _TEXTS else None)
     except OSError as e:
         raise ModelError(f"cannot read {e.filename or folder}: {e.strerror}") from None
@@ -104,7 +104,7 @@ def model_class(config: Any, file: Path) -> Any:
     Raises
     ------
     ModelError
-        If the name is that of something else than a model.
+        If the name belongs to something other than a model.
     """
     import transformers
 
@@ -150,14 +150,14 @@ def build_empty(cls: Any, config: Any, stored: Stored, *, file: Path, remedy: st
 def load_weights(
     cls: Any, folder: Path, config: Any, stored: Stored, *, file: Path, remedy: str, **extra: Any
 ) -> tuple[Any, Mapping[str, Any]]:
-    """Return ``cls.from_pretrained`` of a folder, in float32, and what that says of its tensors.
+    """Return ``cls.from_pretrained`` of a folder, in float32, and its report on the tensors.
 
-    ``extra`` are more of its arguments: ``gguf_file``, or a ``state_dict`` instead of files.
+    ``extra`` are further arguments: ``gguf_file``, or a ``state_dict`` instead of files.
 
     Raises
     ------
     ModelError
-        If the weights cannot be read, or for what :func:`build_empty` raises it.
+        If the weights cannot be read, or for the reasons of :func:`build_empty`.
     """
     import torch
 
@@ -180,7 +180,7 @@ def load_weights(
 
 
 def _prepare(cls: Any, config: Any, stored: Stored, *, file: Path, remedy: str) -> None:
-    """Choose the attention, and build the model once within bounds, where it takes no memory."""
+    """Choose the attention, and build the model once on the meta device, within bounds."""
     import torch
 
     _choose_attention(config, cls)
@@ -192,8 +192,8 @@ def _prepare(cls: Any, config: Any, stored: Stored, *, file: Path, remedy: str) 
 def _choose_attention(config: Any, cls: Any) -> None:
     """Have attention computed by torch's own function, whatever a file asks for.
 
-    Which is what transformers takes by itself where a model supports it. A file may name another,
-    that would be fetched from elsewhere.
+    transformers takes that by default where a model supports it. A file may name another function,
+    which would be fetched from elsewhere.
     """
     inner = dict.fromkeys(config.sub_configs)
     supported = getattr(cls, "_supports_sdpa", False) and not config.output_attentions
@@ -203,7 +203,7 @@ def _choose_attention(config: Any, cls: Any) -> None:
 
 
 def read_generation(folder: Path, remedy: str) -> Any:
-    """Return a folder's configuration of generation; None if it has none."""
+    """Return a folder's generation configuration; None if it has none."""
     from transformers import GenerationConfig
 
     file = folder / "generation_config.json"
@@ -215,7 +215,7 @@ def read_generation(folder: Path, remedy: str) -> Any:
 
 
 def read_tokenizer(folder: Path, config: Any, *, gguf: Path | None = None, remedy: str) -> Any:
-    """Return a folder's tokenizer, or that of a GGUF file in it, given the configuration there.
+    """Return the tokenizer of a folder, or of a GGUF file in it, given its configuration.
 
     Raises
     ------
@@ -233,12 +233,12 @@ def read_tokenizer(folder: Path, config: Any, *, gguf: Path | None = None, remed
         found: Any = AutoTokenizer.from_pretrained(folder, **_SAFE, **extra)
         if not isinstance(found, PreTrainedTokenizerBase):
             raise Refusal(f"{type(found).__name__} is no tokenizer")
-        found.decode(found(_TRIAL)["input_ids"])  # what is wrong with it shows when it is used
+        found.decode(found(_TRIAL)["input_ids"])  # some errors show only in use
     return found
 
 
 def _check_tokenizer(raw: Any) -> None:
-    """Refuse another class in the place of a tokenizer's: its ``from_pretrained`` would run."""
+    """Refuse a class that is no tokenizer, because its ``from_pretrained`` would run."""
     import transformers
 
     name = raw.get("tokenizer_class") if isinstance(raw, dict) else None
@@ -246,7 +246,7 @@ def _check_tokenizer(raw: Any) -> None:
         return
     found = getattr(transformers, name, None) if isinstance(name, str) else name
     if isinstance(found, type) and hasattr(found, "_backends"):
-        return  # stands for a tokenizer whose library is missing, and says so
+        return  # a placeholder for a tokenizer whose library is missing; it says so when used
     if found is not None and not (
         isinstance(found, type) and issubclass(found, transformers.PreTrainedTokenizerBase)
     ):

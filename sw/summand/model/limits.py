@@ -28,7 +28,7 @@ class Stored:
     tensors : int
         How many.
     weights : int
-        The most weights that these can stand for.
+        The most weights that their bytes can hold.
     """
 
     tensors: int
@@ -36,12 +36,12 @@ class Stored:
 
     @classmethod
     def in_bytes(cls, tensors: int, size: int) -> "Stored":
-        """Return what tensors in so many bytes hold: a byte has eight weights at most."""
+        """Return the most that tensors of so many bytes can hold: eight weights a byte."""
         return cls(tensors, 8 * size)
 
     @classmethod
     def of(cls, files: Iterable[Path]) -> "Stored":
-        """Return what safetensors files hold, by their headers.
+        """Return the contents of safetensors files, by their headers.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Stored:
 
 @contextlib.contextmanager
 def limited_memory(most: int) -> Iterator[None]:
-    """Let this process take so many bytes more, and then give it a ``MemoryError``.
+    """Let this process allocate so many more bytes; beyond that it gets a ``MemoryError``.
 
     Where the system has no such limit, or already a lower one, nothing changes.
     """
@@ -82,7 +82,7 @@ def limited_memory(most: int) -> Iterator[None]:
 
 
 def _address_space() -> int:
-    """Return the bytes of addresses that this process has; Linux only, elsewhere many."""
+    """Return the address space that this process uses, bytes; a huge number except on Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except (OSError, ValueError):

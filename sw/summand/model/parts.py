@@ -31,7 +31,7 @@ class Parts:
     Parameters
     ----------
     folder : Path
-        Where they are; it is there.
+        Where they are; it must exist.
     """
 
     #: Names of files that are not part of the finished model.
@@ -47,7 +47,7 @@ class Parts:
         self._files: dict[str, Path] = {}
 
     def lock(self, purpose: str) -> None:
-        """Keep other processes out until this one closes the folder or ends, however it ends."""
+        """Keep other processes out until this one closes the folder or ends in any way."""
         self._lock = (self.folder / _LOCK).open("wb")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ class Parts:
             self._lock.close()
 
     def begin(self, job: Mapping[str, Any], *, restart: bool) -> None:
-        """Find what an earlier process finished of the same job, and drop what is damaged.
+        """Find the layers that an earlier process finished of the same job; drop damaged ones.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Parts:
             self._files[entry.name] = file
 
     def add(self, entry: LayerEntry, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write a layer: afterwards it is there whole, whatever happens to this process."""
+        """Write a layer; after this it survives any end of this process."""
         from safetensors.numpy import save_file
 
         self._layers.mkdir(exist_ok=True)
@@ -122,7 +122,7 @@ class Parts:
         self._files[entry.name] = file
 
     def revise(self, entry: LayerEntry, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Put another version in a finished layer's place; a process that begins again drops it."""
+        """Replace a finished layer by another version; a process that begins again drops that."""
         from safetensors.numpy import save_file
 
         self._revised.mkdir(exist_ok=True)
@@ -137,7 +137,7 @@ class Parts:
 
     @property
     def scratch(self) -> Path:
-        """Where whoever makes the layers may keep what is worth keeping when interrupted."""
+        """Folder for intermediate data of the layers' maker, kept over an interruption."""
         return self.folder / _SCRATCH
 
     def merge(self, names: Iterable[str], destination: Path) -> None:

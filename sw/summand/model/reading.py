@@ -9,10 +9,10 @@ from summand.model.errors import ModelError, Refusal
 
 __all__ = ["JSON_BYTES", "check_size", "parse_json", "read_json", "read_text"]
 
-#: The most bytes of a JSON file that is read into memory: SmolLM2's manifest has a 400th of it.
+#: The most bytes of a JSON file that is read into memory, 400 times SmolLM2's manifest.
 JSON_BYTES = 64 << 20
 
-#: Levels of lists and objects within each other.
+#: The most nested levels of lists and objects.
 _DEPTH = 100
 
 
@@ -51,7 +51,7 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
     """
     check_size(path, most)
     with path.open("rb") as file:
-        data = file.read(most + 1)  # also if it grows meanwhile
+        data = file.read(most + 1)  # bounded even if the file grows meanwhile
     if len(data) > most:
         raise ModelError(f"{path} must be at most {most:,} bytes")
     try:
@@ -61,7 +61,7 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON; raises :class:`Refusal` for all that is none."""
+    """Parse JSON; raises :class:`Refusal` for any other text."""
     try:
         value = json.loads(text)
         _check_depth(value, _DEPTH)
@@ -73,7 +73,7 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path, most: int = JSON_BYTES) -> Any:
-    """Return what a JSON file holds; raises what :func:`read_text` does."""
+    """Return the contents of a JSON file; raises as :func:`read_text` does."""
     text = read_text(path, most)
     try:
         return parse_json(text)

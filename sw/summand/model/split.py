@@ -1,4 +1,4 @@
-"""A linear layer as several, each of which makes some of its outputs."""
+"""A linear layer as several, each of which computes some of its outputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,15 +11,15 @@ __all__ = ["SplitLinear", "split", "split_as"]
 
 
 class SplitLinear(nn.Module):
-    """Computes what an ``nn.Linear`` does, by layers of their own, ``"0"``, ``"1"``, and so on.
+    """Computes the same as an ``nn.Linear`` by several layers, ``"0"``, ``"1"``, and so on.
 
-    So parts can be compressed differently: words of an output head that are frequent matter more
-    than others, and tokenizers number them first.
+    So parts can be compressed differently: frequent tokens of an output head matter more than
+    others, and tokenizers number them first.
 
     Parameters
     ----------
     parts : iterable of nn.Linear
-        Of one input; their outputs stand one behind another.
+        Layers of the same input; their outputs are concatenated in order.
     """
 
     def __init__(self, parts: Iterable[nn.Linear]):
@@ -28,7 +28,7 @@ class SplitLinear(nn.Module):
             self.add_module(str(number), part)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``[..., N]`` of ``[..., K]``."""
+        """Return the output ``[..., N]`` for an input ``[..., K]``."""
         return torch.cat([part(x) for part in self.children()], dim=-1)
 
 
@@ -38,7 +38,7 @@ def split(module: nn.Module, name: str, sizes: Sequence[int]) -> None:
     Raises
     ------
     ModelError
-        If there is no such layer, or ``sizes`` are not its outputs.
+        If there is no such layer, or ``sizes`` do not add up to its outputs.
     """
     try:
         linear = module.get_submodule(name)
@@ -62,12 +62,12 @@ def split(module: nn.Module, name: str, sizes: Sequence[int]) -> None:
 
 
 def split_as(module: nn.Module, names: Iterable[str], outputs: Mapping[str, int]) -> None:
-    """Split layers as they were for a Summand model.
+    """Split layers as they were when a Summand model was compressed.
 
     Parameters
     ----------
     names : iterable of str
-        Which.
+        The layers to split.
     outputs : mapping of str to int
         Outputs of every compressed layer; those of a part are found by its name.
 

@@ -1,4 +1,4 @@
-"""Safetensors files put together from others, without holding their tensors in memory."""
+"""Merges safetensors files without holding their tensors in memory."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class _Stored:
-    """Where a tensor is: its file, and the bytes from ``start`` to ``stop`` of that."""
+    """Where a tensor is stored: its file, and the bytes ``start`` to ``stop`` in it."""
 
     file: Path
     name: str
@@ -29,7 +29,7 @@ class _Stored:
 
 
 def _tensors(file: Path) -> list[_Stored]:
-    """Return what the header of a safetensors file lists."""
+    """Return the tensors that a safetensors file's header lists."""
     with file.open("rb") as f:
         length = int.from_bytes(f.read(8), "little")
         header: dict[str, Any] = json.loads(f.read(length))

@@ -1,4 +1,4 @@
-"""What the host does to a layer's input before it becomes integers."""
+"""The host's transform of a layer's input before the input becomes integers."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from summand.summands.errors import LayerError
 
 __all__ = ["Transform", "same_transform"]
 
-#: Largest odd part of a number of features that is mixed: the matrix is square in it.
+#: Largest odd part of a number of features that the DCT mixes; its matrix is square in that.
 _MIXED = 255
 
 _SEEDS = 1 << 32
@@ -24,11 +24,11 @@ _Float = TypeVar("_Float", bound=np.floating)
 class Transform:
     """A balance of channels and a rotation: ``x' = rotate(x * balance)``.
 
-    A rotation spreads what a few loud channels carry over all of them, so that one scale a token
-    suits every channel, as in QuaRot (arXiv 2404.00456). Random signs come first, then a Hadamard
-    matrix over the largest power of two that divides the features, then an orthonormal DCT-II over
-    the odd rest, if that is at most 255. Weights take the inverse (:meth:`weights`), so that the
-    layer's output is the same.
+    A rotation spreads the values of a few large channels over all of them, so that one scale a
+    token suits every channel, as in QuaRot (arXiv 2404.00456). Random signs come first, then a
+    Hadamard matrix over the largest power of two that divides the features, then an orthonormal
+    DCT-II over the odd rest, if that is at most 255. Weights take the inverse (:meth:`weights`), so
+    that the layer's output is the same.
 
     Every step is one correctly rounded float32 operation, in a fixed order: any implementation of
     IEEE 754 gives the same numbers.
@@ -84,24 +84,24 @@ class Transform:
         return front.astype(np.float32)
 
     def apply(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the transformed tokens, float32 ``[M, K]``, of as many."""
-        # Numbers that are not finite stay so; who quantises them refuses them.
+        """Return tokens ``[M, K]`` transformed, in float32."""
+        # Numbers that are not finite stay so; quantisation refuses them.
         with np.errstate(invalid="ignore", over="ignore"):
             y = np.asarray(x, np.float32) * self._front
             return y if self.rotation is None else self._rotate(y)
 
     def transposed(self, gradient: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the gradient ``[M, K]`` of plain tokens, of that of transformed ones."""
+        """Return the gradient ``[M, K]`` by plain tokens, given that by transformed ones."""
         y = gradient if self.rotation is None else self._rotate(gradient, transposed=True)
         return y * self._front
 
     def weights(self, weight: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return ``[N, K]`` weights for transformed inputs, of those for plain ones."""
+        """Return the weights ``[N, K]`` for transformed inputs, given those for plain ones."""
         y = weight.astype(np.float64) / self._front
         return y if self.rotation is None else self._rotate(y) / self._power
 
     def moments(self, moments: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the second moments ``[K, K]`` of transformed inputs, of those of plain ones."""
+        """Return second moments ``[K, K]`` of transformed inputs, given those of plain ones."""
         half = moments.astype(np.float64) * self._front
         half = (half if self.rotation is None else self._rotate(half)).T * self._front
         return half if self.rotation is None else self._rotate(half)

@@ -1,4 +1,4 @@
-"""What compression did: figures, baselines at equal bits, and a page of both."""
+"""The results of compression: figures, baselines at equal bits, and a page of both."""
 
 from summand.report.baselines import METHODS, Baselines
 from summand.report.figures import BaselineFigures, ModelFigures, Report

@@ -38,7 +38,7 @@ _GROUP = 64
 
 @dataclass(frozen=True)
 class Method:
-    """A way to compress layers without anything that this project adds.
+    """A published way to compress layers, without this project's additions.
 
     Inputs are neither balanced nor rotated, and every layer gets about as many bits.
     """
@@ -50,7 +50,7 @@ class Method:
     rank_bits: int = 8
 
     def options(self, group: int, act_bits: int) -> Options:
-        """Return its options but for the bits."""
+        """Return its options except the bits."""
         return Options(
             solver=self.solver,
             group=group if self.grouped else 0,
@@ -72,19 +72,19 @@ METHODS = (
 
 
 def spread_bits(weights: Sequence[int], beside: Sequence[int], budget: float) -> list[int]:
-    """Return bits of each layer's weights so that all together stay just below a budget.
+    """Return bits of each layer's weights so that their sum stays just below a budget.
 
-    Widths are the two around the mean, spread evenly: what a layer leaves over, because its bits
-    are whole, goes to the next.
+    Widths are the two whole numbers around the mean, spread evenly: the fraction that a layer does
+    not use, because its bits are whole, goes to the next.
 
     Parameters
     ----------
     weights : sequence of int
-        Of each layer.
+        Number of weights of each layer.
     beside : sequence of int
-        Bits that each layer needs besides: scales and factors.
+        Bits of each layer's scales and factors.
     budget : float
-        Bits a weight, of everything.
+        Bits a weight, scales and factors included.
     """
     mean = min(max(budget - sum(beside) / sum(weights), 1.0), 8.0)
     spare, out = 0.0, []
@@ -97,20 +97,20 @@ def spread_bits(weights: Sequence[int], beside: Sequence[int], budget: float) ->
 
 
 class Baselines:
-    """Works baselines out, and keeps what is finished in a file.
+    """Computes baselines, and keeps finished ones in a file.
 
     Parameters
     ----------
     source : ModelSource
         The uncompressed model.
     manifest : Manifest
-        Of the compressed model that they are beside.
+        Of the compressed model that they are compared with.
     heads : collection of str
         Layers of the output head, which get the bits they have in the model.
     batches : sequence of tensors
-        What to calibrate on.
+        Calibration text.
     texts : sequence of Text and rows
-        What to evaluate on.
+        Texts to evaluate on.
     cache : Path
         The file; made at the first result, replaced whole at each.
     """
@@ -132,7 +132,7 @@ class Baselines:
         return self.results(lambda _: None)
 
     def results(self, tell: Callable[[str], None]) -> Iterator[BaselineFigures]:
-        """Yield one after another; ``tell`` hears what is being done."""
+        """Yield one after another; ``tell`` is called with a line on the present step."""
         known = self._read()
         for method in METHODS:
             choices = self._choices(method)
@@ -144,7 +144,7 @@ class Baselines:
             yield BaselineFigures.from_dict(known[key])
 
     def _choices(self, method: Method) -> dict[str, Choice]:
-        """Return what every layer gets, at the model's number of bits."""
+        """Return every layer's choice, at the model's number of bits."""
         entries = self._manifest.layers
         group = max((t.group for e in entries for _, t in e.sizes.direct), default=0) or _GROUP
         options = method.options(group, entries[0].act_bits)
@@ -173,7 +173,7 @@ class Baselines:
         return choices
 
     def _key(self, choices: Mapping[str, Choice]) -> str:
-        """Return a checksum of all that a result depends on."""
+        """Return a checksum of everything that a result depends on."""
         parts = {
             "source": dict(self._source.record),
             "choices": {name: dataclasses.asdict(c) for name, c in choices.items()},

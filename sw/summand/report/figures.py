@@ -1,4 +1,4 @@
-"""What a report says, as plain data: a model's bits, its errors, and what text says of it."""
+"""A report as plain data: a model's bits, its errors, and its figures on texts."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class BaselineFigures:
     bits_per_weight : float
         Bits of weights, scales and factors, without padding.
     streamed_bits_per_weight : float
-        Everything that is streamed for them, counted as the model's.
+        Everything that is streamed, counted in the same way as for the model.
     texts : tuple of TextFigures
         One for each text.
     seconds : float
@@ -86,7 +86,7 @@ class ModelFigures:
 
     @property
     def streamed_bits_per_weight(self) -> float:
-        """Everything that one token streams but its activations, padding and headers included."""
+        """All bits of one token except its activations, padding and headers included."""
         return self.traffic.weights / self.weights
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,16 +102,16 @@ class ModelFigures:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Report:
-    """Everything that is known about a compressed model.
+    """All figures of a compressed model.
 
     Parameters
     ----------
     name : str
-        What the user calls it.
+        The name that the user gave.
     model : ModelFigures
         Its size.
     texts : tuple of TextFigures
-        None before it was evaluated.
+        Figures on each text; empty before the model was evaluated.
     baselines : tuple of BaselineFigures
         Published methods at as many bits.
     """

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing but itself."""
+"""A report as one self-contained HTML page."""
 
 import html
 import json
@@ -80,7 +80,7 @@ def _text(value: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], own: int | None = None) -> str:
-    """Return a table; ``own`` is the row that stands out."""
+    """Return a table; ``own`` is the row to emphasise."""
     cells = "".join(f"<th>{_text(head)}</th>" for head in heads)
     out = [f"<table><tr>{cells}</tr>"]
     for i, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Plots as SVG text, with nothing in them that changes from run to run."""
+"""Plots as SVG text; equal figures give equal bytes."""
 
 import io
 import re
@@ -47,7 +47,7 @@ def layers_plot(layers: Sequence[LayerEntry]) -> str:
 
 
 def baselines_plot(report: Report) -> str:
-    """Return how far the model and the baselines are off on each text, as SVG."""
+    """Return the distance of model and baselines from the uncompressed model, as SVG."""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots(1, len(report.texts), squeeze=False)[0]
@@ -76,7 +76,7 @@ def _svg(draw: Any, width: float, height: float) -> str:
         draw(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    # Within a page, an SVG element needs neither prologue nor names of formats.
+    # Within an HTML page, an SVG element needs neither an XML prologue nor metadata.
     text = out.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""What an allocation would stream, counted as it is once a model is written."""
+"""Bits that an allocation would stream, counted in the same way as for a written model."""
 
 from collections.abc import Mapping
 
@@ -25,10 +25,10 @@ def streamed_bits(
     Parameters
     ----------
     choices : mapping
-        What each layer of ``found`` gets.
+        The choice for each layer of ``found``.
     engine : EngineConfig, optional
-        Where to; one that fits the choices by default, as
-        :class:`~summand.report.figures.ModelFigures` has it.
+        The engine that it streams to; by default one that fits the choices, as in
+        :class:`~summand.report.figures.ModelFigures`.
     """
     if engine is None:
         every = ((_sizes(module, name, c), c.act_bits) for name, c in choices.items())

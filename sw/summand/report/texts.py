@@ -1,4 +1,4 @@
-"""What text says of a model: of one that predicts tokens, or of one that embeds sentences."""
+"""Figures of a model on a text: for models that predict tokens and for those that embed."""
 
 import dataclasses
 import time
@@ -17,9 +17,9 @@ __all__ = ["EmbeddingFigures", "TextFigures", "TokenFigures", "read", "text_figu
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFigures:
-    """How a model predicts a text, compared with the uncompressed one where that is there.
+    """How a model predicts a text, compared with the uncompressed one if that is available.
 
-    Of the fields :class:`~summand.compress.Evaluation` says what they are.
+    :class:`~summand.compress.Evaluation` describes the fields.
     """
 
     #: What :attr:`distance` is.
@@ -51,7 +51,7 @@ class TokenFigures:
         return self.kl_divergence
 
     def cells(self) -> dict[str, str]:
-        """Return the figures by their names, as people read them; "" where there are none."""
+        """Return the figures by name, formatted for people; "" for a missing one."""
         return {
             "perplexity": f"{self.perplexity:.3f}",
             "times full precision": _shown(self.ratio, ".4f"),
@@ -60,7 +60,7 @@ class TokenFigures:
         }
 
     def uncompressed(self) -> dict[str, str]:
-        """Return those of the cells that the uncompressed model has, too, as it has them."""
+        """Return the uncompressed model's values of the cells that apply to it."""
         if self.reference_perplexity is None:
             return {}
         return {"perplexity": f"{self.reference_perplexity:.3f}"}
@@ -68,10 +68,9 @@ class TokenFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingFigures:
-    """How a model embeds a text's sentences, beside the uncompressed one.
+    """How a model embeds a text's sentences, compared with the uncompressed one.
 
-    Of the fields :class:`~summand.compress.evaluation.embeddings.EmbeddingEvaluation` says what
-    they are.
+    :class:`~summand.compress.evaluation.embeddings.EmbeddingEvaluation` describes the fields.
     """
 
     #: What :attr:`distance` is.
@@ -97,7 +96,7 @@ class EmbeddingFigures:
         return 1 - self.mean_cosine
 
     def cells(self) -> dict[str, str]:
-        """Return the figures by their names, as people read them."""
+        """Return the figures by name, formatted for people."""
         return {
             "cosine to full precision, mean": f"{self.mean_cosine:.5f}",
             "least": f"{self.least_cosine:.5f}",
@@ -106,11 +105,11 @@ class EmbeddingFigures:
         }
 
     def uncompressed(self) -> dict[str, str]:
-        """Return nothing: the uncompressed model is what is compared with."""
+        """Return nothing: the figures compare with the uncompressed model."""
         return {}
 
 
-#: What a text says of a model of either kind.
+#: Figures of a model of either kind on a text.
 TextFigures = TokenFigures | EmbeddingFigures
 
 
@@ -127,16 +126,16 @@ def read(
     reference: nn.Module | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[TextFigures, float]:
-    """Evaluate a model by what it is made for; returns figures, and the seconds that it took.
+    """Evaluate a model by its tokens or embeddings; returns figures and the seconds taken.
 
     Parameters
     ----------
     module : nn.Module
         A Hugging Face model, its layers compressed or not.
     text : Text
-        What is read.
+        The text.
     rows : sequence of int64 tensors, shape ``[1, tokens]``
-        The same, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
+        The text, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
     reference : nn.Module, optional
         The uncompressed model.
     progress : callable, optional

@@ -1,6 +1,5 @@
 """Turns layers that share an input into the commands of one engine."""
 
-import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 from summand.isa import EngineConfig
 from summand.isa.beats import pad
 from summand.isa.planes import pack_planes
+from summand.isa.requantisation import pack_requantisation
 from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.model.transform import same_transform
@@ -171,10 +171,10 @@ class _Filler:
 
     def _parameters(self, piece: Piece) -> bytes:
         factors = self._factors(piece.layer, piece.term)
-        # Columns that pad a tile have accumulators of zero; any shift will do.
-        params = [(0, 1)] * (piece.tiles * self._config.cols)
         ranks = slice(piece.start, piece.stop)
-        params[: piece.stop - piece.start] = zip(
-            factors.mult[ranks].tolist(), factors.shift[ranks].tolist(), strict=True
-        )
-        return b"".join(struct.pack("<HBB", mult, shift, 0) for mult, shift in params)
+        width = piece.tiles * self._config.cols
+        # Columns that pad a tile have accumulators of zero; any shift will do.
+        mult, shift = np.zeros(width, np.uint16), np.ones(width, np.uint8)
+        mult[: piece.stop - piece.start] = factors.mult[ranks]
+        shift[: piece.stop - piece.start] = factors.shift[ranks]
+        return pack_requantisation(mult, shift)

@@ -1,4 +1,4 @@
-"""Ways to reach an engine: one interface over the golden model, the simulator and boards."""
+"""One interface to engines: the golden model, the simulator and boards."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -26,8 +26,8 @@ class Device(Protocol):
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Queue bytes for the input stream, in order; together they are whole beats.
 
-        The chunks may be kept by reference until the engine has taken them. Output that comes
-        meanwhile must be kept, so that an engine that waits to send does not stop this.
+        The chunks may be kept by reference until the engine has taken them. The device must store
+        output that comes meanwhile, because an engine that cannot send takes no input.
         """
         ...
 
@@ -37,7 +37,7 @@ class Device(Protocol):
         Raises
         ------
         TimeoutError
-            If they do not come within ``timeout_s`` seconds, or cannot come any more.
+            If they do not come within ``timeout_s`` seconds, or can no longer come.
         """
         ...
 
@@ -46,11 +46,11 @@ class Device(Protocol):
         ...
 
     def write_register(self, name: str, value: int) -> None:
-        """Write a register. Writing ``reset`` also drops what is queued in both directions."""
+        """Write a register. Writing ``reset`` also drops all bytes queued in both directions."""
         ...
 
     def close(self) -> None:
-        """Give back what the device holds; it cannot be used afterwards."""
+        """Release the device's resources; it cannot be used afterwards."""
         ...
 
 
@@ -68,7 +68,7 @@ class GoldenDevice:
         return self._config
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
-        """Execute bytes; nothing is left queued but an unfinished command.
+        """Execute bytes; only an unfinished command stays queued.
 
         On one thread: a few rows times a large matrix wait for memory, and a second thread makes
         them up to eight times slower where torch has threads of its own.
@@ -77,7 +77,7 @@ class GoldenDevice:
             self._engine.write(chunks)
 
     def read(self, nbytes: int, timeout_s: float) -> bytes:
-        """Return ``nbytes``; what is not there yet never comes, so nothing is waited for."""
+        """Return ``nbytes`` at once; missing output can never come, so there is no wait."""
         if self._engine.available < nbytes:
             raise DeviceTimeout(
                 f"the golden model has {self._engine.available} bytes of output, not {nbytes}, "
@@ -94,7 +94,7 @@ class GoldenDevice:
         self._engine.write_register(name, value)
 
     def close(self) -> None:
-        """Do nothing; there is nothing to give back."""
+        """Do nothing; there is nothing to release."""
 
 
 def open_device(
@@ -122,7 +122,7 @@ def open_device(
     seed : int
         Seed of the stalls.
     progress : callable, optional
-        Called with a line of text when something starts that takes seconds.
+        Called with a line of text when a step starts that takes seconds.
 
     Raises
     ------

@@ -28,10 +28,10 @@ __all__ = ["FENCE_BEATS", "Driver", "Result"]
 
 _LOG = logging.getLogger(__name__)
 
-#: Beats that even a slow simulator or link takes in a second: 32 bytes each make 320 kB/s.
+#: Beats a second of a slow simulator or link; at 32 bytes a beat it is 320 kB/s.
 _SLOW_BEATS_PER_S = 10_000
 
-#: A call that sends more is fenced before its end, long before counters wrap at 2**32 cycles.
+#: A call that sends more gets further FENCEs, so that counters are read before they wrap at 2**32.
 FENCE_BEATS = 1 << 28
 
 #: Batches and fences that may be unanswered while the next batch is sent.
@@ -51,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Due:
-    """Something sent and not answered: a batch, or a FENCE where that is None.
+    """A batch that was sent and not answered, or a FENCE if ``batch`` is None.
 
     ``command`` is the index of its first command, ``beats`` its size, ``into`` a place for each
     layer's results.
@@ -66,7 +66,7 @@ class _Due:
 class Driver:
     """Runs programs on a device.
 
-    While one batch is computed the next is sent already, so that the engine need not wait.
+    While one batch is computed, the next is already sent, so that the engine need not wait.
 
     Every answer is checked: kind, tag, command, length, status. After a failure the next call
     resets the device first, so that one bad call does not spoil the ones after it.
@@ -76,7 +76,7 @@ class Driver:
     device : Device
         Owned from here on: :meth:`close` closes it, and so does a failure here.
     timeout_s : float
-        Seconds without an answer, on top of what the stream sent may take on a slow device.
+        Seconds without an answer, beyond the time that a slow device needs for the stream sent.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class Driver:
         except BaseException:
             device.close()
             raise
-        self._clean = False  # whatever it did before, it starts from reset
+        self._clean = False  # the device's state is unknown, so the first call resets it
 
     @property
     def config(self) -> EngineConfig:
@@ -159,7 +159,7 @@ class Driver:
         DeviceTimeout
             If it does not answer.
         DeviceError
-            If it answers what it should not.
+            If its answer is wrong.
         """
         self._check_call(program, xq)
         if not self._clean:
@@ -234,7 +234,7 @@ class Driver:
         return sum(map(len, chunks)) // self.config.beat_bytes
 
     def _settle(self, program: Program, due: "deque[_Due]") -> Counters:
-        """Read the answers that are due first; returns what a FENCE counted, else nothing."""
+        """Read the answers that are due first; returns a FENCE's counters, or zeros for a batch."""
         sent = sum(d.beats for d in due)
         first = due.popleft()
         if first.batch is None:
@@ -255,7 +255,7 @@ class Driver:
         return _Due(self._commands - 1, self.config.header_beats)
 
     def _finish_fence(self, due: "_Due", sent: int) -> Counters:
-        """Wait for everything up to a fence; returns what was counted since the last one."""
+        """Wait for everything up to a fence; returns the counters since the last one."""
         payload = self._packet(
             kind=Kind.STATUS,
             command=due.command,
@@ -302,12 +302,12 @@ class Driver:
             ) from None
 
     def reset(self) -> None:
-        """Reset the engine, drop what is under way, and see that it answers.
+        """Reset the engine, drop all bytes under way, and check that it answers.
 
         Raises
         ------
         DeviceError
-            If it does not.
+            If it does not answer.
         """
         failure: DeviceError | StreamError | None = None
         for attempt in range(_RESETS):
@@ -327,7 +327,7 @@ class Driver:
         )
 
     def _probe(self) -> None:
-        """Fetch a tile of no meaning, then the counters, as every call ends."""
+        """Fetch a meaningless tile, then the counters, in the same way as every call ends."""
         probe = Store(tile=0, tiles=1, rows=1).encode(self.config)
         self._device.write([probe])
         self._commands += 1
@@ -337,7 +337,7 @@ class Driver:
         self._finish_fence(due, 0)
 
     def _drain(self) -> None:
-        """Read away what left the engine before the reset."""
+        """Read and drop the bytes that left the engine before the reset."""
         try:
             while True:
                 self._device.read(self.config.beat_bytes, 0.0)

@@ -14,8 +14,8 @@ from summand.model.guard import guarded, quiet
 
 __all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
 
-#: What models call their KV cache, as an argument and in what they return: transformers since
-#: 5.24, then before. A model of 5.24 takes the old name too, but warns.
+#: The models' name of their KV cache, as an argument and in their output: first that of
+#: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
 _CACHE_NAMES = ("cache", "past_key_values")
 
 
@@ -29,7 +29,7 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> Iterator[int]:
-    """Yield up to ``tokens`` tokens that follow ``prompt``, each as soon as it is known.
+    """Yield up to ``tokens`` tokens that follow ``prompt``, each as soon as it is computed.
 
     The prompt goes through the model in one call, each later token in one of its own, over the
     model's KV cache.
@@ -61,7 +61,7 @@ def generate(
     if name is None:
         raise _forgetful(model)
     cache = None
-    spare = {}  # the head of the last token only, where the model can leave out the others
+    spare = {}  # arguments that limit the head to the last token, if the model has them
     if "logits_to_keep" in takes:
         spare["logits_to_keep"] = 1
     for _ in range(tokens):
@@ -144,7 +144,7 @@ def stop_tokens(model: nn.Module, tokenizer: Any) -> frozenset[int]:
 
 
 class TextStream:
-    """Turns tokens into text as they come, withholding characters that are not whole yet."""
+    """Turns tokens into text one by one, withholding characters that are not complete yet."""
 
     def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
@@ -153,17 +153,17 @@ class TextStream:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return self._tokenizer.decode(self._ids, clean_up_tokenization_spaces=False)
 
     def push(self, token: int) -> str:
-        """Add a token; returns what can be shown now."""
+        """Add a token; returns the text that can be shown now."""
         self._ids.append(token)
         whole = self.text
         return "" if whole.endswith("\ufffd") else self._advance(whole)
 
     def finish(self) -> str:
-        """Return what has been withheld."""
+        """Return the text that was withheld."""
         return self._advance(self.text)
 
     def _advance(self, whole: str) -> str:

@@ -1,4 +1,4 @@
-"""Puts a Summand model together again: the host's part as it was, linear layers on a device."""
+"""Loads a Summand model: the host's part as torch modules, the linear layers on a device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class LoadedModel:
 
 
 def load_writer(source: SummandModel) -> nn.Module:
-    """Build the model of a folder without its compressed layers, if it is one that writes text.
+    """Build the model of a folder without its compressed layers, if it can write text.
 
     Raises
     ------
     ModelError
-        If the folder holds no such model, or parts of one.
+        If the folder holds no such model, or only parts of one.
     """
     host = load_host(source)
     if (why := why_not_causal(host)) is not None:
@@ -48,7 +48,7 @@ def load_model(
     host: nn.Module | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LoadedModel:
-    """Build the model of a folder and put ``driver``'s device in the place of its layers.
+    """Build the model of a folder and let ``driver``'s device compute its layers.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ __all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
 class LayerGroup:
     """Layers that are given the same input tensor, and go through the engine together.
 
-    The first of them that is called computes all; the others take their results, provided that
-    they are called with the very same tensor, unchanged. Otherwise they are computed anew, so
-    that a model which calls its layers in another way is slower and not wrong.
+    The first layer that is called computes all; the others take their results if they are called
+    with the very same tensor, unchanged. Otherwise they are computed again, so that a model that
+    calls its layers in another way is slower, not wrong.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class _Shared:
     ):
         self._results = results or {}
         self._x = x if self._results else None
-        # Tensors of inference mode have no version; a copy shows whether they were changed.
+        # Tensors of inference mode have no version, so a copy is kept to detect changes.
         self._was = x.clone() if x is not None and x.is_inference() else None
         self._version = None if x is None or x.is_inference() else x._version
 
@@ -98,12 +98,12 @@ class SummandLinear(nn.Module):
     Parameters
     ----------
     group : LayerGroup
-        What computes it.
+        The group that computes it.
     index : int
         Which of the group's layers it is.
     """
 
-    #: There is none here; some models look before they call a layer.
+    #: Always None; some models read ``weight`` before they call a layer.
     weight: None = None
 
     def __init__(self, group: LayerGroup, index: int):
@@ -115,7 +115,7 @@ class SummandLinear(nn.Module):
         self.out_features = layer.out_features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``[..., N]`` of ``[..., K]``."""
+        """Return the output ``[..., N]`` for an input ``[..., K]``."""
         if x.shape[-1] != self.in_features:
             raise CompileError(
                 f"layer {self._group.layers[self._index].name!r}: the input must have "
@@ -138,12 +138,12 @@ def replace_linears(
     *,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[LayerGroup, ...]:
-    """Put an engine in the place of a module's linear layers, in place.
+    """Replace a module's linear layers, in place, by layers that an engine computes.
 
     Parameters
     ----------
     model : nn.Module
-        Keeps everything else.
+        The module; everything else in it stays.
     layers : mapping of str to Layer
         By the path of the module that each replaces.
     groups : iterable of sequences of str

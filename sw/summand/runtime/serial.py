@@ -15,20 +15,20 @@ from summand.runtime.errors import DeviceError, DeviceTimeout
 
 __all__ = ["Line", "SerialDevice", "SerialLine"]
 
-#: How long to wait for bytes at a time; time enough for the line to bring some.
+#: How long one read waits for bytes: enough for the line to bring some.
 _NAP_S = 0.002
 
 #: Bytes of frames given to the line at a time.
 _WRITE_BYTES = 4096
 
-#: How long the line may take to take them.
+#: How long the line may take to accept them.
 _WRITE_S = 20
 
-#: How long an engine may take no bytes before a write is given up. No command takes so long.
+#: How long an engine may accept no bytes before a write fails. No command takes so long.
 _STUCK_S = 60
 
-#: A line is to blame if one frame in so many came damaged, or bytes went again so many times,
-#: since what did not come to an end began.
+#: A failed call blames the line if, since the call began, one frame in so many came damaged, or
+#: bytes were repeated so many times.
 _BAD_SHARE, _BAD_REPEATS = 10, 10
 
 
@@ -44,7 +44,7 @@ class Line(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the line back."""
+        """Release the line."""
         ...
 
 
@@ -61,11 +61,11 @@ class SerialLine:
     Raises
     ------
     DeviceError
-        Here, if the port is absent, busy or refuses; in all methods, if it has gone.
+        In the constructor, if the port is absent, busy or refused; in all methods, if it has gone.
     """
 
     def __init__(self, port: str, baud: int):
-        import serial  # here: an extra that users of other devices need not have
+        import serial  # here, because users of other devices need not install this extra
 
         self._port = port
         self._stuck = serial.SerialTimeoutException
@@ -80,7 +80,7 @@ class SerialLine:
             )
         except (serial.SerialException, OSError, ValueError) as e:
             raise DeviceError(_refusal(port, baud, e)) from None
-        # USB adapters gather bytes for 16 ms by default; where this is not supported it stays.
+        # USB adapters gather bytes for 16 ms by default; without this mode they go on doing so.
         quicken = getattr(self._serial, "set_low_latency_mode", None)  # Linux only
         if quicken is not None:
             with contextlib.suppress(NotImplementedError, OSError, ValueError):
@@ -142,15 +142,15 @@ class SerialDevice:
     """An engine behind a :class:`~summand.boards.uart_top.UartTop`; a
     :class:`~summand.runtime.device.Device`.
 
-    Bytes lost or damaged on the line are sent again, both ways, without the caller's knowing.
-    Opening resets the engine.
+    Bytes lost or damaged on the line are sent again, both ways, transparently. Opening resets the
+    engine.
 
     Parameters
     ----------
     config : EngineConfig
-        The engine's, as far as known; whoever drives it compares its digest with the registers.
+        The engine's, as expected; the driver compares its digest with the registers.
     line : Line
-        A way to the board; closed with the device.
+        The line to the board; closed with the device.
     baud : int
         Bits a second on the line; timeouts follow from it.
     clock : callable
@@ -159,7 +159,7 @@ class SerialDevice:
     Raises
     ------
     DeviceError
-        Here and in all methods, if the board does not answer, was restarted or has gone.
+        In the constructor and all methods, if the board does not answer, was restarted or has gone.
     """
 
     def __init__(
@@ -174,9 +174,9 @@ class SerialDevice:
         self._line = line
         self._clock = clock
         self._link = HostLink(rate=baud)
-        #: What had happened on the link when the call that is under way began.
+        #: The link's statistics at the start of the present call.
         self._before = LinkStatistics()
-        # Another start: a board that is still in a session must notice the new one.
+        # A random start, so that a board that is still in a session notices the new one.
         self._session = random.SystemRandom().randint(1, 255)
         try:
             self._open()
@@ -200,7 +200,7 @@ class SerialDevice:
         return self._link.statistics
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
-        """Send bytes; returns when all have been sent once. What is lost goes again later."""
+        """Send bytes; returns when all have been sent once. Lost ones are sent again later."""
         self._before = replace(self.statistics)
         self._link.send(chunks)
         taken, since = self._link.acknowledged, self._clock()
@@ -262,9 +262,9 @@ class SerialDevice:
         return answer
 
     def _pump(self, *, listening: bool) -> None:
-        """Let the link work for a moment."""
+        """Move bytes between line and link once."""
         try:
-            # What has arrived counts before the time that has passed.
+            # Bytes that have arrived are handled before timeouts are checked.
             self._link.receive(self._line.read(0), self._clock())
             data = self._link.transmit(self._clock(), listening=listening, budget=_WRITE_BYTES)
             if data:
@@ -275,12 +275,12 @@ class SerialDevice:
             raise DeviceError(self._bad_line() or str(e)) from None
 
     def _bad_line(self) -> str | None:
-        """Say what is wrong if so many frames were damaged that nothing gets through."""
+        """Return an error's text if so many frames were damaged that nothing gets through."""
         seen, before = self.statistics, self._before
         damaged = seen.damaged - before.damaged
         whole = seen.frames_received - before.frames_received
         repeats = seen.repeats_sent - before.repeats_sent
-        nothing = not damaged + whole  # the board is silent, which has other reasons
+        nothing = not damaged + whole  # the board is silent, which has other causes
         if nothing or (damaged * _BAD_SHARE < whole and repeats < _BAD_REPEATS):
             return None
         return (

@@ -1,4 +1,4 @@
-"""What calls cost: stream, work, and the engine's cycles."""
+"""The cost of calls: stream, work, and the engine's cycles."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -9,7 +9,7 @@ __all__ = ["Usage"]
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one or more calls cost.
+    """The cost of one or more calls.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Usage:
     plane_words : int
         Plane words sent.
     macs : int
-        Multiplications that the layers stand for, padding left out.
+        Multiplications of the layers' matrices, without padding.
     counters : Counters
         The engine's cycles by cause, summed up without wrapping; all zero from a device that does
         not count.
@@ -42,7 +42,7 @@ class Usage:
         return Usage(**{n: getattr(self, n) + getattr(other, n) for n in self.__dict__})
 
     def since(self, earlier: "Usage") -> "Usage":
-        """Return what came after ``earlier``."""
+        """Return the cost after ``earlier``."""
         mine, theirs = asdict(self.counters), asdict(earlier.counters)
         names = [n for n in self.__dict__ if n != "counters"]
         return Usage(

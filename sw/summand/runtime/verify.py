@@ -1,4 +1,4 @@
-"""Compares a device with the golden model, and both with the layers' integer meaning."""
+"""Compares a device with the golden model, and both with the layers' definition in NumPy."""
 
 import time
 from collections.abc import Sequence
@@ -69,14 +69,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of one group of layers.
+    """The result of one group of layers.
 
     Parameters
     ----------
     name : str
         The group's.
     wrong : tuple of str
-        What differs, in words; empty if everything is equal.
+        Descriptions of the differences; empty if everything is equal.
     usage : Usage
         The device's.
     seconds : float
@@ -90,7 +90,7 @@ class Comparison:
 
     @property
     def exact(self) -> bool:
-        """Whether device, golden model and meaning agree in every accumulator."""
+        """Whether device, golden model and NumPy agree in every accumulator."""
         return not self.wrong
 
 

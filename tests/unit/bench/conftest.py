@@ -44,7 +44,7 @@ def layers() -> dict[str, Layer]:
 
 @pytest.fixture(scope="session")
 def model(layers: dict[str, Layer], tmp_path_factory: pytest.TempPathFactory) -> SummandModel:
-    """The same as a folder, without a host's part."""
+    """The layers as a folder, without a host's part."""
     path: Path = tmp_path_factory.mktemp("models") / "bare"
     groups = [["head"]]
     for i in range(2):

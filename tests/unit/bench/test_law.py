@@ -1,4 +1,4 @@
-"""What the law predicts is what the driver reports."""
+"""The law predicts exactly the usage that the driver reports."""
 
 import dataclasses
 from unittest import mock

@@ -154,7 +154,7 @@ class Bench:
 
 
 class ModelBoard:
-    """What a board with ``engine`` answers on its serial line, without gateware: bytes to bytes.
+    """A model of a board with ``engine`` at its serial line, without gateware: bytes to bytes.
 
     Written from docs/link.md, to test the host with more bytes than a simulation carries.
     """

@@ -1,4 +1,4 @@
-"""Boards as data, and the files that their tools get."""
+"""Boards as data, and the files for their tools."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_files_for_any_engine_and_no_tools(board: Board):
 
 
 def test_the_engines_memories_fit():
-    """With half the block RAM left for what is to come."""
+    """Half of the block RAM stays free for extensions."""
     for board in BOARDS.values():
         engine, half = board.engine, board.chip.part.block_rams * board.chip.part.block_ram_bits / 2
         accumulators = engine.rows * engine.cols * engine.acc_depth * engine.acc_bits

@@ -1,4 +1,4 @@
-"""Frames: the host's and the gateware's, against each other."""
+"""The host's frames against the gateware's."""
 
 import random
 import re
@@ -211,7 +211,7 @@ def test_needless_escapes_are_undone():
 
 
 def test_nothing_with_a_right_checksum_is_no_frame():
-    """The CRC of no bytes is 0."""
+    """An empty frame has a right checksum, because the CRC of no bytes is 0."""
     line = b"\x7e" + bytes(4) + b"\x7e"
     assert Deframer().feed(line) == [None]
     assert not _received(line)[0][0]

@@ -82,12 +82,12 @@ def test_one_loss_is_repeated_once(bench, after):
     b = bench(SMALL, to_host=_OneLoss(after))
     _transfer(b, data)
     assert (b.host.statistics.repeats_sent, b.host.statistics.repeats_asked) == (0, 1)
-    # No more than was ahead when it was asked for.
+    # No more bytes than had been sent ahead at the request.
     assert b.host.statistics.doubled_bytes <= SMALL.transmit_bytes
 
 
 def test_losses_at_the_end_are_noticed(bench, noise):
-    """Where no later frame shows them."""
+    """Even if no later frame shows them."""
 
     async def scenario(b):
         b.host.open(3)
@@ -115,7 +115,7 @@ def _frame(position, payload=b"", **fields):
 
 
 def test_each_frame_has_its_answer(bench):
-    """What the specification says of sessions, gaps and answers, frame by frame."""
+    """Sessions, gaps and answers as specified, frame by frame."""
     damaged = _frame(10, bytes(10))[:-5] + b"\x7e"
     steps = [
         # what is sent, then session, gap, accepted of the answer
@@ -186,7 +186,7 @@ def test_a_silent_host_stops_the_board_and_loses_nothing(bench):
 
 
 def test_a_host_that_ignores_the_limit_loses_nothing(bench):
-    """What finds no room is sent again."""
+    """Bytes that find no room are sent again."""
     data = random.Random(5).randbytes(2000)
 
     async def scenario(b):
@@ -229,7 +229,7 @@ def test_a_new_session_forgets_the_old(bench):
             b.host.open(session)
             begin = b.cycle
             await b.until(lambda: b.host.is_open)
-            assert b.cycle - begin < 1000  # the first HELLO was heard
+            assert b.cycle - begin < 1000  # the first HELLO arrived
             assert not b.host.received
             b.host.send([data])
             await b.until(lambda end=b.cycle + 97 * session: b.cycle > end)

@@ -71,7 +71,7 @@ def test_frames_are_kept_or_dropped_whole(p_stall):
 
 
 def test_a_commit_frees_nothing_that_is_unread():
-    """Without a reader, no more is kept than was promised room for."""
+    """Without a reader, the queue keeps no more bytes than it announced room for."""
     dut = CommitQueue(64)
 
     async def testbench(ctx):
@@ -156,7 +156,7 @@ def test_an_impossible_acknowledgement_is_ignored():
 
 
 def test_what_was_accepted_after_all_is_not_repeated():
-    """An acknowledgement that comes after the demand to go back before it."""
+    """A request to go back, followed by an acknowledgement of a later position."""
     dut = ReplayQueue(64)
 
     async def settle(ctx, heard, rewind):

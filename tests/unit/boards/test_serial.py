@@ -21,7 +21,7 @@ pytestmark = pytest.mark.needs("pyserial")
 
 
 class ModelLine:
-    """A line to a model board, in a time of its own."""
+    """A line to a model board, with a simulated time."""
 
     def __init__(self, board, to_board, to_host, *, baud):
         self._board, self._to_board, self._to_host = board, to_board, to_host
@@ -45,12 +45,12 @@ class ModelLine:
 
 
 class SlowLine(ModelLine):
-    """A line that takes bytes at once and passes them at its own rate, frame by frame."""
+    """A line that accepts bytes at once and passes them on at its own rate, frame by frame."""
 
     def __init__(self, board, *, baud):
         super().__init__(board, None, None, baud=baud)
         self._under_way = []  # when they reach the board, and bytes
-        self._free = 0.0  # when the line has passed all it has
+        self._free = 0.0  # time when the line has passed all its bytes
 
     def write(self, data):
         for frame in data.split(b"\x7e"):
@@ -93,7 +93,7 @@ def test_programs_run_on_any_line(model_board, noise, kind, harm):
 @pytest.mark.parametrize("to_board", [0, 0.01])
 @pytest.mark.parametrize("to_host", [0, 0.01])
 def test_a_line_that_passes_nothing_is_blamed(model_board, noise, to_board, to_host):
-    """A percent of damaged bytes leaves hardly a frame of 512 whole."""
+    """With one byte in a hundred damaged, hardly a frame of 512 bytes arrives whole."""
     device, _ = _device(model_board, noise(seed=1, flip=to_board), noise(seed=2, flip=to_host))
     if to_board or to_host:
         with pytest.raises(DeviceError, match="the line damages too many bytes: .* a lower rate"):
@@ -105,7 +105,7 @@ def test_a_line_that_passes_nothing_is_blamed(model_board, noise, to_board, to_h
 
 
 def test_positions_wrap(model_board, noise):
-    """More bytes each way than positions count, at once and on a bad line."""
+    """More bytes each way than positions can count, in one transfer and on a bad line."""
     device, _ = _device(model_board, noise(drop=3e-5, seed=1), noise(flip=3e-5, seed=2))
     program = _check_program(device, 1, commands=2000)
     assert min(len(program.data), len(program.output)) > 1 << 16
@@ -115,7 +115,7 @@ def test_positions_wrap(model_board, noise):
 
 @pytest.mark.parametrize("baud", [30_000, 100_000, 1_000_000])
 def test_a_line_slower_than_told_is_waited_for(model_board, baud):
-    """The host learns its pace, instead of sending again and again what is under way."""
+    """The host learns the line's pace, instead of repeating bytes that are under way."""
     line = SlowLine(model_board(GoldenEngine(CONFIG)), baud=baud)
     device = SerialDevice(CONFIG, line, baud=3_000_000, clock=lambda: line.now)
     program = _check_program(device, 1, commands=1000)

@@ -87,7 +87,7 @@ def test_what_is_sent_is_received(ratio, p_stall):
 @pytest.mark.parametrize("ratio", [25 / 3, 50 / 3])
 @pytest.mark.parametrize("phase", [0.0, 0.05, 0.09])
 def test_another_clock_is_followed(ratio, skew, phase):
-    """Two and a half per cent off, without a pause between bytes."""
+    """The sender's clock is 2.5 % off, and bytes follow without a pause."""
     baud = Baud(clock_hz=round(3_000_000 * ratio), rate=3_000_000)
     assert _receive(baud, _levels(DATA, ratio * (1 + skew), phase)) == DATA
 

@@ -6,7 +6,7 @@ from summand.cli.consoles import open_console
 
 @pytest.mark.parametrize("name", ["model[0]", "[red]layer", "[/layer]", "[link=x]layer[/link]"])
 def test_names_are_printed_as_they_are(name, capsys):
-    """Also those that Rich would take for markup, or for markup that is wrong."""
+    """Even those that Rich would take for markup, or for invalid markup."""
     table = Table(title=name)
     table.add_column(name)
     table.add_row(name)

@@ -22,7 +22,7 @@ def test_unknown_beyond_the_horizon_and_asked_again():
     assert book.free(9) == 9
     assert book.free(10) is None
     book.horizon = 16
-    assert book.free(10) == 15  # what was taken has not been forgotten
+    assert book.free(10) == 15  # the cycles taken before are still taken
 
 
 @pytest.mark.parametrize(("cycle", "free"), [(9, 9), (10, 11), (12, 12), (13, 14), (16, 17)])

@@ -20,7 +20,7 @@ CONFIGS = [
 
 
 def spent(commands, config, *, waits, stalls=None):
-    """Return what the commands cost if the host waits before each of those numbered ``waits``."""
+    """Return the cost of the commands if the host waits before each of those numbered ``waits``."""
     timeline = Timeline(config, stalls=stalls)
     for i, command in enumerate(commands):
         if i in waits:
@@ -32,7 +32,7 @@ def spent(commands, config, *, waits, stalls=None):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CONFIGS), st.sets(st.integers(0, 11)))
 def test_waiting_leaves_the_work_and_parts_add_up(seed, config, waits):
-    """It may even save cycles: words that come later leave a drain the slots to end earlier."""
+    """Waiting may even save cycles, because words that come later leave slots to a drain."""
     program = random_program(np.random.default_rng(seed), config, commands=12)
     commands = list(read_commands(program.chunks, config))
     free, late = spent(commands, config, waits=()), spent(commands, config, waits=waits)
@@ -51,7 +51,7 @@ def test_nothing_to_wait_for_costs_nothing(config):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_next_beat_is_seen_two_cycles_after_the_last_has_left(config):
-    """One cycle to offer it, one for the register that the front looks at."""
+    """One cycle to offer it, one for the register that the front reads."""
     timeline = Timeline(config)
     timeline.run(Store(0, 4, 1))
     timeline.await_host()

@@ -1,4 +1,4 @@
-"""The law against itself; against the gateware it is tested in ``tests/cosim``."""
+"""The law's own consistency; ``tests/cosim`` compares it with the gateware."""
 
 from dataclasses import astuple, replace
 
@@ -64,7 +64,7 @@ def test_parts_add_up_whatever_stalls(made, seed, p):
 @settings(max_examples=60, deadline=None)
 @given(programs(), SEEDS, PAUSES)
 def test_stalls_cost_where_nothing_overlaps(made, seed, p):
-    """A fence after each drain: no walk competes with one for the accumulators."""
+    """With a fence after each drain, no walk competes with a drain for the accumulators."""
     commands, config = made
     alone: list = []
     for command in commands:
@@ -75,7 +75,7 @@ def test_stalls_cost_where_nothing_overlaps(made, seed, p):
 
 
 def test_a_stall_can_save_cycles():
-    """A walk has precedence over a drain; what stalls it lets the drain end earlier.
+    """A walk has precedence over a drain, so a stall of the walk lets the drain end earlier.
 
     Here a second GEMM walks while a drain writes what the third one multiplies.
     """
@@ -103,7 +103,7 @@ def test_a_faster_engine_is_never_slower(made):
 
 
 def test_worked_example():
-    """The one in docs/cycles.md."""
+    """The example of docs/cycles.md."""
     config = EngineConfig()
     segments = (Segment(tile=0, tiles=144, planes=4, clear=True),)
     commands = [Load(0, 9, 1), Gemm(0, 9, segments), Store(0, 144, 1), Fence()]
@@ -154,7 +154,7 @@ def test_draining_hides_behind_a_walk_over_other_tiles():
 
 
 def test_starving_drain_ends_with_the_walk():
-    """Words of one plane leave no slot; the tiles go in the gaps between slices."""
+    """One-plane weights leave no free slot; tiles are read in the gaps between slices."""
     config = EngineConfig()
     timeline = Timeline(config)
     timeline.run(Store(0, 200, 1))

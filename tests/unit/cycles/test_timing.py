@@ -46,7 +46,7 @@ def test_what_follows_from_the_configuration(fields, differing):
 
 
 def test_room_lets_the_drain_run_at_a_tile_a_cycle():
-    """Credits come back before they run out, from the last row too."""
+    """Credits come back before they run out, even for the last row."""
     for config in CONFIGS:
         timing = Timing.of(config)
         assert timing.room >= timing.answer(config.rows - 1) + timing.credit

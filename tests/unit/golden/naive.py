@@ -10,7 +10,7 @@ class Refused(Exception):
 
 
 class Waiting(Exception):
-    """The stream ends before the command does."""
+    """Raised when the stream ends within a command."""
 
 
 class NaiveEngine:

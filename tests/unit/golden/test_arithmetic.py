@@ -70,7 +70,7 @@ def test_clear_ignores_what_was_there():
 @pytest.mark.parametrize("act_bits", [4, 8, 10])
 @pytest.mark.parametrize("planes", [1, 4, 8])
 def test_products_are_exact_at_the_worst(act_bits, planes):
-    """Extreme operands over a K where float32 without cutting would round."""
+    """Extreme operands, and a K so large that float32 would round if K were not cut."""
     k = 70_001
     x = np.full((2, k), -(1 << (act_bits - 1)), np.int16)
     x[1, ::2] = (1 << (act_bits - 1)) - 1

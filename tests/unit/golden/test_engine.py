@@ -27,7 +27,7 @@ TINY = EngineConfig(
 
 
 def check(config: EngineConfig, data: bytes) -> NaiveEngine:
-    """Run both engines; everything that can be seen of them must be equal."""
+    """Run both engines; all their visible state must be equal."""
     golden, naive = GoldenEngine(config), NaiveEngine(config)
     golden.write([data])
     want = naive.run(data)
@@ -68,7 +68,7 @@ def test_chunks_may_be_cut_anywhere(seed, cuts):
     assert out + engine.read(1 << 30) == program.output
 
 
-#: Each limit can be exceeded by one: one column, and more accumulators than REQUANTISE may name.
+#: Each limit can be exceeded by one: one column, and more accumulators than a REQUANTISE may name.
 SINGLE = EngineConfig(cols=1, depth=32, stream_bits=32, acc_depth=32, act_depth=4, requant_depth=16)
 
 
@@ -190,11 +190,11 @@ def test_reset_drops_a_command_in_progress_and_unread_output():
     engine = GoldenEngine(TINY)
     engine.write([program.data, program.data[:20]])
     assert engine.available
-    assert engine.read_register("status") == 1  # busy with a command that has not all come
+    assert engine.read_register("status") == 1  # busy with a command that is incomplete
     engine.write_register("reset", 1)
     assert engine.available == 0
     assert engine.read_register("status") == 0
-    engine.write([program.data])  # means the same after a reset as after power-up
+    engine.write([program.data])  # gives the same after a reset as after power-up
     assert engine.read(1 << 20) == program.output
 
 

@@ -70,7 +70,7 @@ def test_digests_differ_as_configurations_do(one, other):
 
 
 def test_the_digest_is_the_same_everywhere():
-    """A constant: models packed by one version must be recognised by the next."""
+    """The digest is constant, because one version must recognise the engines of another."""
     assert EngineConfig().digest == "ecfc550053c4e23b"
 
 

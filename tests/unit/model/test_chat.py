@@ -1,4 +1,4 @@
-"""Chat templates: those of known models give what transformers gives, all others an end."""
+"""Chat templates: those of known models give transformers' text, bad ones are stopped."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 from summand.model import chat
 from summand.model.chat import ChatTemplateError, render_chat
 
-#: In the manner of SmolLM2's, with what templates commonly use.
+#: Like SmolLM2's, with features that templates commonly use.
 PLAIN = (
     "{% if messages[0]['role'] != 'system' %}{{ bos_token }}{% endif %}"
     "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] | trim "

@@ -231,7 +231,7 @@ def test_a_flipped_bit_is_found(folder):
 )
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_damage_is_never_more_than_a_model_error(folder, place, change):
-    """Without checksums damage may go unnoticed, but what is noticed is told properly."""
+    """Without checksums damage may go unnoticed; if noticed, it is a ModelError."""
     path = folder / "layers.safetensors"
     good = path.read_bytes()
     raw = bytearray(good)

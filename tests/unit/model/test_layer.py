@@ -15,7 +15,7 @@ from summand.summands.lowrank import LowRank
 
 
 def by_hand(layer: Layer, x: list[int]) -> list[int]:
-    """One token through the contract, a number at a time."""
+    """Compute one token by the definition, a number at a time."""
     top = 1 << (layer.act_bits - 1)
     acc = [0] * layer.out_features
     if layer.dense is not None:

@@ -17,7 +17,7 @@ def test_unpack_undoes_pack(bits, count, seed):
 
 @pytest.mark.parametrize("bits", [1, 3, 5, 8])
 def test_more_than_one_piece(bits):
-    """Large matrices are worked on in pieces, which must meet without a gap."""
+    """Large matrices are packed in pieces, which must join without a gap."""
     rng = np.random.default_rng(bits)
     shape = (1031, 2053)
     values = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape).astype(np.int8)

@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def interrupted(tmp_path, make_layer):
-    """Two of three layers are finished, then something happens."""
+    """A job that is interrupted after two of three layers."""
     layers = named(make_layer, 3)
 
     def work():

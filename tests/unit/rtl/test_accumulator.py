@@ -57,7 +57,7 @@ def check(config, orders, rng):
 
 
 def random_orders(config, rng, count, tiles):
-    """Return orders that keep the distance, with flags set at random where they mean nothing."""
+    """Return orders that keep the distance, with random flags where these are ignored."""
     free_at = np.zeros(config.acc_depth, int)
     orders = []
     for cycle in range(count):
@@ -84,7 +84,7 @@ def test_random_orders_match_the_golden_accumulation(config, tiles):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.acc_bits}shift{c.shift}")
 def test_one_tile_again_and_again_at_the_distance(config):
-    """An addition reads what the one ``DISTANCE`` cycles before wrote; no cycle is idle."""
+    """An addition reads the sum written ``DISTANCE`` cycles before; no cycle is idle."""
     rng = np.random.default_rng(1)
     tiles = range(Accumulators.DISTANCE)
     add = {"add": 1, "clear": 0, "shift": 0}

@@ -55,6 +55,6 @@ def test_the_chain_does_the_same(a, b, out, subtracts, prove_same):
 @pytest.mark.formal
 @pytest.mark.parametrize(("a", "b", "out", "subtracts"), SHAPES[:2] + SHAPES[-1:])
 def test_the_chain_is_used_as_its_maker_models_it(a, b, out, subtracts, prove_same):
-    """By Yosys's model of the primitive, which gives a carry that comes from nowhere as unknown."""
+    """By Yosys's model of the primitive, in which an undriven carry is unknown."""
     models = "+/lattice/cells_sim_ecp5.v"
     prove_same(lambda: Adder(a, b, out, subtracts=subtracts), ["CCU2C"], models=models)

@@ -9,7 +9,7 @@ from summand.testing.streams import trace
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 6, 7, 10])
 def test_each_row_is_as_far_as_its_number(rows):
-    """One result a cycle at the front, from rows in any order."""
+    """One result reaches the front in each cycle, from rows in any order."""
     rng = random.Random(rows)
     config = EngineConfig(rows=rows, cols=2, depth=16, stream_bits=32, acc_bits=16, act_bits=4)
     want = [(rng.randrange(rows), [rng.randint(-99, 99) for _ in range(2)]) for _ in range(60)]
@@ -18,7 +18,7 @@ def test_each_row_is_as_far_as_its_number(rows):
     for cycle, (row, acc) in enumerate(want):
         inputs[cycle + rows - row]["i"][row] = {"valid": 1, "acc": acc}
     found = trace(Collector(config), inputs, ["o"])
-    # From row n, a cycle less a row before, to the front: all are there after rows + 1.
+    # A result of row n takes n + 1 cycles to the front, so all arrive in order from rows + 1 on.
     seen = [list(o.acc) for (o,) in found if o.valid]
     assert seen == [acc for _, acc in want]
     first = next(n for n, (o,) in enumerate(found) if o.valid)

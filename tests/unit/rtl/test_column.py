@@ -66,7 +66,7 @@ def run_planes(config, x, words):
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize("case", ["random", "smallest", "largest"])
 def test_sums_of_weights_of_every_width(config, gaps, case):
-    """Weights of 1 to 8 planes one behind the other; a gap changes nothing."""
+    """Weights of 1 to 8 planes follow one another; a gap changes nothing."""
     rng = np.random.default_rng(5)
     x = activations(config, rng, case)
     words, want = [], []

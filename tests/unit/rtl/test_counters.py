@@ -11,7 +11,7 @@ NAMES = [f.name for f in dataclasses.fields(Counters)]
 def test_every_cycle_is_counted_once_under_its_name():
     """The parts add up to ``cycles`` in every cycle, a fixed number of cycles behind.
 
-    A wait counts as the output's while that is blocked, and only a wait does.
+    A wait counts as ``output`` while the output is blocked; other activities never do.
     """
     rng = random.Random(1)
     spent = [rng.choice(NAMES[1:]) for _ in range(300)]
@@ -36,7 +36,7 @@ def test_the_layout_is_the_order_of_the_packet():
 
 
 def test_count_down_knows_none_and_one():
-    """Counts of all sizes, begun anew before and after their end."""
+    """Counts of all sizes, restarted before and after their end."""
     rng = random.Random(2)
     dut = CountDown(8)
 

@@ -26,7 +26,7 @@ CONFIGS = [
                  requant_depth=16, scale_bits=4),
 ]  # fmt: skip
 
-#: What a header alone can be refused for.
+#: Errors that follow from a header alone.
 CODES = {
     ErrorCode.OK, ErrorCode.CHECK, ErrorCode.OP, ErrorCode.RESERVED, ErrorCode.ROWS,
     ErrorCode.ACTIVATIONS, ErrorCode.TILES, ErrorCode.SEGMENTS, ErrorCode.LENGTH,
@@ -100,7 +100,7 @@ def random_header(rng, config):
 
 
 def ends(config):
-    """Return headers of each operation that are right, at the ends of what is."""
+    """Return valid headers of each operation, with fields at the ends of their ranges."""
     rows, acts, tiles = config.rows, config.act_depth, config.acc_depth
     most = min(config.requant_depth, acts * config.depth) // config.cols
     group = 0xFFFF if config.scale_bits else 0
@@ -167,7 +167,7 @@ def test_verdicts_equal_the_dataclass(config):
     assert all(verdict(h.encode(config), config) == ErrorCode.OK for h in ends(config))
 
 
-#: Decoders that leave high bits of the length out, by who has it checked.
+#: Decoders that ignore high bits of the length, by the operation whose length is checked.
 BLIND = {
     "gemm": (
         "~h.length[few:].any() & (h.length[:few] < fixed[:few])",

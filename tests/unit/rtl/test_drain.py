@@ -19,7 +19,7 @@ def trip(config, row):
 
 
 def contents(config, row, tile):
-    """Return what a model row holds in a tile."""
+    """Return a model row's accumulators in a tile."""
     return [(row << 10 | tile << 4 | c) - (1 << 9) for c in range(config.cols)]
 
 
@@ -116,7 +116,7 @@ def test_tiles_come_back_in_order(config, stalls, p_grant):
 
 @pytest.mark.parametrize("config", [CONFIG, SINGLE], ids=["rows", "single"])
 def test_reads_stop_when_there_is_no_room(config):
-    """While nothing is taken, exactly the FIFO's room is asked for."""
+    """While the output takes no tile, reads stop when the FIFO's room is used up."""
     orders = [(0, 16, config.rows), (0, config.acc_depth, 1)]
     got = Orders(config, orders, hold=200)
     room = drain_room(config)
@@ -127,7 +127,7 @@ def test_reads_stop_when_there_is_no_room(config):
 
 @pytest.mark.parametrize("config", [CONFIG, SINGLE], ids=["rows", "single"])
 def test_room_covers_the_longest_trip(config):
-    """Every cycle's slot granted and every tile taken, a row's tiles leave without a gap."""
+    """If every slot is granted and every tile taken, a row's tiles leave without a gap."""
     orders = [(0, config.acc_depth, config.rows)]
     got = Orders(config, orders)
     check(config, got, orders)

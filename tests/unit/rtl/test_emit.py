@@ -44,7 +44,7 @@ def test_text_tells_no_path_or_date():
 
 
 def test_the_largest_engine_is_emitted():
-    """Its rows' results are more bits than a cell of Amaranth's may have."""
+    """Its rows' results have more bits than one cell of Amaranth's may have."""
     config = EngineConfig(
         rows=64, cols=64, depth=256, stream_bits=512, act_bits=10, acc_depth=16384,
         act_depth=4096, requant_depth=4096, table_share=8, shift=8, scale_bits=8,
@@ -55,7 +55,7 @@ def test_the_largest_engine_is_emitted():
 
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
-    """They run a block when something in its list changes: one that lists nothing, never."""
+    """They run a block when a signal in its list changes, so never one with an empty list."""
     config = EngineConfig()
     text = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
     assert set(re.findall(r"always *@ *(\S+)", text)) == {"(posedge"}

@@ -11,7 +11,7 @@ from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 def run(depth, count, *, p_write, stalls=FLOWING, hold=0):
     """Write ``count`` words as there is room for them; return the sink, and when they went in.
 
-    Nothing is taken in the first ``hold`` cycles.
+    The sink takes nothing in the first ``hold`` cycles.
     """
     rng = random.Random(depth)
     dut = CountedFifo(Memory(name="words", kind=MemoryKind.BLOCK, width=12, depth=depth))

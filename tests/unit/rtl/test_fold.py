@@ -49,7 +49,7 @@ class Stage(wiring.Component):
 
 
 class Part(wiring.Component):
-    """Not shared: an ordinary submodule."""
+    """An ordinary submodule, which is not shared."""
 
     i: Signal
     o: Signal
@@ -64,7 +64,7 @@ class Part(wiring.Component):
 
 
 class Chain(wiring.Component):
-    """Stages one behind the other, and a part in front."""
+    """Stages in series, and a part before them."""
 
     i: Signal
     o: Signal

@@ -12,7 +12,7 @@ WIDTHS = [(8, 128), (16, 64), (32, 32), (64, 32)]
 @pytest.mark.parametrize(("bits", "width"), WIDTHS)
 @pytest.mark.parametrize("p_stall", [0.0, 0.5])
 def test_items_come_in_order_and_padding_stays_out(bits, width, p_stall):
-    """In any number, one go after another; the beats taken are just those that hold them."""
+    """Any number of items, several times; only beats that hold items are taken."""
     rng = random.Random(bits)
     most = 40
     dut = ItemReader(bits, width=width, most=most)

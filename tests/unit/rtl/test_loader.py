@@ -108,7 +108,7 @@ def test_steps_go_over_each_slice_in_gray_order(config, held):
 
 @pytest.mark.parametrize("config", [ONE, ONE_SHARED], ids=["alone", "shared"])
 def test_no_cycle_is_lost_with_one_word_a_pass(config):
-    """A slice's steps follow one another, and begin in the cycle after the one before is let go."""
+    """A slice's steps follow one another, from the cycle after the slice before is released on."""
     watch = Watch(config)
     watch.run([(0, 4)])
     cycles = [cycle for cycle, _, _ in watch.steps]
@@ -135,7 +135,7 @@ def test_a_pass_waits_only_for_its_further_words(config, words):
 
 
 def test_a_slice_kept_long_enough_costs_its_steps_only():
-    """The next slice's activations stand ready when their turn comes."""
+    """The next slice's activations are already staged when their turn comes."""
     watch = Watch(FOUR)
     watch.run([(0, 4)], hold=lambda: 20)
     firsts = [cycle for cycle, fields, _ in watch.steps if fields["entry"] == 1]

@@ -7,7 +7,7 @@ from summand.rtl.mux import Chooser, choose
 
 
 def look(dut, bench):
-    """Run a bench on something without a clock."""
+    """Run a bench on a combinational component."""
     simulator = Simulator(dut)
     simulator.add_testbench(bench)
     simulator.run()

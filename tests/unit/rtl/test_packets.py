@@ -68,7 +68,7 @@ def write(config, packets, *, stalls=FLOWING, seed=0, max_cycles=3000):
         for cycle in range(max_cycles):
             source.before(ctx)
             sink.before(ctx)
-            # Rubbish between orders: a packet keeps what it began with.
+            # Random inputs between orders: a packet keeps the values of its order.
             ctx.set(dut.start, 0)
             ctx.set(dut.order.as_value(), rng.getrandbits(96))
             ctx.set(dut.counters.as_value(), rng.getrandbits(256))
@@ -100,7 +100,7 @@ def test_packets_are_what_the_dataclasses_encode(config, stalls):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.stream_bits}bit")
 def test_no_cycle_is_lost_within_a_packet(config):
-    """The first beat stands the cycle after the order, and every cycle moves one."""
+    """The first beat is valid in the cycle after the order, and each cycle moves one."""
     packets = random_packets(config, random.Random(6), 6)
     sink, starts = write(config, packets)
     at = 0

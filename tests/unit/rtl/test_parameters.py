@@ -59,7 +59,7 @@ def test_parameters_come_in_order_and_bad_ones_are_found(config, p_stall):
                     assert bad == spoil, params
                     break
             assert got == params
-            if not p_stall:  # one a cycle, and three until the last has been looked at
+            if not p_stall:  # one a cycle, and three until the last has been checked
                 assert cycle == features + 2
             assert len(source.sent) == len(beats)
 

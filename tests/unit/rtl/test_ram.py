@@ -6,7 +6,7 @@ from summand.rtl.ram import BlockRam
 
 
 def test_reads_what_was_written_before():
-    """A model with one word a cycle in and out; what is being written is not looked at."""
+    """One word a cycle is written and one read; a word read while it is written is not compared."""
     dut = BlockRam(width=5, depth=4)
     rng = random.Random(1)
     words = [0] * 4

@@ -23,7 +23,7 @@ class Bus:
         return self._rng.random() < self._p_stall
 
     async def _run(self, sends: dict[str, dict[str, int]], answer: str, kept: list[str]):
-        """Send on some channels and return what the answering one says; hold all AXI rules."""
+        """Send on some channels and return the answer; check all AXI rules."""
         ctx, bus = self._ctx, self._dut.bus
         result, before = None, None
         for _ in range(200):

@@ -34,7 +34,7 @@ CONFIGS = {
 
 
 class Wrapped(wiring.Component):
-    """A requantiser whose input is the drain's: ``final`` rides in the payload."""
+    """A requantiser with the drain's output as input: ``final`` is part of the payload."""
 
     i: stream.Interface
     o: stream.Interface
@@ -120,7 +120,7 @@ def random_command(config, rng, *, rows, tiles, addr):
     mult = rng.choice([0, 1, 0x7FFF, 0x8000, 0xFFFF], features)
     mult = np.where(rng.random(features) < 0.6, np.exp2(rng.uniform(0, 16, features)), mult)
     mult = np.minimum(mult.astype(np.int64), 0xFFFF)
-    # A typical product's magnitude, less the bits that are wanted.
+    # A typical product's bits, less the bits of a result.
     size = np.log2(np.abs(acc).max(0) * np.maximum(mult, 1) + 1)
     shift = np.clip(size - config.act_bits + rng.integers(-2, 4, features), 1, 47)
     corner = rng.random(features) < 0.3
@@ -205,7 +205,7 @@ def test_halves_round_towards_plus_infinity(shift):
 
 
 def test_commands_follow_one_another():
-    """Each with its own parameters and place; the one before leaves nothing behind."""
+    """Each has its own parameters and place; no command affects the next."""
     config = CONFIGS["8bit"]
     rng = np.random.default_rng(9)
     dut = Requantiser(config)

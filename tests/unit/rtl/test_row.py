@@ -31,7 +31,7 @@ class Schedule:
         self.rng = rng
         self.tokens: dict[int, dict[str, Any]] = defaultdict(dict)
         self.now = 0
-        self.stepped = 0  # when the tables' last step was
+        self.stepped = 0  # cycle of the tables' last step
 
     def load(self, x):
         """Write activations ``[rows, slices * depth]``, a word a cycle."""
@@ -182,7 +182,7 @@ def test_rows_multiply_their_own_token(config, planes, gaps):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}x{c.depth}")
 def test_draining_takes_the_slots_that_words_leave(config):
-    """Earlier results are read while later ones are made."""
+    """Earlier results are read while later ones are computed."""
     rng = np.random.default_rng(3)
     x = random_activations(config, rng, 1)
     first, second = (random_weights(config, rng, 1, 2, 8) for _ in range(2))

@@ -17,7 +17,7 @@ SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits
 
 
 def good_table(rng, config):
-    """Return segments that ascend, with the tightest fits often."""
+    """Return segments that ascend, often without a gap between them."""
     segments, after = [], 0
     for _ in range(rng.randint(1, SEGMENTS.high)):
         tile = after + rng.choice([0, 0, 1, 3])
@@ -39,7 +39,7 @@ def good_table(rng, config):
 
 
 def spoiled(rng, raw):
-    """Change one descriptor's field to a value near, or far out."""
+    """Change one descriptor's field to a value just, or far, out of range."""
     at = rng.randrange(len(raw) // 8) * 8
     where, values = rng.choice(
         [
@@ -89,7 +89,7 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
 
 @pytest.mark.parametrize("config", [PLAIN, SHIFTING, SCALING], ids=["plain", "shifting", "scaling"])
 def test_the_first_bad_segment_is_reported(config):
-    """Good tables and spoiled ones in turn: nothing is left over from the one before."""
+    """Good tables and spoiled ones in turn: no table affects the next."""
     rng = random.Random(1)
     dut = SegmentTable(config)
     seen = set()
@@ -155,7 +155,7 @@ def test_conflict_means_a_tile_in_common():
 
 
 def test_the_ring_gives_the_table_again_and_again():
-    """Two steps after `rewind` the first entry stands; one that lasts a cycle is no hurdle."""
+    """Two steps after `rewind` the first entry is out; a `rewind` of one cycle suffices."""
     config = replace(SHIFTING, scale_bits=2)
     rng = random.Random(3)
     dut = SegmentTable(config)

@@ -53,7 +53,7 @@ def test_writer_gives_all_subset_sums(act_bits):
 
 
 def test_writer_waits_between_tables_and_names_the_share():
-    """What is not valid is neither written nor remembered, nor is a table that was broken off."""
+    """Steps that are not valid, and tables broken off, leave no trace."""
     config = small(table_share=4)
     rng = np.random.default_rng(3)
     inputs, want = [], []
@@ -96,7 +96,7 @@ class Pair(Elaboratable):
 
 @pytest.mark.parametrize("act_bits", range(4, 11))
 def test_table_holds_what_the_writer_wrote(act_bits):
-    """All 16 entries read right as soon as the last write is done; a refill replaces them."""
+    """All 16 entries can be read as soon as the last write is done; a refill replaces them."""
     config = small(act_bits=act_bits)
     dut = Pair(config)
     rng = np.random.default_rng(act_bits)

@@ -22,7 +22,7 @@ TABLES = [
 
 
 def expected(segments, slices):
-    """Return the orders of every word of a walk: what the walker says besides the word."""
+    """Return the orders that accompany every word of a walk."""
     return [
         {
             "first": plane == 0,
@@ -116,7 +116,7 @@ class Walks:
                 raise TimeoutError(f"walk of {slices} slices has not ended")
 
     def _entry(self, ctx, ring, steps):
-        """Show the ring: rubbish until it has been stepped twice."""
+        """Show the ring's output: random values until it has been stepped twice."""
         for port, n in ((self.dut.entry, steps - 2), (self.dut.ahead, steps - 1)):
             if n < 0:
                 raw = port.as_value()

@@ -24,7 +24,7 @@ def make_layer(
 ) -> Layer:
     """Random weights of full range; ``bits`` 0 leaves the dense summand out, ``rank`` 0 the other.
 
-    The requantisation is of a size that keeps about the intermediate's upper half in range.
+    The requantisation is chosen so that about the intermediate's upper half stays in range.
     """
     rng = np.random.default_rng(seed)
 
@@ -69,7 +69,7 @@ def _make_layer() -> Callable[..., Layer]:
 
 @pytest.fixture
 def config() -> EngineConfig:
-    """A small engine that nothing much fits."""
+    """A small engine, whose memories even small layers exceed."""
     return EngineConfig(
         rows=2, cols=4, depth=16, stream_bits=64, acc_depth=16, act_depth=4, shift=3
     )
@@ -77,5 +77,5 @@ def config() -> EngineConfig:
 
 @pytest.fixture
 def roomy(config: EngineConfig) -> EngineConfig:
-    """The same engine with memories that everything fits."""
+    """The same engine with memories that hold everything."""
     return dataclasses.replace(config, acc_depth=1024, act_depth=64)

@@ -1,4 +1,4 @@
-"""How plans are chosen, and what the choice is worth."""
+"""The choice of plans, and the cycles that it saves."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def share(plans: Sequence[Plan], config: EngineConfig, rows: int) -> tuple[int, 
 
 
 def total(calls: Sequence[tuple[Sequence[Plan], int]], config: EngineConfig, rows: int) -> float:
-    """Return the share of cycles that took a beat, each call made so many times."""
+    """Return the share of cycles that took a beat, with each call made its number of times."""
     costs = [(*share(plans, config, rows), times) for plans, times in calls]
     return sum(b * t for b, _, t in costs) / sum(c * t for _, c, t in costs)
 

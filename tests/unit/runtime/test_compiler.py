@@ -141,7 +141,7 @@ def test_one_walk_serves_all_widths_and_first_factors(roomy, make_layer):
     assert [type(step) for step in steps] == [Input, Walk, Bundle, Walk, Walk, Fetch]
     walk = steps[1]
     assert isinstance(walk, Walk)
-    # The two first factors have one width and lie side by side: one segment.
+    # The two first factors have one width and adjacent tiles, so they are one segment.
     assert [(s.planes, s.tiles) for s in walk.segments] == [(4, 5), (3, 5), (8, 5), (4, 8)]
     assert all(s.clear for s in walk.segments)
 
@@ -166,7 +166,7 @@ def test_intermediates_outlive_the_pass_that_makes_them(config, make_layer):
     assert (count(steps, Requantise), count(steps, Load)) == (1, 1)
     stores = [step for step in steps if isinstance(step, Store)]
     assert sum(store.tiles for store in stores) == 50
-    # Each pass is in the half of the accumulators that the one before is not in.
+    # Passes alternate between the halves of the accumulators.
     halves = [store.tile // 6 for store in stores]
     assert halves[:8] == [0, 1, 0, 1, 0, 1, 0, 1]
 

@@ -20,7 +20,7 @@ from summand.schedule.errors import CompileError
 
 
 class Meddler(GoldenDevice):
-    """The golden model behind a link that can be told to misbehave."""
+    """The golden model behind a link that misbehaves on request."""
 
     def __init__(self, config: EngineConfig):
         super().__init__(config)
@@ -48,7 +48,7 @@ class Meddler(GoldenDevice):
 
 
 def once(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Do ``change`` the first time only."""
+    """Apply ``change`` the first time only."""
     left = [change]
     return lambda raw: left.pop()(raw) if left else raw
 
@@ -128,7 +128,7 @@ def test_every_byte_of_an_answers_header_is_checked(device, check, byte):
 def test_truncated_stream_times_out_and_the_next_call_works(device, check, cut):
     driver = Driver(device)
     check(driver)
-    parts = iter((-cut, 0, 0, 0))  # all that is sent later is lost
+    parts = iter((-cut, 0, 0, 0))  # all later bytes are lost
     device.on_write = lambda raw: raw[: next(parts)]
     with pytest.raises(DeviceTimeout, match=r"no answer to command \d+.*error code is 0"):
         check(driver)
@@ -242,7 +242,7 @@ def _beats_of(device: Meddler, check, driver: Driver) -> int:
 
 
 def test_the_next_batch_is_sent_before_answers_are_read(device, layer, config, check):
-    """And no more than that, so that what waits for the host to read it stays bounded."""
+    """No further batch is sent, so that the unread output stays bounded."""
     driver = Driver(device)
     check(driver)
     events: list[str] = []

@@ -8,7 +8,7 @@ from summand.runtime.generate import TextStream, encode_prompt, generate, stop_t
 
 
 class Counter(torch.nn.Module):
-    """Says the number after the last one; remembers how it was called."""
+    """A model that predicts the next number, and records its calls."""
 
     def __init__(self, size: int = 10):
         super().__init__()

@@ -14,7 +14,7 @@ from summand.summands.errors import LayerError
 
 
 class CountingDriver(Driver):
-    """Counts what it is asked."""
+    """A driver that counts its calls."""
 
     runs = 0
 
@@ -136,7 +136,7 @@ def test_inference_mode_shares(pair, driver):
 
 
 def test_result_is_handed_out_once(pair, driver):
-    """A caller may change what it is given."""
+    """A caller may change the tensor that it gets."""
     x = torch.randn(2, 24)
     pair[0](x).zero_()
     same(pair[0], x)

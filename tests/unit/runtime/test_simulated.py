@@ -31,7 +31,7 @@ def check(config, make_layer, driver):
 
 
 def spoil(driver: Driver, monkeypatch, change) -> None:
-    """Change what the next write sends, and lose all after it until a reset."""
+    """Change the bytes of the next write, and lose all bytes after it until a reset."""
     device = driver._device
     write, write_register = device.write, device.write_register
 

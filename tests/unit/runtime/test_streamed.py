@@ -1,4 +1,4 @@
-"""A layer's streamed bits, a plan's bytes, and what a program sends are one count."""
+"""A layer's streamed bits, a plan's bytes and a program's bytes are the same number."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from summand.schedule.traffic import group_traffic
 
 from .conftest import make_layer
 
-#: Everything fits its memories: no plan sends a factor twice.
+#: Everything fits this engine's memories, so no plan sends a factor twice.
 ROOMY = EngineConfig(
     rows=2,
     cols=4,
@@ -31,7 +31,7 @@ ROOMY = EngineConfig(
 
 
 def cost(layer: Layer, config: EngineConfig) -> Streamed:
-    """Return what a layer streams, from its sizes alone."""
+    """Return the bits that a layer streams, from its sizes alone."""
     dense, low_rank = layer.dense, layer.low_rank
     return streamed(
         layer.in_features,
@@ -86,7 +86,7 @@ shapes = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(shapes)
 def test_layers_that_share_an_input_stream_the_sum(shapes):
-    """But for what they share: beats of scales and of parameters that are not filled up."""
+    """Except for beats that they share: those of scales and of parameters that have room."""
     layers = [
         make_layer(ROOMY, name=f"m.{i}", k=40, n=n, bits=bits, rank=rank, group=group, seed=i)
         for i, (n, bits, rank, group) in enumerate(shapes)

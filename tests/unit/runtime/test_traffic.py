@@ -58,7 +58,7 @@ def test_every_byte_is_counted(shapes, config, rows):
 
 
 def test_what_each_part_is():
-    """Counted by hand: 3 slices of 16, 5 tiles of 4, words of 64 bits."""
+    """Counts by hand: 3 slices of 16, 5 tiles of 4, words of 64 bits."""
     (layer,) = layers(SMALL, [(20, 3, 2, 16)])
     traffic = group_traffic([Sizes.of(layer)], dataclasses.replace(SMALL, acc_depth=64))
     assert traffic.planes == 3 * 5 * 3 * 8

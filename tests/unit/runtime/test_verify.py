@@ -12,7 +12,7 @@ def shape(**changes) -> Shape:
 
 
 class WrongDriver(Driver):
-    """One accumulator is off by one."""
+    """A driver that returns one accumulator off by one."""
 
     def run(self, program, xq):
         result = super().run(program, xq)

@@ -2,7 +2,7 @@ import pytest
 
 from summand.stimulus.engines import CORNERS
 
-#: The ranges of docs/stream.md.
+#: The fields' ranges, as in docs/stream.md.
 RANGES = {
     "rows": (1, 64),
     "cols": (1, 64),

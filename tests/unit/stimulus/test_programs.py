@@ -121,7 +121,7 @@ def test_outputs_have_the_size_the_contract_says():
 
 
 def test_programs_read_only_what_they_wrote():
-    """Equal output from memories full of rubbish, as after a reset."""
+    """The output is the same if the memories hold random values before, as after a reset."""
     for seed in range(60):
         rng = np.random.default_rng(seed)
         config = random_config(rng)

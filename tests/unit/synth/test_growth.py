@@ -1,4 +1,4 @@
-"""The smallest stored engine, synthesised again: it may not have grown."""
+"""The smallest stored engine, synthesised again, must not have grown."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from summand.synth.measure import measure_placed
 from summand.synth.runs import load_runs
 from summand.synth.sweep import points_of
 
-#: What a change may add without new runs being stored.
+#: Factor by which cells may grow without new stored runs.
 GROWTH = 1.03
 
 

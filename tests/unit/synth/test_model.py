@@ -1,4 +1,4 @@
-"""The model of resources: exact where it says so, near elsewhere, and plain about its errors."""
+"""The model of resources: exact for memories, near elsewhere, and stating its errors."""
 
 import dataclasses
 import re

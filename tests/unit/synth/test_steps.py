@@ -1,4 +1,4 @@
-"""A tool is run once for equal inputs, and what it leaves behind is never taken for done."""
+"""A tool is run once for equal inputs, and remains of a failed run never count as results."""
 
 import sys
 
@@ -68,7 +68,7 @@ def test_failures_are_told_and_not_kept(tmp_path):
 
 
 def test_an_interrupted_tool_ends(tmp_path):
-    """Ctrl-C arrives while the tool runs: the tool is gone, and nothing counts as done."""
+    """Ctrl-C arrives while the tool runs: the tool ends, and the step does not count as done."""
 
     def interrupt(text):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Tools are found where they are, and what is wrong with them is said before a long run."""
+"""Tools are found, and an error of one is reported before a long run."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from summand.synth.tools import ToolError, ToolSource, find_tool
 
 @pytest.fixture
 def there(monkeypatch):
-    """Pretend what is on PATH and what wheels are installed, by what they say of themselves."""
+    """Fake the programs on PATH and the installed wheels, by the versions they report."""
 
     def pretend(*, native: str | None = None, wheel: str | None = None) -> None:
         monkeypatch.setattr(

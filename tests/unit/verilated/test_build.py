@@ -13,7 +13,7 @@ def test_what_is_simulated_is_what_is_generated():
 
 
 def test_modules_named_to_verilator_exist():
-    """A name that is gone would be ignored, and the build slow."""
+    """Verilator would ignore a name that no longer exists, and the build would be slow."""
     text = engine_verilog(EngineConfig())
     for name in ("row", "column"):
         assert f'-module "{ENGINE_MODULE}_{name}"' in control_file(ENGINE_MODULE)

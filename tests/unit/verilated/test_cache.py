@@ -82,7 +82,7 @@ cached(pathlib.Path(sys.argv[1]), sys.argv[2], slow)
 
 @pytest.fixture
 def building(tmp_path):
-    """Start a process that builds for ever; gives it, and the folder in which it works."""
+    """Start a process that builds for ever; gives the process and the folder it works in."""
     started = []
 
     def start(name: str) -> tuple[subprocess.Popen[str], Path]:

@@ -1,4 +1,4 @@
-"""Verilator warns of nothing in the Verilog that could be a mistake."""
+"""Verilator gives no warning that could mean a mistake in the Verilog."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from summand.verilated import find_verilator
 
 pytestmark = pytest.mark.needs("verilator")
 
-#: How Yosys writes Verilog: whole vectors of which parts are used, operands of the widths they
+#: Warnings about Yosys's style: whole vectors of which parts are used, operands of the widths they
 #: have, selections by one-hot signals, registers with initial values.
 STYLE = {
     "CASEOVERLAP",
@@ -25,7 +25,7 @@ STYLE = {
     "WIDTHEXPAND",
     "WIDTHTRUNC",
 }
-#: And how primitives are used: modes by parameters that models only name, inputs left open where a
+#: Warnings about primitives: modes by parameters that models only name, inputs left open where a
 #: mode ignores them.
 PRIMITIVES = {"PINMISSING", "UNUSEDPARAM"}
 

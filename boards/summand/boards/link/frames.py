@@ -34,9 +34,9 @@ class HeaderLayout(data.StructLayout):
 class FrameReceiver(wiring.Component):
     """Split frames into header and payload and check them. One byte a cycle, no latency.
 
-    The payload goes on before its checksum is known, and the checksum with it: whoever takes it
-    keeps it aside until ``done``, and then drops its last four bytes, or all if not ``good``.
-    Empty frames are passed over.
+    The payload is passed on before its checksum is verified, and the checksum's bytes follow it.
+    The consumer keeps these bytes aside until ``done``; then it drops the last four, or all of them
+    if ``good`` is low. Empty frames are ignored.
 
     Members
     -------
@@ -116,7 +116,7 @@ class Job(data.StructLayout):
 
 
 class FrameSender(wiring.Component):
-    """Send frames: header, payload, checksum. A byte a cycle, two cycles more a frame.
+    """Send frames: header, payload, checksum. A byte a cycle, and two more cycles for each frame.
 
     Parameters
     ----------
@@ -126,13 +126,13 @@ class FrameSender(wiring.Component):
     Members
     -------
     idle : ``Out(1)``
-        The frame before has left.
+        The previous frame has left.
     start : ``In(1)``
         While ``idle``: send ``job``.
     job : ``In(Job(longest))``
         What to send.
     payload : ``In(stream.Signature(8))``
-        Where payloads come from; ``length`` bytes are taken.
+        Bytes of payloads; each frame takes ``length`` of them.
     o : ``Out(stream.Signature(FrameByte()))``
         Bytes of frames.
     """

@@ -17,7 +17,7 @@ class FrameByte(data.StructLayout):
     data : 8
         The byte; 0 at an end.
     end : 1
-        The frame is over; no byte comes with it.
+        The frame ends here; ``data`` is then no byte of it.
     """
 
     def __init__(self):
@@ -27,8 +27,8 @@ class FrameByte(data.StructLayout):
 class Deframer(wiring.Component):
     """Undo escapes and find frames' ends. One byte a cycle, no latency.
 
-    A flag always ends a frame, also one cut off in an escape; its checksum tells. Two flags in a
-    row give an empty frame.
+    A flag always ends a frame, even one cut off in an escape; the checksum detects that. Two flags
+    in a row give an empty frame.
 
     Members
     -------

@@ -1,7 +1,7 @@
 """The host's end of the link, without a line and without a clock.
 
-Bytes and the time go in, bytes come out; so one implementation serves a serial port, a
-simulation and a test that damages what passes.
+The caller passes in bytes and the time, and gets bytes; so one implementation serves a serial
+port, a simulation and a test that damages bytes.
 """
 
 import math
@@ -23,19 +23,19 @@ from summand.boards.link.protocol import (
 
 __all__ = ["HostLink", "LinkStatistics", "stream_rate"]
 
-#: Bytes that a frame takes beyond its payload, escapes aside.
+#: Bytes of a frame besides its payload, without escapes.
 _FRAME_COST = HEADER_BYTES + CRC_BYTES + 2
 
-#: The longest payload of a frame, where nothing else is said.
+#: The default for the longest payload of a frame.
 _FRAME_BYTES = 512
 
 #: Bytes that escapes add to a byte on average, if all values are equally likely.
 _ESCAPES = 2 / 256
 
-#: How much of what was measured of the line's pace outlives the next measurement.
+#: Weight of earlier measurements of the line's pace when a new one is added.
 _MEMORY = 7 / 8
 
-#: How many times longer than first reckoned an answer is waited for, at most.
+#: Largest factor by which the wait for an answer grows.
 _PATIENCE = 16
 
 
@@ -47,7 +47,7 @@ class LinkStatistics:
     frames_received: int = 0
     #: Frames from the gateware with a wrong checksum.
     damaged: int = 0
-    #: Bytes from the gateware that were here already.
+    #: Bytes from the gateware that had been received before.
     doubled_bytes: int = 0
     #: Times that bytes were sent again, and asked for again.
     repeats_sent: int = 0
@@ -55,9 +55,9 @@ class LinkStatistics:
 
 
 def stream_rate(baud: int) -> float:
-    """Return how many bytes of a stream a second a line carries one way at most.
+    """Return the most stream bytes that a line carries one way in a second.
 
-    ``baud`` is its bits a second. The stream's bytes are taken for random.
+    ``baud`` is the line's bits a second. The stream's bytes are assumed to be random.
     """
     frame = (_FRAME_BYTES + _FRAME_COST) * (1 + _ESCAPES)
     return baud / 10 * _FRAME_BYTES / frame
@@ -71,8 +71,8 @@ class HostLink:
     Parameters
     ----------
     rate : int
-        Bits a second on the line. Timeouts follow from it, and from what is measured where the
-        line is slower.
+        Bits a second on the line. Timeouts follow from it, or from the measured rate if that is
+        slower.
     frame_bytes : int
         Longest payload to send. Longer ones cost fewer bytes, shorter ones lose less to damage.
     turnaround_s : float
@@ -94,30 +94,30 @@ class HostLink:
         self.is_open = False
         # Towards the gateware; positions here are never taken modulo anything.
         self._queue: deque[memoryview] = deque()
-        self._queued = 0  # bytes there
-        self._flight = bytearray()  # from `_acked` on: sent at least once
+        self._queued = 0  # bytes in the queue
+        self._flight = bytearray()  # bytes from `_acked` on that were sent at least once
         self._acked = self._sent = self._limit = 0
         self._down_round = 0
         # Towards the host.
         self.received = bytearray()
         self._expected = 0
-        self._owed = False  # an acknowledgement
+        self._owed = False  # whether an acknowledgement is to be sent
         self._up_round = self._up_echo = 0
         # Register accesses.
         self._request: Frame | None = None
         self._request_due = False
         self._answer: int | None = None
         # Times.
-        self._activity = -math.inf  # last frame either way
-        self._asked: float | None = None  # first frame since the last one heard
-        # The line's pace: seconds and bytes acknowledged in them, older ones counting less.
+        self._activity = -math.inf  # time of the last frame either way
+        self._asked: float | None = None  # time of the first frame sent since the last received
+        # The line's pace: seconds, and bytes acknowledged in them; older ones have less weight.
         self._paced_s = self._paced_bytes = 0.0
-        self._paced_from: float | None = None  # when the bytes now under way began to flow
+        self._paced_from: float | None = None  # time when the bytes in flight began to flow
         self._looked = -math.inf
         self._patience = 1
 
     def open(self, session: int) -> None:
-        """Begin a session, 1 to 255, another than the last. Drops all that is queued."""
+        """Begin session number ``session``, which must differ from the last. Drops the queue."""
         if not 1 <= session <= 255:
             raise ValueError(f"session must be 1 to 255, not {session}")
         self._begin(session)
@@ -156,29 +156,29 @@ class HostLink:
         self._answer = None
 
     def answer(self) -> int | None:
-        """Return the register access's result once it is there."""
+        """Return the result of the register access, or None before it has come."""
         return self._answer
 
     @property
     def _byte_s(self) -> float:
-        """How long the line takes for a byte."""
+        """Seconds that the line takes for a byte."""
         measured = self._paced_s / self._paced_bytes if self._paced_bytes else 0.0
         return max(self._nominal_byte_s, measured)
 
     @property
     def _answer_s(self) -> float:
-        """How long silence lasts where nothing is lost.
+        """The longest silence, in seconds, if nothing is lost.
 
-        What is in flight must pass the line first, and a frame each way that may have begun.
+        The bytes in flight must pass the line first, and a frame each way that may have begun.
         """
         bytes_ahead = len(self._flight) + 4 * (self._frame_bytes + _FRAME_COST)
         return self._turnaround_s + 1.5 * bytes_ahead * self._byte_s
 
     @property
     def wait_s(self) -> float:
-        """How long silence may last before something is sent again.
+        """Seconds of silence after which bytes are sent again.
 
-        Doubles each time it was in vain, until the line's pace has been measured.
+        The wait doubles after each repetition in vain, until the line's pace has been measured.
         """
         return self._answer_s * self._patience
 
@@ -263,14 +263,14 @@ class HostLink:
             self.statistics.doubled_bytes += len(frame.payload)
 
     def _repeat(self) -> None:
-        """Send all again that is not acknowledged."""
+        """Send all unacknowledged bytes again."""
         self._sent = self._acked
-        self._paced_from = None  # what is acknowledged next may be of either time
+        self._paced_from = None  # the next acknowledgement may be for either transmission
         self._down_round = (self._down_round + 1) % ROUNDS
         self.statistics.repeats_sent += 1
 
     def _ask_again(self) -> None:
-        """Let the gateware send all again that is not here, unless it has just been asked to."""
+        """Ask the gateware to repeat all missing bytes, unless it has just been asked to."""
         if self._up_echo == self._up_round:
             self._up_round = (self._up_round + 1) % ROUNDS
             self._owed = True
@@ -291,7 +291,7 @@ class HostLink:
         Raises
         ------
         LinkError
-            If nothing has been heard for :attr:`silence_s`.
+            If no frame has come for :attr:`silence_s`.
         """
         if self._asked is not None and now - self._asked > self.silence_s:
             raise LinkError(
@@ -345,7 +345,7 @@ class HostLink:
             return bytes(self._flight[begin : begin + min(again, room, self._frame_bytes)])
         wanted = min(self._frame_bytes, self._queued)
         size = min(room, wanted)
-        # A short frame now would keep the next from being a full one.
+        # A short frame now would prevent a full one soon.
         if size < wanted and self._flight:
             return b""
         self._queued -= size

@@ -24,11 +24,12 @@ class LinkConfig:
     Parameters
     ----------
     receive_bytes : int
-        Held for the engine, a power of two, 64 to ``2**15``. Should cover what the line carries
-        while an acknowledgement travels, or the line idles: 3 Mbaud and 16 ms are 4,800 bytes.
+        Buffer for the engine's input, a power of two, 64 to ``2**15``. If it holds less than the
+        line carries while an acknowledgement travels, the line idles: 3 Mbaud and 16 ms are 4,800
+        bytes.
     transmit_bytes : int
-        Sent ahead of acknowledgement, a power of two, 64 to ``2**15``. What the host's serial
-        driver should hold while the host does something else.
+        Bytes sent ahead of acknowledgement, a power of two, 64 to ``2**15``. The host's serial
+        driver should hold as many while the host does something else.
     frame_bytes : int
         Longest payload sent; the host's may be of any length up to ``receive_bytes - 4``.
     """
@@ -52,9 +53,9 @@ class LinkConfig:
 class Link(wiring.Component):
     """Carry two byte streams and register accesses over a line that loses and damages bytes.
 
-    Keeps the gateware's side of ``docs/link.md``. It has no timers: it answers what it receives,
-    sends what the engine gives and sends again what the host asks for, and leaves it to the host
-    to notice silence. ::
+    Implements the gateware's side of ``docs/link.md``. It has no timers: it answers frames, sends
+    the engine's output, and repeats bytes when the host asks for them. Only the host detects
+    silence. ::
 
         i > deframer > receiver > inbox  > down (engine)
                            v
@@ -82,7 +83,7 @@ class Link(wiring.Component):
     registers : ``Out(RegisterAccess())``
         Register accesses.
     reset : ``Out(1)``
-        For one cycle when a session begins: reset the engine, and all between it and the link.
+        High for one cycle when a session begins: reset the engine, and all between it and the link.
     """
 
     i: stream.Interface

@@ -18,17 +18,18 @@ class RegisterAccess(wiring.Signature):
     Members
     -------
     strobe : ``Out(1)``
-        For one cycle: begin an access.
+        High for one cycle: begin an access.
     write : ``Out(1)``
-        It is a write. This and what follows hold still until the next ``strobe``.
+        The access is a write. ``write``, ``offset`` and ``data`` are stable until the next
+        ``strobe``.
     offset : ``Out(8)``
         Byte offset.
     data : ``Out(32)``
-        What to write.
+        The value to write.
     done : ``In(1)``
-        For one cycle, that of ``strobe`` or any later one: it is over.
+        High for one cycle, that of ``strobe`` or any later one: the access is finished.
     value : ``In(32)``
-        With ``done``: what was read.
+        With ``done``: the value read.
     """
 
     def __init__(self):
@@ -64,11 +65,11 @@ class Talk(wiring.Signature):
     heard : ``Out(16)``
         Position up to which the host has all bytes.
     hello, valued, answer : ``Out(1)``
-        For one cycle: a HELLO, a VALUE, a DATA is owed to the host.
+        High for one cycle: send the host a HELLO, a VALUE, a DATA.
     news : ``Out(1)``
-        For one cycle: ``heard`` has come.
+        High for one cycle: ``heard`` has a new value.
     rewind : ``Out(1)``
-        For one cycle: the host wants all bytes after ``heard`` again.
+        High for one cycle: the host wants all bytes after ``heard`` again.
     """
 
     def __init__(self):
@@ -94,26 +95,26 @@ class Talk(wiring.Signature):
 class Listener(wiring.Component):
     """Act on each frame as it ends: keep or drop its payload, note its header.
 
-    Everything at ``talk`` and ``registers`` comes from flip-flops, one cycle after ``done``.
-    A payload is kept if it begins exactly where the last one kept ended; so none is taken twice,
+    All members of ``talk`` and ``registers`` come from flip-flops, one cycle after ``done``.
+    A payload is kept if it begins exactly where the last kept payload ended; so none is kept twice,
     and none after a gap.
 
     Members
     -------
     header : ``In(HeaderLayout())``
-        Of the frame that ends.
+        Header of the frame that ends.
     done, good : ``In(1)``
         From :class:`~summand.boards.link.frames.FrameReceiver`.
     accepted : ``In(16)``
         Position after the last byte kept.
     fits : ``In(1)``
-        The payload found room.
+        The whole payload found room.
     commit, drop : ``Out(1)``
         With ``done``: keep the payload, or forget it.
     registers : ``Out(RegisterAccess())``
         Register accesses; a request seen twice is carried out once.
     talk : ``Out(Talk())``
-        What is to be told.
+        Information for the :class:`~summand.boards.link.talker.Talker`.
     """
 
     header: Any
@@ -171,7 +172,7 @@ class Listener(wiring.Component):
                     talk.up_round.eq(heard.up_round),
                     talk.down_round.eq(heard.down_round),
                 ]
-                # Ahead of what is here: a frame before this one is missing. Behind: a repetition.
+                # A position ahead of `accepted`: an earlier frame is missing. Behind: a repetition.
                 with m.If(ahead == 0):
                     m.d.comb += self.commit.eq(self.fits)
                     m.d.sync += talk.gap.eq(~self.fits)

@@ -53,7 +53,7 @@ class FrameKind(enum.IntEnum):
 
     #: Host: begin a session; resets the engine and empties both byte streams.
     OPEN = 1
-    #: Both: stream bytes, and what has arrived of the other side's.
+    #: Both: stream bytes, and the position up to which the other side's have arrived.
     DATA = 2
     #: Host: read a register.
     READ = 3
@@ -152,7 +152,7 @@ class Frame:
 #: An escape and what follows it, if anything.
 _ESCAPES = re.compile(b"%c(.?)" % ESCAPE, re.DOTALL)
 
-#: More than any frame takes on the line: what is longer without a flag is noise.
+#: More than any frame takes on the line; so many bytes without a flag are noise.
 _LONGEST = 1 << 17
 
 

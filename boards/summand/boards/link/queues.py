@@ -11,7 +11,7 @@ from summand.rtl.ram import BlockRam
 
 __all__ = ["CommitQueue", "ReplayQueue"]
 
-#: Cycles in which a memory's address must be still before its word is certainly there.
+#: Cycles for which a memory's address must be stable before its word is valid.
 _READ_CYCLES = 2
 
 
@@ -42,11 +42,11 @@ class CommitQueue(wiring.Component):
     i : ``In(stream.Signature(8, always_ready=True))``
         Payload bytes and the four of the checksum.
     commit : ``In(1)``
-        Keep what came since the last commit or drop, less the four; only while ``fits``.
+        Keep all bytes since the last commit or drop, except the four; only while ``fits``.
     drop : ``In(1)``
-        Forget it.
+        Forget all bytes since the last commit or drop.
     fits : ``Out(1)``
-        All of it found room.
+        All bytes since the last commit or drop found room.
     accepted : ``Out(16)``
         Position after the last byte kept.
     limit : ``Out(16)``
@@ -128,7 +128,7 @@ class ReplayQueue(wiring.Component):
     Parameters
     ----------
     depth : int
-        Bytes, a power of two up to ``2**15``: as many are sent ahead of what is acknowledged.
+        Bytes, a power of two up to ``2**15``; so many may be sent ahead of acknowledgement.
 
     Members
     -------
@@ -139,13 +139,13 @@ class ReplayQueue(wiring.Component):
     position : ``Out(16)``
         Position of the next byte at ``o``.
     available : ``Out(16)``
-        Bytes from there to the last that came in.
+        Number of bytes from ``position`` to the last that came in.
     settle : ``In(1)``
-        Apply ``heard`` and ``rewind``; nothing moves at ``o`` in this cycle.
+        Apply ``heard`` and ``rewind``; ``o`` transfers nothing in this cycle.
     heard : ``In(16)``
-        Position up to which the other side has all bytes; ignored where it cannot be.
+        Position up to which the other side has all bytes; an impossible value is ignored.
     rewind : ``In(1)``
-        Go on from ``heard``.
+        With ``settle``: continue from ``heard``.
     """
 
     i: stream.Interface

@@ -10,7 +10,7 @@ __all__ = ["BeatsToBytes", "BytesToBeats"]
 
 
 class BytesToBeats(wiring.Component):
-    """Gather bytes into beats, the first byte lowest. A byte a cycle, one cycle more a beat.
+    """Gather bytes into beats, the first byte lowest. A byte a cycle, one more cycle for each beat.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class BytesToBeats(wiring.Component):
 
 
 class BeatsToBytes(wiring.Component):
-    """Take beats apart into bytes, the lowest first; marks of packets' ends are dropped.
+    """Split beats into bytes, the lowest first; ``last`` is dropped.
 
-    A byte a cycle, one cycle more a beat.
+    A byte a cycle, one more cycle for each beat.
 
     Parameters
     ----------

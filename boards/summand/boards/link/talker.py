@@ -16,9 +16,9 @@ __all__ = ["Talker"]
 class Talker(wiring.Component):
     """Choose the next frame: HELLO before VALUE before DATA.
 
-    A DATA frame is sent when there are bytes for the host, when an answer is owed, and when a
-    quarter of the receive buffer has become free since the host was last told its limit. Between
-    frames, and only there, the outbox is told what the host has.
+    A DATA frame is sent when there are bytes for the host, when an answer is due, and when a
+    quarter of the receive buffer has become free since the last frame with the limit. The outbox
+    is told what the host has only between frames.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Talker(wiring.Component):
     Members
     -------
     talk : ``In(Talk())``
-        What is owed, and what stands in headers.
+        Frames to send, and fields of their headers.
     accepted, limit : ``In(16)``
         From the inbox.
     position, available : ``In(16)``
@@ -77,9 +77,9 @@ class Talker(wiring.Component):
         m = Module()
         talk, header = self.talk, self.job.header
 
-        hello, value, answer = Signal(), Signal(), Signal()  # frames owed
-        news, rewind = Signal(), Signal()  # to be settled with the outbox
-        told = Signal(16)  # limit last sent
+        hello, value, answer = Signal(), Signal(), Signal()  # frames that are due
+        news, rewind = Signal(), Signal()  # not yet passed on to the outbox
+        told = Signal(16)  # limit in the last frame sent
         freed = Signal(16)
         m.d.comb += [
             freed.eq(self.limit - told),

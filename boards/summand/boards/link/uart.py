@@ -57,7 +57,7 @@ class UartReceiver(wiring.Component):
     """Take bytes off a serial line.
 
     A start bit that is not low in its middle is noise and ignored; a byte without its stop bit is
-    dropped. What follows finds the loss by its checksum.
+    dropped. Checksums of frames detect the loss.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class UartReceiver(wiring.Component):
     rx : ``In(1)``
         The line, not synchronised; idles high.
     o : ``Out(stream.Signature(8, always_ready=True))``
-        Bytes, each in the middle of its stop bit.
+        Received bytes, each transferred in the middle of its stop bit.
     """
 
     rx: Signal
@@ -96,7 +96,7 @@ class UartReceiver(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(~line):
-                    # Half a bit, less the two cycles by which edge and sample are seen late.
+                    # Half a bit, less the two cycles of delay at the edge and at the sample.
                     half = 1 << (_PHASE_BITS - 1)
                     m.d.sync += [Cat(phase, sample).eq(half + 2 * step), count.eq(0)]
                     m.next = "BITS"

@@ -23,7 +23,7 @@ def total(chosen, what):
 
 
 def least(what, combinations, limited, budget):
-    """Return the least total that a budget smaller by what the solver is promised admits."""
+    """Return the least total within a budget that is reduced by the solver's tolerance."""
     within = [c for c in combinations if total(c, limited) <= budget * (1 - 1e-5)]
     return min((total(c, what) for c in within), default=math.inf)
 
@@ -58,7 +58,7 @@ def test_no_allocation_takes_fewer_bits(layers, share):
 
 
 def test_a_budget_that_only_the_best_meet_gets_them():
-    """What misses it by less than the solver sees is not taken for within it."""
+    """A total that exceeds it by less than the solver's tolerance does not count as within it."""
     near = [Candidate("near", 0, 6e-5), Candidate("tiny", 1, 1e-300), Candidate("best", 2, 0.0)]
     chosen = allocate_loss({"layer0": near, "layer1": [Candidate("only", 0, 123.0)]}, 123.0)
     assert chosen["layer0"].choice == "best"

@@ -11,7 +11,7 @@ from summand.compress.calibrate.calibration import collect
 
 
 class Net(nn.Module):
-    """Predicts a token from each row of numbers; ``dull`` has a tenth of the say of ``loud``."""
+    """Predicts a token from each row of numbers; ``dull`` has a tenth of the effect of ``loud``."""
 
     def __init__(self, seed=0):
         super().__init__()

@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 
 class Row(nn.Module):
-    """Blocks of which each is called in another way, with a layer before and one after."""
+    """Blocks that are each called differently, with a layer before and one after."""
 
     def __init__(self, *, twice=False, shared=False, **kind):
         super().__init__()
@@ -44,7 +44,7 @@ class Row(nn.Module):
     def forward(self, x):
         y = first = self.enter(x)
         for i, block in enumerate(self.blocks):
-            assert isinstance(block.up, nn.Linear)  # whatever stands in for it has it too
+            assert isinstance(block.up, nn.Linear)  # a stand-in for the block has it too
             scale = self.gain * i
             extra = first if block.skips else None
             y = (

@@ -15,7 +15,7 @@ from torch import nn
 from summand.model import Layer
 from summand.summands.dense import Dense
 
-#: A layer's tensors, and the float ``[N, K]`` matrix that they stand for.
+#: A layer's tensors, and the float ``[N, K]`` matrix that they represent.
 Written = tuple[dict[str, torch.Tensor], np.ndarray]
 
 Writer = Callable[[np.ndarray, np.random.Generator], Written]

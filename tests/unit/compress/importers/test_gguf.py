@@ -27,7 +27,7 @@ def write_row(kind: str, codes: np.ndarray, scales: np.ndarray, least: np.ndarra
 
 
 def tensor(kind: str, seed: int, n: int = 24, k: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """Return a tensor's bytes ``[N, bytes]`` and the matrix ``[N, K]`` that it stands for."""
+    """Return a tensor's bytes ``[N, bytes]`` and the matrix ``[N, K]`` that it represents."""
     rng = np.random.default_rng(seed)
     low, high = (-127, 128) if kind == "Q8_0" else (0, 16)
     codes = rng.integers(low, high, (n, k))

@@ -1,6 +1,6 @@
-"""What a GGUF file says besides its weights: the model has it, or is refused.
+"""Keys of a GGUF file besides its weights: the model has their values, or is refused.
 
-Files are written from a model of transformers; what is read of them must compute the same.
+Files are written from a model of transformers; the model read from them must compute the same.
 """
 
 from collections.abc import Callable
@@ -114,7 +114,7 @@ def assert_same(got: torch.Tensor, want: torch.Tensor) -> None:
 
 
 def factors_of(model: LlamaForCausalLM) -> np.ndarray:
-    """Return what a model's frequencies are divided by, as a converter stores it."""
+    """Return the factors that divide a model's frequencies, as a converter stores them."""
     plain = 10000.0 ** -(np.arange(HEAD_DIM // 2) * 2 / HEAD_DIM)
     return (plain / model.model.rotary_emb.inv_freq.numpy()).astype(np.float32)
 
@@ -148,7 +148,7 @@ def test_a_plain_file(tmp_path, tokenizer):
     ],
 )  # fmt: skip
 def test_a_rotary_embedding_that_is_scaled(tmp_path, tokenizer, rope, add):
-    """As in every file of Llama 3.1; also behind the configuration that a Summand model has."""
+    """As in every file of Llama 3.1; the Summand model's configuration keeps it too."""
     model = make(rope_parameters=rope)
     assert factors_of(model).max() > 3
     path = write(tmp_path / "m.gguf", model, tokenizer, add(model))
@@ -236,7 +236,7 @@ def test_what_the_model_has_is_no_matter(tmp_path, tokenizer, add):
 
 
 def test_a_base_that_transformers_does_not_read(tmp_path, tokenizer, monkeypatch):
-    """A key that its loader skips is compared with what the model has."""
+    """A key that its loader skips is compared with the model's value."""
     from transformers.modeling_gguf_pytorch_utils import GGUF_TO_TRANSFORMERS_MAPPING
 
     path = write(tmp_path / "m.gguf", make(), tokenizer, theta=500000.0)

@@ -1,4 +1,4 @@
-"""Whole models: what is taken over is, the rest is compressed anew, and both are said."""
+"""Whole models: some layers are taken over, the rest are compressed anew, both are listed."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ KEEP = Options(keep_quantised=True, head_bits=5, scale_bits=8)
 
 
 def some(first, second, when):
-    """Return a writer that takes turns."""
+    """Return a writer that uses ``second`` for the layers that ``when`` picks, else ``first``."""
     count = iter(range(1000))
 
     def write(weight, rng):
@@ -64,7 +64,7 @@ def test_what_cannot_be_held_is_compressed_anew_and_named(quantised_folder, tmp_
     manifest = job.run(tmp_path / "m")
     assert manifest.options["kept"]["layers"].keys() == matrices.keys() - scattered
     assert manifest.options["kept"]["not_kept"].keys() == scattered | {"lm_head"}
-    # Layers that share an input share what is done to it.
+    # Layers that share an input share its transform.
     model = SummandModel(tmp_path / "m")
     for group in model.groups:
         assert len({model.layer(name).transform is None for name in group}) == 1
@@ -81,7 +81,7 @@ def test_an_activation_order_that_keeps_neighbours_together_is_held(quantised_fo
 
 
 def test_what_is_compressed_anew_has_its_error_stated(quantised_folder, tmp_path):
-    """Against what the checkpoint stands for, which is read exactly."""
+    """The error is relative to the checkpoint's weights, which are read exactly."""
     errors = []
     for bits in (4, 8):
         writer = some(gptq(), gptq(order=3), lambda i: i % 7 == 0)

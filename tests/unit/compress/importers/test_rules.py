@@ -1,4 +1,4 @@
-"""What a quantised folder's configuration says of single layers, read here in another way.
+"""Rules of a quantised folder's configuration for single layers, read here in another way.
 
 The library that such a folder is made for is another one; its reading of a layer is written down
 here number by number, and the model that comes out compared with transformers' own by its logits.

@@ -1,4 +1,4 @@
-"""Who else has read a model: transformers by itself, where it can."""
+"""The independent check of a model: transformers reads it by itself, where it can."""
 
 import sys
 
@@ -11,7 +11,7 @@ from summand.compress.evaluation.witness import check_reading
 
 from .test_folders import PACKED, packed
 
-#: What transformers says of a loading in which every tensor fitted.
+#: transformers' report of a loading in which every tensor fitted.
 _LOADED = {"mismatched_keys": []}
 
 
@@ -47,7 +47,7 @@ def test_what_comes_from_no_file_has_no_witness(llama):
 
 
 def test_a_quantised_folder_that_was_read_otherwise_is_refused(quantised_folder, monkeypatch):
-    """A stand-in for the library that reads the folder by itself gives other weights."""
+    """A stand-in for the library that reads the folder independently gives other weights."""
     path, matrices = quantised_folder(packed(), PACKED)
     source = open_source(str(path))
 

@@ -33,7 +33,7 @@ ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
 
 class Net(nn.Module):
-    """Two layers that share an input, one of which hardly matters, and a head."""
+    """Two layers that share an input, one of which has little effect, and a head."""
 
     def __init__(self):
         super().__init__()
@@ -64,7 +64,7 @@ def allocation(target, *, fixed=("group",), options=None, **more):
 
 
 def test_bits_are_within_the_target_as_they_are_counted():
-    """What layers stream together counts, not only the sum of what each streams."""
+    """The target applies to the layers' common stream, not to the sum over single layers."""
     beside = 3000  # for each layer with a low-rank summand, and once
     totals = []
 

@@ -1,4 +1,4 @@
-"""Layers in order: what is made up for, what is left alone, and what goes on after a kill."""
+"""Layers in order: errors compensated, layers left alone, and restarts after a kill."""
 
 from typing import Any
 

@@ -131,7 +131,7 @@ def test_no_accumulator_can_overflow(bits, rank, rank_bits, act_bits, acc_shift,
 
 
 def test_narrow_accumulators_stretch_the_scale():
-    """8-bit weights of 48 inputs do not fit 18 bits; coarser ones do, at a loss."""
+    """Sums of 48 8-bit weights do not fit 18 bits; coarser ones do, with a larger error."""
     wide, wide_error = compress(mlp(), Options(bits=8))["0"]
     narrow, narrow_error = compress(mlp(), Options(bits=8, acc_bits=18))["0"]
     assert wide.acc_bits > 18

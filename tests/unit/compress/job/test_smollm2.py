@@ -1,4 +1,4 @@
-"""The real model: what the figures of the documentation rest on."""
+"""The real model, on which the figures of the documentation are measured."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def without_low_rank(layer: Layer) -> Layer:
 
 
 def test_a_low_rank_summand_pays_on_smollm2(tmp_path):
-    """Little text and a low rank, to be quick: the order of the figures, and rough bounds."""
+    """Little text and a low rank, to be quick, so only the figures' order and rough bounds."""
     source = open_source("smollm2")
     rows = windows(source.tokenizer, evaluation_text(), tokens=1024, window=512)
     options = Options(bits=4, rank=8, rank_bits=8)

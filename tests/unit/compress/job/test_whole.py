@@ -94,7 +94,7 @@ def test_more_bits_are_nearer_the_source(llama, rows, compress):
 
 
 def test_a_model_that_looks_ahead_has_no_perplexity(llama, rows):
-    """Whatever its class: what it says of a token changes with the one behind it."""
+    """Whatever its class: its prediction of a token depends on the next one."""
 
     class Ahead(nn.Module):
         def forward(self, input_ids):

@@ -14,7 +14,7 @@ from summand.compress.network.predictions import (
 
 @pytest.fixture
 def logits():
-    """Of two models on more positions than are worked out at a time, and not a multiple."""
+    """Logits of two models on more positions than one chunk has, and not a multiple of it."""
     g = torch.Generator().manual_seed(3)
     return [3 * torch.randn(300, 17, generator=g) for _ in range(2)]
 

@@ -17,7 +17,7 @@ FIXED = settings(deadline=None, derandomize=True, max_examples=25)
 
 
 def problem(seed, *, n=12, k=80, bits=4, group=0, scale_bits=6, limit=1 << 24) -> DenseProblem:
-    """Return a problem whose inputs go together, as those of real layers do."""
+    """Return a problem whose inputs are correlated, as those of real layers are."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(400, 9, generator=g) @ torch.randn(9, k, generator=g)
     x = (x + 0.3 * torch.randn(400, k, generator=g)) * torch.exp(torch.randn(k, generator=g))
@@ -40,7 +40,7 @@ def loss(given: DenseProblem, solution: DenseSolution) -> float:
 
 
 def naive(given: DenseProblem, steps: torch.Tensor, damping: float) -> torch.Tensor:
-    """One weight after another, the inverse of what is left worked out anew each time."""
+    """One weight after another, with a new inverse for the remaining ones each time."""
     assert given.moments is not None
     low, high = integer_range(given.bits)
     k = given.weight.shape[1]

@@ -41,7 +41,7 @@ def test_huge_ratios_saturate():
 
 
 def problem(seed, *, n=40, k=32, rank=4, bits=8, act_bits=8, limit=1 << 24, decay=0.6, loud=3.0):
-    """A target with a falling spectrum, fed with inputs some of whose features are loud."""
+    """A target with a falling spectrum, and inputs with some large features."""
     g = torch.Generator().manual_seed(seed)
     left = torch.linalg.qr(torch.randn(n, n, generator=g))[0]
     right = torch.linalg.qr(torch.randn(k, k, generator=g))[0]
@@ -63,7 +63,7 @@ def problem(seed, *, n=40, k=32, rank=4, bits=8, act_bits=8, limit=1 << 24, deca
 
 
 def output(given_, solution):
-    """What the integers add to the output for the sampled tokens."""
+    """The integers' contribution to the output for the sampled tokens."""
     acc = (given_.xq.double() @ solution.a.double()).numpy().astype(np.int64)
     t = requantise(acc, solution.mult.numpy(), solution.shift.numpy(), given_.act_bits)
     t = torch.from_numpy(t).double()
@@ -146,7 +146,7 @@ def test_iterating_beats_one_shot(bits, decay):
 
 @pytest.mark.parametrize("bits", [3, 4, 6])
 def test_iterating_beats_one_shot_on_the_matrix_too(bits):
-    """Without weights; where the spectrum falls, so that the ranks are the matrix."""
+    """Without weighting, on a spectrum that falls, so that the ranks make up the matrix."""
     kind = {"bits": bits, "rank": 8, "decay": 0.6}
     assert mean_loss(Iterative(whitened=False), **kind) < mean_loss(PlainSvd(), **kind)
 
@@ -186,7 +186,7 @@ def test_full_rank_is_possible(solver):
 
 
 def test_what_is_left_is_searched_well():
-    """The direction found holds nearly all that the best one would take."""
+    """The direction found removes nearly as much error as the best one."""
     g = torch.Generator().manual_seed(3)
     target = torch.randn(40, 60, generator=g, dtype=torch.float64)
     ranks, leader = Ranks(target, 12), _Leader(svd_basis(target))

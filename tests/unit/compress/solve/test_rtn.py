@@ -58,7 +58,7 @@ def test_more_bits_lose_less():
 @pytest.mark.parametrize("bits", range(1, 9))
 @pytest.mark.parametrize("sign", [1, -1])
 def test_weights_on_a_grid_are_kept(bits, sign):
-    """Either sign of the scale: the longer end of two's complement goes where it is needed."""
+    """The scale takes either sign, so that two's complement's extra value is used."""
     low, high = integer_range(bits)
     q = torch.arange(low, high + 1).repeat(3, 1)
     weight = q * torch.tensor([[0.25], [1.0], [3.0]]) * sign

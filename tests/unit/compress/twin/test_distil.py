@@ -1,4 +1,4 @@
-"""Distillation of a tiny Llama: what it may change, and what it must not make worse."""
+"""Distillation of a tiny Llama: what it may change, and figures that it must not make worse."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -66,7 +66,7 @@ def test_it_is_nearer_on_text_that_it_was_not_trained_on(distilled):
 
 
 def test_figures_are_those_of_the_folders(llama, poor, distilled):
-    """What is stored is what was trained: it predicts the same, to the last digits of sums."""
+    """The stored model predicts the same as the trained one, up to the rounding of sums."""
     done = distilled[1].manifest.options["distillation"]
     for (job, model), name in ((poor, "kl_before"), (distilled, "kl_after")):
         rows = [torch.cat([row, row[:, -1:]], dim=1) for row in held_out(job)]

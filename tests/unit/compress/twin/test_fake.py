@@ -18,7 +18,7 @@ K, N, R = 48, 20, 5
 def layer(
     *, dense: bool = True, group: int = 0, rank: bool = True, bias: bool = False, act_bits: int = 8
 ) -> Layer:
-    """Return one whose T takes most of its range, and never all of it."""
+    """Return a layer whose T uses most of its range and never saturates."""
     rng = np.random.default_rng(0)
     scales = {}
     if group:

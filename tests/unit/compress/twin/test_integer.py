@@ -34,7 +34,7 @@ def random_layer(
     rng = np.random.default_rng(seed)
 
     def matrix(bits, shape):
-        if extreme:  # the largest sums there are, made odd, so that no power of two saves them
+        if extreme:  # the largest sums, made odd, so that no power of two makes them fit
             full = np.full(shape, -(1 << (bits - 1)), np.int8)
             full[-1] = 1
             return full

@@ -1,4 +1,4 @@
-"""What a checkpoint has and its configuration does not say is used or refused, not passed over."""
+"""Tensors that a configuration does not mention are used or refused, never ignored."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def test_whole_numbers_that_no_configuration_explains(folder):
 
 
 def test_what_old_checkpoints_have_besides_is_no_matter(folder):
-    """Buffers that transformers computes itself, and passes over in a file."""
+    """Buffers that transformers computes itself, and ignores in a file."""
     add(folder, {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.full((6,), 9.0)})
     theirs = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def untied(folder) -> Path:
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_tied_head_that_is_not_is_the_checkpoints(untied, tmp_path, lazy):
-    """The model that is compressed is transformers', read at once or a block at a time."""
+    """The compressed model equals transformers', read at once or a block at a time."""
     theirs = LlamaForCausalLM.from_pretrained(untied, dtype=torch.float32)
     source = open_source(str(untied), lazy=lazy)
     with torch.no_grad():

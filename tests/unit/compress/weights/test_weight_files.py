@@ -1,4 +1,4 @@
-"""Which files are read: the ones that transformers reads, whichever else there are."""
+"""The files that are read are those that transformers reads, whatever others there are."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def folder(llama_folder, tmp_path) -> Path:
 
 @pytest.fixture
 def sharded(save_llama) -> Path:
-    """Of several files and an index."""
+    """A folder with several files of weights and an index."""
     path = save_llama(blocks=2, hidden=48, inner=80, shard="60KB", seed=3)
     assert len(list(path.glob("model-*.safetensors"))) > 2
     return path

@@ -21,7 +21,7 @@ class KilledWorker(Exception):
 
 
 class Client:
-    """Stands in for Dask's: jobs run on threads, and what goes wrong is said beforehand."""
+    """A stand-in for Dask's client: jobs run on threads, and failures are set beforehand."""
 
     status = "running"
     address: str | None = "tcp://there:8786"
@@ -58,7 +58,7 @@ class Client:
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> type[Client]:
-    """What takes the place of Dask's, to be changed."""
+    """The stand-in for Dask's client, which tests may change."""
 
     class Mine(Client):
         pass

@@ -38,7 +38,7 @@ def test_processes_do_it_elsewhere_on_a_core_each(square):
 
 
 def test_items_are_taken_as_workers_become_free():
-    """So that an item may be as large as the memory has room for as many as there are workers."""
+    """So memory need hold only as many items as there are workers."""
     given, most = [], []
     lock = threading.Lock()
 
