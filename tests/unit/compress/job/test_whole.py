@@ -10,8 +10,8 @@ from torch import nn
 
 from summand.compress import (
     CompressError,
+    ModelSource,
     Options,
-    Source,
     calibration_text,
     evaluate,
     evaluation_text,
@@ -181,6 +181,6 @@ def test_weights_that_are_not_finite_leave_nothing_behind(llama_folder, tmp_path
 
 
 def test_models_that_take_no_text_are_refused(llama):
-    source = Source(nn.Sequential(nn.Linear(4, 4)), llama.tokenizer, {})
+    source = ModelSource(nn.Sequential(nn.Linear(4, 4)), llama.tokenizer, {})
     with pytest.raises(CompressError, match="cannot be called with token ids"):
         plan(source, Options(), calibration_text(), tokens=100)

@@ -11,15 +11,15 @@ from torch import nn
 
 from summand.compress import (
     CompressError,
+    ModelSource,
     Options,
-    Source,
     calibration_text,
     evaluate,
     load_integer,
     plan,
 )
 from summand.compress.job import compressor
-from summand.compress.job.target import Target
+from summand.compress.job.budget import BitBudget
 from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.distil import distil
 from summand.compress.twin.fake import TrainedLinear
@@ -190,7 +190,7 @@ def test_too_little_memory_is_told(llama, tmp_path, monkeypatch):
 
 def test_what_a_target_chose_is_distilled_too(llama, tmp_path):
     job = plan(llama, Options(group=16, distil=3), calibration_text(), tokens=300)
-    manifest = job.allocated(Target(bits=3.0), ["group"]).run(tmp_path / "m")
+    manifest = job.allocated(BitBudget(bits=3.0), ["group"]).run(tmp_path / "m")
     assert manifest.options["distillation"]["steps"] == 3
 
 
@@ -204,7 +204,7 @@ def test_encoders_are_refused_before_any_work(llama):
         def forward(self, input_ids):
             return self.linear(self.embed(input_ids))
 
-    source: Any = Source(Encoder(), llama.tokenizer, {})
+    source: Any = ModelSource(Encoder(), llama.tokenizer, {})
     with pytest.raises(CompressError, match=r"Encoder predicts no tokens; .* leave it out"):
         plan(source, Options(distil=5), calibration_text(), tokens=100)
 
@@ -222,7 +222,7 @@ def test_a_head_alone_is_refused(llama):
         def forward(self, input_ids):
             return SimpleNamespace(logits=self.lm_head(self.embed(input_ids)))
 
-    source: Any = Source(Head(), llama.tokenizer, {})
+    source: Any = ModelSource(Head(), llama.tokenizer, {})
     with pytest.raises(CompressError, match="no layer but the head is compressed"):
         plan(source, Options(distil=5), calibration_text(), tokens=100)
 
