@@ -25,9 +25,10 @@ from summand.compress.solve.balance import choose_transform, transformed, transf
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig, SummandError
 from summand.model import SummandModel
-from summand.model.streamed import streamed
 from summand.runtime import Driver, GoldenDevice
 from summand.runtime.load import load_model
+from summand.schedule.terms import Direct, Sizes
+from summand.schedule.traffic import layer_traffic
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -127,10 +128,9 @@ def test_the_allocation_can_be_compressed():
     layers = list(compress_layers(module, batches(), found(module), got.choices))
     weights = bits = 0
     for layer, _ in layers:
-        assert layer.dense is not None
-        low_rank = layer.low_rank
+        assert len(layer.sizes.direct) == 1
         weights += layer.in_features * layer.out_features
-        bits += layer.bits + (32 * low_rank.rank if low_rank else 0)
+        bits += layer.bits + sum(32 * term.rank for _, term in layer.sizes.factored)
     assert bits / weights == got.bits_per_weight
 
 
@@ -354,7 +354,9 @@ def test_what_an_engine_cannot_compute_is_refused(options, changes, match):
 def test_padding_counts_with_an_engine():
     choice = Space.of(Options(), ()).choices(70, 70, head=False)[0]
     assert choice_bits(choice, 70, 70) < choice_bits(choice, 70, 70, ENGINE)
-    assert choice_bits(choice, 70, 70) == streamed(70, 70, bits=2, group=32, scale_bits=6).total
+    sizes = Sizes(70, 70, (Direct(planes=2, group=32, scale_bits=6),))
+    assert choice_bits(choice, 70, 70) == layer_traffic(sizes).total
+    assert choice_bits(choice, 70, 70, ENGINE) == layer_traffic(sizes, ENGINE).total
 
 
 def test_estimates_are_near_what_compressing_loses():
