@@ -9,7 +9,7 @@ layers. "dense" is the error of a mix of dense layers of the nearest sizes at th
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,14 +18,18 @@ from summand.compress import calibration_text, open_source, survey
 from summand.compress.calibrate.calibration import InputStatistics, collect
 from summand.compress.calibrate.text import evaluation_text, other_text, windows
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
-from summand.compress.solve.summands import Summands, solve_summands
+from summand.compress.solve.summands import solve_summands
 from summand.compress.twin.integer import quantise_tokens
 from summand.compress.workers.parallel import in_parallel
-from summand.model.streamed import streamed
-from summand.summands.dense.solve import Gptq
-from summand.summands.dense.solve.problem import DenseProblem
+from summand.schedule.terms import Sizes
+from summand.schedule.traffic import layer_traffic
+from summand.summands.base import Summand
+from summand.summands.dense import DENSE, DenseChoice
+from summand.summands.lowrank import LOW_RANK, LowRank, LowRankChoice
 from summand.summands.lowrank.solve import Iterative, WhitenedSvd
-from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolver
+from summand.summands.lowrank.solve.problem import LowRankSolver
+from summand.summands.registry import entry_of
+from summand.summands.solving import Inputs, Task
 
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
 SCALE_BITS = 6
@@ -43,64 +47,29 @@ class Case:
 
     def __init__(self, weight: torch.Tensor, seen: InputStatistics, samples: list[torch.Tensor]):
         self.weight = weight
-        self.seen = seen
+        xq, s_x = quantise_tokens(seen.sample, 8)
+        self.inputs = Inputs(energy=seen.energy, moments=seen.moments, xq=xq, s_x=s_x, act_bits=8)
         self.samples = samples
 
-    def dense(self, bits: int, group: int) -> DenseProblem:
-        """Return the problem of the dense summand."""
-        return DenseProblem(
-            weight=self.weight,
-            bits=bits,
-            energy=self.seen.energy,
-            moments=self.seen.moments,
-            limit=1 << 23,
-            group=group,
-            scale_bits=SCALE_BITS,
-        )
+    def task(self) -> Task:
+        """Return the task of the first summand."""
+        return Task(weight=self.weight, inputs=self.inputs, room=1 << 23, limit=1 << 23)
 
-    def low_rank(self, rank: int, bits: int) -> LowRankProblem:
-        """Return the problem of the low-rank summand."""
-        assert self.seen.moments is not None
-        xq, s_x = quantise_tokens(self.seen.sample, 8)
-        return LowRankProblem(
-            target=self.weight,
-            unit=torch.ones(len(self.weight)),
-            rank=rank,
-            bits=bits,
-            moments=self.seen.moments,
-            xq=xq,
-            s_x=s_x,
-            act_bits=8,
-            limit=1 << 23,
-        )
-
-    def point(self, found: Summands, bits: int, group: int, rank_bits: int = 0) -> Point:
-        """Measure a solution."""
+    def point(self, summands: Sequence[Summand], unit: torch.Tensor) -> Point:
+        """Measure summands that are added without a shift."""
         n, k = self.weight.shape
-        rank = found.low_rank.rank if found.low_rank else 0
-        cost = streamed(
-            k,
-            n,
-            bits=bits,
-            group=group,
-            scale_bits=SCALE_BITS,
-            rank=rank,
-            a_bits=rank_bits,
-            b_bits=rank_bits,
-        )
-        return cost.total / (n * k), tuple(self._error(found, x) for x in self.samples)
+        sizes = Sizes(k, n, tuple(entry_of(summand).term() for summand in summands))
+        errors = tuple(self._error(summands, unit, x) for x in self.samples)
+        return layer_traffic(sizes).total / (n * k), errors
 
-    def _error(self, found: Summands, x: torch.Tensor) -> float:
-        xq, s_x = (t.double() for t in quantise_tokens(x, 8))
-        assert found.dense is not None
-        acc = xq @ found.dense.integers().double().T
-        if found.low_rank is not None:
-            low = found.low_rank
-            ratio = torch.ldexp(low.mult.double(), -low.shift)
-            t = (xq @ low.a.double() * ratio + 0.5).floor().clamp(-128, 127)
-            acc += t @ low.b.double()
+    def _error(self, summands: Sequence[Summand], unit: torch.Tensor, x: torch.Tensor) -> float:
+        xq, s_x = quantise_tokens(x, 8)
+        tokens = xq.to(torch.int64).numpy()
+        acc = torch.zeros(len(x), len(unit), dtype=torch.int64)
+        for summand in summands:
+            acc += torch.from_numpy(summand.accumulate(tokens, 8))
         want = x.double() @ self.weight.double().T
-        return float((acc * s_x * found.unit - want).square().sum() / want.square().sum())
+        return float((acc * s_x.double() * unit - want).square().sum() / want.square().sum())
 
 
 def cases(blocks: list[int]) -> Iterator[Case]:
@@ -135,22 +104,21 @@ def cases(blocks: list[int]) -> Iterator[Case]:
 def measure(case: Case) -> dict[str, Point]:
     """Measure all variants of a layer; names of dense ones begin with their bits and group."""
     points: dict[str, Point] = {}
+    task = case.task()
     for bits in BITS:
         for group in GROUPS:
-            dense = Gptq().solve(case.dense(bits, group))
-            alone = Summands(dense, None, dense.scale)
-            points[f"{bits} g{group}"] = case.point(alone, bits, group)
+            choice = DenseChoice(bits=bits, group=group, scale_bits=SCALE_BITS)
+            dense = DENSE.method(choice, None).solve(task)
+            points[f"{bits} g{group}"] = case.point([dense.summand], dense.unit)
             if group != 32 or bits == 5:
                 continue
-            left = case.weight - dense.matrix()
+            left = replace(task, weight=case.weight - dense.matrix(), unit=dense.unit)
             for rank_bits in RANK_BITS:
-                problem = case.low_rank(max(RANKS), rank_bits)
-                problem = replace(problem, target=left, unit=dense.scale)
-                low = WhitenedSvd().solve(problem)
+                low_choice = LowRankChoice(rank=max(RANKS), bits=rank_bits)
+                low = LOW_RANK.method(low_choice, None).solve(left).summand
                 for rank in RANKS:
-                    both = Summands(dense, low.first(rank), dense.scale)
                     name = f"{bits} g{group} + {rank} of {rank_bits}"
-                    points[name] = case.point(both, bits, group, rank_bits)
+                    points[name] = case.point([dense.summand, first(low, rank)], dense.unit)
     ways: dict[str, tuple[LowRankSolver, str]] = {
         "iterative": (Iterative(), "after"),
         "not weighted": (Iterative(whitened=False), "after"),
@@ -158,16 +126,28 @@ def measure(case: Case) -> dict[str, Point]:
         "alternating": (WhitenedSvd(), "alternating"),
         "iterative, alternating": (Iterative(), "alternating"),
     }
+    choice = DenseChoice(bits=3, group=32, scale_bits=SCALE_BITS)
     for name, (solver, order) in ways.items():
-        both = solve_summands(
-            case.dense(3, 32),
-            case.low_rank(32, 3),
-            dense_solver=Gptq(),
-            low_rank_solver=solver,
-            order=order,
+        low_choice = LowRankChoice(rank=32, bits=3, order=order)
+        chosen = (
+            (choice, DENSE.method(choice, None)),
+            (low_choice, LOW_RANK.method(low_choice, solver)),
         )
-        points[f"3 g32 + 32 of 3, {name}"] = case.point(both, 3, 32, 3)
+        both = solve_summands(case.weight, case.inputs, chosen, acc_bits=31)
+        points[f"3 g32 + 32 of 3, {name}"] = case.point(both.summands, both.unit)
     return points
+
+
+def first(summand: Summand, rank: int) -> LowRank:
+    """Return the first ranks of a low-rank summand: ranks are nested."""
+    assert isinstance(summand, LowRank)
+    return replace(
+        summand,
+        a=summand.a[:, :rank],
+        b=summand.b[:rank],
+        mult=summand.mult[:rank],
+        shift=summand.shift[:rank],
+    )
 
 
 def mixed(frontier: list[tuple[float, float]], bits: float) -> float | None:

@@ -53,6 +53,7 @@ def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
         "model.layers.*.mlp.down_proj",
         "48 x 32",
         "To be compressed",
+        "dense 3 bits + rank 5, 6 bits",
         "To stay on the host",
         "a look-up, not a matrix product",
         "LlamaRMSNorm",

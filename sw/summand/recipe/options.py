@@ -8,6 +8,7 @@ from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError
 from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
+from summand.summands.registry import kinds
 
 __all__ = ["Options"]
 
@@ -60,7 +61,7 @@ class Options(LowRankOptions, DenseOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.bits and not self.rank:
+        if not any(kind.choice.of(self, head=False, before=()) for kind in kinds()):
             raise OptionError("bits must be 1 to 8 without a rank, not 0")
         if self.sequential and self.keep_quantised:
             raise OptionError(

@@ -73,9 +73,7 @@ def compress_layers(
         error on calibration tokens.
     """
     walk = walk or ModelWalk()
-    work = LayerWork(
-        module=module, found=found, choices=choices, walk=walk, solvers=dict(solvers or {})
-    )
+    work = LayerWork(module=module, found=found, choices=choices, walk=walk, solvers=solvers)
     work.check()
     parts = walk.parts(
         module,
@@ -114,7 +112,7 @@ class _LayerJob:
     linear: nn.Linear
     statistics: InputStatistics
     choice: Choice
-    solvers: Mapping[str, Any]
+    solvers: Mapping[str, Any] | None
     transform: Transform | None
     taken: Layer | None
 

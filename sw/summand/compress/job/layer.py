@@ -1,7 +1,6 @@
 """One layer: from its weight and statistics to its summands."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,8 +25,6 @@ __all__ = [
     "methods_of",
 ]
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
 
 def check_fits(name: str, linear: nn.Linear, choice: Choice) -> None:
     """Refuse what a layer of this size cannot have, such as a high rank, naming the layer."""
@@ -39,7 +36,7 @@ def check_fits(name: str, linear: nn.Linear, choice: Choice) -> None:
             raise CompressError(f"{e}: layer {name!r} is {n} x {k}") from None
 
 
-def methods_of(choice: Choice, solvers: Mapping[str, Any] = _NONE) -> tuple[Method, ...]:
+def methods_of(choice: Choice, solvers: Mapping[str, Any] | None = None) -> tuple[Method, ...]:
     """Return what finds each summand of a choice.
 
     Parameters
@@ -49,7 +46,7 @@ def methods_of(choice: Choice, solvers: Mapping[str, Any] = _NONE) -> tuple[Meth
     """
     kinds = [kind_of(summand) for summand in choice.summands]
     return tuple(
-        kind.method(summand, solvers.get(kind.name))
+        kind.method(summand, (solvers or {}).get(kind.name))
         for kind, summand in zip(kinds, choice.summands, strict=True)
     )
 
@@ -70,7 +67,7 @@ def compress_layer(
     statistics: InputStatistics,
     choice: Choice,
     *,
-    solvers: Mapping[str, Any] = _NONE,
+    solvers: Mapping[str, Any] | None = None,
     transform: Transform | None = None,
 ) -> Layer:
     """Compress one layer; depends on nothing else.
@@ -102,7 +99,7 @@ def fit_layer(
     statistics: InputStatistics,
     choice: Choice,
     *,
-    solvers: Mapping[str, Any] = _NONE,
+    solvers: Mapping[str, Any] | None = None,
     transform: Transform | None,
 ) -> Layer:
     """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``.

@@ -1,7 +1,7 @@
 """What compressing the layers of a model takes, in whichever order it is done."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class LayerWork:
     found: Survey
     choices: Mapping[str, Choice]
     walk: ModelWalk
-    solvers: Mapping[str, Any] = field(default_factory=dict)
+    solvers: Mapping[str, Any] | None = None
 
     def check(self) -> None:
         """Raise :class:`CompressError` for a layer that cannot be compressed as chosen.

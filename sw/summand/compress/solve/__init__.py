@@ -1,1 +1,1 @@
-"""From a weight and its statistics to integers, one solver a module."""
+"""From a weight and its statistics to the summands of a layer."""

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from summand.compress import CompressError, survey
-from summand.compress.allocate.sensitivity import differences, fisher, output_errors
+from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import collect
 from summand.summands.dense.solve import RoundToNearest
+from summand.summands.solving import output_errors
 
 
 class Net(nn.Module):
@@ -61,7 +62,8 @@ def test_fisher_predicts_the_divergence():
         linear = getattr(noisy, name)
         lost = 0.02 * torch.randn(linear.weight.shape, generator=torch.Generator().manual_seed(2))
         linear.weight.data += lost
-        predicted = float(output_errors(lost, statistics[heads[name]]) @ f[name]) / 2
+        seen = statistics[heads[name]]
+        predicted = float(output_errors(lost, seen.energy, seen.moments) @ f[name]) / 2
         assert predicted == pytest.approx(kl(module, noisy, rows), rel=0.25)
 
 
