@@ -17,7 +17,7 @@ from summand.cli.reports import figures_of, publish
 from summand.recipe.options import Options
 
 if TYPE_CHECKING:
-    from summand.compress.job.target import Target
+    from summand.compress.job.budget import BitBudget
     from summand.model import Manifest
 
 __all__ = ["register"]
@@ -175,18 +175,18 @@ def _compress(
 
 def _target(
     bits: float | None, kl: float | None, sensitivity: str, engine: str | None
-) -> "Target | None":
+) -> "BitBudget | None":
     """Return the target that options ask for, if they do."""
     from summand.boards.configurations import find_configuration
     from summand.compress import CompressError
-    from summand.compress.job.target import Target
+    from summand.compress.job.budget import BitBudget
 
     if bits is None and kl is None:
         if engine is not None:
             raise CompressError("--engine is for a target; give --target-bits or --target-kl too")
         return None
     config = find_configuration(engine).config if engine else None
-    return Target(bits=bits, kl=kl, sensitivity=sensitivity, engine=config)
+    return BitBudget(bits=bits, kl=kl, sensitivity=sensitivity, engine=config)
 
 
 def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.runtime import Driver
 
-__all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceOption", "Target"]
+__all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceChoice", "DeviceOption"]
 
 #: The largest seed that all generators of random numbers accept.
 LARGEST_SEED = (1 << 63) - 1
@@ -41,7 +41,7 @@ BoardOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class DeviceChoice:
     """A device to be opened.
 
     Parameters
@@ -59,8 +59,8 @@ class Target:
     baud: int | None
 
     @classmethod
-    def choose(cls, device: str, config: str | None, board: str | None) -> "Target":
-        """Return the target that the options name.
+    def choose(cls, device: str, config: str | None, board: str | None) -> "DeviceChoice":
+        """Return the device and engine that the options name.
 
         The engine is that of ``config``, else of ``board``, else the default. A serial port needs
         ``board``.

@@ -15,7 +15,7 @@ from summand.cli.reports import figures_of, publish
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from summand.compress import Source, Text
+    from summand.compress import ModelSource, Text
     from summand.compress.evaluation.witness import Witness
     from summand.model import Manifest, SummandModel
     from summand.report import BaselineFigures, ModelFigures, TextFigures
@@ -135,7 +135,7 @@ class _Subject:
     tokenizer: Any
     window: int
     manifest: "Manifest | None" = None
-    source: "Source | None" = None
+    source: "ModelSource | None" = None
     missing: str | None = None
     witness: "Witness | None" = None
     note: str | None = None
@@ -179,7 +179,7 @@ def _open_compressed(model: "SummandModel") -> _Subject:
     from summand.compress.evaluation.witness import check_reading
     from summand.model.host import load_tokenizer
 
-    source: Source | None = None
+    source: ModelSource | None = None
     missing = None
     try:
         source = reopen(model.manifest.source)

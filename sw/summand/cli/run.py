@@ -13,8 +13,8 @@ from summand.cli.devices import (
     LARGEST_SEED,
     BoardOption,
     ConfigOption,
+    DeviceChoice,
     DeviceOption,
-    Target,
 )
 from summand.isa import SummandError
 
@@ -65,7 +65,7 @@ def _run(
 
     _check(prompt, temperature)
     errors = open_console(stderr=True)
-    target = Target.choose(device, config, board)
+    target = DeviceChoice.choose(device, config, board)
     source = SummandModel(folder)
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from summand.cli.consoles import open_console
-from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceOption, Target
+from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceChoice, DeviceOption
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _verify(
         raise SummandError(f"--stall must be at least 0 and less than 1, not {stall}")
     if stall and device != "sim":
         raise SummandError(f"--stall is for --device sim, not for {device}")
-    target = Target.choose(device, config, board)
+    target = DeviceChoice.choose(device, config, board)
     engine = target.engine
     if shape is not None:
         jobs = _random_job(engine, shape, bits, rank, rank_bits, seed)

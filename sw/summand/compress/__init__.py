@@ -11,12 +11,13 @@ from summand.compress.calibrate.text import (
 from summand.compress.errors import CompressError
 from summand.compress.evaluation.evaluate import Evaluation, evaluate, load_integer
 from summand.compress.job.compressor import Job, plan
-from summand.compress.job.pipeline import compress_layer, compress_layers
+from summand.compress.job.independent import compress_layers
+from summand.compress.job.layer import compress_layer
 from summand.compress.network.survey import Survey, survey
 from summand.compress.solve.gptq import Gptq
 from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
 from summand.compress.solve.rtn import RoundToNearest
-from summand.compress.sources.sources import Source, open_source, reopen, window_of
+from summand.compress.sources.sources import ModelSource, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
 from summand.compress.workers.parallel import Workers
 from summand.recipe.choice import Choice, choices_of
@@ -30,10 +31,10 @@ __all__ = [
     "IntegerLinear",
     "Iterative",
     "Job",
+    "ModelSource",
     "Options",
     "PlainSvd",
     "RoundToNearest",
-    "Source",
     "Survey",
     "Text",
     "WhitenedSvd",

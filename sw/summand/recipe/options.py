@@ -112,8 +112,7 @@ class Options:
             "Steps of distillation after all layers",
             limits=Limits(1, 100_000),
             zero="none",
-            note="in each, MODEL teaches the compressed layers' scales and biases on 256 tokens of "
-            "the calibration text",
+            note="in each, MODEL teaches scales and biases on 256 tokens",
             metavar="STEPS",
         ),
     ] = 0

@@ -17,8 +17,8 @@ import torch
 from summand.compress import (
     Choice,
     CompressError,
+    ModelSource,
     Options,
-    Source,
     Text,
     compress_layers,
     survey,
@@ -101,7 +101,7 @@ class Baselines:
 
     Parameters
     ----------
-    source : Source
+    source : ModelSource
         The uncompressed model.
     manifest : Manifest
         Of the compressed model that they are compared with.
@@ -117,7 +117,7 @@ class Baselines:
 
     def __init__(
         self,
-        source: Source,
+        source: ModelSource,
         manifest: Manifest,
         *,
         heads: Collection[str],

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from summand.compress import Source, open_source
+from summand.compress import ModelSource, open_source
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,6 @@ def llama_folder(save_llama: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def llama(llama_folder: Path) -> Source:
+def llama(llama_folder: Path) -> ModelSource:
     """The same, opened; not to be changed."""
     return open_source(str(llama_folder))

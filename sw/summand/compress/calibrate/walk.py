@@ -15,11 +15,11 @@ from summand.compress.network.blocks import Blocks
 from summand.compress.network.survey import Batch, call
 from summand.compress.weights.checkpoint import LazyWeights
 
-__all__ = ["Part", "Walk"]
+__all__ = ["LoadedPart", "ModelWalk"]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class LoadedPart:
     """Groups whose layers' weights are in memory, and what these are fed with.
 
     Parameters
@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Walk:
+class ModelWalk:
     """How to go through a model.
 
     Parameters
@@ -70,7 +70,7 @@ class Walk:
         *,
         moments: Collection[str],
         progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[Part]:
+    ) -> Iterator[LoadedPart]:
         """Yield the groups, in order, with their statistics.
 
         Weights of a part are let go when the next is asked for.
@@ -123,7 +123,7 @@ class Walk:
                         progress=tell,
                     )
                 if stage:
-                    yield Part(tuple(stage), self._complete(stage, found))
+                    yield LoadedPart(tuple(stage), self._complete(stage, found))
                 del found
             if i + 1 in runs:
                 hidden.save(i + 1)

@@ -7,7 +7,7 @@ import torch
 
 from summand.compress.errors import CompressError
 from summand.compress.network.survey import call
-from summand.compress.sources.sources import Source
+from summand.compress.sources.sources import ModelSource
 from summand.compress.weights.weight_files import WeightFiles
 from summand.model import ModelError
 from summand.model.guard import guarded, quiet
@@ -38,7 +38,7 @@ class Witness:
     how: str
 
 
-def check_reading(source: Source) -> Witness:
+def check_reading(source: ModelSource) -> Witness:
     """Load a source again by transformers alone, and compare what both models compute.
 
     The model is in memory twice meanwhile.

@@ -17,16 +17,16 @@ from summand.compress.calibrate.statistics import (
     StatisticsStore,
 )
 from summand.compress.calibrate.text import Text
-from summand.compress.calibrate.walk import Walk
+from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.evaluation.embeddings import rows_of
 from summand.compress.importers import Keeper
-from summand.compress.job.ordered import compress_layers_in_order
-from summand.compress.job.pipeline import compress_layers
-from summand.compress.job.target import Allocation, Target, choose
+from summand.compress.job.budget import Allocation, BitBudget, choose
+from summand.compress.job.in_order import compress_layers_in_order
+from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
 from summand.compress.network.survey import Survey, survey
-from summand.compress.sources.sources import Source, head_layers, head_name, write_side_files
+from summand.compress.sources.sources import ModelSource, head_layers, head_name, write_side_files
 from summand.compress.twin.distil import Distillation, check_distillable, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.workers.parallel import Workers
@@ -49,7 +49,7 @@ class Job:
 
     Parameters
     ----------
-    source : Source
+    source : ModelSource
         What to compress.
     options : Options
         How.
@@ -65,7 +65,7 @@ class Job:
         Layers of the model that are compressed in parts.
     keeper : Keeper, optional
         What is taken over from a quantised source, and what cannot be.
-    target : Target, optional
+    target : BitBudget, optional
         What the choices were allocated for.
     allocation : Allocation, optional
         What came out.
@@ -73,7 +73,7 @@ class Job:
         What calibration for the target collected.
     """
 
-    source: Source
+    source: ModelSource
     options: Options
     text: Text
     batches: list[torch.Tensor]
@@ -81,13 +81,13 @@ class Job:
     choices: Mapping[str, Choice]
     split: tuple[str, ...] = ()
     keeper: Keeper | None = None
-    target: Target | None = None
+    target: BitBudget | None = None
     allocation: Allocation | None = None
     collected: StatisticsStore | None = None
 
     def allocated(
         self,
-        target: Target,
+        target: BitBudget,
         fixed: Collection[str] = (),
         *,
         workers: Workers | None = None,
@@ -101,7 +101,7 @@ class Job:
 
         Parameters
         ----------
-        target : Target
+        target : BitBudget
             What the compression is to come to.
         fixed : collection of str
             Names of options.
@@ -258,7 +258,7 @@ class Job:
     def _distil(
         self,
         writer: ModelWriter,
-        walk: Walk,
+        walk: ModelWalk,
         progress: Callable[[str, int, int], None] | None,
     ) -> Distillation:
         """Train the finished layers' scales; they are revised if that pays."""
@@ -291,9 +291,9 @@ class Job:
                     writer.revise(layer, error=errors[name])
         return found
 
-    def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> Walk:
+    def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> ModelWalk:
         example = {"input_ids": self.batches[0][:, :16]}
-        return Walk(
+        return ModelWalk(
             blocks=find_blocks(self.source.module, self.survey, example),
             weights=self.source.weights,
             store=store,
@@ -348,7 +348,12 @@ class Job:
 
 
 def plan(
-    source: Source, options: Options, text: Text, *, tokens: int = 8192, split_head: bool = False
+    source: ModelSource,
+    options: Options,
+    text: Text,
+    *,
+    tokens: int = 8192,
+    split_head: bool = False,
 ) -> Job:
     """Look at a model before any work is done.
 

@@ -40,7 +40,7 @@ from summand.model.limits import Stored
 from summand.model.reading import check_size
 
 __all__ = [
-    "Source",
+    "ModelSource",
     "head_layers",
     "head_name",
     "open_source",
@@ -79,7 +79,7 @@ _PACKAGED = {
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ModelSource:
     """An uncompressed model.
 
     Parameters
@@ -120,7 +120,7 @@ def window_of(module: nn.Module) -> int:
     return min(512, getattr(config, "max_position_embeddings", None) or 512)
 
 
-def open_source(model: str, *, lazy: bool = False) -> Source:
+def open_source(model: str, *, lazy: bool = False) -> ModelSource:
     """Load what a user calls MODEL: ``smollm2``, ``minilm``, a ``.gguf`` file, or a folder.
 
     ``lazy`` leaves the weights of a folder on the disk where that can be done.
@@ -143,7 +143,7 @@ def open_source(model: str, *, lazy: bool = False) -> Source:
     )
 
 
-def reopen(record: Mapping[str, Any]) -> Source:
+def reopen(record: Mapping[str, Any]) -> ModelSource:
     """Load the source of a Summand model again.
 
     Raises
@@ -178,7 +178,7 @@ def _digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
+def _load(kind: str, path: Path, *, lazy: bool = False) -> ModelSource:
     try:
         if path.suffix.lower() == ".gguf":
             return _load_gguf(kind, path)
@@ -187,7 +187,7 @@ def _load(kind: str, path: Path, *, lazy: bool = False) -> Source:
         raise CompressError(str(e)) from None
 
 
-def _load_folder(kind: str, folder: Path, *, lazy: bool) -> Source:
+def _load_folder(kind: str, folder: Path, *, lazy: bool) -> ModelSource:
     _check_folder(folder)
     check_files(folder)
     file = folder / "config.json"
@@ -198,7 +198,9 @@ def _load_folder(kind: str, folder: Path, *, lazy: bool) -> Source:
         record = _record(kind, folder)
         if lazy and (opened := open_lazily(folder, files, config, _WHOLE)) is not None:
             module, weights = opened
-            return Source(module, tokenizer, record, weights=weights, path=folder, note=files.note)
+            return ModelSource(
+                module, tokenizer, record, weights=weights, path=folder, note=files.note
+            )
         cls = model_class(config, file) or language_model_class(config, file)
         quantised, state = None, {}
         if (scheme := quantisation_of(folder)) is not None:
@@ -211,10 +213,10 @@ def _load_folder(kind: str, folder: Path, *, lazy: bool) -> Source:
         )
     check_loaded(folder, module, info, files.integers)
     state_ties(module)
-    return Source(module.eval(), tokenizer, record, quantised, path=folder, note=files.note)
+    return ModelSource(module.eval(), tokenizer, record, quantised, path=folder, note=files.note)
 
 
-def _load_gguf(kind: str, path: Path) -> Source:
+def _load_gguf(kind: str, path: Path) -> ModelSource:
     _check_gguf(path)
     folder = path.parent
     check_files(folder, "*config.json")
@@ -232,7 +234,7 @@ def _load_gguf(kind: str, path: Path) -> Source:
     check_gguf(facts, module)
     tied = bool(getattr(module.config, "tie_word_embeddings", False))
     quantised = GgufCheckpoint(path, tied=tied)
-    return Source(module.eval(), tokenizer, _record(kind, path), quantised, path=path)
+    return ModelSource(module.eval(), tokenizer, _record(kind, path), quantised, path=path)
 
 
 def _record(kind: str, path: Path) -> dict[str, Any]:
@@ -289,7 +291,7 @@ def head_layers(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, child in inside if isinstance(child, nn.Linear))
 
 
-def write_side_files(source: Source, folder: Path) -> None:
+def write_side_files(source: ModelSource, folder: Path) -> None:
     """Write configuration and tokenizer as transformers reads them."""
     module = source.module
     config: Any = module.config

@@ -6,7 +6,7 @@ from torch import nn
 from summand.compress import CompressError, open_source, survey
 from summand.compress.calibrate.calibration import InputStatistics, collect
 from summand.compress.calibrate.statistics import StatisticsFolder
-from summand.compress.calibrate.walk import Walk
+from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.network.blocks import find_blocks
 
 KEY = {"model": "m", "text": "t", "tokens": 8, "window": 4}
@@ -80,7 +80,7 @@ def test_stages_see_what_the_whole_module_does(kind):
     assert (blocks.count, blocks.stages) == (3, 5)
     whole = collect(module, xs, found.groups, moments=True)
     names = [name for name, _ in module.named_modules()]
-    parts = list(Walk(blocks=blocks).parts(module, xs, found.groups, moments=found.layers))
+    parts = list(ModelWalk(blocks=blocks).parts(module, xs, found.groups, moments=found.layers))
     seen = {name: s for part in parts for name, s in part.statistics.items()}
     assert [len(part.groups) for part in parts] == [1, 2, 2, 2, 1]
     assert seen.keys() == whole.keys()
@@ -106,7 +106,7 @@ def test_a_llama_is_a_row_of_blocks(llama):
     assert blocks.before == ("model.embed_tokens",)
     assert blocks.after == ("model.norm", "lm_head")
     whole = collect(llama.module, rows(), found.groups, moments=True)
-    walk = Walk(blocks=blocks)
+    walk = ModelWalk(blocks=blocks)
     for part in walk.parts(llama.module, rows(), found.groups, moments=found.layers):
         for name, statistics in part.statistics.items():
             assert same(statistics, whole[name])
@@ -118,7 +118,7 @@ def test_weights_are_there_only_for_their_stage(llama, llama_folder):
     found = survey(lazy.module, rows()[0])
     assert found == survey(llama.module, rows()[0])
     blocks = find_blocks(lazy.module, found, rows()[0])
-    walk = Walk(blocks=blocks, weights=lazy.weights)
+    walk = ModelWalk(blocks=blocks, weights=lazy.weights)
     whole = collect(llama.module, rows(), found.groups, moments=True)
 
     def loaded():
@@ -171,7 +171,7 @@ def interrupt(walk, module, found, after):
 def test_a_walk_goes_on_where_it_was(llama, tmp_path):
     found = survey(llama.module, rows()[0])
     blocks = find_blocks(llama.module, found, rows()[0])
-    walk = Walk(blocks=blocks, scratch=tmp_path / "scratch")
+    walk = ModelWalk(blocks=blocks, scratch=tmp_path / "scratch")
     interrupt(walk, llama.module, found, after=1)
     rest = [group for group in found.groups if not group[0].startswith("model.layers.0.")]
     whole = collect(llama.module, rows(), found.groups, moments=True)
@@ -190,7 +190,7 @@ def test_kept_statistics_need_no_model(llama, tmp_path):
     blocks = find_blocks(llama.module, found, rows()[0])
 
     def walk():
-        return Walk(blocks=blocks, store=StatisticsFolder(tmp_path / "s", KEY))
+        return ModelWalk(blocks=blocks, store=StatisticsFolder(tmp_path / "s", KEY))
 
     assert interrupt(walk(), llama.module, found, after=99) == 4 * 3
     assert interrupt(walk(), llama.module, found, after=99) == 0
@@ -263,7 +263,7 @@ def test_another_folder_is_left_alone(tmp_path, there):
 def test_hidden_states_of_a_later_stage_are_no_use(llama, tmp_path):
     found = survey(llama.module, rows()[0])
     blocks = find_blocks(llama.module, found, rows()[0])
-    walk = Walk(blocks=blocks, scratch=tmp_path / "scratch")
+    walk = ModelWalk(blocks=blocks, scratch=tmp_path / "scratch")
     interrupt(walk, llama.module, found, after=2)
     with safe_open(tmp_path / "scratch" / "hidden-states.safetensors", framework="pt") as file:
         assert file.metadata() == {"stage": "3"}

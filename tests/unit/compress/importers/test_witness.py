@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from summand.compress import CompressError, Source, open_source
+from summand.compress import CompressError, ModelSource, open_source
 from summand.compress.evaluation.witness import check_reading
 
 from .test_folders import PACKED, packed
@@ -43,7 +43,7 @@ def test_what_transformers_cannot_read_is_said(quantised_folder, monkeypatch):
 
 
 def test_what_comes_from_no_file_has_no_witness(llama):
-    assert not check_reading(Source(nn.Linear(2, 2), llama.tokenizer, {})).independent
+    assert not check_reading(ModelSource(nn.Linear(2, 2), llama.tokenizer, {})).independent
 
 
 def test_a_quantised_folder_that_was_read_otherwise_is_refused(quantised_folder, monkeypatch):

@@ -10,9 +10,9 @@ from summand.compress.allocate.allocation import Candidate, allocate, allocate_l
 from summand.compress.allocate.candidates import Space, choice_bits, estimate
 from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import InputStatistics
-from summand.compress.calibrate.walk import Walk
+from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError
-from summand.compress.job.pipeline import check_rank
+from summand.compress.job.layer import check_rank
 from summand.compress.network.survey import Batch, Survey, linear_of
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.solve.rtn import RoundToNearest
@@ -20,7 +20,7 @@ from summand.compress.workers.parallel import Workers
 from summand.isa import EngineConfig
 from summand.recipe.choice import Choice
 
-__all__ = ["SENSITIVITIES", "Allocation", "Target", "choose"]
+__all__ = ["SENSITIVITIES", "Allocation", "BitBudget", "choose"]
 
 #: How sensitivity is found: see :mod:`~summand.compress.allocate.sensitivity`.
 SENSITIVITIES = ("fisher", "differences")
@@ -31,7 +31,7 @@ _TOKENS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class BitBudget:
     """What a compression is to come to; one of the first two.
 
     Parameters
@@ -99,10 +99,10 @@ def choose(
     batches: Sequence[Batch],
     found: Survey,
     space: Space,
-    target: Target,
+    target: BitBudget,
     *,
     heads: Collection[str] = (),
-    walk: Walk | None = None,
+    walk: ModelWalk | None = None,
     workers: Workers | None = None,
     count: Callable[[Mapping[str, Choice]], int] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -117,7 +117,7 @@ def choose(
         What layers may get.
     heads : collection of str, optional
         Layers of the output head.
-    walk : Walk, optional
+    walk : ModelWalk, optional
         How to calibrate; what is in its store is not collected again.
     workers : Workers, optional
         Who tries out what layers may get, a group of layers as a job; threads by default.
@@ -137,7 +137,7 @@ def choose(
         return lambda i, n: progress(what, i, n) if progress else None
 
     statistics: dict[str, InputStatistics] = {}
-    for part in (walk or Walk()).parts(
+    for part in (walk or ModelWalk()).parts(
         module, batches, found.groups, moments=found.layers, progress=report("calibrating")
     ):
         statistics |= part.statistics
@@ -183,7 +183,7 @@ def _check(
     module: nn.Module,
     found: Survey,
     space: Space,
-    target: Target,
+    target: BitBudget,
     heads: Collection[str],
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> None:
@@ -248,7 +248,7 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
 
 def _within(
     candidates: Mapping[str, Sequence[Candidate[Choice]]],
-    target: Target,
+    target: BitBudget,
     weights: int,
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> dict[str, Candidate[Choice]]:

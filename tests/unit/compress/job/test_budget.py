@@ -18,16 +18,17 @@ from summand.compress.allocate.candidates import Space, choice_bits, estimate
 from summand.compress.allocate.sensitivity import fisher, output_errors
 from summand.compress.calibrate.calibration import collect
 from summand.compress.calibrate.statistics import StatisticsInMemory
-from summand.compress.calibrate.walk import Walk
+from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.evaluation.evaluate import load_integer
-from summand.compress.job.target import Target, choose
+from summand.compress.job.budget import BitBudget, choose
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig, SummandError
 from summand.model import SummandModel
-from summand.model.streamed import streamed
 from summand.runtime import Driver, GoldenDevice
 from summand.runtime.load import load_model
+from summand.schedule.terms import Direct, Sizes
+from summand.schedule.traffic import layer_traffic
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -76,46 +77,46 @@ def test_bits_are_within_the_target_as_they_are_counted():
 
     sizes = {"loud": (96, 64), "dull": (96, 64), "head": (64, 80)}
     weights = sum(k * n for k, n in sizes.values())
-    got = allocation(Target(bits=4.0), count=count)
+    got = allocation(BitBudget(bits=4.0), count=count)
     assert totals[-1] <= 4.0 * weights
     assert totals[-1] > 3.7 * weights
     assert count(got.choices) == totals[-2]
     with pytest.raises(CompressError, match="cannot be met: what the layers may get takes"):
-        allocation(Target(bits=2.0), count=count)
+        allocation(BitBudget(bits=2.0), count=count)
 
 
 def test_bits_are_within_the_target_and_near_it():
     for bits in (3.0, 4.0, 5.5):
-        got = allocation(Target(bits=bits))
+        got = allocation(BitBudget(bits=bits))
         assert bits - 0.5 < got.bits_per_weight <= bits
 
 
 def test_more_bits_lose_less():
-    losses = [allocation(Target(bits=bits)).kl for bits in (3.0, 4.0, 5.0, 6.0)]
+    losses = [allocation(BitBudget(bits=bits)).kl for bits in (3.0, 4.0, 5.0, 6.0)]
     assert losses == sorted(losses, reverse=True)
 
 
 def test_what_matters_gets_more():
-    choices = allocation(Target(bits=4.5)).choices
+    choices = allocation(BitBudget(bits=4.5)).choices
     assert choices["loud"].bits > choices["dull"].bits
 
 
 def test_a_loss_is_met_with_few_bits():
-    strict, lax = (allocation(Target(kl=kl)) for kl in (0.01, 0.1))
+    strict, lax = (allocation(BitBudget(kl=kl)) for kl in (0.01, 0.1))
     assert strict.kl <= 0.01
     assert lax.kl <= 0.1
     assert lax.bits_per_weight < strict.bits_per_weight
 
 
 def test_both_sensitivities_agree_about_what_matters():
-    choices = allocation(Target(bits=4.5, sensitivity="differences")).choices
+    choices = allocation(BitBudget(bits=4.5, sensitivity="differences")).choices
     assert choices["loud"].bits > choices["dull"].bits
 
 
 def test_what_is_fixed_stays():
     options = Options(bits=5, group=32, rank=8, rank_bits=3, head_bits=6)
     fixed = ("group", "rank", "rank_bits", "head_bits")
-    got = allocation(Target(bits=6.0), fixed=fixed, options=options).choices
+    got = allocation(BitBudget(bits=6.0), fixed=fixed, options=options).choices
     assert {(c.group, c.rank, c.rank_bits) for n, c in got.items() if n != "head"} == {(32, 8, 3)}
     assert got["head"].bits == 6
     assert got["head"].rank == 0
@@ -123,28 +124,27 @@ def test_what_is_fixed_stays():
 
 def test_the_allocation_can_be_compressed():
     module = Net()
-    got = allocation(Target(bits=4.0))
+    got = allocation(BitBudget(bits=4.0))
     layers = list(compress_layers(module, batches(), found(module), got.choices))
     weights = bits = 0
     for layer, _ in layers:
-        assert layer.dense is not None
-        low_rank = layer.low_rank
+        assert len(layer.sizes.direct) == 1
         weights += layer.in_features * layer.out_features
-        bits += layer.bits + (32 * low_rank.rank if low_rank else 0)
+        bits += layer.bits + sum(32 * term.rank for _, term in layer.sizes.factored)
     assert bits / weights == got.bits_per_weight
 
 
 def test_bits_below_everything_are_refused_with_the_least():
     with pytest.raises(CompressError, match=r"^1 bits a weight cannot be met.*takes 2\.\d\d\d at"):
-        allocation(Target(bits=1.0))
-    least = str(pytest.raises(CompressError, allocation, Target(bits=1.0)).value)
+        allocation(BitBudget(bits=1.0))
+    least = str(pytest.raises(CompressError, allocation, BitBudget(bits=1.0)).value)
     least = float(least.split(" at least")[0].split()[-1])
-    assert allocation(Target(bits=least)).bits_per_weight <= least
+    assert allocation(BitBudget(bits=least)).bits_per_weight <= least
 
 
 def test_a_loss_below_everything_is_refused_with_the_least():
     with pytest.raises(CompressError, match=r"KL divergence of 1e-07 cannot be met.*to cost 0\.\d"):
-        allocation(Target(kl=1e-7))
+        allocation(BitBudget(kl=1e-7))
 
 
 def _too_many(choices):
@@ -165,7 +165,7 @@ def test_what_cannot_be_is_refused_before_calibration(options, more, match):
     seen = []
     with pytest.raises(SummandError, match=match):
         allocation(
-            Target(bits=4.0),
+            BitBudget(bits=4.0),
             fixed=tuple(options),
             options=Options(**options),
             progress=lambda what, *_: seen.append(what),
@@ -181,7 +181,7 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
     def note(what, i, n):
         seen.append(what)
 
-    job = job.allocated(Target(bits=4.5), ("group",), progress=note)
+    job = job.allocated(BitBudget(bits=4.5), ("group",), progress=note)
     assert "calibrating" in seen
     seen.clear()
     job.run(tmp_path / "once", progress=note)
@@ -201,7 +201,7 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     job = plan(source, options, text, tokens=200, split_head=True)
     parts = tuple(f"lm_head.{i}" for i in range(4))
     assert job.survey.groups[-1] == parts
-    job = job.allocated(Target(bits=4.0), ("group", "rank"))
+    job = job.allocated(BitBudget(bits=4.0), ("group", "rank"))
     manifest = job.run(tmp_path / "m")
     assert manifest.split == ("lm_head",)
     assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
@@ -241,18 +241,20 @@ def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count
         return fisher(module, some, found)
 
     module, rows = Net(), batches(count)
-    monkeypatch.setattr("summand.compress.job.target.fisher", note)
+    monkeypatch.setattr("summand.compress.job.budget.fisher", note)
     space = Space.of(Options(group=32, rank=0), ("group", "rank"))
-    choose(module, rows, found(module), space, Target(bits=4.5), heads=("head",))
+    choose(module, rows, found(module), space, BitBudget(bits=4.5), heads=("head",))
     assert seen[: len(taken)] == taken
     assert len(seen) == min(count, 2048 // 150)
 
 
 def test_what_was_collected_before_is_taken():
     store, seen = StatisticsInMemory(), []
-    first = allocation(Target(bits=4.5), walk=Walk(store=store))
+    first = allocation(BitBudget(bits=4.5), walk=ModelWalk(store=store))
     again = allocation(
-        Target(bits=4.5), walk=Walk(store=store), progress=lambda what, *_: seen.append(what)
+        BitBudget(bits=4.5),
+        walk=ModelWalk(store=store),
+        progress=lambda what, *_: seen.append(what),
     )
     assert again.candidates == first.candidates
     assert set(seen) == {"sensitivity", "estimating"}
@@ -268,14 +270,14 @@ def test_workers_try_out_what_layers_may_get():
                 yield out
 
     workers = Counted("loky", 2)
-    got = allocation(Target(bits=4.5), workers=workers)
+    got = allocation(BitBudget(bits=4.5), workers=workers)
     assert workers.tried == 2
-    assert got.candidates == allocation(Target(bits=4.5)).candidates
+    assert got.candidates == allocation(BitBudget(bits=4.5)).candidates
 
 
 def test_progress_names_every_part():
     seen = []
-    allocation(Target(bits=4.0), progress=lambda what, i, n: seen.append((what, i == n)))
+    allocation(BitBudget(bits=4.0), progress=lambda what, i, n: seen.append((what, i == n)))
     parts = ("calibrating", "sensitivity", "estimating")
     assert [what for what, last in seen if last] == list(parts)
 
@@ -292,12 +294,12 @@ def test_progress_names_every_part():
 )
 def test_impossible_targets_are_named(kind, match):
     with pytest.raises(CompressError, match=match):
-        Target(**kind)
+        BitBudget(**kind)
 
 
 def test_no_dense_summand_is_refused():
     with pytest.raises(CompressError, match="needs a dense summand"):
-        allocation(Target(bits=4.0), fixed=("bits", "rank"), options=Options(bits=0, rank=8))
+        allocation(BitBudget(bits=4.0), fixed=("bits", "rank"), options=Options(bits=0, rank=8))
 
 
 def test_dense_alone_is_always_there():
@@ -352,7 +354,9 @@ def test_what_an_engine_cannot_compute_is_refused(options, changes, match):
 def test_padding_counts_with_an_engine():
     choice = Space.of(Options(), ()).choices(70, 70, head=False)[0]
     assert choice_bits(choice, 70, 70) < choice_bits(choice, 70, 70, ENGINE)
-    assert choice_bits(choice, 70, 70) == streamed(70, 70, bits=2, group=32, scale_bits=6).total
+    sizes = Sizes(70, 70, (Direct(planes=2, group=32, scale_bits=6),))
+    assert choice_bits(choice, 70, 70) == layer_traffic(sizes).total
+    assert choice_bits(choice, 70, 70, ENGINE) == layer_traffic(sizes, ENGINE).total
 
 
 def test_estimates_are_near_what_compressing_loses():

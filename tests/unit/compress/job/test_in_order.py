@@ -16,8 +16,8 @@ from summand.compress import (
     survey,
 )
 from summand.compress.calibrate.text import windows
-from summand.compress.calibrate.walk import Walk
-from summand.compress.job.ordered import compress_layers_in_order
+from summand.compress.calibrate.walk import ModelWalk
+from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.sequential import pull
 from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.integer import replace
@@ -107,7 +107,12 @@ def run(tiny, options=OPTIONS, *, staged=True, **more) -> dict[str, tuple[Layer,
     blocks = find_blocks(module, found, rows[0]) if staged else None
     assert not staged or blocks
     done = compress_layers_in_order(
-        module, rows, found, choices_of(options, found.layers), walk=Walk(blocks=blocks), **more
+        module,
+        rows,
+        found,
+        choices_of(options, found.layers),
+        walk=ModelWalk(blocks=blocks),
+        **more,
     )
     return {layer.name: (layer, error) for layer, error in done}
 
