@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.compress.importers import Fidelity, NotHeldError, QuantisedWeight, hold
+from summand.summands.lowrank import LowRank
 
 from .conftest import dense
 
@@ -94,8 +95,8 @@ def test_a_scale_of_zero_is_a_group_of_zeros():
 def test_offsets_become_a_low_rank_summand_of_one_bit():
     w = weight(offsets=True)
     layer = held(w)
-    low = layer.low_rank
-    assert low is not None
+    low = layer.summands[-1]
+    assert isinstance(low, LowRank)
     assert (low.rank, low.a_bits, low.b_bits) == (3, 1, 8)
     member = np.arange(K)[:, None] // GROUP == np.arange(3)
     assert np.array_equal(low.a, np.where(member, -1, 0))
@@ -113,8 +114,9 @@ def test_offsets_of_nothing_stay_nothing():
     w = weight(offsets=True)
     w = QuantisedWeight(w.codes, w.scales, w.groups, "test", np.zeros_like(w.scales))
     layer = held(w)
-    assert layer.low_rank is not None
-    assert not layer.low_rank.b.any()
+    low = layer.summands[-1]
+    assert isinstance(low, LowRank)
+    assert not low.b.any()
     assert Fidelity.of(layer, w).matrix_error < 0.006
 
 

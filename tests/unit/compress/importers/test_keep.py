@@ -11,6 +11,7 @@ from summand.cli import main
 from summand.compress import CompressError, Options, Text, open_source, plan
 from summand.compress.importers.rows import find_rows
 from summand.model import SummandModel
+from summand.summands.dense import DenseEntry
 
 from .conftest import dense, linear
 from .test_folders import GPTQ, PACKED, gptq, packed
@@ -38,7 +39,7 @@ def test_a_quantised_model_is_taken_over(quantised_folder, tmp_path):
     assert kept["layers"].keys() == matrices.keys()
     assert kept["not_kept"] == {"lm_head": "not quantised in the compressed-tensors checkpoint"}
     model = SummandModel(tmp_path / "m")
-    assert (model.entry("lm_head").dense_bits, model.entry("lm_head").rank) == (5, 0)
+    assert model.entry("lm_head").summands == (DenseEntry(bits=5),)
     for name, matrix in matrices.items():
         layer = model.layer(name)
         summand = dense(layer)
@@ -112,7 +113,8 @@ def test_without_the_option_it_is_compressed_like_any_other(quantised_folder, tm
     path, _ = quantised_folder(gptq(order=3), GPTQ)
     manifest = plan(open_source(str(path)), Options(bits=3), TEXT, tokens=400).run(tmp_path / "m")
     assert "kept" not in manifest.options
-    assert {e.dense_bits for e in manifest.layers} == {3, 8}
+    dense = [s for e in manifest.layers for s in e.summands if isinstance(s, DenseEntry)]
+    assert {s.bits for s in dense} == {3, 8}
 
 
 def test_the_command_says_what_it_takes_over(quantised_folder, tmp_path, capsys, monkeypatch):

@@ -8,6 +8,8 @@ from summand.compress import Choice, CompressError, Options, RoundToNearest, com
 from summand.compress.solve.named import LOW_RANK_SOLVERS
 from summand.compress.solve.solvers import DenseSolution
 from summand.recipe.choice import choices_of
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 
 def mlp(seed=0, bias=True):
@@ -38,13 +40,13 @@ def test_every_layer_is_compressed_as_asked():
     assert list(done) == ["0", "2", "3"]
     for name in "02":
         layer = done[name][0]
-        assert layer.dense is not None
-        assert layer.low_rank is not None
-        assert (layer.dense.bits, layer.low_rank.rank, layer.low_rank.a_bits) == (5, 3, 6)
-        assert layer.acc_shift == 4
-    head = done["3"][0]
-    assert head.dense is not None
-    assert (head.dense.bits, head.low_rank, head.acc_shift) == (7, None, 0)
+        dense, low_rank = layer.summands
+        assert isinstance(dense, Dense)
+        assert isinstance(low_rank, LowRank)
+        assert (dense.bits, low_rank.rank, low_rank.a_bits, low_rank.acc_shift) == (5, 3, 6, 4)
+    (head,) = done["3"][0].summands
+    assert isinstance(head, Dense)
+    assert (head.bits, head.acc_shift) == (7, 0)
 
 
 def test_each_layer_may_get_something_else():
@@ -56,9 +58,9 @@ def test_each_layer_may_get_something_else():
         "3": Choice.of(Options(bits=2, rank=4), head=False),
     }
     done = {layer.name: layer for layer, _ in compress_layers(module, rows, found, choices)}
-    dense = [done[name].dense for name in found.layers]
-    assert [d and (d.bits, d.group) for d in dense] == [(4, 0), (3, 16), (2, 0)]
-    assert [done[name].low_rank is None for name in found.layers] == [True, True, False]
+    dense = [s for name in found.layers for s in done[name].summands if isinstance(s, Dense)]
+    assert [(d.bits, d.group) for d in dense] == [(4, 0), (3, 16), (2, 0)]
+    assert [len(done[name].summands) for name in found.layers] == [1, 1, 2]
 
 
 def test_the_solver_is_the_one_that_was_chosen():
@@ -181,7 +183,7 @@ def test_every_way_to_a_low_rank_summand_lowers_the_error(rank_solver, rank_orde
     plain = compress(module, Options(bits=2))["0"][1]
     options = Options(bits=2, rank=12, rank_bits=6, rank_solver=rank_solver, rank_order=rank_order)
     layer, error = compress(module, options)["0"]
-    assert layer.low_rank is not None
+    assert isinstance(layer.summands[-1], LowRank)
     assert error < plain
 
 
@@ -189,10 +191,11 @@ def test_a_low_rank_summand_may_be_alone():
     options = Options(bits=0, rank=30, rank_bits=8, rank_solver="iterative", group=16)
     done = compress(mlp(), options, heads=("3",))
     layer, error = done["0"]
-    assert layer.dense is None
-    assert layer.acc_shift == 0
+    (low_rank,) = layer.summands
+    assert isinstance(low_rank, LowRank)
+    assert low_rank.acc_shift == 0
     assert error < 0.5
-    assert done["3"][0].dense is not None
+    assert isinstance(done["3"][0].summands[0], Dense)
 
 
 def test_any_solver_will_do():
@@ -207,8 +210,9 @@ def test_any_solver_will_do():
             return DenseSolution(q.to(torch.int8), scale)
 
     layer, _ = compress(mlp(), Options(bits=2), dense_solver=Ternary())["0"]
-    assert layer.dense is not None
-    assert set(layer.dense.weights.flatten().tolist()) == {-1, 0, 1}
+    (dense,) = layer.summands
+    assert isinstance(dense, Dense)
+    assert set(dense.weights.flatten().tolist()) == {-1, 0, 1}
     assert not RoundToNearest().needs_moments
 
 

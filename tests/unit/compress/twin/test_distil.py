@@ -24,6 +24,8 @@ from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.distil import distil
 from summand.compress.twin.fake import TrainedLinear
 from summand.model import ModelWriter, SummandModel
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 POOR = Options(bits=2, head_bits=3, rank=3, rank_bits=3)
 
@@ -78,11 +80,13 @@ def test_figures_are_those_of_the_folders(llama, poor, distilled):
 def test_integers_stay(poor, distilled):
     changed = 0
     for before, after in zip(poor[1].layers(), distilled[1].layers(), strict=True):
-        np.testing.assert_array_equal(before.dense.weights, after.dense.weights)
+        for was, now in zip(before.summands, after.summands, strict=True):
+            if isinstance(was, Dense):
+                np.testing.assert_array_equal(was.weights, now.weights)
+            else:
+                np.testing.assert_array_equal(was.a, now.a)
+                np.testing.assert_array_equal(was.b, now.b)
         assert (before.bits, before.acc_bits) == (after.bits, after.acc_bits)
-        if before.low_rank is not None:
-            np.testing.assert_array_equal(before.low_rank.a, after.low_rank.a)
-            np.testing.assert_array_equal(before.low_rank.b, after.low_rank.b)
         changed += not np.array_equal(before.scale, after.scale)
         assert (after.bias is None) == (after.name == "lm_head")
     assert changed == len(poor[1].names) - 1
@@ -136,8 +140,9 @@ def test_the_start_is_kept_if_nothing_is_better(llama, poor):
     for layer in model.layers():
         after = layers[layer.name].trained(layer)
         np.testing.assert_array_equal(after.scale, layer.scale)
-        if layer.low_rank is not None and after.low_rank is not None:
-            np.testing.assert_array_equal(after.low_rank.mult, layer.low_rank.mult)
+        for was, now in zip(layer.summands, after.summands, strict=True):
+            if isinstance(was, LowRank) and isinstance(now, LowRank):
+                np.testing.assert_array_equal(now.mult, was.mult)
 
 
 def test_equal_runs_give_equal_models(compress, distilled):
