@@ -3,7 +3,7 @@
 import pytest
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import AxiEngine
+from summand.rtl.feeds.axi import AxiEngine
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("cocotbext-axi")]
 

@@ -12,6 +12,7 @@ from summand.rtl.engine import Engine
 from summand.runtime import compile_layers
 from summand.schedule.fit import DEFAULT_CONFIG
 from summand.stimulus.programs import random_program
+from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
 from summand.verilated import SimDevice
@@ -133,18 +134,17 @@ def test_smollm2_layers():
         def matrix(rows: int, columns: int):
             return rng.integers(-8, 8, (rows, columns)).astype(np.int8)
 
-        low_rank = None
+        summands: list[Summand] = [Dense(matrix(k, n), 4)]
         if rank:
             mult, shift = np.full(rank, 40_000, np.uint16), np.full(rank, 24, np.uint8)
-            low_rank = LowRank(matrix(k, rank), 8, matrix(rank, n), 8, mult, shift)
+            a, b = matrix(k, rank), matrix(rank, n)
+            summands.append(LowRank(a, 8, b, 8, mult, shift, acc_shift=config.shift))
         return Layer(
             name=name,
             in_features=k,
             out_features=n,
             act_bits=config.act_bits,
-            dense=Dense(matrix(k, n), 4),
-            low_rank=low_rank,
-            acc_shift=config.shift if rank else 0,
+            summands=tuple(summands),
             scale=np.ones(n, np.float32),
         )
 
@@ -159,7 +159,7 @@ def test_smollm2_layers():
         for batch in program.schedule(2):
             tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
             chunks += program.chunks(batch, tokens)
-            size += sum(program.result_bytes(store, 1) for _, store in batch.stores)
+            size += sum(program.result_bytes(store, 1) for _, store in batch.fetches)
         chunks += [Fence().encode(config)]
         size += status_packet_bytes(config)
     check(chunks, config, size)

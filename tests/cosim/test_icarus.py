@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import AxiEngine
 from summand.rtl.emit import emit_verilog
 from summand.rtl.engine import Engine
+from summand.rtl.feeds.axi import AxiEngine
 from summand.rtl.technology import Technology, simulation_models
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb")]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.rtl.technology import Technology, simulation_models
 from summand.stimulus.programs import random_program
 from summand.verilated import SimDevice, build

@@ -27,16 +27,17 @@ def _compress(name: str, weight: np.ndarray, rng: np.random.Generator) -> Layer:
     k, n = weight.shape
     unit = np.abs(weight).max(axis=0) / 7
     dense = np.rint(weight / unit).astype(np.int8)
-    low_rank = LowRank(
+    rest = LowRank(
         a=rng.integers(-8, 8, (k, 6)).astype(np.int8),
         a_bits=4,
         b=rng.integers(-8, 8, (6, n)).astype(np.int8),
         b_bits=4,
         mult=np.full(6, 40000, np.uint16),
         shift=np.full(6, 21, np.uint8),
+        acc_shift=4,
     )
     scale = (unit / 16).astype(np.float32)
-    return Layer(name, k, n, 8, Dense(dense, 4), low_rank, 4, scale)
+    return Layer(name, k, n, 8, (Dense(dense, 4), rest), scale)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,15 @@ from typer.main import get_command
 from summand.cli import build_app, main
 from summand.isa import EngineConfig
 from summand.model import SummandModel
-from summand.summands.dense import Dense
-from summand.summands.lowrank import LowRank
+from summand.schedule.terms import Direct, Factored
+
+
+def summands(report: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return all layers' first summands, which are dense, and all others."""
+    both = [layer["summands"] for layer in report["layers"]]
+    first, rest = [found[0] for found in both], [summand for found in both for summand in found[1:]]
+    assert {summand["kind"] for summand in first} == {"dense"}
+    return first, rest
 
 
 @pytest.fixture
@@ -28,12 +35,6 @@ def compress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     return call
 
 
-def summands(report: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    """Return the summands of one kind of all layers."""
-    found = [s for layer in report["layers"] for s in layer["summands"]]
-    return [s for s in found if s["kind"] == kind]
-
-
 def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
     out = tmp_path / "deep" / "m"
     status, text, _ = compress(llama_folder, "-o", out, "--bits", 3, "--rank", 5, "--rank-bits", 6)
@@ -41,10 +42,10 @@ def test_a_folder_becomes_a_model(compress, llama_folder, tmp_path):
     model = SummandModel(out)
     assert len(model.names) == 8
     layer = model.layer("model.layers.0.mlp.down_proj")
-    dense, low_rank = layer.summands
-    assert isinstance(dense, Dense)
-    assert isinstance(low_rank, LowRank)
-    assert (dense.bits, low_rank.rank, low_rank.b_bits) == (3, 5, 6)
+    assert layer.sizes.terms == (
+        Direct(planes=3),
+        Factored(rank=5, first=6, second=6, shift=4),
+    )
     assert (out / "report.html").exists()
     for said in (
         "bits a weight with everything that is streamed",
@@ -94,10 +95,10 @@ def test_bits_are_allocated_for_a_target(compress, llama_folder, tmp_path, sensi
     assert status == 0, err
     report = json.loads(text)
     assert 12 < report["streamed_bits_per_weight"] <= 16
-    dense, low_rank = summands(report, "dense"), summands(report, "low_rank")
-    assert len({s["bits"] for s in dense}) > 1
-    assert {s["group"] for s in dense} == {0}
-    assert {s["a_bits"] for s in low_rank} <= {8}
+    dense, rest = summands(report)
+    assert len({summand["bits"] for summand in dense}) > 1
+    assert {summand["group"] for summand in dense} == {0}
+    assert {summand["a_bits"] for summand in rest} <= {8}
     target = report["options"]["target"]
     assert (target["bits"], target["kl"], target["sensitivity"]) == (16, None, sensitivity)
     assert target["bits_per_weight"] == pytest.approx(report["bits_per_weight"])
@@ -109,11 +110,10 @@ def test_what_was_allocated_is_shown(compress, llama_folder, tmp_path):
     status, text, _ = compress(llama_folder, "-o", tmp_path / "m", *asked)
     assert status == 0
     layers = {layer.name: layer for layer in SummandModel(tmp_path / "m").layers()}
-    dense = {name: s for name, layer in layers.items() for s in layer.summands}
-    widths = {name: s.bits for name, s in dense.items() if isinstance(s, Dense)}
-    assert widths.keys() == dense.keys()
-    assert widths["lm_head"] == 8
-    bits = sorted({bits for name, bits in widths.items() if "down_proj" in name})
+    assert layers["lm_head"].sizes.terms == (Direct(planes=8),)
+    assert not any(layer.sizes.factored for layer in layers.values())
+    down = [layer.sizes.direct for name, layer in layers.items() if "down_proj" in name]
+    bits = sorted({term.planes for terms in down for _, term in terms})
     shown = f"{bits[0]}-{bits[-1]}" if len(bits) > 1 else str(bits[0])
     row = next(line for line in text.splitlines() if "down_proj" in line)
     assert shown in row.split()
@@ -129,7 +129,7 @@ def test_an_engine_s_padding_counts(compress, llama_folder, tmp_path):
     report = json.loads(text)
     # 48 features fill three quarters of a slice of 64.
     assert report["bits_per_weight"] < 0.8 * report["options"]["target"]["bits_per_weight"]
-    assert {s["group"] for s in summands(report, "dense")} == {0}
+    assert {summand["group"] for summand in summands(report)[0]} == {0}
 
 
 def test_distillation_is_reported(compress, llama_folder, tmp_path):

@@ -143,7 +143,7 @@ class SplitSpec(Spec):
             word = extended(dut).word_select(place, cfg.stream_bits)
             m.d.comb += [
                 Assert(dut.o.p.data == word, "the words are the tile's"),
-                Assert(dut.o.p.last == (dut.i.p.last & final), "a packet's last is its last word"),
+                Assert(dut.o.p.last == (dut.i.p.final & final), "a packet's last is its last word"),
             ]
         with m.If(left):
             m.d.sync += place.eq(Mux(final, 0, place + 1))
@@ -159,7 +159,7 @@ class GatherSpec(Spec):
         filling, inside = Signal(cfg.stream_bits), Signal(2)
         # The beat that leaves next, and behind it one that zeros are to complete; their marks last.
         first, second = Signal(cfg.stream_bits + 1), Signal(cfg.stream_bits + 1)
-        whole = (place == cfg.stream_bits // size - 1) | dut.i.p.last
+        whole = (place == cfg.stream_bits // size - 1) | dut.i.p.final
         grown = Signal.like(filling)
         m.d.comb += [
             grown.eq(filling | extended(dut) << (place * size)),
@@ -171,9 +171,9 @@ class GatherSpec(Spec):
         with m.If(came):
             m.d.sync += [place.eq(place + 1), filling.eq(grown)]
             with m.If(whole):
-                m.d.sync += [place.eq(0), filling.eq(0), second.eq(Cat(grown, dut.i.p.last))]
+                m.d.sync += [place.eq(0), filling.eq(0), second.eq(Cat(grown, dut.i.p.final))]
                 with m.If(inside == left):
-                    m.d.sync += first.eq(Cat(grown, dut.i.p.last))
+                    m.d.sync += first.eq(Cat(grown, dut.i.p.final))
         with m.If(dut.o.valid):
             m.d.comb += [
                 Assert(inside != 0, "what is offered came"),
@@ -187,7 +187,7 @@ def extended(dut) -> Value:
     cfg = dut.config
     words = []
     for c in range(cfg.cols):
-        acc = Value.cast(dut.i.p.data)[c * cfg.acc_bits : (c + 1) * cfg.acc_bits]
+        acc = Value.cast(dut.i.p.acc)[c * cfg.acc_bits : (c + 1) * cfg.acc_bits]
         words.append(Cat(acc, acc[-1].replicate(32 - cfg.acc_bits)))
     return Cat(words)
 

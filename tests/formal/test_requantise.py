@@ -41,14 +41,14 @@ class Spec(Elaboratable):
         cycle, sent = Signal(6), Signal()
         m.d.sync += cycle.eq(cycle + 1)
         m.d.comb += [
-            dut.start.eq(cycle == 0),
-            dut.param_valid.eq((cycle >= 1) & (cycle <= cfg.cols)),
-            dut.param.mult.eq(mult),
-            dut.param.shift.eq(shift),
+            dut.orders.start.eq(cycle == 0),
+            dut.orders.param_valid.eq((cycle >= 1) & (cycle <= cfg.cols)),
+            dut.orders.param.mult.eq(mult),
+            dut.orders.param.shift.eq(shift),
             dut.i.valid.eq((cycle > cfg.cols + 1) & ~sent),
-            dut.i.p.last.eq(1),
-            dut.final.eq(1),
-            dut.i.p.data[0].eq(acc),
+            dut.i.p.row_ends.eq(1),
+            dut.i.p.final.eq(1),
+            dut.i.p.acc[0].eq(acc),
             dut.o.ready.eq(1),
         ]
         m.d.sync += sent.eq(sent | (dut.i.valid & dut.i.ready))

@@ -10,11 +10,11 @@ from summand.families.parts import FpgaChip
 from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
 
-__all__ = ["BOARDS", "Board", "Memory", "Pins", "find_board"]
+__all__ = ["BOARDS", "Board", "BoardMemory", "BoardPins", "find_board"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class BoardMemory:
     """A board's main memory, for projections.
 
     Parameters
@@ -36,7 +36,7 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pins:
+class BoardPins:
     """Names in the Amaranth platform of the resources that the gateware uses.
 
     Parameters
@@ -72,11 +72,11 @@ class Board:
         Frequency of the gateware's clock; a PLL makes it from the oscillator where they differ.
     baud : int
         Bits a second on the serial line.
-    memory : Memory
+    memory : BoardMemory
         Main memory. No engine here uses it yet: weights come over the serial line.
     engine : EngineConfig
         An engine that fits, with room for a memory controller.
-    pins : Pins
+    pins : BoardPins
         Where clock, serial line and reset are.
     loader : str
         The options with which openFPGALoader finds the board.
@@ -90,9 +90,9 @@ class Board:
     oscillator_hz: int
     clock_hz: int
     baud: int
-    memory: Memory
+    memory: BoardMemory
     engine: EngineConfig
-    pins: Pins
+    pins: BoardPins
     loader: str
     platform: Callable[[], Any]
 
@@ -124,7 +124,7 @@ BOARDS = {
             oscillator_hz=25_000_000,
             clock_hz=25_000_000,
             baud=3_000_000,
-            memory=Memory(
+            memory=BoardMemory(
                 kind="32 MB SDR SDRAM",
                 bytes=32 << 20,
                 peak_bytes_s=16 / 8 * 166e6,
@@ -141,7 +141,7 @@ BOARDS = {
                 shift=4,
                 scale_bits=4,
             ),
-            pins=Pins(clock="clk25"),
+            pins=BoardPins(clock="clk25"),
             loader="--board ulx3s",
             platform=_ulx3s_85f,
         ),
@@ -152,7 +152,7 @@ BOARDS = {
             oscillator_hz=100_000_000,
             clock_hz=50_000_000,
             baud=3_000_000,
-            memory=Memory(
+            memory=BoardMemory(
                 kind="512 MB DDR3",
                 bytes=512 << 20,
                 peak_bytes_s=16 / 8 * 800e6,
@@ -169,7 +169,7 @@ BOARDS = {
                 shift=4,
                 scale_bits=4,
             ),
-            pins=Pins(clock="clk100", reset="rst"),
+            pins=BoardPins(clock="clk100", reset="rst"),
             loader="--cable ft2232",
             platform=_ecpix5_85f,
         ),

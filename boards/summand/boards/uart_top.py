@@ -8,11 +8,10 @@ from amaranth.lib.wiring import In, Out, connect
 
 from summand.boards.link.bridge import RegisterBridge
 from summand.boards.link.link import Link, LinkConfig
-from summand.boards.link.resize import BeatsToBytes, BytesToBeats
 from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.isa import EngineConfig
-from summand.rtl.registers import RegisterBank, connect_engine
-from summand.rtl.resettable import ResettableEngine
+from summand.rtl.feeds.byte_feed import ByteFeed
+from summand.rtl.feeds.hosted import HostedEngine
 
 __all__ = ["UartTop"]
 
@@ -23,9 +22,9 @@ class UartTop(wiring.Component):
     The first frame of a session resets the engine; so does a write of its register ``reset``,
     after which bytes that the link still holds reach it. ::
 
-        rx > UartReceiver    >        > BytesToBeats > Engine
-                               Link   > RegisterBridge > RegisterBank
-        tx < UartTransmitter <        < BeatsToBytes < Engine
+        rx > UartReceiver    >        > ByteFeed       > HostedEngine
+                               Link   > RegisterBridge >
+        tx < UartTransmitter <        < ByteFeed       <
 
     Parameters
     ----------
@@ -59,7 +58,6 @@ class UartTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = self.config.stream_bits
 
         domain: Any = ClockDomain("sync", local=True)
         domain.clk = self.clk
@@ -68,32 +66,21 @@ class UartTop(wiring.Component):
         m.submodules.transmitter = transmitter = UartTransmitter(self.baud)
         m.submodules.link = link = Link(self.link)
         m.submodules.bridge = bridge = RegisterBridge()
-        m.submodules.registers = bank = RegisterBank()
-        m.submodules.engine = engine = ResettableEngine(self.config)
-        # The adapters between link and engine are reset with the engine and pass nothing meanwhile.
-        gather, scatter = BytesToBeats(bits), BeatsToBytes(bits)
-        m.submodules.gather = ResetInserter(engine.resetting)(gather)
-        m.submodules.scatter = ResetInserter(engine.resetting)(scatter)
+        m.submodules.feed = feed = ByteFeed(self.config)
+        m.submodules.hosted = hosted = HostedEngine(self.config)
 
         m.d.comb += [
             ResetSignal().eq(self.rst),
-            engine.request.eq(link.reset | bank.pulse.reset),
+            hosted.request.eq(link.reset),
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
-            gather.i.payload.eq(link.down.payload),
-            gather.i.valid.eq(link.down.valid & ~engine.resetting),
-            link.down.ready.eq(gather.i.ready & ~engine.resetting),
-            link.up.payload.eq(scatter.o.payload),
-            link.up.valid.eq(scatter.o.valid & ~engine.resetting),
-            scatter.o.ready.eq(link.up.ready),
         ]
         connect(m, receiver.o, link.i)
-        connect(m, gather.o, engine.i)
-        connect(m, engine.o, scatter.i)
+        connect(m, link.down, feed.down)
+        connect(m, feed.feed, hosted.feed)
+        connect(m, feed.up, link.up)
         connect(m, link.o, transmitter.i)
         connect(m, link.registers, bridge.access)
-        connect(m, bridge.bus, bank.bus)
-
-        connect_engine(m, bank, engine)
+        connect(m, bridge.bus, hosted.bus)
 
         return m

@@ -23,8 +23,6 @@ class ModelledCells:
         Bits of a word of one LUT RAM, which has 16 words.
     block_ram_shapes : tuple of (int, int)
         Bits of a word, and words, of one block RAM, the widest first.
-    dsp_bits : int
-        Bits of a multiplier's operand.
     runs : Path
         Stored runs, which ``python -m summand.synth.sweep`` makes.
     model : Path
@@ -33,7 +31,6 @@ class ModelledCells:
 
     lut_ram_bits: int
     block_ram_shapes: tuple[tuple[int, int], ...]
-    dsp_bits: int
     runs: Path
     model: Path
 

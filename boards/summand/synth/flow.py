@@ -11,7 +11,7 @@ from summand.families.cells import CellCounts
 from summand.families.flow import PlaceFlow, PlaceOptions
 from summand.families.registry import find_family
 from summand.synth.placement import Placement, report_fields
-from summand.synth.steps import LOG, Progress, Step, run_step
+from summand.synth.steps import LOG, Progress, ToolStep, run_step
 from summand.synth.tools import YOSYS, ToolError, ToolSource, find_tool
 
 __all__ = ["Netlist", "pack", "place_and_route", "synthesise"]
@@ -99,7 +99,7 @@ def synthesise(
             f"tee -q -o {_CELLS} stat -json",
         )
     )
-    step = Step(
+    step = ToolStep(
         tool=yosys,
         # YoWASP's Yosys prints nothing more once it has run ABC, but its log goes on.
         arguments=("-L", LOG, "-p", script),
@@ -158,7 +158,7 @@ def place_and_route(
     flow = netlist.family.flow
     call = flow.place(options)
     nextpnr = find_tool(call.tool, source)
-    step = Step(
+    step = ToolStep(
         tool=nextpnr,
         arguments=(
             *call.arguments,
@@ -203,7 +203,7 @@ def pack(
     if placement.config is None or flow is None:
         raise ToolError("a bitstream needs a placement with its configuration")
     call = flow.pack(_BITSTREAM)
-    step = Step(
+    step = ToolStep(
         tool=find_tool(call.tool, source),
         arguments=call.arguments,
         inputs={flow.config: placement.config, **call.inputs},

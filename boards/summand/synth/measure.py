@@ -10,8 +10,8 @@ from summand.families.base import FpgaFamily
 from summand.families.flow import PlaceOptions
 from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.rtl.technology import Technology
 from summand.synth.flow import Netlist, place_and_route, synthesise
 from summand.synth.placement import Placement

@@ -16,7 +16,7 @@ from typing import Any
 
 from summand.synth.tools import Tool, ToolError
 
-__all__ = ["LOG", "Progress", "Step", "StepResult", "run_step"]
+__all__ = ["LOG", "Progress", "ToolStep", "ToolStepResult", "run_step"]
 
 #: Called about every second with a line of text: the present task, and for how long.
 Progress = Callable[[str], None]
@@ -29,7 +29,7 @@ _STAMP = "step.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ToolStep:
     """A tool, its arguments, and the files it reads and writes, all in one folder.
 
     Parameters
@@ -54,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepResult:
+class ToolStepResult:
     """A step that succeeded.
 
     Parameters
@@ -77,7 +77,7 @@ class StepResult:
         return self.folder / LOG
 
 
-def run_step(step: Step, folder: Path, *, progress: Progress | None = None) -> StepResult:
+def run_step(step: ToolStep, folder: Path, *, progress: Progress | None = None) -> ToolStepResult:
     """Run ``step`` in ``folder``, or find there that it was run before with equal inputs.
 
     The folder belongs to the step. Its stamp is removed first and written last: a step that fails
@@ -95,7 +95,7 @@ def run_step(step: Step, folder: Path, *, progress: Progress | None = None) -> S
         with _lock(folder):
             key = _key(step)
             if (seconds := _earlier(folder, key, step.outputs)) is not None:
-                return StepResult(folder=folder, seconds=seconds, reused=True)
+                return ToolStepResult(folder=folder, seconds=seconds, reused=True)
             for name in (_STAMP, *step.outputs):
                 (folder / name).unlink(missing_ok=True)
             for name, content in step.inputs.items():
@@ -106,10 +106,10 @@ def run_step(step: Step, folder: Path, *, progress: Progress | None = None) -> S
             _stamp(step, folder, key, seconds)
     except OSError as e:
         raise ToolError(f"cannot write {e.filename or folder}: {e.strerror or e}") from None
-    return StepResult(folder=folder, seconds=seconds, reused=False)
+    return ToolStepResult(folder=folder, seconds=seconds, reused=False)
 
 
-def _key(step: Step) -> dict[str, Any]:
+def _key(step: ToolStep) -> dict[str, Any]:
     """Return what the outputs depend on."""
     return {
         "tool": f"{step.tool.name} {step.tool.version}",
@@ -138,7 +138,7 @@ def _earlier(folder: Path, key: dict[str, Any], outputs: tuple[str, ...]) -> flo
     return None
 
 
-def _stamp(step: Step, folder: Path, key: dict[str, Any], seconds: float) -> None:
+def _stamp(step: ToolStep, folder: Path, key: dict[str, Any], seconds: float) -> None:
     missing = [name for name in step.outputs if not (folder / name).exists()]
     if missing:
         raise ToolError(f"{step.tool.name} did not write {folder / missing[0]}")
@@ -161,7 +161,7 @@ def _place(content: str | Path, target: Path) -> None:
         shutil.copyfile(content, target)
 
 
-def _run(step: Step, folder: Path, progress: Progress) -> None:
+def _run(step: ToolStep, folder: Path, progress: Progress) -> None:
     """Run the tool to its end; pass the last line of its log to ``progress`` every second."""
     name = step.tool.name
     logs = [folder / LOG, folder / _OUTPUT] if step.logs else [folder / LOG]

@@ -34,7 +34,7 @@ class ErrorCode(enum.IntEnum):
     TILES = 6
     #: Segments are none or too many, or a segment has planes outside 1 to 8.
     SEGMENTS = 7
-    #: A requantise parameter is out of range: shift outside 1 to 47, or its pad byte is set.
+    #: A requantise parameter is bad: its shift is out of range, or its pad byte is set.
     REQUANTISE = 8
     #: The length field is not what the command needs.
     LENGTH = 9

@@ -18,7 +18,7 @@ def pack_requantisation(mult: npt.NDArray[np.integer], shift: npt.NDArray[np.int
     Parameters
     ----------
     mult, shift : integer arrays, shape ``[features]``
-        0 to 65535, and 1 to 47.
+        Within :data:`~summand.isa.limits.MULT` and :data:`~summand.isa.limits.SHIFT`.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def unpack_requantisation(
     Raises
     ------
     CommandError
-        If a shift is outside 1 to 47 or a pad byte is set.
+        If a shift is outside :data:`~summand.isa.limits.SHIFT` or a pad byte is set.
     """
     entries = np.frombuffer(raw, _ENTRY, count=features)
     shift = entries["shift"].astype(np.int64)

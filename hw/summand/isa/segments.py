@@ -8,6 +8,7 @@ from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.limits import PLANES
+from summand.isa.structure import PLANE_WORDS, Encoding
 
 __all__ = [
     "SEGMENT_BYTES",
@@ -56,9 +57,18 @@ class Segment:
         return self.tile + self.tiles
 
     @property
+    def encoding(self) -> Encoding:
+        """How its weights are written."""
+        return PLANE_WORDS
+
+    @property
     def words(self) -> int:
-        """Plane words this segment takes in every slice."""
-        return self.tiles * self.planes
+        """Words of its encoding that this segment takes in every slice."""
+        return self.tiles * self.encoding.tile_words(self.planes)
+
+    def beats(self, config: EngineConfig) -> int:
+        """Return the beats that this segment's weights take in every slice."""
+        return self.words * self.encoding.word_beats(config)
 
     def validate(self, config: EngineConfig, *, after: int = 0) -> None:
         """Raise :class:`~summand.isa.CommandError` if the engine refuses this segment.

@@ -155,8 +155,6 @@ class Encoding:
 
     def tile_words(self, planes: int) -> int:
         """Return the words that bring a tile of weights of ``planes`` bit-planes, in each slice."""
-        if planes not in PLANES:
-            raise ValueError(f"planes must be {PLANES}, not {planes}")
         return planes
 
     def word_beats(self, config: EngineConfig) -> int:

@@ -24,6 +24,6 @@ def walk_beats(
     slices: int, segments: Sequence[Segment], group: int, config: EngineConfig
 ) -> list[int]:
     """Return the beats of each group of a walk: its scales, and its plane words."""
-    words = sum(s.words for s in segments)
+    weights = sum(s.beats(config) for s in segments)
     scales = scale_beats(segments, config)
-    return [scales + n * words * config.plane_beats for n in group_slices(slices, group)]
+    return [scales + n * weights for n in group_slices(slices, group)]

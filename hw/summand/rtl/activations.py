@@ -10,9 +10,23 @@ from amaranth.utils import ceil_log2
 from summand.isa import EngineConfig
 from summand.isa.structure import ACTIVATION_LATENCY, act_addr_bits, activation_memory, element
 from summand.rtl.ram import BlockRam
-from summand.rtl.token import Fill
 
-__all__ = ["Activations"]
+__all__ = ["Activations", "Fill"]
+
+
+class Fill(data.StructLayout):
+    """Read a word of activations into the staging registers of the table writers.
+
+    Members
+    -------
+    valid : 1
+        Read.
+    addr : ``act_addr_bits``
+        Where; its low bits say which part of the staging registers.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__({"valid": 1, "addr": act_addr_bits(config)})
 
 
 class Activations(wiring.Component):

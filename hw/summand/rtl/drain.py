@@ -12,7 +12,7 @@ from summand.rtl.counters import CountDown
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.token import Result
 
-__all__ = ["Drain", "DrainOrder", "DrainedTile"]
+__all__ = ["Drain", "DrainOrder", "DrainPort", "DrainedTile", "SlotPort"]
 
 
 class DrainOrder(data.StructLayout):
@@ -48,6 +48,47 @@ class DrainedTile(data.StructLayout):
                 "acc": data.ArrayLayout(signed(config.acc_bits), config.cols),
                 "row_ends": 1,
                 "final": 1,
+            }
+        )
+
+
+class DrainPort(wiring.Signature):
+    """Accumulators to read, as the front orders them.
+
+    Members
+    -------
+    start : ``Out(1)``
+        Begin; only when the last tile of the order before has left the drain.
+    order : ``Out(DrainOrder)``
+        What to read, in the cycle of :attr:`start` and in the one before.
+    reading : ``In(1)``
+        Accumulators of the order are still to be read.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__({"start": Out(1), "order": Out(DrainOrder(config)), "reading": In(1)})
+
+
+class SlotPort(wiring.Signature):
+    """Slots of the array in which accumulators can be read, as the drain sees them.
+
+    Members
+    -------
+    request : ``Out(1)``
+        A slot is wanted.
+    grant : ``In(1)``
+        This cycle's slot is the drain's; only with :attr:`request`.
+    tile, row : ``Out(tile_bits)``, ``Out(row_bits)``
+        What is read in the slot that was granted in the cycle before.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "request": Out(1),
+                "grant": In(1),
+                "tile": Out(tile_bits(config)),
+                "row": Out(row_bits(config)),
             }
         )
 
@@ -130,17 +171,10 @@ class Drain(wiring.Component):
 
     Members
     -------
-    start, order : ``In(1)``, ``In(DrainOrder)``
-        Begin; only when the order before has left :attr:`o` whole. The order stands already in the
-        cycle before.
-    reading : ``Out(1)``
-        Accumulators of the order are still to be read.
-    request : ``Out(1)``
-        A read is wanted.
-    grant : ``In(1)``
-        It is made.
-    tile, row : ``Out``
-        What is read, by the grant of the cycle before.
+    orders : ``In(DrainPort)``
+        What to read.
+    slots : ``Out(SlotPort)``
+        Slots to read in.
     result : ``In(Result)``
         What comes back.
     o : ``Out(stream.Signature(DrainedTile))``
@@ -149,26 +183,16 @@ class Drain(wiring.Component):
 
     o: stream.Interface
 
-    start: Signal
-    order: Any
-    reading: Signal
-    request: Signal
-    tile: Signal
-    row: Signal
-    grant: Signal
+    orders: Any
+    slots: Any
     result: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
             {
-                "start": In(1),
-                "order": In(DrainOrder(config)),
-                "reading": Out(1),
-                "request": Out(1),
-                "tile": Out(tile_bits(config)),
-                "row": Out(row_bits(config)),
-                "grant": In(1),
+                "orders": In(DrainPort(config)),
+                "slots": Out(SlotPort(config)),
                 "result": In(Result(config)),
                 "o": Out(stream.Signature(DrainedTile(config))),
             }
@@ -177,6 +201,7 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
+        orders, slots = self.orders, self.slots
 
         room = drain_room(cfg)
         free = Signal(range(room + 1), init=room)
@@ -186,24 +211,24 @@ class Drain(wiring.Component):
         some = Signal(init=1)  # free != 0, from a register: a grant is known late
         m.d.sync += [
             freed.eq(taken),
-            free.eq(free - self.grant + freed),
-            some.eq(freed | Mux(self.grant, free > 1, some)),
+            free.eq(free - slots.grant + freed),
+            some.eq(freed | Mux(slots.grant, free > 1, some)),
         ]
 
         one_tile, one_row = Signal(), Signal()
-        m.d.sync += [one_tile.eq(self.order.tiles == 1), one_row.eq(self.order.rows == 1)]
+        m.d.sync += [one_tile.eq(orders.order.tiles == 1), one_row.eq(orders.order.rows == 1)]
         # A grant is known late: it counts, and the place follows a cycle later.
-        m.submodules.left = left = CountDown(len(self.order.reads))
+        m.submodules.left = left = CountDown(len(orders.order.reads))
         m.submodules.asked = asked = _Place(cfg)
-        m.d.sync += asked.step.eq(self.grant)
+        m.d.sync += asked.step.eq(slots.grant)
         m.d.comb += [
-            left.start.eq(self.start),
-            left.value.eq(self.order.reads),
-            left.step.eq(self.grant),
-            self.reading.eq(~left.none),
-            self.request.eq(self.reading & some),
-            self.tile.eq(asked.tile),
-            self.row.eq(asked.row),
+            left.start.eq(orders.start),
+            left.value.eq(orders.order.reads),
+            left.step.eq(slots.grant),
+            orders.reading.eq(~left.none),
+            slots.request.eq(orders.reading & some),
+            slots.tile.eq(asked.tile),
+            slots.row.eq(asked.row),
         ]
 
         m.submodules.fifo = fifo = CountedFifo(drain_memory(cfg))
@@ -220,8 +245,8 @@ class Drain(wiring.Component):
         ]
         for place in (asked, answered):
             m.d.comb += [
-                place.start.eq(self.start),
-                place.order.eq(self.order),
+                place.start.eq(orders.start),
+                place.order.eq(orders.order),
                 place.one_tile.eq(one_tile),
                 place.one_row.eq(one_row),
             ]

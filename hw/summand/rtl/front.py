@@ -3,36 +3,36 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa import EngineConfig
+from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import Op
-from summand.isa.limits import SEGMENTS
 from summand.isa.packets import Kind, status_packet_bytes
-from summand.isa.structure import act_addr_bits, row_bits
-from summand.rtl.compare import exceeds
 from summand.rtl.counters import Activity, CountDown
-from summand.rtl.decoder import Decoder, HeaderLayout
-from summand.rtl.delay import delayed
-from summand.rtl.drain import DrainOrder
-from summand.rtl.items import ItemReader
-from summand.rtl.packets import PacketOrder
-from summand.rtl.parameters import Parameter, ParameterReader
-from summand.rtl.segments import Descriptor
-from summand.rtl.states import States
+from summand.rtl.drain import DrainPort
+from summand.rtl.elements.ports import PreparePort
+from summand.rtl.gemms import GemmReader
+from summand.rtl.headers import HeaderReader
+from summand.rtl.loads import LoadPlacer, LoadPort
+from summand.rtl.machine import Machine, Orders
+from summand.rtl.packets import PacketPort
+from summand.rtl.parameters import ParameterReader
+from summand.rtl.requantise import RequantisePort
+from summand.rtl.segments import SegmentPort
+from summand.rtl.targets import TargetGuard
+from summand.rtl.walker import WalkPort
 
 __all__ = ["Front"]
-
-#: Members that set the rest to work.
-_ORDERS = ("begin", "walk", "requantise", "drain", "packet")
 
 
 class Front(wiring.Component):
     """Take a command's header, check it, and take or pass on its payload.
 
-    Commands are taken in order. A STORE or a REQUANTISE goes on in the background; what needs its
-    accumulators or its activations waits here.
+    Commands are taken in order. A STORE or a REQUANTISE goes on in the background; a command that
+    needs its accumulators or its activations waits here. An order begins in the cycle after it was
+    given and comes from a register, because it goes to many flip-flops; the header is still steady
+    then.
 
     Parameters
     ----------
@@ -44,81 +44,48 @@ class Front(wiring.Component):
     i : ``In(stream.Signature(stream_bits))``
         The input stream.
     planes : ``Out(stream.Signature(stream_bits))``
-        Beats of plane words.
-    param, param_valid : ``Out(Parameter)``, ``Out(1)``
-        Requantise parameters.
-    act_write, act_row, act_addr : ``Out``
-        The beat now at ``planes`` is a LOAD's: where its activations go.
-    begin, segment, segment_valid, segment_last : ``Out``
-        A GEMM is accepted: read its tables' activations from ``source`` on, take its segments.
-    segments_checked, segment_error, conflict : ``In``
-        From the segment table.
-    source, slices, group : ``Out``
-        Of the GEMM: first activation word, number of slices, and slices that share scales.
+        Beats of a GEMM's words.
     scales : ``Out(stream.Signature(stream_bits))``
-        Beats of scales; they are wanted when ready.
-    walk : ``Out(1)``
-        Its segments are good and free: words follow.
-    walking : ``In(1)``
-        They are wanted.
-    done : ``In(1)``
-        Its last word goes in this cycle.
-    requantise : ``Out(1)``
-        Parameters follow, for activations from word ``target`` on.
-    drain, drain_order : ``Out(1)``, ``Out(DrainOrder)``
-        Read accumulators, for :attr:`to_acts` or for the packet begun in this cycle.
-    drain_low, drain_high : ``Out``
-        The tiles of the order before, for conflicts.
+        Beats of a GEMM's scales. They come before words whenever the receiver is ready.
+    load : ``Out(LoadPort)``
+        Where the beat at :attr:`planes` goes if it holds activations.
+    segments : ``Out(SegmentPort)``
+        A GEMM's segment table, and the verdict on it.
+    prepare : ``Out(PreparePort)``
+        A GEMM's slices, for the element that multiplies.
+    walk : ``Out(WalkPort)``
+        A GEMM's walk, once its segments have been found good and free.
+    requantise : ``Out(RequantisePort)``
+        A REQUANTISE's parameters, and where its activations go.
+    drain : ``Out(DrainPort)``
+        Accumulators to read, of a STORE or a REQUANTISE.
     to_acts : ``Out(1)``
-        A REQUANTISE is going on.
-    reading : ``In(1)``
-        The drain still reads accumulators.
-    written : ``In(1)``
-        A REQUANTISE's last word goes to the activation memory in this cycle.
-    packet, packet_order : ``Out(1)``, ``Out(PacketOrder)``
-        Begin a packet.
-    packet_busy : ``In(1)``
-        A packet is being written.
+        What is drained becomes activations; else it goes into a packet.
+    packets : ``Out(PacketPort)``
+        Packets to write.
     activity : ``Out(Activity)``
         What this cycle was spent on.
-    busy, error, commands : ``Out``
-        For the registers.
+    busy : ``Out(1)``
+        A command is being done.
+    error : ``Out(8)``
+        Error code, 0 while all is well. It is taken one cycle after the failure, which keeps late
+        checks off the critical path.
+    commands : ``Out(32)``
+        Commands started.
     """
 
     i: stream.Interface
     planes: stream.Interface
     scales: stream.Interface
 
-    param: Any
-    param_valid: Signal
-    act_write: Signal
-    act_row: Signal
-    act_addr: Signal
-    begin: Signal
-    segment: Any
-    segment_valid: Signal
-    segment_last: Signal
-    segments_checked: Signal
-    segment_error: Signal
-    conflict: Signal
-    source: Signal
-    slices: Signal
-    group: Signal
-    walk: Signal
-    walking: Signal
-    done: Signal
-    requantise: Signal
-    target: Signal
-    drain: Signal
-    drain_order: Any
-    drain_low: Signal
-    drain_high: Signal
+    load: Any
+    segments: Any
+    prepare: Any
+    walk: Any
+    requantise: Any
+    drain: Any
     to_acts: Signal
-    reading: Signal
-    written: Signal
-    packet: Signal
-    packet_order: Any
-    packet_busy: Signal
+    packets: Any
     activity: Any
     busy: Signal
     error: Signal
@@ -132,36 +99,14 @@ class Front(wiring.Component):
                 "i": In(beats),
                 "planes": Out(beats),
                 "scales": Out(beats),
-                "param": Out(Parameter()),
-                "param_valid": Out(1),
-                "act_write": Out(1),
-                "act_row": Out(row_bits(config)),
-                "act_addr": Out(act_addr_bits(config)),
-                "begin": Out(1),
-                "segment": Out(Descriptor()),
-                "segment_valid": Out(1),
-                "segment_last": Out(1),
-                "segments_checked": In(1),
-                "segment_error": In(8),
-                "conflict": In(1),
-                "source": Out(act_addr_bits(config)),
-                "slices": Out(range(config.act_depth + 1)),
-                "group": Out(range(config.act_depth + 1)),
-                "walk": Out(1),
-                "walking": In(1),
-                "done": In(1),
-                "requantise": Out(1),
-                "target": Out(act_addr_bits(config)),
-                "drain": Out(1),
-                "drain_order": Out(DrainOrder(config)),
-                "drain_low": Out(range(config.acc_depth + 1)),
-                "drain_high": Out(range(config.acc_depth + 1)),
+                "load": Out(LoadPort(config)),
+                "segments": Out(SegmentPort(config)),
+                "prepare": Out(PreparePort(config)),
+                "walk": Out(WalkPort(config)),
+                "requantise": Out(RequantisePort(config)),
+                "drain": Out(DrainPort(config)),
                 "to_acts": Out(1),
-                "reading": In(1),
-                "written": In(1),
-                "packet": Out(1),
-                "packet_order": Out(PacketOrder()),
-                "packet_busy": In(1),
+                "packets": Out(PacketPort()),
                 "activity": Out(Activity()),
                 "busy": Out(1),
                 "error": Out(8),
@@ -173,167 +118,231 @@ class Front(wiring.Component):
         m = Module()
         cfg = self.config
 
-        m.submodules.decoder = decoder = Decoder(cfg)
+        m.submodules.reader = reader = HeaderReader(cfg)
         m.submodules.left = left = CountDown(32)  # beats of payload to come
-        m.submodules.descriptors = descriptors = ItemReader(
-            Descriptor(), width=cfg.stream_bits, most=SEGMENTS.high
-        )
+        m.submodules.placer = placer = LoadPlacer(cfg)
+        m.submodules.gemm = gemm = GemmReader(cfg)
         m.submodules.parameters = parameters = ParameterReader(cfg)
-        header = Signal(HeaderLayout(), reset_less=True)
-        code = Signal(8)  # why the engine will stop
-        # What begins in the next cycle, in which the header still stands. From registers: orders
-        # go far, and what they depend on is known late.
-        begins = Signal(data.StructLayout(dict.fromkeys(_ORDERS, 1)))
-        m.d.sync += [getattr(self, name).eq(begins[name]) for name in _ORDERS]
-        failed = Signal()
-        idle = Signal()
-        states = States(
-            front=self,
-            m=m,
-            header=header,
-            left=left,
-            begins=begins,
-            code=code,
-            idle=idle,
-        )
-        failing = Signal()
-        walking = Signal()
-        stores = decoder.op.STORE & ~failing
-        bytes_stored = decoder.area * (cfg.cols * 4)
-        stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
-        status_beats = status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
-        m.d.sync += failing.eq(failed)
+        m.submodules.guard = guard = TargetGuard(cfg)
+        header = reader.header
+        machine = Machine(m=m, offered=self.i.valid, activity=self.activity)
+        begun = Signal(Orders())
+        m.d.sync += begun.eq(machine.orders)
 
+        # All parts look at the input; each says from its own registers whether it takes a beat.
+        walking = Signal()
+        taken = machine.opened | (machine.loading & ~self.to_acts)
         m.d.comb += [
-            decoder.header.eq(header),
-            self.source.eq(header.a * cfg.slice_words),
-            self.slices.eq(header.b),
-            self.target.eq(header.d * cfg.slice_words),
-            self.drain_order.tile.eq(header.a),
-            self.drain_order.tiles.eq(header.b),
-            self.drain_order.rows.eq(header.c),
-            self.drain_order.reads.eq(decoder.area),
-            # Who takes beats knows it by itself: the machine's state is known later in the cycle.
-            walking.eq(self.walking & ~left.none),
+            walking.eq(self.walk.walking & ~left.none),
             self.planes.valid.eq(self.i.valid & walking & ~self.scales.ready),
+            self.planes.payload.eq(self.i.payload),
             self.i.ready.eq(
-                states.taken
-                | descriptors.i.ready
+                taken
+                | gemm.i.ready
                 | parameters.i.ready
                 | (walking & (self.scales.ready | self.planes.ready))
             ),
             left.value.eq(header.length),
             left.step.eq(self.i.valid & self.i.ready),
-            # Of a command that was refused only the code is told.
-            self.packet_order.kind.eq(Mux(stores, Kind.DATA, Kind.STATUS)),
-            self.packet_order.status.eq(code),
-            self.packet_order.tag.eq(Mux(failing, 0, Mux(stores, header.d, header.a))),
-            self.packet_order.length.eq(Mux(stores, stored, status_beats)),
-            self.packet_order.command.eq(self.commands - 1),
-            self.busy.eq(1),
+            reader.beat.eq(self.i.payload),
+            reader.valid.eq(self.i.valid),
+            self.commands.eq(reader.commands),
         ]
-        for port in (self.planes, self.scales, descriptors.i, parameters.i):
-            m.d.comb += port.payload.eq(self.i.payload)
-        for port in (self.scales, descriptors.i, parameters.i):
-            m.d.comb += port.valid.eq(self.i.valid)
+        for port in (self.scales, gemm.i, parameters.i):
+            m.d.comb += [port.payload.eq(self.i.payload), port.valid.eq(self.i.valid)]
 
-        with m.If(self.drain):
-            m.d.sync += [
-                self.drain_low.eq(header.a),
-                self.drain_high.eq(decoder.reach),
-            ]
-
-        # A REQUANTISE writes slices `t_low` to `t_high`. Its last word is in the memory before any
-        # read that starts two cycles after it was written.
-        t_low = Signal(range(cfg.act_depth + 1))
-        t_high = Signal(range(cfg.act_depth + 1))
-        t_slices = Signal.like(t_high)
-        t_end = Signal.like(t_high)  # of the REQUANTISE whose header stands, if it is one
-        depth_bits = cfg.depth.bit_length() - 1
-        m.d.sync += [
-            t_slices.eq((header.b * cfg.cols + cfg.depth - 1) >> depth_bits),
-            t_end.eq(header.d + t_slices),
+        m.d.comb += [
+            placer.first.eq(self.prepare.addr),
+            placer.slices.eq(header.b),
+            placer.step.eq(self.load.write),
+            placer.last.eq(left.one),
+            self.load.write.eq(machine.loading & ~self.to_acts & self.i.valid),
+            self.load.row.eq(placer.row),
+            self.load.addr.eq(placer.addr),
+            gemm.header.eq(header),
+            gemm.reach.eq(reader.reach),
+            gemm.begin.eq(begun.gemm),
+            gemm.begin_walk.eq(begun.walk),
+            gemm.begin_drain.eq(begun.drain),
         ]
-        with m.If(self.requantise):
-            m.d.sync += [t_low.eq(header.d), t_high.eq(t_end)]
-        landing = Signal(2)
-        m.d.sync += landing.eq(Cat(self.written, landing))
-        with m.If(landing[-1]):
-            m.d.sync += self.to_acts.eq(0)
-        t_conflict = Signal()  # a cycle late: a REQUANTISE cannot begin just before a GEMM
-        overlap = Signal(2)  # the header has stood still for longer
-        m.d.sync += [
-            overlap.eq(Cat(header.a < t_high, decoder.reach > t_low)),
-            t_conflict.eq(self.to_acts & overlap.all()),
+        wiring.connect(m, gemm.segments, wiring.flipped(self.segments))
+        wiring.connect(m, gemm.prepare, wiring.flipped(self.prepare))
+        wiring.connect(m, gemm.walk, wiring.flipped(self.walk))
+
+        m.d.comb += [
+            parameters.start.eq(begun.requantise),
+            parameters.features.eq(header.b * cfg.cols),
+            guard.header.eq(header),
+            guard.reach.eq(reader.reach),
+            guard.take.eq(begun.requantise),
+            guard.written.eq(self.requantise.written),
+            self.to_acts.eq(guard.busy),
+            self.requantise.start.eq(begun.requantise),
+            self.requantise.addr.eq(header.d * cfg.slice_words),
+            self.requantise.param.eq(parameters.param),
+            self.requantise.param_valid.eq(parameters.param_valid),
+            self.drain.start.eq(begun.drain),
+            self.drain.order.tile.eq(header.a),
+            self.drain.order.tiles.eq(header.b),
+            self.drain.order.rows.eq(header.c),
+            self.drain.order.reads.eq(reader.area),
         ]
-        # What is waited for is known a cycle late too, being looked at by much. Nothing begins in
-        # the cycle before it is asked for.
-        working = self.to_acts | self.packet_busy | self.reading
-        m.d.sync += idle.eq(~working)
 
-        # The header has stood still for some cycles when these are looked at. A group that is
-        # longer than any walk is as good as one that is just as long.
-        last_word = Signal(act_addr_bits(cfg))
-        m.d.sync += last_word.eq(header.b * cfg.slice_words - 1)
-        all_slices = (header.d == 0) | exceeds(header.d, cfg.act_depth)
-        m.d.sync += self.group.eq(Mux(all_slices, cfg.act_depth, header.d))
+        # `idle` is registered because of its fan-out, so it lags by one cycle. That is safe: no
+        # background job starts in the cycle before it is tested.
+        working = self.to_acts | self.packets.busy | self.drain.reading
+        idle = Signal()
+        failed = Signal()
+        m.d.sync += [idle.eq(~working), self.error.eq(Mux(failed, machine.code, 0))]
+        self._order_packet(m, reader, machine.code, failed, begun)
 
-        whole = Signal()  # the header is whole with this beat
-        decoded = delayed(m, whole, Decoder.LATENCY + 1, "decoded")
-        begun = Signal()
-        m.d.sync += [begun.eq(whole), self.commands.eq(self.commands + begun)]
-        # Why is looked at a cycle late, so that no reason's end decides over all of it.
-        m.d.sync += self.error.eq(Mux(failed, code, 0))
-        states.place(last_word)
+        m.d.comb += self.busy.eq(1)
         with m.FSM():
-            part = Signal(range(cfg.header_beats))
-            with m.State("HEADER"):
-                m.d.comb += [
-                    self.busy.eq(self.i.valid | (part != 0) | working),
-                    whole.eq(self.i.valid & (part == cfg.header_beats - 1)),
-                ]
-                m.d.comb += self.activity.stream.eq(~self.i.valid)
-                # Whatever is there is taken down until it is a beat.
-                for n in range(cfg.header_beats):
-                    with m.If(part == n):
-                        here = slice(n * cfg.stream_bits, (n + 1) * cfg.stream_bits)
-                        m.d.sync += header.as_value()[here].eq(self.i.payload)
-                with m.If(self.i.valid):
-                    m.d.sync += part.eq(Mux(whole, 0, part + 1))
-                with m.If(whole):
-                    states.enter("DECODE")
-
-            with m.State("DECODE"):
-                m.d.comb += left.start.eq(decoded)
-                m.d.sync += code.eq(decoder.error)
-                with m.If(decoded):
-                    for op in Op:
-                        with m.If(decoder.op[op.name]):
-                            states.enter(op.name)
-                    with m.If(decoder.error != 0):
-                        states.enter("FAIL")
-
-            states.load()
-            states.gemm(descriptors, t_conflict)
-            states.requantise(parameters)
-
+            self._header_states(machine, reader, left, working)
+            self._load_state(machine, left)
+            self._gemm_states(machine, left, gemm, guard, begun)
+            self._requantise_states(machine, parameters, guard, begun, idle)
             with m.State("STORE"):
                 with m.If(idle):
-                    m.d.comb += [begins.packet.eq(1), begins.drain.eq(1)]
-                    states.enter("HEADER")
+                    machine.order("packet")
+                    machine.order("drain")
+                    machine.enter("HEADER")
                 with m.Else():
-                    states.wait()
-
+                    machine.wait()
             with m.State("FENCE"):
-                states.status("HEADER")
+                machine.send_status(idle, "HEADER")
             with m.State("FAIL"):
                 m.d.comb += failed.eq(1)
-                states.status("DEAD")
+                machine.send_status(idle, "DEAD")
             with m.State("DEAD"):
-                m.d.comb += [
-                    failed.eq(1),
-                    self.activity.stream.eq(1),
-                    self.busy.eq(working),
-                ]
+                m.d.comb += [failed.eq(1), self.activity.stream.eq(1), self.busy.eq(working)]
 
         return m
+
+    def _order_packet(
+        self, m: Module, reader: HeaderReader, code: Signal, failed: Signal, begun: Any
+    ) -> None:
+        """Say what the next packet is: a STORE's or a status; a refused command's has no tag."""
+        cfg = self.config
+        failing = Signal()
+        m.d.sync += failing.eq(failed)
+        stores = reader.op.STORE & ~failing
+        bytes_stored = reader.area * (cfg.cols * 4)
+        stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
+        status_beats = status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
+        header, order = reader.header, self.packets.order
+        m.d.comb += [
+            self.packets.start.eq(begun.packet),
+            order.kind.eq(Mux(stores, Kind.DATA, Kind.STATUS)),
+            order.status.eq(code),
+            order.tag.eq(Mux(failing, 0, Mux(stores, header.d, header.a))),
+            order.length.eq(Mux(stores, stored, status_beats)),
+            order.command.eq(self.commands - 1),
+        ]
+
+    def _header_states(
+        self, machine: Machine, reader: HeaderReader, left: CountDown, working: Value
+    ) -> None:
+        m = machine.m
+        with m.State("HEADER"):
+            m.d.comb += [
+                reader.take.eq(1),
+                self.busy.eq(self.i.valid | reader.partial | working),
+            ]
+            machine.starve()
+            with m.If(reader.whole):
+                machine.enter("DECODE")
+
+        with m.State("DECODE"):
+            m.d.comb += left.start.eq(reader.decoded)
+            m.d.sync += machine.code.eq(reader.error)
+            with m.If(reader.decoded):
+                for op in Op:
+                    with m.If(reader.op[op.name]):
+                        machine.enter(op.name)
+                with m.If(reader.error != 0):
+                    machine.enter("FAIL")
+
+    def _load_state(self, machine: Machine, left: CountDown) -> None:
+        m = machine.m
+        with m.State("LOAD"):
+            with m.If(self.to_acts):
+                machine.wait()
+            with m.Else():
+                machine.load_beat()
+                with m.If(self.i.valid & left.one):
+                    machine.enter("HEADER")
+
+    def _gemm_states(
+        self,
+        machine: Machine,
+        left: CountDown,
+        gemm: GemmReader,
+        guard: TargetGuard,
+        begun: Any,
+    ) -> None:
+        m = machine.m
+        with m.State("GEMM"):
+            with m.If(guard.conflict):
+                machine.wait()
+            with m.Else():
+                machine.order("gemm")
+                machine.enter("SEGMENTS")
+
+        with m.State("SEGMENTS"):
+            m.d.sync += machine.code.eq(self.segments.error)
+            with m.If(gemm.taking):
+                machine.starve()
+            with m.Elif(begun.gemm | ~gemm.checked):
+                pass
+            with m.Elif(self.segments.error != 0):
+                machine.enter("FAIL")
+            with m.Elif(self.drain.reading & self.segments.conflict):
+                machine.wait()
+            with m.Else():
+                machine.order("walk")
+                machine.enter("WALK")
+
+        with m.State("WALK"):
+            m.d.sync += machine.code.eq(ErrorCode.LENGTH)
+            with m.If(left.none):
+                machine.enter("FAIL")
+            with m.Elif(begun.walk):
+                pass
+            with m.Elif(self.scales.ready):
+                machine.load_beat()
+            with m.Else():
+                machine.word(self.planes.ready)
+                with m.If(self.walk.done):
+                    machine.enter("HEADER")
+                    with m.If(~left.one):
+                        machine.enter("FAIL")
+
+    def _requantise_states(
+        self,
+        machine: Machine,
+        parameters: ParameterReader,
+        guard: TargetGuard,
+        begun: Any,
+        idle: Signal,
+    ) -> None:
+        m = machine.m
+        with m.State("REQUANTISE"):
+            with m.If(idle):
+                machine.order("requantise")
+                machine.enter("PARAMETERS")
+            with m.Else():
+                machine.wait()
+
+        with m.State("PARAMETERS"):
+            with m.If(parameters.taking):
+                machine.load_beat()
+            with m.Else():
+                m.d.sync += machine.code.eq(ErrorCode.REQUANTISE)
+                checked = parameters.checked & ~begun.requantise
+                with m.If(checked & parameters.bad):
+                    machine.enter("FAIL")
+                with m.Elif(checked):
+                    machine.order("drain")
+                    m.d.comb += guard.begin.eq(1)
+                    machine.enter("HEADER")

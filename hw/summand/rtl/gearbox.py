@@ -1,10 +1,11 @@
 """Width converters: beats into plane words, accumulators into beats."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.rtl.drain import DrainedTile
 from summand.rtl.stream import Beat
 
 __all__ = ["BeatGatherer", "ResultPacker"]
@@ -71,8 +72,8 @@ class ResultPacker(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(Beat(array of cols signed acc_bits)))``
-        Tiles; ``last`` ends a packet.
+    i : ``In(stream.Signature(DrainedTile))``
+        Tiles of accumulators; ``final`` ends a packet.
     o : ``Out(stream.Signature(Beat(stream_bits)))``
         Beats.
     """
@@ -82,10 +83,9 @@ class ResultPacker(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        tile = data.ArrayLayout(signed(config.acc_bits), config.cols)
         super().__init__(
             {
-                "i": In(stream.Signature(Beat(tile))),
+                "i": In(stream.Signature(DrainedTile(config))),
                 "o": Out(stream.Signature(Beat(config.stream_bits))),
             }
         )
@@ -95,9 +95,7 @@ class ResultPacker(wiring.Component):
         cfg = self.config
 
         piece = Signal(cfg.cols * 32)
-        m.d.comb += [
-            piece[32 * c : 32 * c + 32].eq(self.i.payload.data[c]) for c in range(cfg.cols)
-        ]
+        m.d.comb += [piece[32 * c : 32 * c + 32].eq(self.i.payload.acc[c]) for c in range(cfg.cols)]
         if len(piece) >= cfg.stream_bits:
             self._split(m, piece, len(piece) // cfg.stream_bits)
         else:
@@ -111,7 +109,7 @@ class ResultPacker(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(self.i.valid),
             self.o.payload.data.eq(piece.word_select(part, self.config.stream_bits)),
-            self.o.payload.last.eq(self.i.payload.last & last),
+            self.o.payload.last.eq(self.i.payload.final & last),
             self.i.ready.eq(self.o.ready & last),
         ]
         with m.If(self.o.valid & self.o.ready):
@@ -129,7 +127,7 @@ class ResultPacker(wiring.Component):
         step = Signal()
         whole, second_last = part[-1], part[-2]
         stuck = self.o.valid & ~self.o.ready
-        ends = padding | self.i.payload.last
+        ends = padding | self.i.payload.final
         # What the next cycle may do is worked out in this one, for a step and for none, as whether
         # there is a step is known late: from `i.ready` on it is a long way to the accumulators.
         move = Signal(init=1)

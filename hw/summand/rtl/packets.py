@@ -11,7 +11,7 @@ from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl.counters import CountersLayout
 from summand.rtl.stream import Beat
 
-__all__ = ["PacketOrder", "PacketWriter"]
+__all__ = ["PacketOrder", "PacketPort", "PacketWriter"]
 
 
 class PacketOrder(data.StructLayout):
@@ -19,6 +19,23 @@ class PacketOrder(data.StructLayout):
 
     def __init__(self):
         super().__init__({"kind": 8, "status": 8, "tag": 16, "length": 32, "command": 32})
+
+
+class PacketPort(wiring.Signature):
+    """Packets, as the front orders them.
+
+    Members
+    -------
+    start : ``Out(1)``
+        Begin a packet; only while not :attr:`busy`.
+    order : ``Out(PacketOrder)``
+        Its header, in the cycle of :attr:`start`.
+    busy : ``In(1)``
+        A packet is begun or being written.
+    """
+
+    def __init__(self):
+        super().__init__({"start": Out(1), "order": Out(PacketOrder()), "busy": In(1)})
 
 
 class PacketWriter(wiring.Component):
@@ -31,11 +48,10 @@ class PacketWriter(wiring.Component):
 
     Members
     -------
-    start : ``In(1)``
-        Begin a packet; only while not ``busy``. ``order`` and, for a STATUS packet, ``counters``
-        are kept from this cycle.
-    busy : ``Out(1)``
-        A packet is begun or being written.
+    orders : ``In(PacketPort)``
+        Packets to write.
+    counters : ``In(CountersLayout)``
+        Payload of a STATUS packet, in the cycle of its order.
     results : ``In(stream.Signature(Beat(stream_bits)))``
         Payload of a DATA packet.
     o : ``Out(stream.Signature(Beat(stream_bits)))``
@@ -45,20 +61,16 @@ class PacketWriter(wiring.Component):
     results: stream.Interface
     o: stream.Interface
 
-    start: Signal
-    order: Any
+    orders: Any
     counters: Any
-    busy: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config
         beat = stream.Signature(Beat(config.stream_bits))
         super().__init__(
             {
-                "start": In(1),
-                "order": In(PacketOrder()),
+                "orders": In(PacketPort()),
                 "counters": In(CountersLayout()),
-                "busy": Out(1),
                 "results": In(beat),
                 "o": Out(beat),
             }
@@ -85,13 +97,13 @@ class PacketWriter(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 # Kept from every cycle until the start, which would have far to go.
-                m.d.comb += self.busy.eq(self.start)
-                m.d.sync += [order.eq(self.order), counters.eq(self.counters)]
-                with m.If(self.start):
+                m.d.comb += self.orders.busy.eq(self.orders.start)
+                m.d.sync += [order.eq(self.orders.order), counters.eq(self.counters)]
+                with m.If(self.orders.start):
                     m.next = "TEXT"
             with m.State("TEXT"):
                 m.d.comb += [
-                    self.busy.eq(1),
+                    self.orders.busy.eq(1),
                     self.o.valid.eq(1),
                     self.o.p.last.eq(is_status & (index == beats - 1)),
                 ]
@@ -105,7 +117,7 @@ class PacketWriter(wiring.Component):
                             m.next = "IDLE"
             with m.State("RESULTS"):
                 m.d.comb += [
-                    self.busy.eq(1),
+                    self.orders.busy.eq(1),
                     self.o.valid.eq(self.results.valid),
                     self.o.p.last.eq(self.results.p.last),
                     self.results.ready.eq(self.o.ready),

@@ -10,9 +10,9 @@ from amaranth.utils import ceil_log2
 
 from summand.isa import structure
 from summand.rtl.fold import Library
-from summand.rtl.technology import Technology
+from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
-__all__ = ["ECP5_SHAPES", "BlockRam"]
+__all__ = ["BlockRam"]
 
 _PORTS = """\
 module {name}(clk, write_en, write_addr, write_data, read_en, read_addr, read_data);
@@ -48,9 +48,6 @@ _GENERIC = (
 endmodule
 """
 )
-
-#: Bits of a word and words of an ECP5 block RAM. The first kind of word takes both ports' data.
-ECP5_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 
 class BlockRam(wiring.Component):
@@ -127,7 +124,7 @@ class BlockRam(wiring.Component):
 
     def _instance(self, library: Library) -> Any:
         text = _GENERIC
-        if library.technology is Technology.ECP5 and self.depth <= ECP5_SHAPES[-1][1]:
+        if library.technology is Technology.ECP5 and self.depth <= ECP5_BLOCK_RAM_SHAPES[-1][1]:
             text = _PORTS + self._ecp5_body()
         text = text.format(
             name="{name}",
@@ -153,7 +150,7 @@ class BlockRam(wiring.Component):
 
         A block RAM's own output comes 5 ns late in the cycle, its register's in 1 ns.
         """
-        width, _ = next(shape for shape in ECP5_SHAPES if shape[1] >= self.depth)
+        width, _ = next(shape for shape in ECP5_BLOCK_RAM_SHAPES if shape[1] >= self.depth)
         count = -(-self.width // width)
         skip = ceil_log2(width // 9 * 8 if width >= 9 else width)  # low address bits, unused
         bytes_written = 2 ** (width // 9) - 1 if width >= 18 else 0

@@ -15,13 +15,13 @@ from summand.isa.structure import (
     requantise_product,
     row_bits,
 )
+from summand.rtl.drain import DrainedTile
 from summand.rtl.multiply import Multiplier
 from summand.rtl.mux import choose
 from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
-from summand.rtl.stream import Beat
 
-__all__ = ["ActWrite", "Requantiser"]
+__all__ = ["ActWrite", "RequantisePort", "Requantiser"]
 
 
 class ActWrite(data.StructLayout):
@@ -50,6 +50,35 @@ class ActWrite(data.StructLayout):
         )
 
 
+class RequantisePort(wiring.Signature):
+    """REQUANTISE commands, as the front sends them on.
+
+    Members
+    -------
+    start : ``Out(1)``
+        Begin a command: its parameters follow, from feature 0 on.
+    addr : ``Out(act_addr_bits)``
+        Word of the activation memory that each row's results begin with, in that cycle.
+    param : ``Out(Parameter)``
+        A feature's parameters.
+    param_valid : ``Out(1)``
+        There are some.
+    written : ``In(1)``
+        The command's last word goes to the activation memory in this cycle.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "start": Out(1),
+                "addr": Out(act_addr_bits(config)),
+                "param": Out(Parameter()),
+                "param_valid": Out(1),
+                "written": In(1),
+            }
+        )
+
+
 class Requantiser(wiring.Component):
     """``t = sat((acc * mult[n] + 2**(shift[n] - 1)) >> shift[n])``, a tile in ``cols + 1`` cycles.
 
@@ -63,14 +92,10 @@ class Requantiser(wiring.Component):
 
     Members
     -------
-    start : ``In(1)``
-        Begin a command that writes from word ``addr`` on.
-    param, param_valid : ``In(Parameter)``, ``In(1)``
-        Parameters, from feature 0 on after ``start``.
-    i : ``In(stream.Signature(Beat(array of cols signed acc_bits)))``
-        Tiles, row after row; ``last`` ends a row.
-    final : ``In(1)``
-        The tile now at ``i`` is the command's last.
+    orders : ``In(RequantisePort)``
+        Commands and their parameters.
+    i : ``In(stream.Signature(DrainedTile))``
+        Tiles of accumulators, row after row.
     o : ``Out(stream.Signature(ActWrite))``
         Words of activations, filled up with zeros at a row's end.
     """
@@ -78,23 +103,14 @@ class Requantiser(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    start: Signal
-    addr: Signal
-    param: Any
-    param_valid: Signal
-    final: Signal
+    orders: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        tile = data.ArrayLayout(signed(config.acc_bits), config.cols)
         super().__init__(
             {
-                "start": In(1),
-                "addr": In(act_addr_bits(config)),
-                "param": In(Parameter()),
-                "param_valid": In(1),
-                "i": In(stream.Signature(Beat(tile))),
-                "final": In(1),
+                "orders": In(RequantisePort(config)),
+                "i": In(stream.Signature(DrainedTile(config))),
                 "o": Out(stream.Signature(ActWrite(config))),
             }
         )
@@ -116,32 +132,27 @@ class Requantiser(wiring.Component):
         m.submodules.memory = memory = BlockRam.of(parameter_memory(cfg))
         down = Signal(6)
         m.d.comb += [
-            down.eq(self.param.shift - 1),
-            memory.write_en.eq(self.param_valid),
-            memory.write_data.eq(Cat(self.param.mult, down)),
+            down.eq(self.orders.param.shift - 1),
+            memory.write_en.eq(self.orders.param_valid),
+            memory.write_data.eq(Cat(self.orders.param.mult, down)),
         ]
-        with m.If(self.start):
+        with m.If(self.orders.start):
             m.d.sync += memory.write_addr.eq(0)
-        with m.Elif(self.param_valid):
+        with m.Elif(self.orders.param_valid):
             m.d.sync += memory.write_addr.eq(memory.write_addr + 1)
 
         # A tile is held while its accumulators leave one by one; the next is taken after that, so
         # that `i.ready` is a register.
         held = Signal.like(self.i.payload)
         held_valid = Signal()
-        held_final = Signal()
         m.d.comb += self.i.ready.eq(~held_valid)
         with m.If(self.i.ready):
-            m.d.sync += [
-                held.eq(self.i.payload),
-                held_valid.eq(self.i.valid),
-                held_final.eq(self.final),
-            ]
+            m.d.sync += [held.eq(self.i.payload), held_valid.eq(self.i.valid)]
 
         # Stage 0: one accumulator of the tile, and its parameter's place.
         col = Signal(range(cfg.cols))
         last_col = col == cfg.cols - 1
-        row_ends = held.last & last_col
+        row_ends = held.row_ends & last_col
         m.d.comb += memory.read_en.eq(advance)
         with m.If(advance & held_valid):
             with m.If(last_col):
@@ -160,7 +171,7 @@ class Requantiser(wiring.Component):
             m.d.sync += [
                 valid.eq(Cat(held_valid, valid)),
                 ends.eq(Cat(row_ends, ends)),
-                final.eq(Cat(held_final, final)),
+                final.eq(Cat(held.final, final)),
             ]
 
         def stage(name, value):
@@ -171,7 +182,7 @@ class Requantiser(wiring.Component):
 
         # 1, 2: accumulator chosen and registered, parameter read. Then the product.
         assert BlockRam.LATENCY == 2
-        acc = stage("acc1", choose(m, held.data.as_value(), col, cfg.acc_bits))
+        acc = stage("acc1", choose(m, held.acc.as_value(), col, cfg.acc_bits))
         acc = stage("acc2", acc)
         param = kept(memory.read_data)
         product = requantise_product(cfg)
@@ -228,6 +239,7 @@ class Requantiser(wiring.Component):
             advance.eq(move & ~padding),
             step.eq(move & (padding | valid)),
             elem.eq(Mux(padding, 0, t)),
+            self.orders.written.eq(self.o.valid & self.o.ready & self.o.p.last),
         ]
         with m.If(step & whole):
             m.d.sync += self.o.valid.eq(1)
@@ -248,5 +260,5 @@ class Requantiser(wiring.Component):
                 m.d.sync += addr.eq(addr + 1)
                 with m.If(row_done):
                     m.d.sync += [addr.eq(base), row.eq(row + 1)]
-        with m.If(self.start):
-            m.d.sync += [row.eq(0), addr.eq(self.addr), base.eq(self.addr)]
+        with m.If(self.orders.start):
+            m.d.sync += [row.eq(0), addr.eq(self.orders.addr), base.eq(self.orders.addr)]

@@ -8,13 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.isa.structure import SUM_DELAY, element, scaler_latency
+from summand.rtl import elements
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations
-from summand.rtl.column import Column
 from summand.rtl.delay import delayed
 from summand.rtl.fold import emitted_once
 from summand.rtl.scaler import Scaler
-from summand.rtl.table import TableWriter
 from summand.rtl.token import Result, Token
 
 __all__ = ["Row"]
@@ -26,8 +25,8 @@ class Row(wiring.Component):
     ::
 
         token -> [reg] -+-> next row
-                        +-> activations -> writers -> tables
-                        +-> word ----> columns -> scalers -> accumulators -> [reg] -> result
+                        +-> activations -+
+                        +-> word --------+-> element -> scalers -> accumulators -> [reg] -> result
 
     Rows are alike: row numbers in a token count down as they pass, and 0 means here.
 
@@ -75,25 +74,16 @@ class Row(wiring.Component):
             activations.fill.eq(token.fill),
         ]
 
-        writers = []
-        for w in range(cfg.tables // cfg.table_share):
-            m.submodules[f"writer_{w}"] = writer = TableWriter(cfg)
-            m.d.comb += writer.step.eq(token.step)
-            m.d.comb += [writer.x[i].eq(activations.x[4 * w + i]) for i in range(4)]
-            writers.append(writer)
-        # A signal, or the expression would be emitted anew for every table.
-        write = Signal(cfg.table_share)
+        m.submodules.multiplier = multiplier = elements.parts(cfg).array(cfg)
         m.d.comb += [
-            write[s].eq(writers[0].write & (writers[0].share == s)) for s in range(cfg.table_share)
+            multiplier.x.eq(activations.x),
+            multiplier.step.eq(token.step),
+            multiplier.word.eq(work.word),
+            multiplier.valid.eq(work.valid),
+            multiplier.first.eq(work.first),
+            multiplier.last.eq(work.last),
         ]
 
-        # The column combines a plane `latency - 1` cycles after its look-up; the accumulator must
-        # hear of a word early enough that its sums arrive when the memory has been read.
-        latency = element(cfg).latency
-        delay = latency - 1
-        first = delayed(m, work.first, delay, "first")
-        last = delayed(m, work.last, delay, "last")
-        valid = delayed(m, work.valid, delay, "valid")
         order = Signal(AccOrder(cfg))
         m.d.comb += [
             order.add.eq(work.valid & work.last),
@@ -105,28 +95,19 @@ class Row(wiring.Component):
         ]
 
         m.submodules.accumulators = accumulators = Accumulators(cfg)
-        lead = latency + scaler_latency(cfg) - SUM_DELAY
+        # An order must reach the accumulators `SUM_DELAY` cycles before the sums that it adds.
+        lead = element(cfg).latency + scaler_latency(cfg) - SUM_DELAY
         m.d.comb += accumulators.order.eq(delayed(m, order, lead, "order"))
         for c in range(cfg.cols):
-            m.submodules[f"column_{c}"] = column = Column(cfg)
-            m.d.comb += [
-                column.write.eq(Cat(s.replicate(len(writers)) for s in write)),
-                column.entry.eq(writers[0].entry),
-                column.bits.eq(work.word[c * cfg.depth : (c + 1) * cfg.depth]),
-                column.first.eq(first),
-                column.last.eq(last),
-                column.step.eq(valid),
-            ]
             if cfg.scale_bits:
                 m.submodules[f"scaler_{c}"] = scaler = Scaler(cfg)
                 m.d.comb += [
-                    scaler.sum.eq(column.sum),
+                    scaler.sum.eq(multiplier.sums[c]),
                     scaler.scale.eq(token.scales[c]),
                     accumulators.sum[c].eq(scaler.product),
                 ]
             else:
-                m.d.comb += accumulators.sum[c].eq(column.sum)
-            m.d.comb += [v.eq(w.value) for v, w in zip(column.value, writers, strict=True)]
+                m.d.comb += accumulators.sum[c].eq(multiplier.sums[c])
 
         m.d.sync += self.result.eq(accumulators.result)
 

@@ -10,27 +10,11 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.limits import PLANES
 from summand.isa.structure import SEGMENT_LATENCY, segment_memory, tile_bits
+from summand.rtl import encodings
 from summand.rtl.compare import exceeds
+from summand.rtl.encodings import Descriptor
 
-__all__ = ["Descriptor", "SegmentEntry", "SegmentTable"]
-
-
-class Descriptor(data.StructLayout):
-    """The eight bytes of a segment in the stream; see :class:`summand.isa.segments.Segment`."""
-
-    def __init__(self):
-        super().__init__(
-            {
-                "tile": 16,
-                "tiles": 16,
-                "planes": 8,
-                "clear": 1,
-                "shift": 1,
-                "scaled": 1,
-                "flags": 5,
-                "reserved": 16,
-            }
-        )
+__all__ = ["RingPort", "SegmentEntry", "SegmentPort", "SegmentTable"]
 
 
 class SegmentEntry(data.StructLayout):
@@ -42,16 +26,16 @@ class SegmentEntry(data.StructLayout):
         First tile.
     more : ``tile_bits``
         Tiles after the first.
-    planes : 3
-        Planes after the first.
+    words : 3
+        Words of a tile after the tile's first.
     clear, shift : 1
-        At the command's first slice.
+        As in the descriptor; they apply in the command's first slice.
     scaled : 1
         Its tiles have scales.
-    one_tile, one_plane : 1
-        There is none after the first.
+    one_tile, one_word : 1
+        :attr:`more` is 0; :attr:`words` is 0.
     last : 1
-        The table's last segment.
+        It is the table's last segment.
     """
 
     def __init__(self, config: EngineConfig):
@@ -60,19 +44,87 @@ class SegmentEntry(data.StructLayout):
             {
                 "tile": bits,
                 "more": bits,
-                "planes": 3,
+                "words": range(PLANES.high),
                 "clear": 1,
                 "shift": 1,
                 "scaled": 1,
                 "one_tile": 1,
-                "one_plane": 1,
+                "one_word": 1,
                 "last": 1,
             }
         )
 
 
+class SegmentPort(wiring.Signature):
+    """A GEMM's segments, as the front sends them, and the verdict on them.
+
+    Members
+    -------
+    begin : ``Out(1)``
+        Forget the segments of the GEMM before.
+    write : ``Out(1)``
+        Take :attr:`descriptor`.
+    descriptor : ``Out(Descriptor)``
+        A segment.
+    last : ``Out(1)``
+        It is the table's last.
+    low, high : ``Out(range(acc_depth + 1))``
+        Tiles ``low`` to ``high - 1`` were given to the last drain.
+    rewind : ``Out(1)``
+        The ring's next entry is the first.
+    checked : ``In(1)``
+        There is a verdict on every segment that was written.
+    error : ``In(8)``
+        Error code of the first bad segment, or 0; valid ``SegmentTable.LATENCY`` cycles after the
+        last :attr:`write`.
+    conflict : ``In(1)``
+        Some segment has a tile from :attr:`low` to ``high - 1``; valid as :attr:`error`.
+    """
+
+    def __init__(self, config: EngineConfig):
+        tiles = range(config.acc_depth + 1)
+        super().__init__(
+            {
+                "begin": Out(1),
+                "write": Out(1),
+                "descriptor": Out(Descriptor()),
+                "last": Out(1),
+                "low": Out(tiles),
+                "high": Out(tiles),
+                "rewind": Out(1),
+                "checked": In(1),
+                "error": In(8),
+                "conflict": In(1),
+            }
+        )
+
+
+class RingPort(wiring.Signature):
+    """The ring of checked segments, as the walker sees it.
+
+    Members
+    -------
+    next : ``Out(1)``
+        Step: :attr:`entry` becomes the following segment, and the first after the last. Two steps
+        after a rewind it is the first.
+    entry : ``In(SegmentEntry)``
+        The current segment.
+    ahead : ``In(SegmentEntry)``
+        What :attr:`entry` will be after the next step.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(
+            {
+                "next": Out(1),
+                "entry": In(SegmentEntry(config)),
+                "ahead": In(SegmentEntry(config)),
+            }
+        )
+
+
 class SegmentTable(wiring.Component):
-    """Check segments one a cycle, keep up to 16, and hand them out in a ring.
+    """Check segments one a cycle, keep them, and hand them out in a ring.
 
     Parameters
     ----------
@@ -81,77 +133,40 @@ class SegmentTable(wiring.Component):
 
     Members
     -------
-    begin : ``In(1)``
-        Forget what was there.
-    write, descriptor, last : ``In``
-        Take a segment; ``last`` marks the table's last.
-    checked : ``Out(1)``
-        What was written has been looked at.
-    error : ``Out(8)``
-        The first bad segment's code, or 0; valid :attr:`LATENCY` cycles after the last ``write``.
-    low, high : ``In``
-        Tiles ``low <= t < high`` are being drained.
-    conflict : ``Out(1)``
-        Some segment touches them; valid as ``error``.
-    scaled_tiles : ``Out``
-        Tiles of all scaled segments, if there is no error; valid as ``error``.
-    ahead : ``Out(SegmentEntry)``
-        What ``entry`` will be after the next step.
-    next : ``In(1)``
-        Step the ring: ``entry`` becomes the following one, back to the first after the last.
-        Two steps after :attr:`rewind`, ``entry`` is the first.
-    rewind : ``In(1)``
-        The ring's next entry is the first.
-    entry : ``Out(SegmentEntry)``
-        The current segment.
+    orders : ``In(SegmentPort)``
+        Segments, and the verdict on them.
+    ring : ``In(RingPort)``
+        Checked segments.
+    scaled_tiles : ``Out(range(acc_depth + 1))``
+        Tiles of all scaled segments, if there is no error; valid as the verdict.
     """
 
     #: Cycles from a segment to what is said of it.
     LATENCY = SEGMENT_LATENCY
 
-    begin: Signal
-    write: Signal
-    descriptor: Any
-    last: Signal
-    checked: Signal
-    error: Signal
-    low: Signal
-    high: Signal
-    conflict: Signal
+    orders: Any
+    ring: Any
     scaled_tiles: Signal
-    rewind: Signal
-    next: Signal
-    entry: Any
-    ahead: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        tiles = range(config.acc_depth + 1)
         super().__init__(
             {
-                "begin": In(1),
-                "write": In(1),
-                "descriptor": In(Descriptor()),
-                "last": In(1),
-                "checked": Out(1),
-                "error": Out(8),
-                "low": In(tiles),
-                "high": In(tiles),
-                "conflict": Out(1),
-                "scaled_tiles": Out(tiles),
-                "rewind": In(1),
-                "next": In(1),
-                "entry": Out(SegmentEntry(config)),
-                "ahead": Out(SegmentEntry(config)),
+                "orders": In(SegmentPort(config)),
+                "ring": In(RingPort(config)),
+                "scaled_tiles": Out(range(config.acc_depth + 1)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
+        orders, ring = self.orders, self.ring
 
         # Stage 1: what its numbers say.
-        seg = self.descriptor
+        seg = orders.descriptor
+        encoding = encodings.parts()
+        words = encoding.tile_words(seg)
         taken = Signal()
         entry = Signal(SegmentEntry(cfg))
         end = Signal(17)
@@ -159,14 +174,14 @@ class SegmentTable(wiring.Component):
         tiles = Signal(16)
         empty = Signal()
         reserved = Signal()
-        bad_planes = Signal()
+        bad_words = Signal()
         m.d.sync += [
-            taken.eq(self.write),
+            taken.eq(orders.write),
             tile.eq(seg.tile),
             tiles.eq(seg.tiles),
             end.eq(seg.tile + seg.tiles),
             empty.eq(seg.tiles == 0),
-            bad_planes.eq((seg.planes == 0) | exceeds(seg.planes, PLANES.high)),
+            bad_words.eq(encoding.refuses(seg)),
             reserved.eq(
                 (seg.flags != 0)
                 | (seg.reserved != 0)
@@ -176,12 +191,12 @@ class SegmentTable(wiring.Component):
             entry.tile.eq(seg.tile),
             entry.more.eq(seg.tiles - 1),
             entry.one_tile.eq(seg.tiles == 1),
-            entry.planes.eq(seg.planes - 1),
-            entry.one_plane.eq(seg.planes == 1),
+            entry.words.eq(words - 1),
+            entry.one_word.eq(words == 1),
             entry.clear.eq(seg.clear),
             entry.shift.eq(seg.shift),
             entry.scaled.eq(seg.scaled),
-            entry.last.eq(self.last),
+            entry.last.eq(orders.last),
         ]
 
         # Stage 2: keep, and compare.
@@ -201,10 +216,10 @@ class SegmentTable(wiring.Component):
         m.d.sync += [
             checking.eq(taken),
             bad_flags.eq(reserved),
-            bad_width.eq(bad_planes),
+            bad_width.eq(bad_words),
             misplaced.eq(empty | (tile < after) | exceeds(end, cfg.acc_depth)),
-            below.eq(tile < self.high),
-            above.eq(end > self.low),
+            below.eq(tile < orders.high),
+            above.eq(end > orders.low),
         ]
         with m.If(taken):
             m.d.sync += [write.addr.eq(write.addr + 1), after.eq(end)]
@@ -213,30 +228,30 @@ class SegmentTable(wiring.Component):
                     m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + tiles)
 
         # Stage 3: the first that fails.
-        m.d.comb += self.checked.eq(~self.write & ~taken & ~checking)
+        m.d.comb += orders.checked.eq(~orders.write & ~taken & ~checking)
         with m.If(checking):
-            with m.If(self.error == 0):
+            with m.If(orders.error == 0):
                 with m.If(bad_flags):
-                    m.d.sync += self.error.eq(ErrorCode.RESERVED)
+                    m.d.sync += orders.error.eq(ErrorCode.RESERVED)
                 with m.Elif(misplaced):
-                    m.d.sync += self.error.eq(ErrorCode.TILES)
+                    m.d.sync += orders.error.eq(ErrorCode.TILES)
                 with m.Elif(bad_width):
-                    m.d.sync += self.error.eq(ErrorCode.SEGMENTS)
+                    m.d.sync += orders.error.eq(ErrorCode.SEGMENTS)
             with m.If(below & above):
-                m.d.sync += self.conflict.eq(1)
-        with m.If(self.begin):
-            m.d.sync += [write.addr.eq(0), self.error.eq(0), self.conflict.eq(0), after.eq(0)]
+                m.d.sync += orders.conflict.eq(1)
+        with m.If(orders.begin):
+            m.d.sync += [write.addr.eq(0), orders.error.eq(0), orders.conflict.eq(0), after.eq(0)]
             m.d.sync += self.scaled_tiles.eq(0)
 
         # The ring: a segment can last one cycle only, so the one after it is read ahead.
         read = memory.read_port(domain="comb")
-        with m.If(self.next):
+        with m.If(ring.next):
             m.d.sync += [
-                self.entry.eq(self.ahead),
-                self.ahead.eq(read.data),
+                ring.entry.eq(ring.ahead),
+                ring.ahead.eq(read.data),
                 read.addr.eq(Mux(read.data.last, 0, read.addr + 1)),
             ]
-        with m.If(self.rewind):
+        with m.If(orders.rewind):
             m.d.sync += read.addr.eq(0)
 
         return m

@@ -3,7 +3,10 @@
 import enum
 from pathlib import Path
 
-__all__ = ["Technology", "simulation_models"]
+__all__ = ["ECP5_BLOCK_RAM_SHAPES", "Technology", "simulation_models"]
+
+#: Bits of a word and words of an ECP5 block RAM. The first kind of word takes both ports' data.
+ECP5_BLOCK_RAM_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 
 class Technology(enum.Enum):

@@ -2,16 +2,15 @@
 
 from amaranth.hdl import signed
 from amaranth.lib import data
-from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
 from summand.isa.structure import act_addr_bits, row_bits, tile_bits
+from summand.rtl import elements
+from summand.rtl.activations import Fill
 
 __all__ = [
-    "Fill",
     "Result",
     "Scales",
-    "Step",
     "Token",
     "Work",
 ]
@@ -62,56 +61,6 @@ class Work(data.StructLayout):
         )
 
 
-class Fill(data.StructLayout):
-    """Read a word of activations into the staging registers of the table writers.
-
-    Members
-    -------
-    valid : 1
-        Read.
-    addr : ``act_addr_bits``
-        Where; its low bits say which part of the staging registers.
-    """
-
-    def __init__(self, config: EngineConfig):
-        super().__init__({"valid": 1, "addr": act_addr_bits(config)})
-
-
-class Step(data.StructLayout):
-    """One step of the table writers, in Gray code order.
-
-    Members
-    -------
-    valid : 1
-        Step.
-    last : 1
-        The table's last: the next starts from zero.
-    select : 2
-        Activation to add or, with ``negate``, subtract.
-    negate : 1
-        Subtract.
-    entry : 4
-        Table entry the sum is written to.
-    zero : 1
-        Write 0 instead of a sum; with ``last``.
-    share : ``log2(table_share)``
-        Which of a writer's tables.
-    """
-
-    def __init__(self, config: EngineConfig):
-        super().__init__(
-            {
-                "valid": 1,
-                "last": 1,
-                "select": 2,
-                "negate": 1,
-                "entry": 4,
-                "zero": 1,
-                "share": max(1, ceil_log2(config.table_share)),
-            }
-        )
-
-
 class Scales(data.ArrayLayout):
     """A tile's scales, one a column; without ``scale_bits`` nothing."""
 
@@ -126,13 +75,13 @@ class Token(data.StructLayout):
     -------
     work : :class:`Work`
         Word and accumulator orders.
-    fill : :class:`Fill`
+    fill : :class:`~summand.rtl.activations.Fill`
         Activation read.
-    step : :class:`Step`
-        Table writer step.
+    step
+        What the element does to prepare itself.
     scales : :class:`Scales`
-        What multiplies the slice sums of the tile whose last word came ``Column.latency`` cycles
-        ago.
+        What multiplies the slice sums of the tile whose last word came as many cycles ago as the
+        element's latency.
     """
 
     def __init__(self, config: EngineConfig):
@@ -140,7 +89,7 @@ class Token(data.StructLayout):
             {
                 "work": Work(config),
                 "fill": Fill(config),
-                "step": Step(config),
+                "step": elements.parts(config).step(config),
                 "scales": Scales(config),
             }
         )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.golden.arithmetic import exact_product
-from summand.isa import ConfigError, EngineConfig
+from summand.isa import ConfigError, EngineConfig, limits
 from summand.stimulus.values import signed_values
 
 __all__ = ["RandomLayer", "random_layer"]
@@ -57,8 +57,7 @@ def random_layer(
         if value < low:
             raise ConfigError(f"{name} must be at least {low}, not {value}")
     for name, value in (("bits", bits), ("rank_bits", rank_bits)):
-        if not 1 <= value <= 8:
-            raise ConfigError(f"{name} must be 1 to 8, not {value}")
+        limits.PLANES.check(name, value)
     x = signed_values(rng, config.act_bits, m * k).reshape(m, k).astype(np.int16)
     a = _weights(rng, rank_bits, (k, rank))
     mult = rng.integers(1 << 15, 1 << 16, rank)
@@ -73,7 +72,7 @@ def random_layer(
         b=_weights(rng, rank_bits, (rank, n)),
         rank_bits=rank_bits,
         mult=mult,
-        shift=np.clip(shift, 1, 47),
+        shift=np.clip(shift, limits.SHIFT.low, limits.SHIFT.high),
     )
 
 

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence, Gemm, Requantise, Store
+from summand.isa.limits import MULT, SHIFT
 from summand.isa.segments import Segment
 from summand.isa.walks import group_slices, scale_beats
 from summand.stimulus import draws
@@ -238,12 +239,12 @@ def _requantisation(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return ``mult`` and ``shift`` that bring most columns near the ends of the range."""
     columns = acc.shape[1]
-    mult = rng.integers(0, 1 << 16, columns)
+    mult = rng.integers(0, MULT.high + 1, columns)
     corner = rng.random(columns)
-    mult[corner < 0.1] = 0xFFFF
+    mult[corner < 0.1] = MULT.high
     mult[corner > 0.95] = 0
     peak = np.abs(acc.astype(np.int64)).max(axis=0) * mult
     fitting = np.log2(np.maximum(peak, 1)).astype(np.int64) - act_bits + rng.integers(0, 4, columns)
-    anything = rng.choice(np.array([1, 2, 24, 46, 47]), columns)
+    anything = rng.choice(np.array([1, 2, 24, SHIFT.high - 1, SHIFT.high]), columns)
     shift = np.where(rng.random(columns) < 0.8, fitting, anything)
-    return mult, np.clip(shift, 1, 47)
+    return mult, np.clip(shift, SHIFT.low, SHIFT.high)

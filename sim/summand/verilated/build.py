@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.tools import Verilator, content_key, find_verilator
 

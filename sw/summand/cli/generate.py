@@ -100,8 +100,8 @@ def generate(
 
 
 def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, OutputFile]:
-    from summand.rtl.axi import AxiEngine
     from summand.rtl.emit import emit_verilog
+    from summand.rtl.feeds.axi import AxiEngine
     from summand.rtl.registers import c_header, markdown
     from summand.rtl.technology import simulation_models
 

@@ -173,6 +173,10 @@ class _Tensors:
 def _build(entry: LayerEntry, file: Any) -> Layer:
     """Make a layer from its tensors."""
     k, n, own = entry.in_features, entry.out_features, _Tensors(file, entry.name)
+    summands = tuple(
+        summand.read(_Tensors(file, f"{entry.name}.{i}"), k, n)
+        for i, summand in enumerate(entry.summands)
+    )
     transform = None
     if entry.balance or entry.rotation is not None:
         balance = own.tensor("balance", "F32") if entry.balance else None
@@ -182,10 +186,7 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
         in_features=k,
         out_features=n,
         act_bits=entry.act_bits,
-        summands=tuple(
-            summand.read(_Tensors(file, f"{entry.name}.{i}"), k, n)
-            for i, summand in enumerate(entry.summands)
-        ),
+        summands=summands,
         scale=own.tensor("scale", "F32"),
         bias=own.tensor("bias", "F32") if entry.bias else None,
         transform=transform,

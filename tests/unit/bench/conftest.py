@@ -5,6 +5,7 @@ import pytest
 
 from summand.isa import EngineConfig
 from summand.model import Layer, ModelWriter, SummandModel
+from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
 
@@ -23,12 +24,12 @@ def make_layer(name: str, k: int, n: int, *, bits: int = 3, rank: int = 0) -> La
     def matrix(rows: int, columns: int) -> np.ndarray:
         return rng.integers(-4, 4, (rows, columns)).astype(np.int8)
 
-    low_rank = None
+    summands: list[Summand] = [Dense(matrix(k, n), bits)]
     if rank:
         mult, shift = np.full(rank, 40_000, np.uint16), np.full(rank, 20, np.uint8)
-        low_rank = LowRank(matrix(k, rank), 3, matrix(rank, n), 3, mult, shift)
-    scale = np.ones(n, np.float32)
-    return Layer(name, k, n, 8, Dense(matrix(k, n), bits), low_rank, 3 if rank else 0, scale)
+        factors = matrix(k, rank), 3, matrix(rank, n), 3
+        summands.append(LowRank(*factors, mult, shift, acc_shift=3))
+    return Layer(name, k, n, 8, tuple(summands), np.ones(n, np.float32))
 
 
 @pytest.fixture(scope="session")

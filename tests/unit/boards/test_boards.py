@@ -19,7 +19,6 @@ SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2
 def test_a_board_is_consistent(board: Board):
     assert find_board(board.name) is board
     assert board.family.parts[board.chip.part.name] is board.chip.part
-    assert board.engine.shift == 4
     Baud(clock_hz=board.clock_hz, rate=board.baud)
 
 
@@ -55,6 +54,14 @@ def test_the_engines_memories_fit():
         accumulators = engine.rows * engine.cols * engine.acc_depth * engine.acc_bits
         activations = engine.rows * engine.act_depth * engine.depth * engine.elem_bits
         assert accumulators + activations < half
+
+
+def test_the_engines_hold_the_models_that_the_readme_makes():
+    """Low-rank summands, and groups of 32 with scales of 4 bits."""
+    for board in BOARDS.values():
+        assert board.engine.shift == 4
+        assert 32 % board.engine.depth == 0
+        assert board.engine.scale_bits >= 4
 
 
 def test_an_unknown_board_is_refused():

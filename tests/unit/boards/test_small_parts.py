@@ -8,10 +8,10 @@ from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
 from summand.boards.link.bridge import RegisterBridge
-from summand.boards.link.resize import BeatsToBytes, BytesToBeats
 from summand.families.ecp5.pll import PllSettings
 from summand.isa import ConfigError
 from summand.isa.registers import IDENTITY, register
+from summand.rtl.feeds.byte_feed import BeatsToBytes, BytesToBeats
 from summand.rtl.registers import RegisterBank
 
 

@@ -37,6 +37,7 @@ def random_layer(
             b_bits=b_bits,
             mult=rng.integers(0, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(12, 24, rank).astype(np.uint8),
+            acc_shift=acc_shift if bits else 0,
         )
     dense = None
     if bits is not None:
@@ -45,14 +46,13 @@ def random_layer(
             scales = rng.integers(0, 1 << scale_bits, (-(-k // group), n)).astype(np.uint8)
             groups = {"scales": scales, "scale_bits": scale_bits, "group": group}
         dense = Dense(signed(rng, bits, (k, n)), bits, **groups)
+    summands = tuple(s for s in (dense, low_rank) if s is not None)
     return Layer(
         name="block.linear",
         in_features=k,
         out_features=n,
         act_bits=act_bits,
-        dense=dense,
-        low_rank=low_rank,
-        acc_shift=acc_shift if rank and bits else 0,
+        summands=summands,
         scale=rng.normal(size=n).astype(np.float32),
         bias=rng.normal(size=n).astype(np.float32) if bias else None,
     )

@@ -1,5 +1,6 @@
 """The layer's integer meaning, against Python's unbounded integers."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,29 +15,40 @@ from summand.summands.integers import act_limit, quantise, requantise
 from summand.summands.lowrank import LowRank
 
 
+def dense_of(layer: Layer) -> Dense:
+    summand = layer.summands[0]
+    assert isinstance(summand, Dense)
+    return summand
+
+
+def low_rank_of(layer: Layer) -> LowRank:
+    summand = layer.summands[-1]
+    assert isinstance(summand, LowRank)
+    return summand
+
+
 def by_hand(layer: Layer, x: list[int]) -> list[int]:
-    """Compute one token by the definition, a number at a time."""
+    """One token through the contract, a number at a time."""
     top = 1 << (layer.act_bits - 1)
     acc = [0] * layer.out_features
-    if layer.dense is not None:
-        w = layer.dense.weights.tolist()
-        if layer.dense.scales is not None:
-            g, group = layer.dense.scales.tolist(), layer.dense.group
-            w = [[v * g[k // group][n] for n, v in enumerate(row)] for k, row in enumerate(w)]
-        acc = [sum(a * row[n] for a, row in zip(x, w, strict=True)) for n in range(len(acc))]
-    if layer.low_rank is not None:
-        low = layer.low_rank
-        t = []
-        for r in range(low.rank):
-            inner = sum(a * row[r] for a, row in zip(x, low.a.tolist(), strict=True))
-            half = 1 << (int(low.shift[r]) - 1)
-            value = (inner * int(low.mult[r]) + half) >> int(low.shift[r])
-            t.append(max(-top, min(top - 1, value)))
-        b = low.b.tolist()
-        acc = [
-            (acc[n] << layer.acc_shift) + sum(t[r] * b[r][n] for r in range(low.rank))
-            for n in range(len(acc))
-        ]
+    for summand in layer.summands:
+        if isinstance(summand, Dense):
+            w = summand.weights.tolist()
+            if summand.scales is not None:
+                g, group = summand.scales.tolist(), summand.group
+                w = [[v * g[k // group][n] for n, v in enumerate(row)] for k, row in enumerate(w)]
+            more = [sum(a * row[n] for a, row in zip(x, w, strict=True)) for n in range(len(acc))]
+        else:
+            assert isinstance(summand, LowRank)
+            t = []
+            for r in range(summand.rank):
+                inner = sum(a * row[r] for a, row in zip(x, summand.a.tolist(), strict=True))
+                half = 1 << (int(summand.shift[r]) - 1)
+                value = (inner * int(summand.mult[r]) + half) >> int(summand.shift[r])
+                t.append(max(-top, min(top - 1, value)))
+            b = summand.b.tolist()
+            more = [sum(t[r] * b[r][n] for r in range(summand.rank)) for n in range(len(acc))]
+        acc = [(a << summand.acc_shift) + m for a, m in zip(acc, more, strict=True)]
     return acc
 
 
@@ -66,10 +78,9 @@ def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits, grou
 )
 def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_bits, group):
     layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits, group=group, scale_bits=8)
-    assert layer.dense is not None
     low, high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
     limit = 1 << (layer.acc_bits - 1)
-    for column in layer.dense.weights.T:
+    for column in dense_of(layer).weights.T:
         worst = np.where(column < 0, low, high)
         for x in (worst, -1 - worst):
             assert np.abs(layer.accumulate(x[None])).max() < limit
@@ -78,8 +89,7 @@ def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_b
 @given(st.integers(0, 10**6), st.integers(2, 8))
 def test_acc_bits_are_not_wasted(make_layer, seed, bits):
     layer = make_layer(seed, bits=bits, rank=0)
-    assert layer.dense is not None
-    column = np.abs(layer.dense.weights.astype(int)).sum(axis=0).max()
+    column = np.abs(dense_of(layer).weights.astype(int)).sum(axis=0).max()
     assert column * 128 >= 1 << (layer.acc_bits - 2)
 
 
@@ -132,10 +142,9 @@ def test_forward_is_near_the_matrix(make_layer):
 
 def test_matrix_includes_the_low_rank_summand(make_layer):
     layer = make_layer(3, k=64, n=16, rank=3, a_bits=8, b_bits=8, acc_shift=2, bias=False)
-    assert layer.dense is not None
-    assert layer.low_rank is not None
-    factor = layer.low_rank.mult / 2.0 ** layer.low_rank.shift.astype(float)
-    want = layer.dense.weights * 4.0 + (layer.low_rank.a * factor) @ layer.low_rank.b
+    low_rank = low_rank_of(layer)
+    factor = low_rank.mult / 2.0 ** low_rank.shift.astype(float)
+    want = dense_of(layer).weights * 4.0 + (low_rank.a * factor) @ low_rank.b
     np.testing.assert_allclose(layer.matrix(), want * layer.scale, rtol=1e-12)
 
 
@@ -162,26 +171,50 @@ def test_impossible_dense_summands_are_refused(weights, bits, match):
 
 
 @pytest.mark.parametrize(
-    ("fields", "match"),
+    ("change", "match"),
     [
-        ({"dense": None, "low_rank": None, "acc_shift": 0}, "needs a dense or a low-rank"),
-        ({"low_rank": None}, "acc_shift must be 0 without both"),
-        ({"acc_shift": 9}, "0 to 8, not 9"),
-        ({"act_bits": 3}, "4 to 10, not 3"),
-        ({"in_features": 0}, "at least 1, not 0 and 5"),
-        ({"in_features": 8}, r"dense weights must be of shape \(8, 5\), not \(7, 5\)"),
+        (lambda _: {"summands": ()}, "needs one summand at least"),
+        (lambda s: {"summands": s[1:]}, r"summand 0, LowRank, must have acc_shift 0, not 4"),
         (
-            {"dense": None, "acc_shift": 0, "out_features": 6},
-            r"low-rank factors.*\(7, 6\)",
+            lambda s: {"summands": (s[0], replace(s[1], acc_shift=9))},
+            "summand 1, LowRank, must have acc_shift 0 to 8, not 9",
         ),
-        ({"scale": np.zeros(4, np.float32)}, r"scale must be float32 of shape \(5,\)"),
-        ({"scale": np.full(5, np.nan, np.float32)}, "scale must be finite"),
-        ({"bias": np.zeros(5)}, "bias must be float32"),
+        (
+            lambda s: {"summands": (replace(s[1], acc_shift=0), s[0])},
+            "multiply the input directly must come before",
+        ),
+        (lambda _: {"act_bits": 3}, "4 to 10, not 3"),
+        (lambda _: {"in_features": 0}, "at least 1, not 0 and 5"),
+        (
+            lambda _: {"in_features": 8},
+            r"summand 0, Dense, must be of shape \(8, 5\), not \(7, 5\)",
+        ),
+        (
+            lambda s: {"summands": (replace(s[1], acc_shift=0),), "out_features": 6},
+            r"summand 0, LowRank, must be of shape \(7, 6\)",
+        ),
+        (lambda _: {"scale": np.zeros(4, np.float32)}, r"scale must be float32 of shape \(5,\)"),
+        (lambda _: {"scale": np.full(5, np.nan, np.float32)}, "scale must be finite"),
+        (lambda _: {"bias": np.zeros(5)}, "bias must be float32"),
     ],
 )
-def test_impossible_layers_are_refused(make_layer, fields, match):
+def test_impossible_layers_are_refused(make_layer, change, match):
+    layer = make_layer(0)
     with pytest.raises(LayerError, match=match):
-        Layer(**{**vars(make_layer(0)), **fields})
+        replace(layer, **change(layer.summands))
+
+
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(["dense", "low"]), min_size=1, max_size=4))
+def test_any_number_of_summands_add_up(make_layer, seed, kinds):
+    layers = [make_layer(seed + i, bias=False) for i in range(len(kinds))]
+    pairs = zip(layers, sorted(kinds), strict=True)
+    summands = [dense_of(x) if kind == "dense" else low_rank_of(x) for x, kind in pairs]
+    first, *rest = (replace(summand, acc_shift=i % 3) for i, summand in enumerate(summands))
+    layer = replace(layers[0], summands=(replace(first, acc_shift=0), *rest))
+    x = np.random.default_rng(seed).integers(-128, 128, (2, layer.in_features))
+    got = layer.accumulate(x)
+    assert got.tolist() == [by_hand(layer, row) for row in x.tolist()]
+    assert np.abs(got).max() < 1 << (layer.acc_bits - 1)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +228,9 @@ def test_impossible_layers_are_refused(make_layer, fields, match):
     ],
 )
 def test_impossible_low_rank_summands_are_refused(make_layer, fields, match):
-    base = make_layer(0).low_rank
+    base = low_rank_of(make_layer(0))
     with pytest.raises(LayerError, match=match):
-        LowRank(**{**vars(base), **fields})
+        replace(base, **fields)
 
 
 def test_activations_of_another_width_are_refused(make_layer):

@@ -181,10 +181,11 @@ def test_a_killed_process_leaves_whole_layers(tmp_path):
 import os, signal
 import numpy as np
 from pathlib import Path
-from summand.model import Dense, Layer, ModelWriter
+from summand.model import Layer, ModelWriter
+from summand.summands.dense import Dense
 w = np.ones((4, 3), np.int8)
 def layer(name):
-    return Layer(name, 4, 3, 8, Dense(w, 4), None, 0, np.ones(3, np.float32))
+    return Layer(name, 4, 3, 8, (Dense(w, 4),), np.ones(3, np.float32))
 with ModelWriter(Path({str(tmp_path / "m")!r}), job={JOB!r}) as writer:
     writer.add(layer("one"))
     writer.add(layer("two"))

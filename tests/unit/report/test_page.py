@@ -15,6 +15,7 @@ from summand.report import (
     TokenFigures,
 )
 from summand.report.page import page, write_page
+from summand.summands.dense import DenseEntry
 
 TEXT = TokenFigures(
     text="a <text>",
@@ -28,15 +29,19 @@ TEXT = TokenFigures(
 
 
 def entry(name: str, bits: int, error: float | None = 0.03) -> LayerEntry:
-    known: dict[str, object] = {
-        "in_features": 128,
-        "out_features": 64,
-        "act_bits": 8,
-        "dense_bits": bits,
-    }
-    known |= {"error": error, "bits": 128 * 64 * bits, "acc_bits": 24, "bias": False}
-    rest = {f.name: 0 for f in dataclasses.fields(LayerEntry)}
-    return LayerEntry(**{**rest, "name": name, **known})
+    return LayerEntry(
+        name=name,
+        in_features=128,
+        out_features=64,
+        act_bits=8,
+        summands=(DenseEntry(bits=bits),),
+        acc_bits=24,
+        bias=False,
+        balance=False,
+        rotation=0,
+        bits=128 * 64 * bits,
+        error=error,
+    )
 
 
 SENTENCES = EmbeddingFigures(
@@ -131,7 +136,9 @@ def test_what_it_says():
         "1.5000",
         "0.2500",
         f"{figures.model.streamed_bits_per_weight:.3f}",
-        f"{figures.model.traffic.planes:,}",
+        f"{figures.model.traffic.planes // 8:,}",
+        f"{figures.model.traffic.weights / 8e6:.2f}",
+        "dense 5 bits",
         "m.2.down",
         "3.00 %",
     ):
@@ -205,8 +212,8 @@ def test_the_figures_add_up():
     model = report().model
     raw = model.as_dict()
     assert raw["bits_per_weight"] == pytest.approx((2 * (3 + 4 + 5) + 8) / 7)
-    assert raw["streamed_bits_per_weight"] * raw["weights"] == 8 * model.traffic.weights
-    assert sum(raw["streamed_bytes"].values()) == model.traffic.total
+    assert raw["streamed_bits_per_weight"] * raw["weights"] == model.traffic.weights
+    assert 8 * sum(raw["streamed_bytes"].values()) == model.traffic.total
     assert raw["streamed_bits_per_weight"] > raw["bits_per_weight"]
 
 

@@ -47,21 +47,21 @@ class Orders:
         for tile, tiles, rows in self.orders:
             wanted += tiles * rows
             order = {"tile": tile, "tiles": tiles, "rows": rows, "reads": tiles * rows}
-            ctx.set(dut.order, order)
+            ctx.set(dut.orders.order, order)
             await ctx.tick()
             cycle += 1
-            ctx.set(dut.start, 1)
+            ctx.set(dut.orders.start, 1)
             for _ in range(4000):
                 due = results.popleft()[1] if results and results[0][0] == cycle else None
                 idle = {"valid": 0, "acc": [0] * self.config.cols}
                 ctx.set(dut.result, idle if due is None else {"valid": 1, "acc": due})
                 if cycle >= self.hold:
                     self.sink.before(ctx)
-                request = ctx.get(dut.request)  # may not depend on the grant
+                request = ctx.get(dut.slots.request)  # may not depend on the grant
                 grant = bool(request) and self.rng.random() < self.p_grant
-                ctx.set(dut.grant, grant)
+                ctx.set(dut.slots.grant, grant)
                 _, _, at, row, reading, *out = await ctx.tick().sample(
-                    dut.tile, dut.row, dut.reading, *self.sink.signals
+                    dut.slots.tile, dut.slots.row, dut.orders.reading, *self.sink.signals
                 )
                 if cycle >= self.hold:
                     self.sink.after(cycle, out)
@@ -73,12 +73,12 @@ class Orders:
                 asked = grant
                 granted += grant
                 self.most = max(self.most, granted - len(self.sink.beats))
-                ctx.set(dut.start, 0)
-                ctx.set(dut.order, dict.fromkeys(order, 0))
+                ctx.set(dut.orders.start, 0)
+                ctx.set(dut.orders.order, dict.fromkeys(order, 0))
                 cycle += 1
                 if len(self.sink.beats) == wanted:
-                    assert not ctx.get(dut.reading)
-                    assert not ctx.get(dut.request)
+                    assert not ctx.get(dut.orders.reading)
+                    assert not ctx.get(dut.slots.request)
                     assert not ctx.get(dut.o.valid)
                     break
             else:

@@ -40,7 +40,7 @@ def packets(config, rng):
     for count in [1, 2, 3, 4, 5, 8, 9, 1, 1]:
         acc = signed_values(rng, config.acc_bits, count * config.cols).reshape(count, -1)
         tiles += [
-            {"data": [int(a) for a in row], "last": n == count - 1} for n, row in enumerate(acc)
+            {"acc": [int(a) for a in row], "final": n == count - 1} for n, row in enumerate(acc)
         ]
         raw = acc.astype("<i4").tobytes()
         raw += bytes(-len(raw) % config.beat_bytes)
@@ -67,7 +67,7 @@ def test_packer_writes_little_endian_int32_and_pads_with_zeros(name, stalls):
 def test_packer_gives_beats_at_its_rate(name, apart):
     """A beat a cycle; where tiles are narrower, a tile a cycle."""
     config = PACKERS[name]
-    tiles = [{"data": [n] * config.cols, "last": n == 15} for n in range(16)]
+    tiles = [{"acc": [n] * config.cols, "final": n == 15} for n in range(16)]
     count = 16 * config.cols * 4 // config.beat_bytes
     flow = run_stream(ResultPacker(config), tiles, count)
     first = flow.arrived[0]

@@ -69,20 +69,20 @@ def write(config, packets, *, stalls=FLOWING, seed=0, max_cycles=3000):
             source.before(ctx)
             sink.before(ctx)
             # Random inputs between orders: a packet keeps the values of its order.
-            ctx.set(dut.start, 0)
-            ctx.set(dut.order.as_value(), rng.getrandbits(96))
+            ctx.set(dut.orders.start, 0)
+            ctx.set(dut.orders.order.as_value(), rng.getrandbits(96))
             ctx.set(dut.counters.as_value(), rng.getrandbits(256))
-            if not ctx.get(dut.busy) and (order := next(orders, None)):
+            if not ctx.get(dut.orders.busy) and (order := next(orders, None)):
                 header, counters, _ = order
-                ctx.set(dut.start, 1)
-                ctx.set(dut.order, dataclasses.asdict(header))
+                ctx.set(dut.orders.start, 1)
+                ctx.set(dut.orders.order, dataclasses.asdict(header))
                 ctx.set(dut.counters, dataclasses.asdict(counters))
                 starts.append(cycle)
             _, _, ready, *out = await ctx.tick().sample(*source.signals, *sink.signals)
             source.after(cycle, [ready])
             sink.after(cycle, out)
             if len(sink.beats) == total:
-                assert not ctx.get(dut.busy)
+                assert not ctx.get(dut.orders.busy)
                 return
         raise TimeoutError(f"{len(sink.beats)} of {total} beats")
 

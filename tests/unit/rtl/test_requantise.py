@@ -2,17 +2,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.golden import arithmetic
 from summand.isa import EngineConfig
 from summand.isa.structure import requantise_latency
-from summand.rtl.drain import DrainedTile
-from summand.rtl.requantise import ActWrite, Requantiser
+from summand.rtl.requantise import Requantiser
 from summand.stimulus.values import signed_values
 from summand.testing.streams import STALLS, run_stream, simulate
 
@@ -31,35 +27,6 @@ CONFIGS = {
         acc_bits=31,
     ),
 }  # fmt: skip
-
-
-class Wrapped(wiring.Component):
-    """A requantiser with the drain's output as input: ``final`` is part of the payload."""
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, config):
-        self.inner = Requantiser(config)
-        super().__init__(
-            {
-                "i": In(stream.Signature(DrainedTile(config))),
-                "o": Out(stream.Signature(ActWrite(config))),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.inner = inner = self.inner
-        m.d.comb += [
-            inner.i.valid.eq(self.i.valid),
-            inner.i.p.data.eq(self.i.p.acc),
-            inner.i.p.last.eq(self.i.p.row_ends),
-            inner.final.eq(self.i.p.final),
-            self.i.ready.eq(inner.i.ready),
-        ]
-        wiring.connect(m, inner.o, wiring.flipped(self.o))
-        return m
 
 
 @dataclass(frozen=True)
@@ -97,20 +64,20 @@ class Command:
 
     async def begin(self, ctx, dut, gaps=0):
         """Start the command and give it its parameters."""
-        ctx.set(dut.start, 1)
-        ctx.set(dut.addr, self.addr)
+        ctx.set(dut.orders.start, 1)
+        ctx.set(dut.orders.addr, self.addr)
         await ctx.tick()
-        ctx.set(dut.start, 0)
-        ctx.set(dut.addr, 0)
+        ctx.set(dut.orders.start, 0)
+        ctx.set(dut.orders.addr, 0)
         for mult, shift in zip(self.mult, self.shift, strict=True):
-            ctx.set(dut.param_valid, 0)
-            ctx.set(dut.param, {"mult": 0xAAAA, "shift": 0x2A})
+            ctx.set(dut.orders.param_valid, 0)
+            ctx.set(dut.orders.param, {"mult": 0xAAAA, "shift": 0x2A})
             for _ in range(gaps):
                 await ctx.tick()
-            ctx.set(dut.param_valid, 1)
-            ctx.set(dut.param, {"mult": int(mult), "shift": int(shift)})
+            ctx.set(dut.orders.param_valid, 1)
+            ctx.set(dut.orders.param, {"mult": int(mult), "shift": int(shift)})
             await ctx.tick()
-        ctx.set(dut.param_valid, 0)
+        ctx.set(dut.orders.param_valid, 0)
 
 
 def random_command(config, rng, *, rows, tiles, addr):
@@ -137,11 +104,11 @@ def unpacked(config, beat):
 
 
 def check(config, command, **options):
-    dut = Wrapped(config)
+    dut = Requantiser(config)
     want = command.writes(config)
 
     async def setup(ctx):
-        await command.begin(ctx, dut.inner, gaps=options.get("seed", 0) % 2)
+        await command.begin(ctx, dut, gaps=options.get("seed", 0) % 2)
 
     flow = run_stream(dut, command.tiles(config), len(want), setup=setup, **options)
     assert [unpacked(config, beat) for beat in flow.beats] == want
@@ -224,8 +191,7 @@ def test_commands_follow_one_another():
             want.extend(command.writes(config))
             await command.begin(ctx, dut)
             for tile in command.tiles(config):
-                ctx.set(dut.i.p, {"data": tile["acc"], "last": tile["row_ends"]})
-                ctx.set(dut.final, tile["final"])
+                ctx.set(dut.i.p, tile)
                 ctx.set(dut.i.valid, 1)
                 while not ctx.get(dut.i.ready):
                     await take(ctx, 1)

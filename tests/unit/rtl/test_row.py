@@ -8,8 +8,9 @@ from summand.isa import EngineConfig
 from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, element, scaler_latency
 from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
+from summand.rtl.elements.tables.step import gray_steps
+from summand.rtl.elements.tables.table import TableWriter
 from summand.rtl.rows import Rows
-from summand.rtl.table import TableWriter, gray_steps
 from summand.testing.streams import trace
 
 CONFIGS = [

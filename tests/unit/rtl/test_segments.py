@@ -68,23 +68,23 @@ def verdict(raw, config):
 
 async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
     """Write a table, with gaps; return error and conflict when they are due."""
-    ctx.set(dut.begin, 1)
+    ctx.set(dut.orders.begin, 1)
     await ctx.tick()
-    ctx.set(dut.begin, 0)
-    ctx.set(dut.low, low)
-    ctx.set(dut.high, high)
+    ctx.set(dut.orders.begin, 0)
+    ctx.set(dut.orders.low, low)
+    ctx.set(dut.orders.high, high)
     for at in range(0, len(raw), 8):
         while rng.random() < 0.3:
-            ctx.set(dut.descriptor.as_value(), rng.getrandbits(64))
-            ctx.set(dut.last, rng.getrandbits(1))
+            ctx.set(dut.orders.descriptor.as_value(), rng.getrandbits(64))
+            ctx.set(dut.orders.last, rng.getrandbits(1))
             await ctx.tick()
-        ctx.set(dut.write, 1)
-        ctx.set(dut.last, at + 8 == len(raw))
-        ctx.set(dut.descriptor.as_value(), int.from_bytes(raw[at : at + 8], "little"))
+        ctx.set(dut.orders.write, 1)
+        ctx.set(dut.orders.last, at + 8 == len(raw))
+        ctx.set(dut.orders.descriptor.as_value(), int.from_bytes(raw[at : at + 8], "little"))
         await ctx.tick()
-        ctx.set(dut.write, 0)
+        ctx.set(dut.orders.write, 0)
     await ctx.tick().repeat(SegmentTable.LATENCY - 1)
-    return ctx.get(dut.error), ctx.get(dut.conflict)
+    return ctx.get(dut.orders.error), ctx.get(dut.orders.conflict)
 
 
 @pytest.mark.parametrize("config", [PLAIN, SHIFTING, SCALING], ids=["plain", "shifting", "scaling"])
@@ -175,28 +175,28 @@ def test_the_ring_gives_the_table_again_and_again():
             ]
             raw = b"".join(s.encode() for s in segments)
             assert await write_table(ctx, dut, raw, rng) == (0, 0)
-            ctx.set(dut.rewind, 1)
+            ctx.set(dut.orders.rewind, 1)
             await ctx.tick()
-            ctx.set(dut.rewind, 0)
-            ctx.set(dut.next, 1)
+            ctx.set(dut.orders.rewind, 0)
+            ctx.set(dut.ring.next, 1)
             await ctx.tick().repeat(2)
             for n in range(2 * count + 3):  # it stops anywhere: the next table is rewound
-                entry = ctx.get(dut.entry)
+                entry = ctx.get(dut.ring.entry)
                 s = segments[n % count]
-                assert (entry.tile, entry.more + 1, entry.planes + 1) == (s.tile, s.tiles, s.planes)
+                assert (entry.tile, entry.more + 1, entry.words + 1) == (s.tile, s.tiles, s.planes)
                 assert (entry.clear, entry.shift) == (s.clear, s.shift)
                 assert entry.scaled == s.scaled
                 assert entry.one_tile == (s.tiles == 1)
-                assert entry.one_plane == (s.planes == 1)
+                assert entry.one_word == (s.planes == 1)
                 assert entry.last == (n % count == count - 1)
-                ahead = ctx.get(dut.ahead)
+                ahead = ctx.get(dut.ring.ahead)
                 assert ahead.tile == segments[(n + 1) % count].tile
                 while rng.random() < 0.3:
-                    ctx.set(dut.next, 0)
+                    ctx.set(dut.ring.next, 0)
                     await ctx.tick()
-                    assert ctx.get(dut.entry).as_bits() == entry.as_bits()
-                ctx.set(dut.next, 1)
+                    assert ctx.get(dut.ring.entry).as_bits() == entry.as_bits()
+                ctx.set(dut.ring.next, 1)
                 await ctx.tick()
-            ctx.set(dut.next, 0)
+            ctx.set(dut.ring.next, 0)
 
     simulate(dut, bench)

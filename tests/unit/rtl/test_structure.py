@@ -7,8 +7,8 @@ import pytest
 
 from summand.isa import EngineConfig
 from summand.isa.structure import MemoryKind, memories, products
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.rtl.technology import Technology
 
 CONFIGS = {

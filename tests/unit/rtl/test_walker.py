@@ -64,25 +64,25 @@ class Walks:
         for segments, slices in self.walks:
             ring, steps, wait, ended = segments, 0, max(0, self.load() - 1), False
             loaded = False
-            ctx.set(dut.start, 1)
-            ctx.set(dut.slices, slices)
-            ctx.set(dut.group, self.group)
+            ctx.set(dut.orders.start, 1)
+            ctx.set(dut.orders.slices, slices)
+            ctx.set(dut.orders.group, self.group)
             self.starts.append(cycle)
             for _ in range(3000):
                 self._entry(ctx, ring, steps)
                 self.source.before(ctx)
-                released = bool(ctx.get(dut.release))
+                released = bool(ctx.get(dut.turn.release))
                 coming = wait == 0 and not released
                 wait = self.load() if released else max(0, wait - 1)
-                ctx.set(dut.next_ready, coming)
+                ctx.set(dut.turn.next_ready, coming)
                 _, _, taken, work, release, done, regroup, step, walking = await ctx.tick().sample(
                     dut.words.ready,
                     dut.work,
-                    dut.release,
-                    dut.done,
+                    dut.turn.release,
+                    dut.orders.done,
                     dut.regroup,
-                    dut.next,
-                    dut.walking,
+                    dut.ring.next,
+                    dut.orders.walking,
                 )
                 before = len(self.source.sent)
                 self.source.after(cycle, [taken])
@@ -109,23 +109,23 @@ class Walks:
                     break
                 steps += step
                 loaded = coming
-                ctx.set(dut.start, 0)
-                ctx.set(dut.slices, 0)
+                ctx.set(dut.orders.start, 0)
+                ctx.set(dut.orders.slices, 0)
                 cycle += 1
             else:
                 raise TimeoutError(f"walk of {slices} slices has not ended")
 
     def _entry(self, ctx, ring, steps):
         """Show the ring's output: random values until it has been stepped twice."""
-        for port, n in ((self.dut.entry, steps - 2), (self.dut.ahead, steps - 1)):
+        for port, n in ((self.dut.ring.entry, steps - 2), (self.dut.ring.ahead, steps - 1)):
             if n < 0:
                 raw = port.as_value()
                 ctx.set(raw, self.rng.getrandbits(len(raw)))
                 continue
             s = ring[n % len(ring)]
-            sizes = {"tile": s.tile, "more": s.tiles - 1, "planes": s.planes - 1}
+            sizes = {"tile": s.tile, "more": s.tiles - 1, "words": s.planes - 1}
             flags = {"clear": s.clear, "shift": s.shift, "one_tile": s.tiles == 1}
-            flags["one_plane"] = s.planes == 1
+            flags["one_word"] = s.planes == 1
             ctx.set(port, sizes | flags | {"last": n % len(ring) == len(ring) - 1})
 
 

@@ -42,6 +42,7 @@ def make_layer(
             b_bits=rank_bits,
             mult=rng.integers(1 << 14, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(14 + typical - 2, 14 + typical + 3, rank).astype(np.uint8),
+            acc_shift=config.shift if bits else 0,
         )
     dense = None
     if bits:
@@ -50,14 +51,13 @@ def make_layer(
             scales = rng.integers(0, 1 << config.scale_bits, (-(-k // group), n)).astype(np.uint8)
             groups = {"scales": scales, "scale_bits": config.scale_bits, "group": group}
         dense = Dense(weights, bits, **groups)
+    summands = tuple(s for s in (dense, low_rank) if s is not None)
     return Layer(
         name=name,
         in_features=k,
         out_features=n,
         act_bits=config.act_bits,
-        dense=dense,
-        low_rank=low_rank,
-        acc_shift=config.shift if bits and rank else 0,
+        summands=summands,
         scale=rng.uniform(1e-3, 1e-2, n).astype(np.float32),
     )
 

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from summand.cycles import read_commands
 from summand.isa import ConfigError, EngineConfig
 from summand.isa.limits import SEGMENTS
+from summand.model import Layer
 from summand.runtime import Driver, GoldenDevice, compile_layers
-from summand.runtime.program import Gemm, Load, Requantise, Step, Store
 from summand.schedule.errors import CompileError
-from summand.schedule.plan import Fetch, Input, Walk, plan
-from summand.schedule.terms import Sizes
+from summand.schedule.plan import Fetch, Input, PlanStep, Walk, plan
 from summand.schedule.tiling import Bundle, Tiling
+from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
+
+from .conftest import make_layer
 
 
 def powers(low: int, high: int) -> st.SearchStrategy[int]:
@@ -80,7 +83,7 @@ def test_engine_computes_what_the_layers_mean(data, make_layer):
                 seed=i,
             )
         )
-    ranked = any(layer.low_rank for layer in layers)
+    ranked = any(layer.sizes.factored for layer in layers)
     assume(not ranked or -(-config.cols // config.depth) < config.act_depth)
     tokens = data.draw(st.integers(0, 6), "tokens")
     check_exact(config, layers, random_tokens(config, tokens, k, seed=7))
@@ -119,13 +122,49 @@ def test_groups_of_several_sizes_share_a_walk(k, n, config, make_layer):
     check_exact(scaling, layers, random_tokens(scaling, 5, k, seed=1))
 
 
-def steps_of(layers: list[Any], config: EngineConfig) -> tuple[Step, ...]:
+@settings(max_examples=60, deadline=None)
+@given(configs(), st.data())
+def test_any_number_of_summands(config, data):
+    """Those behind the first direct one have walks of their own, and intermediates of their own."""
+    k = data.draw(st.integers(1, 90), "K")
+    layers = []
+    for i in range(data.draw(st.integers(1, 3), "layers")):
+        n = data.draw(st.integers(1, 90), f"n {i}")
+        summands: list[Any] = []
+        kinds = data.draw(st.lists(st.booleans(), min_size=1, max_size=4), f"direct {i}")
+        for j, direct in enumerate(sorted(kinds, reverse=True)):
+            rank = 0 if direct else data.draw(st.integers(1, 40), f"rank {i}.{j}")
+            group = config.depth * data.draw(st.integers(0, 2), f"group {i}.{j}")
+            made = make_layer(
+                config,
+                k=k,
+                n=n,
+                bits=2 + j if direct else 0,
+                rank=rank,
+                rank_bits=3,
+                group=group if config.scale_bits else 0,
+                seed=4 * i + j,
+            )
+            shift = config.shift * (j > 0 and data.draw(st.booleans(), f"shift {i}.{j}"))
+            (summand,) = made.summands
+            assert isinstance(summand, Dense | LowRank)
+            summands.append(dataclasses.replace(summand, acc_shift=shift))
+        made = make_layer(config, name=f"l{i}", k=k, n=n)
+        layers.append(dataclasses.replace(made, summands=tuple(summands)))
+    ranked = any(layer.sizes.factored for layer in layers)
+    assume(not ranked or -(-config.cols // config.depth) < config.act_depth)
+    assume(all(layer.acc_bits <= config.acc_bits for layer in layers))
+    tokens = data.draw(st.integers(1, 5), "tokens")
+    check_exact(config, layers, random_tokens(config, tokens, k, seed=7))
+
+
+def steps_of(layers: list[Any], config: EngineConfig) -> tuple[PlanStep, ...]:
     """Return the steps of one token."""
     (batch,) = compile_layers(layers, config).schedule(1)
-    return batch.steps
+    return tuple(step.plan for step in batch.steps)
 
 
-def count(steps: tuple[Step, ...], kind: type) -> int:
+def count(steps: tuple[PlanStep, ...], kind: type) -> int:
     return sum(isinstance(step, kind) for step in steps)
 
 
@@ -135,7 +174,7 @@ def test_one_walk_serves_all_widths_and_first_factors(roomy, make_layer):
         make_layer(roomy, name="k", bits=3, rank=16),
         make_layer(roomy, name="v", bits=8),
     ]
-    sizes = list(map(Sizes.of, layers))
+    sizes = [layer.sizes for layer in layers]
     tiling = Tiling.of(sizes, roomy)
     steps = plan(sizes, tiling, tiling.passes([tiling.total]), roomy)
     assert [type(step) for step in steps] == [Input, Walk, Bundle, Walk, Walk, Fetch]
@@ -150,12 +189,12 @@ def test_intermediates_that_fit_a_slice_share_it_and_its_walk(roomy, make_layer)
     layers = [make_layer(roomy, name=n, rank=rank) for n, rank in (("q", 6), ("k", 5), ("v", 3))]
     steps = steps_of(layers, roomy)
     # Ranks fill whole tiles of four columns: two, two and one, a slice of 16 and a little more.
-    written = [(s.tiles, s.to_slice) for s in steps if isinstance(s, Requantise)]
+    written = [(s.tiles, s.to_slice) for s in steps if isinstance(s, Bundle)]
     assert written == [(5, 62)]
     read = {
         s.from_slice: {(seg.planes, seg.shift) for seg in s.segments}
         for s in steps
-        if isinstance(s, Gemm) and s.from_slice >= 62
+        if isinstance(s, Walk) and s.from_slice >= 62
     }
     assert read == {62: {(4, True)}, 63: {(4, True)}}
 
@@ -163,11 +202,11 @@ def test_intermediates_that_fit_a_slice_share_it_and_its_walk(roomy, make_layer)
 def test_intermediates_outlive_the_pass_that_makes_them(config, make_layer):
     layer = make_layer(config, k=16, n=200, rank=16)
     steps = steps_of([layer], config)
-    assert (count(steps, Requantise), count(steps, Load)) == (1, 1)
-    stores = [step for step in steps if isinstance(step, Store)]
-    assert sum(store.tiles for store in stores) == 50
+    assert (count(steps, Bundle), count(steps, Input)) == (1, 1)
+    fetches = [step for step in steps if isinstance(step, Fetch)]
+    assert sum(fetch.tiles for fetch in fetches) == 50
     # Passes alternate between the halves of the accumulators.
-    halves = [store.tile // 6 for store in stores]
+    halves = [fetch.tile // 6 for fetch in fetches]
     assert halves[:8] == [0, 1, 0, 1, 0, 1, 0, 1]
 
 
@@ -175,17 +214,17 @@ def test_batches_take_turns_in_the_accumulators(roomy, make_layer):
     program = compile_layers([make_layer(roomy, n=200)], roomy)
     batches = program.schedule(9)
     assert [batch.rows for batch in batches] == [2, 2, 2, 2, 1]
-    first = [next(s.tile for s in b.steps if isinstance(s, Store)) for b in batches]
+    first = [b.fetches[0][1].tile for b in batches]
     assert first == [0, 512, 0, 512, 0]
     assert batches[0].plane_words == batches[1].plane_words == batches[-1].plane_words
 
 
 def test_passes_of_a_batch_that_others_follow_leave_half_of_the_accumulators(roomy, make_layer):
     program = compile_layers([make_layer(roomy, n=4 * 900)], roomy)
-    stores = [[s.tiles for _, s in batch.stores] for batch in program.schedule(6)]
+    stores = [[f.tiles for _, f in batch.fetches] for batch in program.schedule(6)]
     assert stores[:2] == [[450, 450], [450, 450]]
     assert sum(stores[2]) == 900
-    assert len(program.schedule(1)[0].stores) > 1
+    assert len(program.schedule(1)[0].fetches) > 1
 
 
 def test_no_tokens_make_no_batch(roomy, make_layer):
@@ -194,11 +233,11 @@ def test_no_tokens_make_no_batch(roomy, make_layer):
 
 def test_only_the_first_low_rank_walk_shifts(config, make_layer):
     layer = make_layer(config, k=16, n=16, rank=100)
-    assert len(Tiling.of([Sizes.of(layer)], config).rounds) > 1
+    assert len(Tiling.of([layer.sizes], config).rounds) > 1
     shifted = [
         (s.tile, s.tiles)
         for step in steps_of([layer], config)
-        if isinstance(step, Gemm)
+        if isinstance(step, Walk)
         for s in step.segments
         if s.shift
     ]
@@ -208,15 +247,16 @@ def test_only_the_first_low_rank_walk_shifts(config, make_layer):
 def test_more_segments_than_a_gemm_may_have(roomy, make_layer):
     count = 2 * SEGMENTS.high + 3
     layers = [make_layer(roomy, name=f"l{i}", bits=1 + i % 2, seed=i) for i in range(count)]
-    tiling = Tiling.of(list(map(Sizes.of, layers)), roomy)
-    steps = plan(list(map(Sizes.of, layers)), tiling, tiling.passes([tiling.total]), roomy)
+    sizes = [layer.sizes for layer in layers]
+    tiling = Tiling.of(sizes, roomy)
+    steps = plan(sizes, tiling, tiling.passes([tiling.total]), roomy)
     assert [len(s.segments) for s in steps if isinstance(s, Walk)] == [16, 16, 3]
     check_exact(roomy, layers, random_tokens(roomy, 3, 24, seed=2))
 
 
 def test_plane_words_are_the_same_object_for_every_token(roomy, make_layer):
     program = compile_layers([make_layer(roomy, rank=8)], roomy)
-    weights = [s.weights for s in program.schedule(1)[0].steps if isinstance(s, Gemm)]
+    weights = [s.payload for s in program.schedule(1)[0].steps if isinstance(s.plan, Walk)]
     for seed in range(2):
         (batch,) = program.schedule(1)
         sent = program.chunks(batch, random_tokens(roomy, 1, 24, seed))
@@ -228,9 +268,9 @@ def test_batches_share_their_plane_words(roomy, make_layer):
     first, second, *_ = program.schedule(9)
     assert first.steps != second.steps
     for a, b in zip(first.steps, second.steps, strict=True):
-        if isinstance(a, Gemm):
-            assert isinstance(b, Gemm)
-            assert a.weights is b.weights
+        if isinstance(a.plan, Walk):
+            assert isinstance(b.plan, Walk)
+            assert a.payload is b.payload
 
 
 def test_stream_holds_the_weights_and_little_else(roomy, make_layer):
@@ -242,7 +282,7 @@ def test_stream_holds_the_weights_and_little_else(roomy, make_layer):
     usage = Driver(GoldenDevice(roomy)).run(program, random_tokens(roomy, 1, 64, 0)).usage
     loaded = 64 // roomy.beat_elems
     headers = (len(batch.steps) + 1) * roomy.header_beats  # and a FENCE
-    tables = count(batch.steps, Gemm)
+    tables = count(tuple(step.plan for step in batch.steps), Walk)
     assert usage.beats == batch.plane_words * roomy.plane_beats + loaded + headers + tables
     assert usage.stream_bits == usage.beats * roomy.stream_bits
 
@@ -264,22 +304,34 @@ def test_group_is_named_after_its_layers(roomy, make_layer):
     assert name("x", "y") == "x+y"
 
 
+def shifted(layer: Layer, acc_shift: int) -> Layer:
+    """Return a layer whose last summand is behind a shift of the sum."""
+    *rest, last = layer.summands
+    assert isinstance(last, LowRank)
+    return dataclasses.replace(
+        layer, summands=(*rest, dataclasses.replace(last, acc_shift=acc_shift))
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"act_bits": 9}, ["activations of 9 bits", "act_bits is 8"]),
-        ({"acc_shift": 5}, ["acc_shift 5", "shift is 3"]),
+        (
+            lambda layer: dataclasses.replace(layer, act_bits=9),
+            ["activations of 9 bits", "act_bits is 8"],
+        ),
+        (lambda layer: shifted(layer, 5), ["acc_shift 5", "shift is 3"]),
     ],
 )
 def test_model_packed_for_another_engine(change, names, config, make_layer):
-    layer = dataclasses.replace(make_layer(config, name="mlp.up", rank=8), **change)
+    layer = change(make_layer(config, name="mlp.up", rank=8))
     with pytest.raises(CompileError) as e:
         compile_layers([layer], config)
     assert all(text in str(e.value) for text in ["'mlp.up'", "compress it again", *names])
 
 
 def test_no_shift_on_an_engine_that_has_one(config, make_layer):
-    layer = dataclasses.replace(make_layer(config, rank=8), acc_shift=0)
+    layer = shifted(make_layer(config, rank=8), 0)
     check_exact(config, [layer], random_tokens(config, 3, 24, seed=3))
 
 

@@ -189,7 +189,7 @@ def test_linears_of_a_module_are_replaced(model, layers, driver):
     made = replace_linears(model, layers, groups, driver, progress=named.append)
     assert named == ["0.up+gate", "0.down", "1.up+gate", "1.down"]
     assert [len(group.layers) for group in made] == [2, 1, 2, 1]
-    assert "SummandLinear(in_features=24, out_features=20, bits=4)" in repr(model)
+    assert "SummandLinear(in_features=24, out_features=20, dense 4 bits)" in repr(model)
 
     reference = nn.Sequential(Block(), Block())
     reference.load_state_dict(model.state_dict(), strict=False)
@@ -205,7 +205,7 @@ def test_linears_of_a_module_are_replaced(model, layers, driver):
 def test_repr_names_both_summands(config, make_layer, driver):
     group = LayerGroup(driver, [make_layer(config, bits=0, rank=3)])
     assert repr(SummandLinear(group, 0)) == (
-        "SummandLinear(in_features=24, out_features=20, rank=3)"
+        "SummandLinear(in_features=24, out_features=20, rank 3, 4 bits)"
     )
 
 

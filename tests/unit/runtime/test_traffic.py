@@ -13,8 +13,9 @@ from summand.model.engine import engine_of, model_traffic
 from summand.runtime import compile_layers
 from summand.schedule.errors import CompileError
 from summand.schedule.fit import DEFAULT_CONFIG
-from summand.schedule.terms import Sizes
 from summand.schedule.traffic import Traffic, group_traffic
+from summand.summands.dense import DenseEntry
+from summand.summands.lowrank import LowRankEntry
 
 from .conftest import make_layer
 
@@ -50,32 +51,44 @@ def test_every_byte_is_counted(shapes, config, rows):
     program = compile_layers(found, config)
     (batch,) = program.schedule(rows)
     sent = b"".join(program.chunks(batch, np.zeros((rows, 40), np.int16)))
-    traffic = group_traffic(tuple(map(Sizes.of, found)), config, rows=rows)
-    assert traffic.total == len(sent)
+    traffic = group_traffic([layer.sizes for layer in found], config, rows=rows)
+    assert traffic.total == 8 * len(sent)
+    assert sum(traffic.in_bytes().values()) == len(sent)
     assert traffic.weights == traffic.total - traffic.activations
     words = batch.plane_words * config.plane_beats * config.beat_bytes
-    assert traffic.planes + traffic.factors == words
+    assert traffic.planes + traffic.factors == 8 * words
 
 
 def test_what_each_part_is():
     """Counts by hand: 3 slices of 16, 5 tiles of 4, words of 64 bits."""
     (layer,) = layers(SMALL, [(20, 3, 2, 16)])
-    traffic = group_traffic([Sizes.of(layer)], dataclasses.replace(SMALL, acc_depth=64))
-    assert traffic.planes == 3 * 5 * 3 * 8
+    traffic = group_traffic([layer.sizes], dataclasses.replace(SMALL, acc_depth=64))
+    assert traffic.planes == 3 * 5 * 3 * 64
     # 64 // (4 * 5) tiles' scales in a beat: two beats for each of three groups
-    assert traffic.scales == 3 * 2 * 8
+    assert traffic.scales == 3 * 2 * 64
     # A: 3 slices, a tile; B: a slice, 5 tiles; both of 4 bits
-    assert traffic.factors == 3 * 1 * 4 * 8 + 1 * 5 * 4 * 8
-    assert traffic.requantisations == 4 * 4
-    assert traffic.activations == 3 * 16
+    assert traffic.factors == 3 * 1 * 4 * 64 + 1 * 5 * 4 * 64
+    assert traffic.requantisations == 4 * 32
+    assert traffic.activations == 3 * 128
 
 
-def entry(name, **changes):
-    plain = {"in_features": 40, "out_features": 20, "act_bits": 8, "dense_bits": 4, "group": 0}
-    plain |= {"scale_bits": 0, "rank": 0, "a_bits": 0, "b_bits": 0, "acc_shift": 0, "acc_bits": 20}
-    optional = {f.name for f in dataclasses.fields(LayerEntry)} - plain.keys() - {"name"}
-    plain |= dict.fromkeys(optional)
-    return LayerEntry(**{"name": name, **plain, "bias": False, "bits": 3200, **changes})
+def entry(name, bits=4, *, act_bits=8, low_rank=None, **dense):
+    summands = [DenseEntry(bits=bits, **dense)]
+    if low_rank is not None:
+        summands.append(low_rank)
+    return LayerEntry(
+        name=name,
+        in_features=40,
+        out_features=20,
+        act_bits=act_bits,
+        summands=tuple(summands),
+        acc_bits=20,
+        bias=False,
+        balance=False,
+        rotation=None,
+        bits=3200,
+        error=None,
+    )
 
 
 def manifest(*entries):
@@ -93,7 +106,7 @@ def manifest(*entries):
 
 
 def test_a_model_is_the_sum_of_its_groups():
-    one, two = entry("a"), entry("b", dense_bits=2, rank=4, a_bits=4, b_bits=4)
+    one, two = entry("a"), entry("b", 2, low_rank=LowRankEntry(rank=4, a_bits=4, b_bits=4))
     parts = [model_traffic(manifest(e), SMALL) for e in (one, two)]
     assert model_traffic(manifest(one, two), SMALL) == parts[0] + parts[1]
     assert parts[1].factors > parts[0].factors == 0
@@ -105,7 +118,8 @@ def test_the_engine_fits_the_model():
     assert found.plane_bits == DEFAULT_CONFIG.plane_bits
     assert found.act_depth * found.depth == DEFAULT_CONFIG.act_depth * DEFAULT_CONFIG.depth
     assert engine_of(manifest(entry("a"))) == DEFAULT_CONFIG
-    assert engine_of(manifest(entry("a", acc_shift=6))).shift == 6
+    shifted = LowRankEntry(rank=4, a_bits=4, b_bits=4, acc_shift=6)
+    assert engine_of(manifest(entry("a", low_rank=shifted))).shift == 6
 
 
 @pytest.mark.parametrize("group", [8, 16, 24, 48, 128])

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from summand.synth.steps import Step, run_step
+from summand.synth.steps import ToolStep, run_step
 from summand.synth.tools import Tool, ToolError, ToolSource, find_tool
 
 
-def _step(code: str, *, text: str = "a", version: str = "1", outputs=("out",)) -> Step:
-    return Step(
+def _step(code: str, *, text: str = "a", version: str = "1", outputs=("out",)) -> ToolStep:
+    return ToolStep(
         tool=Tool(name="tool", version=version, command=(sys.executable, "-c")),
         arguments=(code,),
         inputs={"in": text},
@@ -41,7 +41,7 @@ def test_damaged_outputs_are_made_anew(tmp_path):
 
 def test_inputs_are_copied_from_files(tmp_path):
     (tmp_path / "source").write_text("from a file")
-    step = Step(
+    step = ToolStep(
         tool=Tool(name="tool", version="1", command=(sys.executable, "-c")),
         arguments=(COPY,),
         inputs={"in": tmp_path / "source"},

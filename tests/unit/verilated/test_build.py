@@ -1,7 +1,7 @@
 from summand.cli.generate import ENGINE_MODULE
 from summand.isa import EngineConfig
-from summand.rtl.axi import AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import AxiEngine
 from summand.verilated import engine_verilog
 from summand.verilated.build import control_file
 

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import MODULE, AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.rtl.technology import Technology, simulation_models
 from summand.stimulus.engines import CORNERS
 from summand.verilated import find_verilator

@@ -8,7 +8,7 @@ from summand.families.cells import CellPatterns
 from summand.families.ecp5.flow import Ecp5Flow
 from summand.families.ecp5.parts import LFE5U_85F, LFE5UM5G_85F
 from summand.families.parts import FpgaChip
-from summand.rtl.technology import Technology
+from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
 __all__ = ["ECP5"]
 
@@ -52,8 +52,7 @@ ECP5 = FpgaFamily(
     constraints=".lpf",
     modelled=ModelledCells(
         lut_ram_bits=4,
-        block_ram_shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
-        dsp_bits=18,
+        block_ram_shapes=ECP5_BLOCK_RAM_SHAPES,
         runs=_HERE / "runs.jsonl",
         model=_HERE / "model.json",
     ),

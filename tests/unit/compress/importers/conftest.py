@@ -14,6 +14,7 @@ from torch import nn
 
 from summand.model import Layer
 from summand.summands.dense import Dense
+from summand.summands.lowrank import LowRank
 
 #: A layer's tensors, and the float ``[N, K]`` matrix that they represent.
 Written = tuple[dict[str, torch.Tensor], np.ndarray]
@@ -44,9 +45,17 @@ def linear(module: nn.Module, name: str) -> np.ndarray:
 
 
 def dense(layer: Layer) -> Dense:
-    """Return the dense summand."""
-    (found,) = (s for s in layer.summands if isinstance(s, Dense))
-    return found
+    """Return the first summand, which is dense."""
+    first = layer.summands[0]
+    assert isinstance(first, Dense)
+    return first
+
+
+def offsets(layer: Layer) -> LowRank:
+    """Return the second summand of two, which is low-rank."""
+    _, second = layer.summands
+    assert isinstance(second, LowRank)
+    return second
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.compress.importers import Fidelity, NotHeldError, QuantisedWeight, hold
-from summand.summands.lowrank import LowRank
 
-from .conftest import dense
+from .conftest import dense, offsets
 
 K, N, GROUP = 96, 12, 32
 
@@ -95,8 +94,7 @@ def test_a_scale_of_zero_is_a_group_of_zeros():
 def test_offsets_become_a_low_rank_summand_of_one_bit():
     w = weight(offsets=True)
     layer = held(w)
-    low = layer.summands[-1]
-    assert isinstance(low, LowRank)
+    low = offsets(layer)
     assert (low.rank, low.a_bits, low.b_bits) == (3, 1, 8)
     member = np.arange(K)[:, None] // GROUP == np.arange(3)
     assert np.array_equal(low.a, np.where(member, -1, 0))
@@ -114,9 +112,7 @@ def test_offsets_of_nothing_stay_nothing():
     w = weight(offsets=True)
     w = QuantisedWeight(w.codes, w.scales, w.groups, "test", np.zeros_like(w.scales))
     layer = held(w)
-    low = layer.summands[-1]
-    assert isinstance(low, LowRank)
-    assert not low.b.any()
+    assert not offsets(layer).b.any()
     assert Fidelity.of(layer, w).matrix_error < 0.006
 
 

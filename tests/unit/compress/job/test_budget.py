@@ -27,8 +27,8 @@ from summand.isa import EngineConfig, SummandError
 from summand.model import SummandModel
 from summand.runtime import Driver, GoldenDevice
 from summand.runtime.load import load_model
-from summand.summands.dense import Dense
-from summand.summands.lowrank import LowRank
+from summand.schedule.terms import Direct, Sizes
+from summand.schedule.traffic import layer_traffic
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -128,10 +128,9 @@ def test_the_allocation_can_be_compressed():
     layers = list(compress_layers(module, batches(), found(module), got.choices))
     weights = bits = 0
     for layer, _ in layers:
-        assert isinstance(layer.summands[0], Dense)
-        ranks = [s.rank for s in layer.summands if isinstance(s, LowRank)]
+        assert len(layer.sizes.direct) == 1
         weights += layer.in_features * layer.out_features
-        bits += layer.bits + 32 * sum(ranks)
+        bits += layer.bits + sum(32 * term.rank for _, term in layer.sizes.factored)
     assert bits / weights == got.bits_per_weight
 
 
@@ -355,7 +354,9 @@ def test_what_an_engine_cannot_compute_is_refused(options, changes, match):
 def test_padding_counts_with_an_engine():
     choice = Space.of(Options(), ()).choices(70, 70, head=False)[0]
     assert choice_bits(choice, 70, 70) < choice_bits(choice, 70, 70, ENGINE)
-    assert choice_bits(choice, 70, 70) == 70 * 70 * 2 + 3 * 70 * 6
+    sizes = Sizes(70, 70, (Direct(planes=2, group=32, scale_bits=6),))
+    assert choice_bits(choice, 70, 70) == layer_traffic(sizes).total
+    assert choice_bits(choice, 70, 70, ENGINE) == layer_traffic(sizes, ENGINE).total
 
 
 def test_estimates_are_near_what_compressing_loses():

@@ -8,8 +8,8 @@ from summand.compress import Choice, CompressError, Options, RoundToNearest, com
 from summand.compress.solve.named import LOW_RANK_SOLVERS
 from summand.compress.solve.solvers import DenseSolution
 from summand.recipe.choice import choices_of
+from summand.schedule.terms import Direct, Factored
 from summand.summands.dense import Dense
-from summand.summands.lowrank import LowRank
 
 
 def mlp(seed=0, bias=True):
@@ -39,14 +39,11 @@ def test_every_layer_is_compressed_as_asked():
     done = compress(mlp(), Options(bits=5, rank=3, rank_bits=6, head_bits=7), heads=("3",))
     assert list(done) == ["0", "2", "3"]
     for name in "02":
-        layer = done[name][0]
-        dense, low_rank = layer.summands
-        assert isinstance(dense, Dense)
-        assert isinstance(low_rank, LowRank)
-        assert (dense.bits, low_rank.rank, low_rank.a_bits, low_rank.acc_shift) == (5, 3, 6, 4)
-    (head,) = done["3"][0].summands
-    assert isinstance(head, Dense)
-    assert (head.bits, head.acc_shift) == (7, 0)
+        assert done[name][0].sizes.terms == (
+            Direct(planes=5),
+            Factored(rank=3, first=6, second=6, shift=4),
+        )
+    assert done["3"][0].sizes.terms == (Direct(planes=7),)
 
 
 def test_each_layer_may_get_something_else():
@@ -58,9 +55,11 @@ def test_each_layer_may_get_something_else():
         "3": Choice.of(Options(bits=2, rank=4), head=False),
     }
     done = {layer.name: layer for layer, _ in compress_layers(module, rows, found, choices)}
-    dense = [s for name in found.layers for s in done[name].summands if isinstance(s, Dense)]
-    assert [(d.bits, d.group) for d in dense] == [(4, 0), (3, 16), (2, 0)]
-    assert [len(done[name].summands) for name in found.layers] == [1, 1, 2]
+    first, second, third = (done[name].sizes for name in found.layers)
+    assert first.terms == (Direct(planes=4),)
+    assert second.terms == (Direct(planes=3, group=16, scale_bits=Options().scale_bits),)
+    assert third.terms[0] == Direct(planes=2)
+    assert [(i, term.rank) for i, term in third.factored] == [(1, 4)]
 
 
 def test_the_solver_is_the_one_that_was_chosen():
@@ -183,7 +182,7 @@ def test_every_way_to_a_low_rank_summand_lowers_the_error(rank_solver, rank_orde
     plain = compress(module, Options(bits=2))["0"][1]
     options = Options(bits=2, rank=12, rank_bits=6, rank_solver=rank_solver, rank_order=rank_order)
     layer, error = compress(module, options)["0"]
-    assert isinstance(layer.summands[-1], LowRank)
+    assert len(layer.sizes.factored) == 1
     assert error < plain
 
 
@@ -191,11 +190,9 @@ def test_a_low_rank_summand_may_be_alone():
     options = Options(bits=0, rank=30, rank_bits=8, rank_solver="iterative", group=16)
     done = compress(mlp(), options, heads=("3",))
     layer, error = done["0"]
-    (low_rank,) = layer.summands
-    assert isinstance(low_rank, LowRank)
-    assert low_rank.acc_shift == 0
+    assert layer.sizes.terms == (Factored(rank=30, first=8, second=8),)
     assert error < 0.5
-    assert isinstance(done["3"][0].summands[0], Dense)
+    assert done["3"][0].sizes.direct
 
 
 def test_any_solver_will_do():
@@ -210,9 +207,9 @@ def test_any_solver_will_do():
             return DenseSolution(q.to(torch.int8), scale)
 
     layer, _ = compress(mlp(), Options(bits=2), dense_solver=Ternary())["0"]
-    (dense,) = layer.summands
-    assert isinstance(dense, Dense)
-    assert set(dense.weights.flatten().tolist()) == {-1, 0, 1}
+    (summand,) = layer.summands
+    assert isinstance(summand, Dense)
+    assert set(summand.weights.flatten().tolist()) == {-1, 0, 1}
     assert not RoundToNearest().needs_moments
 
 

@@ -21,11 +21,11 @@ from summand.model import Layer, SummandModel
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
-def without_low_rank(layer: Layer) -> Layer:
-    """Leave the dense summand, which is the same with and without the other."""
-    dense, *rest = layer.summands
-    scale = np.ldexp(layer.scale, sum(s.acc_shift for s in rest))
-    return dataclasses.replace(layer, summands=(dense,), scale=scale)
+def first_alone(layer: Layer) -> Layer:
+    """Leave the dense summand, which is the same with and without the low-rank one."""
+    first, *rest = layer.summands
+    scale = np.ldexp(layer.scale, sum(summand.acc_shift for summand in rest))
+    return dataclasses.replace(layer, summands=(first,), scale=scale)
 
 
 def test_a_low_rank_summand_pays_on_smollm2(tmp_path):
@@ -41,7 +41,7 @@ def test_a_low_rank_summand_pays_on_smollm2(tmp_path):
     module = load_integer(model)
     both = evaluate(module, rows, reference=source.module)
     for layer in model.layers():
-        replace(module, without_low_rank(layer))
+        replace(module, first_alone(layer))
     dense = evaluate(module, rows)
     assert both.reference_perplexity is not None
     assert both.reference_perplexity < both.perplexity < dense.perplexity

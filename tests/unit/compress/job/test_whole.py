@@ -23,6 +23,7 @@ from summand.compress import (
 from summand.compress.twin.integer import IntegerLinear
 from summand.model import SummandModel
 from summand.model.host import load_tokenizer
+from summand.summands.dense import DenseEntry
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,7 @@ def test_the_manifest_says_what_was_done(llama, model):
     assert manifest.options["calibration"]["tokens"] == 1000
     assert len(manifest.layers) == 15
     assert ["model.embed_tokens", "Embedding"] in [[e.name, e.kind] for e in manifest.host]
-    head = model.entry("lm_head")
-    assert (head.dense_bits, head.rank) == (8, 0)
+    assert model.entry("lm_head").summands == (DenseEntry(bits=8),)
     assert all(e.error is not None and 0 < e.error < 0.5 for e in manifest.layers)
 
 

@@ -5,12 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.twin.integer import IntegerLinear
 from summand.model import Layer, Transform
+from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
+
+from .conftest import differing
 
 K, N, R = 48, 20, 5
 
@@ -24,22 +28,26 @@ def layer(
     if group:
         numbers = rng.integers(1, 16, (-(-K // group), N)).astype(np.uint8)
         scales = {"scales": numbers, "scale_bits": 4, "group": group}
-    low_rank = LowRank(
+    factors = LowRank(
         a=rng.integers(-8, 8, (K, R)).astype(np.int8),
         a_bits=4,
         b=rng.integers(-8, 8, (R, N)).astype(np.int8),
         b_bits=4,
         mult=rng.integers(30000, 60000, R).astype(np.uint16),
         shift=np.full(R, 22, np.uint8),
+        acc_shift=4 if dense else 0,
     )
+    summands: list[Summand] = []
+    if dense:
+        summands.append(Dense(rng.integers(-4, 4, (K, N)).astype(np.int8), 3, **scales))
+    if rank:
+        summands.append(factors)
     return Layer(
         name="layer",
         in_features=K,
         out_features=N,
         act_bits=act_bits,
-        dense=Dense(rng.integers(-4, 4, (K, N)).astype(np.int8), 3, **scales) if dense else None,
-        low_rank=low_rank if rank else None,
-        acc_shift=4 if dense and rank else 0,
+        summands=tuple(summands),
         scale=(rng.normal(size=N) / 1000).astype(np.float32),
         bias=rng.normal(size=N).astype(np.float32) if bias else None,
         transform=Transform(K, np.exp(rng.normal(size=K) / 4).astype(np.float32), 7),
@@ -57,6 +65,13 @@ KINDS = [
 
 def tokens() -> torch.Tensor:
     return torch.randn(2, 9, K, generator=torch.Generator().manual_seed(1))
+
+
+def gain(trained: TrainedLinear, index: int) -> nn.Parameter:
+    """Return what a summand's twin trains."""
+    found = trained.twins[index].gain
+    assert isinstance(found, nn.Parameter)
+    return found
 
 
 def changed(begin: Layer, *, bias: bool = True) -> TrainedLinear:
@@ -86,15 +101,9 @@ def test_what_is_trained_is_what_is_written(kind):
 def test_integers_stay(kind):
     begin = layer(**kind)
     after = changed(begin).trained(begin)
-    assert after.dense is begin.dense
-    assert (after.bits, after.acc_bits, after.acc_shift) == (
-        begin.bits, begin.acc_bits, begin.acc_shift,
-    )  # fmt: skip
-    if begin.low_rank is not None and after.low_rank is not None:
-        assert after.low_rank.a is begin.low_rank.a
-        assert after.low_rank.b is begin.low_rank.b
-        assert after.low_rank.shift is begin.low_rank.shift
-        assert not np.array_equal(after.low_rank.mult, begin.low_rank.mult)
+    assert (after.bits, after.acc_bits) == (begin.bits, begin.acc_bits)
+    for old, new in zip(begin.summands, after.summands, strict=True):
+        assert differing(old, new) == ({"mult"} if isinstance(old, LowRank) else set())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,8 +117,8 @@ def test_at_first_nothing_is_changed(kind):
         assert after.bias is None
     else:
         np.testing.assert_array_equal(after.bias, begin.bias)
-    if begin.low_rank is not None and after.low_rank is not None:
-        np.testing.assert_array_equal(after.low_rank.mult, begin.low_rank.mult)
+    for old, new in zip(begin.summands, after.summands, strict=True):
+        assert differing(old, new) == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,15 +133,16 @@ def test_gradients_are_those_of_a_layer_that_rounds_nothing(kind):
     smooth = tokens().double().requires_grad_()
     scale = torch.from_numpy(begin.scale).double().requires_grad_()
     matrix = torch.zeros(K, N, dtype=torch.float64)
-    if begin.dense is not None:
-        matrix += torch.from_numpy(np.ldexp(begin.dense.integers().astype(float), begin.acc_shift))
-    mult = torch.zeros(0)
-    if begin.low_rank is not None:
-        low = begin.low_rank
-        mult = torch.from_numpy(low.mult.astype(float)).requires_grad_()
-        factor = mult * torch.from_numpy(np.ldexp(1.0, -low.shift.astype(int)))
-        a, b = (torch.from_numpy(m.astype(float)) for m in (low.a, low.b))
-        matrix = matrix + (a * factor) @ b
+    mults: dict[int, torch.Tensor] = {}
+    for i, summand in enumerate(begin.summands):
+        matrix = matrix * 2.0**summand.acc_shift
+        if isinstance(summand, LowRank):
+            mults[i] = torch.from_numpy(summand.mult.astype(float)).requires_grad_()
+            factor = mults[i] * torch.from_numpy(np.ldexp(1.0, -summand.shift.astype(int)))
+            a, b = (torch.from_numpy(m.astype(float)) for m in (summand.a, summand.b))
+            matrix = matrix + (a * factor) @ b
+        else:
+            matrix = matrix + torch.from_numpy(summand.matrix())
     y = smooth @ mix.double() @ matrix * scale
     y.backward(pull.double())
     assert x.grad is not None
@@ -144,38 +154,37 @@ def test_gradients_are_those_of_a_layer_that_rounds_nothing(kind):
     torch.testing.assert_close(
         trained.gain.grad.double(), scale.grad * scale.detach(), rtol=0.1, atol=0.05
     )
-    if begin.low_rank is not None:
-        assert trained.mult_gain is not None
-        assert trained.mult_gain.grad is not None
+    assert mults.keys() == {i for i, _ in begin.sizes.factored}
+    for i, mult in mults.items():
         assert mult.grad is not None
         want = (mult.grad * mult.detach()).float()
-        torch.testing.assert_close(trained.mult_gain.grad, want, rtol=0.1, atol=0.05)
+        torch.testing.assert_close(gain(trained, i).grad, want, rtol=0.1, atol=0.05)
 
 
 def test_no_gradient_comes_through_a_saturated_intermediate():
     begin = layer()
-    assert begin.low_rank is not None
-    loud = dataclasses.replace(begin.low_rank, shift=np.full(R, 8, np.uint8))
-    trained = TrainedLinear(dataclasses.replace(begin, low_rank=loud))
-    alone = TrainedLinear(dataclasses.replace(begin, low_rank=None, acc_shift=0))
+    dense, factors = begin.summands
+    assert isinstance(factors, LowRank)
+    loud = dataclasses.replace(factors, shift=np.full(R, 8, np.uint8))
+    trained = TrainedLinear(dataclasses.replace(begin, summands=(dense, loud)))
+    alone = TrainedLinear(dataclasses.replace(begin, summands=(dense,)))
     x, other = tokens().requires_grad_(), tokens().requires_grad_()
     trained(x).sum().backward()
     (alone(other).sum() * 16).backward()
     torch.testing.assert_close(x.grad, other.grad)
-    assert trained.mult_gain is not None
-    assert trained.mult_gain.grad is not None
-    assert not trained.mult_gain.grad.any()
+    found = gain(trained, 1).grad
+    assert found is not None
+    assert not found.any()
 
 
 def test_multipliers_stay_within_sixteen_bits():
     begin = layer()
     trained = TrainedLinear(begin)
     with torch.no_grad():
-        assert trained.mult_gain is not None
-        trained.mult_gain.fill_(10.0)
-    after = trained.trained(begin)
-    assert after.low_rank is not None
-    assert (after.low_rank.mult == 65535).all()
+        gain(trained, 1).fill_(10.0)
+    factors = trained.trained(begin).summands[1]
+    assert isinstance(factors, LowRank)
+    assert (factors.mult == 65535).all()
 
 
 @pytest.mark.parametrize(("asked", "has", "trains"), [(True, False, True), (False, True, True),

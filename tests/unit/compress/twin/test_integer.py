@@ -12,6 +12,7 @@ from torch import nn
 from summand.compress import CompressError, IntegerLinear
 from summand.compress.twin.integer import quantise_tokens, replace
 from summand.model import Layer, Transform
+from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.integers import quantise
 from summand.summands.lowrank import LowRank
@@ -40,28 +41,29 @@ def random_layer(
             return full
         return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape).astype(np.int8)
 
-    low_rank = None
+    factors: list[Summand] = []
     if rank:
-        low_rank = LowRank(
+        summand = LowRank(
             a=matrix(rank_bits, (k, rank)),
             a_bits=rank_bits,
             b=matrix(rank_bits, (rank, n)),
             b_bits=rank_bits,
             mult=rng.integers(0, 1 << 16, rank).astype(np.uint16),
             shift=rng.integers(1, 48, rank).astype(np.uint8),
+            acc_shift=acc_shift if bits else 0,
         )
+        factors.append(summand)
     groups = {}
     if group:
         scales = rng.integers(0, 64, (-(-k // group), n)).astype(np.uint8)
         groups = {"scales": scales | (63 * extreme), "scale_bits": 6, "group": group}
+    dense = [Dense(matrix(bits, (k, n)), bits, **groups)] if bits else []
     return Layer(
         name="layer",
         in_features=k,
         out_features=n,
         act_bits=act_bits,
-        dense=Dense(matrix(bits, (k, n)), bits, **groups) if bits else None,
-        low_rank=low_rank,
-        acc_shift=acc_shift if rank and bits else 0,
+        summands=(*dense, *factors),
         scale=rng.normal(size=n).astype(np.float32),
         bias=rng.normal(size=n).astype(np.float32) if bias else None,
     )

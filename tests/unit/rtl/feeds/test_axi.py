@@ -1,8 +1,8 @@
 import re
 
 from summand.isa import EngineConfig
-from summand.rtl.axi import AxiEngine
 from summand.rtl.emit import emit_verilog
+from summand.rtl.feeds.axi import AxiEngine
 
 CONFIG = EngineConfig(
     rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16

@@ -1,12 +1,16 @@
-"""Bytes to beats and back."""
+"""A feed of bytes: beats are put together from them, and taken apart."""
+
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from summand.isa import EngineConfig
+from summand.rtl.feeds.port import FeedPort
 from summand.rtl.stream import Beat
 
-__all__ = ["BeatsToBytes", "BytesToBeats"]
+__all__ = ["BeatsToBytes", "ByteFeed", "BytesToBeats"]
 
 
 class BytesToBeats(wiring.Component):
@@ -91,5 +95,60 @@ class BeatsToBytes(wiring.Component):
             m.d.sync += [bits.eq(self.i.p.data), left.eq(self.stream_bits // 8)]
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [bits.eq(bits >> 8), left.eq(left - 1)]
+
+        return m
+
+
+class ByteFeed(wiring.Component):
+    """Feed an engine from a stream of bytes, and bring its packets back as bytes.
+
+    While the engine is being reset, nothing passes, and beats that are not whole are dropped.
+
+    Parameters
+    ----------
+    config : :class:`~summand.isa.EngineConfig`
+        Sizes. The stream may be of any width.
+
+    Members
+    -------
+    down : ``In(stream.Signature(8))``
+        Bytes of commands.
+    up : ``Out(stream.Signature(8))``
+        Bytes of packets.
+    feed : ``Out(FeedPort)``
+        The engine.
+    """
+
+    down: stream.Interface
+    up: stream.Interface
+    feed: Any
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "down": In(stream.Signature(8)),
+                "up": Out(stream.Signature(8)),
+                "feed": Out(FeedPort(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits, resetting = self.config.stream_bits, self.feed.resetting
+
+        gather, scatter = BytesToBeats(bits), BeatsToBytes(bits)
+        m.submodules.gather = ResetInserter(resetting)(gather)
+        m.submodules.scatter = ResetInserter(resetting)(scatter)
+        m.d.comb += [
+            gather.i.payload.eq(self.down.payload),
+            gather.i.valid.eq(self.down.valid & ~resetting),
+            self.down.ready.eq(gather.i.ready & ~resetting),
+            self.up.payload.eq(scatter.o.payload),
+            self.up.valid.eq(scatter.o.valid & ~resetting),
+            scatter.o.ready.eq(self.up.ready),
+        ]
+        wiring.connect(m, gather.o, wiring.flipped(self.feed.commands))
+        wiring.connect(m, wiring.flipped(self.feed.packets), scatter.i)
 
         return m

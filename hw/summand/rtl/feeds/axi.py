@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.rtl.registers import AxiLite, RegisterBank, connect_engine
-from summand.rtl.resettable import ResettableEngine
+from summand.rtl.feeds.hosted import HostedEngine
+from summand.rtl.registers import AxiLite
 
 __all__ = ["MODULE", "AxiEngine"]
 
@@ -82,25 +82,20 @@ class AxiEngine(wiring.Component):
         domain: Any = ClockDomain("sync", local=True)
         domain.clk = self.aclk
         m.domains += domain
-        m.submodules.engine = engine = ResettableEngine(self.config)
-        m.submodules.registers = bank = RegisterBank()
+        m.submodules.hosted = hosted = HostedEngine(self.config)
+        feed = hosted.feed
         m.d.comb += [
             ResetSignal().eq(~self.aresetn),
-            engine.request.eq(bank.pulse.reset),
-            engine.i.payload.eq(self.s_axis_tdata),
-            engine.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(engine.i.ready),
-            self.m_axis_tdata.eq(engine.o.p.data),
-            self.m_axis_tlast.eq(engine.o.p.last),
-            self.m_axis_tvalid.eq(engine.o.valid),
-            engine.o.ready.eq(self.m_axis_tready),
+            feed.commands.payload.eq(self.s_axis_tdata),
+            feed.commands.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(feed.commands.ready),
+            self.m_axis_tdata.eq(feed.packets.p.data),
+            self.m_axis_tlast.eq(feed.packets.p.last),
+            self.m_axis_tvalid.eq(feed.packets.valid),
+            feed.packets.ready.eq(self.m_axis_tready),
         ]
-
-        self._connect_bus(m, bank)
-        connect_engine(m, bank, engine)
-        return m
-
-    def _connect_bus(self, m: Module, bank: RegisterBank) -> None:
         for name, member in AxiLite().members.items():
-            outside, inside = getattr(self, _LITE + name), getattr(bank.bus, name)
+            outside, inside = getattr(self, _LITE + name), getattr(hosted.bus, name)
             m.d.comb += inside.eq(outside) if member.flow == Out else outside.eq(inside)
+
+        return m

@@ -3,7 +3,7 @@ import pytest
 
 from summand.isa import EngineConfig
 from summand.isa.structure import element
-from summand.rtl.column import Column
+from summand.rtl.elements.tables.column import Column
 from summand.testing.streams import trace
 
 CONFIGS = [

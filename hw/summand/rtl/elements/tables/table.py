@@ -9,37 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.add import Adder
+from summand.rtl.elements.tables.step import ENTRIES, Step
 from summand.rtl.fold import emitted_once
 from summand.rtl.mux import Chooser
-from summand.rtl.token import Step
 
-__all__ = ["LookupTable", "TableWriter", "gray_steps"]
-
-
-#: Entries of a table: sums of the subsets of four activations.
-_ENTRIES = 16
-
-
-def gray_steps() -> list[dict[str, int]]:
-    """Return the fields ``last``, ``select``, ``negate`` and ``entry`` of each step.
-
-    There is a step for every entry but entry 0, which is 0 from a reset on. Entry ``e`` holds the
-    sum of the activations whose bit is set in ``e``. In Gray code order each sum differs from the
-    one before by one activation, so a step is one addition.
-    """
-    steps = []
-    for i in range(1, _ENTRIES):
-        entry = i ^ (i >> 1)
-        select = (i & -i).bit_length() - 1
-        steps.append(
-            {
-                "last": i == _ENTRIES - 1,
-                "select": select,
-                "negate": not entry >> select & 1,
-                "entry": entry,
-            }
-        )
-    return steps
+__all__ = ["LookupTable", "TableWriter"]
 
 
 class TableWriter(wiring.Component):
@@ -53,7 +27,8 @@ class TableWriter(wiring.Component):
     Members
     -------
     step : ``In(Step)``
-        What to do; see :func:`gray_steps`. A table's steps follow each other without a gap.
+        What to do; see :func:`~summand.rtl.elements.tables.step.gray_steps`. A table's steps
+        follow each other without a gap.
     x : ``In(array of 4 signed act_bits)``
         Activations, steady while steps come.
     write : ``Out(1)``
@@ -155,7 +130,7 @@ class LookupTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = Memory(shape=self.value.shape(), depth=_ENTRIES, init=[])
+        m.submodules.memory = memory = Memory(shape=self.value.shape(), depth=ENTRIES, init=[])
         write = memory.write_port()
         read = memory.read_port(domain="comb")
         m.d.comb += [

@@ -7,10 +7,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import act_addr_bits, element
-from summand.rtl.activations import Activations
-from summand.rtl.table import gray_steps
-from summand.rtl.token import Fill, Step
+from summand.isa.structure import element
+from summand.rtl.activations import Activations, Fill
+from summand.rtl.elements.ports import PreparePort, TurnPort
+from summand.rtl.elements.tables.step import Step, gray_steps
 
 __all__ = ["TableLoader"]
 
@@ -19,8 +19,11 @@ class TableLoader(wiring.Component):
     """Read a slice's activations and step the table writers through them, slice after slice.
 
     A slice takes ``table_share`` passes of 15 steps. The next pass's activations are read during
-    the last steps of the one before, so that with one word a pass no cycle lies between, and the
-    next slice's stand ready when its turn comes.
+    the last steps of the pass before, so that passes of one word follow each other without a gap,
+    and the next slice's activations are there when its turn comes.
+
+    In a reset the loader steps the writers through entry 0 of every table, which is zero for every
+    slice and is never written again.
 
     Parameters
     ----------
@@ -29,22 +32,21 @@ class TableLoader(wiring.Component):
 
     Members
     -------
-    start : ``In(1)``
-        Begin a walk of ``slices`` slices whose activations start at word ``addr``.
-    ready, next_ready : ``Out(1)``
-        The tables hold the current slice, in this cycle or in the next. Words may enter the array.
-    release : ``In(1)``
-        With ``ready``: the slice's last word enters the array in this cycle.
-    fill, step : ``Out(Fill)``, ``Out(Step)``
-        Orders to the rows.
+    orders : ``In(PreparePort)``
+        The walk's slices.
+    turn : ``In(TurnPort)``
+        When words may enter the array.
+    ready : ``Out(1)``
+        The tables hold the current slice.
+    fill : ``Out(Fill)``
+        Activations to read, in every row.
+    step : ``Out(Step)``
+        What the table writers do, in every row.
     """
 
-    start: Signal
-    addr: Signal
-    slices: Signal
+    orders: Any
+    turn: Any
     ready: Signal
-    next_ready: Signal
-    release: Signal
     fill: Any
     step: Any
 
@@ -52,12 +54,9 @@ class TableLoader(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "start": In(1),
-                "addr": In(act_addr_bits(config)),
-                "slices": In(range(config.act_depth + 1)),
+                "orders": In(PreparePort(config)),
+                "turn": In(TurnPort()),
                 "ready": Out(1),
-                "next_ready": Out(1),
-                "release": In(1),
                 "fill": Out(Fill(config)),
                 "step": Out(Step(config)),
             }
@@ -71,6 +70,7 @@ class TableLoader(wiring.Component):
         words = tables.pass_words(cfg)
         passes = Signal(range(cfg.act_depth * tables.passes + 1))  # still to be read
         share = Signal.like(self.step.share)
+        step = Signal(Step(cfg))
         index = Signal(range(tables.steps))
         stepping = Signal()
         filling = Signal()
@@ -90,20 +90,20 @@ class TableLoader(wiring.Component):
             m.d.sync += filled.eq(1)
 
         # Stepping.
-        # Of the last step and of the last pass. Whether words may enter hangs on them.
+        # Registers, because whether words may enter depends on them.
         last_step, last_pass = Signal(), Signal()
         m.d.sync += [
-            last_step.eq(self.step.valid & (index == tables.steps - 2)),
+            last_step.eq(step.valid & (index == tables.steps - 2)),
             last_pass.eq(share == tables.passes - 1),
         ]
         begin = Signal()
         m.d.comb += begin.eq(filled & ~self.ready & ~stepping)
-        m.d.comb += [self.step.valid.eq(begin | stepping), self.step.share.eq(share)]
+        m.d.comb += [step.valid.eq(begin | stepping), step.share.eq(share)]
         with m.Switch(index):
             for i, fields in enumerate(gray_steps()):
                 with m.Case(i):
-                    m.d.comb += [self.step[name].eq(value) for name, value in fields.items()]
-        with m.If(self.step.valid):
+                    m.d.comb += [step[name].eq(value) for name, value in fields.items()]
+        with m.If(step.valid):
             m.d.sync += [index.eq(index + 1), stepping.eq(1)]
             with m.If(begin):
                 m.d.sync += filled.eq(0)
@@ -113,14 +113,28 @@ class TableLoader(wiring.Component):
                 m.d.sync += [index.eq(0), stepping.eq(0), share.eq(share + 1)]
                 with m.If(last_pass):
                     m.d.sync += share.eq(0)
-        m.d.comb += self.next_ready.eq((self.ready | last_step & last_pass) & ~self.release)
-        m.d.sync += self.ready.eq(self.next_ready)
+        m.d.comb += self.turn.next_ready.eq(
+            (self.ready | last_step & last_pass) & ~self.turn.release
+        )
+        m.d.sync += self.ready.eq(self.turn.next_ready)
 
-        with m.If(self.start):
+        with m.If(self.orders.start):
             m.d.sync += [
                 filling.eq(1),
-                self.fill.addr.eq(self.addr),
-                passes.eq(self.slices * tables.passes),
+                self.fill.addr.eq(self.orders.addr),
+                passes.eq(self.orders.slices * tables.passes),
             ]
+
+        erased = Signal.like(share, reset_less=True)  # share whose entry 0 a reset writes
+        m.d.comb += self.step.eq(step)
+        with m.If(ResetSignal()):
+            m.d.comb += [
+                self.step.valid.eq(1),
+                self.step.last.eq(1),
+                self.step.zero.eq(1),
+                self.step.entry.eq(0),
+                self.step.share.eq(erased),
+            ]
+            m.d.sync += erased.eq(Mux(erased == tables.passes - 1, 0, erased + 1))
 
         return m

@@ -14,12 +14,14 @@ from summand.isa.commands import Fence, Gemm, Load, Requantise
 from summand.schedule.choice import Plan, alone, final, steady
 from summand.schedule.fit import DEFAULT_CONFIG
 from summand.schedule.plan import Fetch, Stair, Tail, Walk, plan
-from summand.schedule.terms import Sizes
+from summand.schedule.terms import Direct, Factored, Sizes
 from summand.schedule.tiling import Tiling
 
 
 def sizes(k: int, n: int, bits: int = 4, rank: int = 0) -> Sizes:
-    return Sizes(k, n, bits, 0, rank, 8 * (rank > 0), 8 * (rank > 0), rank > 0)
+    dense = (Direct(planes=bits),) if bits else ()
+    low_rank = (Factored(rank=rank, first=8, second=8, shift=4),) if rank else ()
+    return Sizes(k, n, (*dense, *low_rank))
 
 
 def block(rank: int = 0) -> list[tuple[Sizes, ...]]:

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.add import Adder
+from summand.rtl.elements.tables.table import LookupTable
 from summand.rtl.fold import emitted_once
-from summand.rtl.table import LookupTable
 
 __all__ = ["Column"]
 

@@ -5,8 +5,8 @@ import pytest
 from summand.isa import EngineConfig
 from summand.isa.structure import element
 from summand.rtl.activations import Activations
-from summand.rtl.loader import TableLoader
-from summand.rtl.table import gray_steps
+from summand.rtl.elements.tables.loader import TableLoader
+from summand.rtl.elements.tables.step import gray_steps
 from summand.testing.streams import simulate
 
 #: One word a pass, alone and shared; two; four.
@@ -52,7 +52,7 @@ class Watch:
 
             async def tick(release=0):
                 nonlocal cycle
-                ctx.set(dut.release, release)
+                ctx.set(dut.turn.release, release)
                 _, _, ready, fill, step = await ctx.tick().sample(dut.ready, dut.fill, dut.step)
                 self.see(cycle, fill, step)
                 cycle += 1
@@ -60,14 +60,14 @@ class Watch:
                 return ready
 
             for addr, slices in walks:
-                ctx.set(dut.start, 1)
-                ctx.set(dut.addr, addr)
-                ctx.set(dut.slices, slices)
+                ctx.set(dut.orders.start, 1)
+                ctx.set(dut.orders.addr, addr)
+                ctx.set(dut.orders.slices, slices)
                 self.started = cycle
                 assert not await tick()
-                ctx.set(dut.start, 0)
-                ctx.set(dut.addr, 0)
-                ctx.set(dut.slices, 0)
+                ctx.set(dut.orders.start, 0)
+                ctx.set(dut.orders.addr, 0)
+                ctx.set(dut.orders.slices, 0)
                 for _ in range(slices):
                     while not ctx.get(dut.ready):
                         await tick()

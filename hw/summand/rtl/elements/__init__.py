@@ -1,0 +1,51 @@
+"""What multiplies in an engine, as the rest of it sees it.
+
+An element has three parts: a loader, in front of the rows, which prepares it for each slice of
+activations; what the loader tells the rows in each cycle; and an array in each row, which turns
+words into slice sums. Their figures are in :func:`summand.isa.structure.element`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.lib import data
+
+from summand.isa import EngineConfig
+from summand.isa.structure import ElementKind, element
+from summand.rtl.elements.tables.array import TableArray
+from summand.rtl.elements.tables.loader import TableLoader
+from summand.rtl.elements.tables.step import Step
+
+__all__ = ["ElementParts", "parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementParts:
+    """The gateware of one element, each part made of a configuration.
+
+    Parameters
+    ----------
+    loader : callable
+        Component with ``orders: In(PreparePort)``, ``turn: In(TurnPort)``, ``fill: Out(Fill)`` and
+        ``step``, an ``Out`` of what :attr:`step` returns.
+    step : callable
+        Layout of what the array does in a cycle to prepare itself.
+    array : callable
+        Component with ``x`` (staged activations), ``step``, ``word``, ``valid``, ``first`` and
+        ``last`` in, and ``sums`` out.
+    """
+
+    loader: Callable[[EngineConfig], Any]
+    step: Callable[[EngineConfig], data.StructLayout]
+    array: Callable[[EngineConfig], Any]
+
+
+_PARTS: Mapping[ElementKind, ElementParts] = {
+    ElementKind.TABLES: ElementParts(loader=TableLoader, step=Step, array=TableArray),
+}
+
+
+def parts(config: EngineConfig) -> ElementParts:
+    """Return the gateware of what multiplies in the engine of ``config``."""
+    return _PARTS[element(config).kind]

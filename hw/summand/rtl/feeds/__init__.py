@@ -1,0 +1,1 @@
+"""Where an engine's beats come from, and where its packets go."""
