@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
-from summand.compress.evaluation.embeddings import embeds
-from summand.compress.network.predictions import divergence, log_probabilities, token_logits
+from summand.compress.network.predictions import divergence, embeds, log_probabilities, token_logits
 from summand.compress.twin.integer import replace
 from summand.compress.workers.parallel import in_parallel
 from summand.model import SummandModel

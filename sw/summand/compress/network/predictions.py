@@ -9,10 +9,16 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.network.survey import invoke
 
-__all__ = ["divergence", "divergence_gradient", "log_probabilities", "token_logits"]
+__all__ = ["divergence", "divergence_gradient", "embeds", "log_probabilities", "token_logits"]
 
 #: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
 _POSITIONS = 128
+
+
+def embeds(module: nn.Module) -> bool:
+    """Whether a Hugging Face model has no output head: it embeds, and predicts no tokens."""
+    find: Any = getattr(module, "get_output_embeddings", None)
+    return find is not None and find() is None
 
 
 def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
