@@ -15,7 +15,7 @@ __all__ = ["EmbeddingEvaluation", "compare_embeddings"]
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingEvaluation:
-    """What came out.
+    """How far two models' embeddings are apart.
 
     Parameters
     ----------

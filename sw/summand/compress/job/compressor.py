@@ -67,7 +67,7 @@ class Job:
     target : BitBudget, optional
         What the choices were allocated for.
     allocation : Allocation, optional
-        What came out.
+        The choices, and their estimated cost.
     collected : StatisticsStore, optional
         What calibration for the target collected.
     """
@@ -171,7 +171,7 @@ class Job:
     ) -> Manifest:
         """Compress, and write the Summand model.
 
-        What is interrupted goes on where it was when the same is run again.
+        An interrupted run resumes when the same job is run again.
 
         Parameters
         ----------
@@ -276,7 +276,7 @@ class Job:
         walk: ModelWalk,
         progress: Callable[[str, int, int], None] | None,
     ) -> Distillation:
-        """Train the finished layers' scales; they are revised if that pays."""
+        """Train the scales of the finished layers; keep them if the model improves."""
         module, names = self.source.module, self.survey.layers
         heads = head_layers(module)
         weights = self.source.weights

@@ -22,9 +22,9 @@ def embeds(module: nn.Module) -> bool:
 
 
 def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """Return ``[tokens, vocabulary]``: for each token of a row what is to follow it.
+    """Return ``[tokens, vocabulary]``: the logits of the token that follows each token.
 
-    With gradients where they are enabled and wanted.
+    Gradients flow where they are enabled.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
 def log_probabilities(logits: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield float32 logarithms of probabilities of ``[tokens, vocabulary]``, some rows at a time.
 
-    Equally many at a time for every model, so that two can be read side by side.
+    The number of rows is the same for every model, so that two can be iterated together.
     """
     for part in logits.split(_POSITIONS):
         yield part.float().log_softmax(dim=-1)
@@ -65,8 +65,8 @@ def divergence(logp: torch.Tensor, logq: torch.Tensor) -> torch.Tensor:
 def divergence_gradient(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Return the gradient of the mean KL divergence from a teacher with regard to logits.
 
-    Both are ``[tokens, vocabulary]`` of logits; the teacher's numbers are lost, its memory is the
-    result's.
+    Both are ``[tokens, vocabulary]`` of logits; the result overwrites
+    ``teacher``.
     """
     for mine, theirs in zip(logits.split(_POSITIONS), teacher.split(_POSITIONS), strict=True):
         p = theirs.float().softmax(dim=-1)
