@@ -1,4 +1,4 @@
-"""A row's activation memory and the staging registers its table writers read."""
+"""A row's activation memory, and the staging registers that the element reads."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ __all__ = ["Activations", "Fill"]
 
 
 class Fill(data.StructLayout):
-    """Read a word of activations into the staging registers of the table writers.
+    """Read a word of activations into the staging registers.
 
     Members
     -------
     valid : 1
         Read.
     addr : ``act_addr_bits``
-        Where; its low bits say which part of the staging registers.
+        Address of the word; its low bits name the part of the staging registers that it goes to.
     """
 
     def __init__(self, config: EngineConfig):
@@ -30,7 +30,7 @@ class Fill(data.StructLayout):
 
 
 class Activations(wiring.Component):
-    """Keep a row's activations; bring a writer pass's worth of them to the table writers.
+    """Keep a row's activations, and bring those of one pass to the element.
 
     A pass covers ``depth / table_share`` activations, which are whole words of the memory.
 
@@ -42,9 +42,13 @@ class Activations(wiring.Component):
     Members
     -------
     write : ``In(1)``
-        Write ``data`` (a beat of the stream) at ``addr``.
+        Write :attr:`data` at :attr:`addr`.
+    addr : ``In(act_addr_bits)``
+        Address of the word that is written.
+    data : ``In(stream_bits)``
+        A beat of the stream.
     fill : ``In(Fill)``
-        Read a word; it is in ``x`` :attr:`LATENCY` cycles later.
+        Word to read; it is in :attr:`x` :attr:`LATENCY` cycles later.
     x : ``Out(array of depth / table_share signed act_bits)``
         The staging registers.
     """

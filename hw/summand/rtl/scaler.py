@@ -1,4 +1,4 @@
-"""Multiply slice sums by their group's scale."""
+"""Multiplication of a slice sum by its group's scale."""
 
 from amaranth import *
 from amaranth.lib import wiring

@@ -1,4 +1,4 @@
-"""What every element is told, whatever it is made of."""
+"""The ports that all elements have."""
 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out

@@ -77,7 +77,7 @@ class TableLoader(wiring.Component):
         word = Signal(range(words))
         filled = Signal()
 
-        # Reading. A word read now can be stepped over `Activations.LATENCY` cycles later.
+        # Reading. A word that is read now is there for a step `Activations.LATENCY` cycles later.
         last_word = word == words - 1
         m.d.comb += self.fill.valid.eq(filling)
         with m.If(filling):
