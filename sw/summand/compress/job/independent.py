@@ -119,7 +119,7 @@ def _needs_moments(work: LayerWork, group: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _LayerJob:
-    """All that compressing a layer needs, wherever it is done."""
+    """The data needed to compress a layer, on any worker."""
 
     name: str
     linear: nn.Linear

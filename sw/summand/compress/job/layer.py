@@ -92,7 +92,7 @@ def fit_layer(
     low_rank_solver: LowRankSolver,
     transform: Transform | None,
 ) -> Layer:
-    """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``.
+    """Compress a weight ``[N, K]``; ``transform`` has been applied to it and to ``statistics``.
 
     Raises as :func:`compress_layer` does.
     """

@@ -1,4 +1,4 @@
-"""Hugging Face folders whose weights are read when they are needed, and let go again."""
+"""Hugging Face folders whose weights are loaded on demand and released again."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -20,8 +20,8 @@ __all__ = ["LazyWeights", "open_lazily"]
 class LazyWeights:
     """The weights of a module, in safetensors files.
 
-    The module's parameters are hollow: of the right shape, but a single number that is none, so
-    that what is computed with one that was not loaded shows.
+    Unloaded parameters are expanded views of one NaN: they have the right shape, take almost no
+    memory, and make any result that uses them NaN.
 
     Parameters
     ----------
