@@ -7,12 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import (
-    accumulator_memory,
-    row_bits,
-    scaled_bits,
-    tile_bits,
-)
+from summand.isa.structure import accumulator_memory
+from summand.isa.widths import row_bits, scaled_bits, tile_bits
 from summand.rtl.add import Adder
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Result
@@ -69,10 +65,10 @@ class Accumulators(wiring.Component):
     order : ``In(AccOrder)``
         What to do with one tile.
     sum : ``In(array of cols signed scaled_bits)``
-        Slice sums, scaled, of the order of :data:`~summand.isa.structure.SUM_DELAY` cycles ago.
+        Slice sums, scaled, of the order of :data:`~summand.isa.latencies.SUM_DELAY` cycles ago.
     result : ``Out(Result)``
         What a drain of this row read,
-        :data:`~summand.isa.structure.RESULT_LATENCY` cycles after its order.
+        :data:`~summand.isa.latencies.RESULT_LATENCY` cycles after its order.
     """
 
     #: Cycles between two orders for the same tile.

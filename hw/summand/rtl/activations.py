@@ -8,7 +8,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
-from summand.isa.structure import ACTIVATION_LATENCY, act_addr_bits, activation_memory, element
+from summand.isa.elements import element
+from summand.isa.latencies import ACTIVATION_LATENCY
+from summand.isa.structure import activation_memory
+from summand.isa.widths import act_addr_bits
 from summand.rtl.ram import BlockRam
 
 __all__ = ["Activations", "Fill"]

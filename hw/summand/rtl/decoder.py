@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import CHECK, Op
+from summand.isa.latencies import DECODER_LATENCY
 from summand.isa.limits import SEGMENTS
 from summand.isa.segments import SEGMENT_BYTES
-from summand.isa.structure import DECODER_LATENCY
 from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]

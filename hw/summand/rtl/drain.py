@@ -7,7 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import drain_memory, drain_room, row_bits, tile_bits
+from summand.isa.structure import drain_memory, drain_room
+from summand.isa.widths import row_bits, tile_bits
 from summand.rtl.counters import CountDown
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.token import Result

@@ -7,7 +7,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SCALE_LATENCY, drain_room, element
+from summand.isa.elements import element
+from summand.isa.latencies import SCALE_LATENCY
+from summand.isa.structure import drain_room
 from summand.rtl import elements, encodings
 from summand.rtl.counters import CountersLayout, CycleCounters
 from summand.rtl.delay import delayed

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from summand.isa.structure import FIFO_LATENCY, Memory
+from summand.isa.latencies import FIFO_LATENCY
+from summand.isa.memory import EngineMemory
 from summand.rtl.ram import BlockRam
 
 __all__ = ["CountedFifo"]
@@ -19,7 +20,7 @@ class CountedFifo(wiring.Component):
 
     Parameters
     ----------
-    memory : :class:`~summand.isa.structure.Memory`
+    memory : :class:`~summand.isa.memory.EngineMemory`
         Where the words are kept; its depth is a power of two.
 
     Members
@@ -39,7 +40,7 @@ class CountedFifo(wiring.Component):
     data: Signal
     o: stream.Interface
 
-    def __init__(self, memory: Memory):
+    def __init__(self, memory: EngineMemory):
         self.memory = memory
         super().__init__(
             {

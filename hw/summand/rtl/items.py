@@ -7,7 +7,7 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa.structure import ITEM_LATENCY
+from summand.isa.latencies import ITEM_LATENCY
 from summand.rtl.mux import choose
 
 __all__ = ["ItemReader"]

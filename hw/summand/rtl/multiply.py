@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa.structure import DSP_BITS, DSP_LATENCY, Product
+from summand.isa.products import DSP_BITS, DSP_LATENCY, Product
 from summand.rtl.fold import Library
 from summand.rtl.technology import Technology
 
@@ -22,7 +22,7 @@ class DspProduct(wiring.Component):
     Parameters
     ----------
     a, b : :class:`~amaranth.hdl.Shape`
-        Operands, signed or not, up to :data:`~summand.isa.structure.DSP_BITS` wide.
+        Operands, signed or not, up to :data:`~summand.isa.products.DSP_BITS` wide.
 
     Members
     -------
@@ -111,7 +111,7 @@ class Multiplier(wiring.Component):
         Operands.
     p : ``Out``
         Their product, as wide as both together, signed if one of them is;
-        :attr:`summand.isa.structure.Product.latency` enabled cycles later.
+        :attr:`summand.isa.products.Product.latency` enabled cycles later.
     """
 
     en: Signal

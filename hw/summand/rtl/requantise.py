@@ -8,13 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.isa.limits import MULT_BITS
-from summand.isa.structure import (
-    act_addr_bits,
-    parameter_memory,
-    requantise_latency,
-    requantise_product,
-    row_bits,
-)
+from summand.isa.products import requantise_product
+from summand.isa.structure import parameter_memory, requantise_latency
+from summand.isa.widths import act_addr_bits, row_bits
 from summand.rtl.drain import DrainedTile
 from summand.rtl.multiply import Multiplier
 from summand.rtl.mux import choose

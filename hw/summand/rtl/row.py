@@ -7,7 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SUM_DELAY, element, scaler_latency
+from summand.isa.elements import element
+from summand.isa.latencies import SUM_DELAY
+from summand.isa.structure import scaler_latency
 from summand.rtl import elements
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations

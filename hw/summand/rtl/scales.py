@@ -7,7 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SCALE_LATENCY, scale_memory
+from summand.isa.latencies import SCALE_LATENCY
+from summand.isa.structure import scale_memory
 from summand.rtl.delay import delayed
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Scales

@@ -8,8 +8,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
+from summand.isa.latencies import SEGMENT_LATENCY
 from summand.isa.limits import PLANES
-from summand.isa.structure import SEGMENT_LATENCY, segment_memory, tile_bits
+from summand.isa.structure import segment_memory
+from summand.isa.widths import tile_bits
 from summand.rtl import encodings
 from summand.rtl.compare import exceeds
 from summand.rtl.encodings import Descriptor

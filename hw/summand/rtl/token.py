@@ -4,7 +4,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
-from summand.isa.structure import act_addr_bits, row_bits, tile_bits
+from summand.isa.widths import act_addr_bits, row_bits, tile_bits
 from summand.rtl import elements
 from summand.rtl.activations import Fill
 

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.activations import Activations, Fill
 from summand.rtl.elements.ports import PreparePort, TurnPort
 from summand.rtl.elements.tables.step import Step, gray_steps
