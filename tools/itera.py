@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from summand.compress import CompressError, Iterative, PlainSvd, open_source
-from summand.compress.solve.solvers import LowRankProblem, LowRankSolver
+from summand.compress import CompressError, open_source
+from summand.summands.lowrank.solve import Iterative, PlainSvd
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolver
 
 ROWS, COLUMNS, RANKS = 256, 384, 128
 BITS = (3, 4, 6, 8)

@@ -14,15 +14,18 @@ from dataclasses import replace
 
 import torch
 
-from summand.compress import Gptq, Iterative, WhitenedSvd, calibration_text, open_source, survey
+from summand.compress import calibration_text, open_source, survey
 from summand.compress.calibrate.calibration import InputStatistics, collect
 from summand.compress.calibrate.text import evaluation_text, other_text, windows
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
-from summand.compress.solve.solvers import DenseProblem, LowRankProblem, LowRankSolver
 from summand.compress.solve.summands import Summands, solve_summands
 from summand.compress.twin.integer import quantise_tokens
 from summand.compress.workers.parallel import in_parallel
 from summand.model.streamed import streamed
+from summand.summands.dense.solve import Gptq
+from summand.summands.dense.solve.problem import DenseProblem
+from summand.summands.lowrank.solve import Iterative, WhitenedSvd
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolver
 
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
 SCALE_BITS = 6

@@ -1,6 +1,7 @@
 """Tables that ``summand compress`` prints: how it treats a model's layers, and the results."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,23 +30,15 @@ def show_support(job: "Job", console: "Console") -> None:
     """Print how every module that has parameters is treated."""
     table = _table("To be compressed")
     table.add_column("layers", overflow="fold")
-    for title in ("count", "shape", "bits", "group", "of bits", "rank", "of bits"):
+    for title in ("count", "shape"):
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("as")
     kept = job.keeper.kinds if job.keeper else {}
     for kind, names in _by_kind((n for n in job.survey.layers if n not in kept), str).items():
         linear = job.source.module.get_submodule(names[0])
-        choices = [job.choices[name] for name in names]
-        grouped, ranked = [c for c in choices if c.group], [c for c in choices if c.rank]
-        table.add_row(
-            kind,
-            str(len(names)),
-            f"{linear.in_features} x {linear.out_features}",
-            _span(c.bits for c in choices),
-            _span(c.group for c in (choices if grouped else ())),
-            _span(c.scale_bits for c in grouped),
-            _span(c.rank for c in (choices if ranked else ())),
-            _span(c.rank_bits for c in ranked),
-        )
+        for label, count in sorted(Counter(job.choices[name].label for name in names).items()):
+            shape = f"{linear.in_features} x {linear.out_features}"
+            table.add_row(kind, str(count), shape, label)
     if table.row_count:
         console.print(table)
     if job.keeper:
@@ -58,12 +51,6 @@ def show_support(job: "Job", console: "Console") -> None:
     for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
         host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
     console.print(host)
-
-
-def _span(values: Iterable[int]) -> str:
-    """Write a number, or the least and the largest."""
-    found = sorted(set(values))
-    return f"{found[0]}-{found[-1]}" if len(found) > 1 else "".join(map(str, found))
 
 
 def _show_kept(keeper: "Keeper", console: "Console") -> None:

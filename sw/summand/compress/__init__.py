@@ -14,9 +14,6 @@ from summand.compress.job.compressor import Job, plan
 from summand.compress.job.independent import compress_layers
 from summand.compress.job.layer import compress_layer
 from summand.compress.network.survey import Survey, survey
-from summand.compress.solve.gptq import Gptq
-from summand.compress.solve.lowrank import Iterative, PlainSvd, WhitenedSvd
-from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.sources.sources import ModelSource, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
 from summand.compress.workers.parallel import Workers
@@ -27,17 +24,12 @@ __all__ = [
     "Choice",
     "CompressError",
     "Evaluation",
-    "Gptq",
     "IntegerLinear",
-    "Iterative",
     "Job",
     "ModelSource",
     "Options",
-    "PlainSvd",
-    "RoundToNearest",
     "Survey",
     "Text",
-    "WhitenedSvd",
     "Workers",
     "calibration_text",
     "choices_of",

@@ -8,7 +8,7 @@ from typing import Any
 from summand.isa import SummandError
 from summand.isa.limits import Limits
 
-__all__ = ["Option", "OptionError", "check", "declared"]
+__all__ = ["Option", "OptionError", "OptionSet", "check", "declared"]
 
 
 class OptionError(SummandError):
@@ -96,3 +96,19 @@ def check(options: Any) -> None:
     """Raise :class:`OptionError` for the first field whose value its declaration does not allow."""
     for field, kind, option in declared(type(options)):
         option.check(field.name, getattr(options, field.name), kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionSet:
+    """Base of dataclasses of options, which are checked when they are made.
+
+    A class may inherit several of them: it has the fields of all, the last one's first.
+
+    Raises
+    ------
+    OptionError
+        If a field has a value that its declaration does not allow.
+    """
+
+    def __post_init__(self):
+        check(self)

@@ -6,69 +6,58 @@ from dataclasses import dataclass
 from summand.recipe.options import Options
 from summand.schedule.terms import Sizes
 from summand.summands.base import Entry
-from summand.summands.dense import DenseEntry
-from summand.summands.lowrank import LowRankEntry
+from summand.summands.choosing import SummandChoice
+from summand.summands.registry import kinds
 
 __all__ = ["Choice", "choices_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What one layer gets."""
+    """What one layer gets.
 
-    bits: int
-    group: int
-    scale_bits: int
-    rank: int
-    rank_bits: int
+    Parameters
+    ----------
+    summands : tuple of SummandChoice
+        In the order in which they are added.
+    act_bits, acc_bits : int
+        Of an activation, and of accumulators at most.
+    balance, rotate : bool
+        What the transform of its input consists of.
+    """
+
+    summands: tuple[SummandChoice, ...]
     act_bits: int
-    acc_shift: int
     acc_bits: int
-    solver: str
-    rank_solver: str = "whitened"
-    rank_order: str = "after"
     balance: bool = True
     rotate: bool = True
 
     @property
-    def summands(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Entry, ...]:
         """The summands' sizes."""
-        entries: list[Entry] = []
-        if self.bits:
-            dense = DenseEntry(bits=self.bits, group=self.group, scale_bits=self.scale_bits)
-            entries.append(dense)
-        if self.rank:
-            low_rank = LowRankEntry(
-                rank=self.rank,
-                a_bits=self.rank_bits,
-                b_bits=self.rank_bits,
-                acc_shift=self.acc_shift,
-            )
-            entries.append(low_rank)
-        return tuple(entries)
+        return tuple(summand.entry() for summand in self.summands)
 
     def sizes(self, in_features: int, out_features: int) -> Sizes:
         """Return all that the layer's commands depend on."""
-        return Sizes(in_features, out_features, tuple(e.term() for e in self.summands))
+        return Sizes(in_features, out_features, tuple(e.term() for e in self.entries))
+
+    @property
+    def label(self) -> str:
+        """The summands in a few words, for tables."""
+        return " + ".join(entry.label() for entry in self.entries)
 
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":
         """Return what ``options`` mean for the head, or for another layer."""
-        rank = 0 if head else options.rank
-        bits = options.head_bits if head else options.bits
-        group = options.group if bits else 0
+        chosen: list[SummandChoice] = []
+        for kind in kinds():
+            before = [summand.entry() for summand in chosen]
+            if summand := kind.choice.of(options, head=head, before=before):
+                chosen.append(summand)
         return cls(
-            bits=bits,
-            group=group,
-            scale_bits=options.scale_bits if group else 0,
-            rank=rank,
-            rank_bits=options.rank_bits,
+            summands=tuple(chosen),
             act_bits=options.act_bits,
-            acc_shift=options.acc_shift if bits and rank and not group else 0,
             acc_bits=options.acc_bits,
-            solver=options.solver,
-            rank_solver=options.rank_solver,
-            rank_order=options.rank_order,
             balance=options.balance,
             rotate=options.rotate,
         )

@@ -1,9 +1,9 @@
 """What a summand is: one term of a layer's sum, in memory, on disk and on the way to an engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,7 @@ from summand.isa.limits import Limits
 from summand.schedule.terms import Term
 from summand.summands.errors import LayerError
 
-if TYPE_CHECKING:
-    from summand.summands.twins import Twin
-
-__all__ = ["Bounds", "Entry", "Factors", "Kind", "Operand", "Summand", "Tensors"]
+__all__ = ["Bounds", "Entry", "Factors", "Operand", "Summand", "Tensors"]
 
 
 class Bounds(NamedTuple):
@@ -173,30 +170,3 @@ class Entry(ABC):
     @abstractmethod
     def label(self) -> str:
         """Return it in a few words, for tables."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A kind of summand: all that the rest of the product asks of it.
-
-    Parameters
-    ----------
-    name : str
-        In manifests; stays what it is once models are written.
-    summand : type of Summand
-        Its meaning.
-    entry : type of Entry
-        Its sizes and its form on disk.
-    operands : callable
-        Returns what of a summand is streamed: an :class:`Operand` where its term is direct,
-        :class:`Factors` where it is factored.
-    twin : callable
-        Returns the torch module that computes a summand's integers, for a width of activations.
-        Imports torch when it is called, not before.
-    """
-
-    name: str
-    summand: type[Summand]
-    entry: type[Entry]
-    operands: Callable[[Any], Operand | Factors]
-    twin: Callable[[Any, int], "Twin"]

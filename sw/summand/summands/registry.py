@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from summand.summands.base import Entry, Kind, Summand
+from summand.summands.base import Entry, Summand
+from summand.summands.choosing import SummandChoice
 from summand.summands.dense import DENSE
+from summand.summands.kind import Kind
 from summand.summands.lowrank import LOW_RANK
 
 __all__ = ["entry_of", "kind_named", "kind_of", "kinds", "register"]
@@ -33,10 +35,10 @@ def kind_named(name: str) -> Kind | None:
     return _KINDS.get(name)
 
 
-def kind_of(what: Summand | Entry) -> Kind:
-    """Return the kind that a summand or an entry is of."""
+def kind_of(what: Summand | Entry | SummandChoice) -> Kind:
+    """Return the kind that a summand, an entry or a choice is of."""
     for kind in kinds():
-        if isinstance(what, kind.summand | kind.entry):
+        if isinstance(what, kind.summand | kind.entry | kind.choice):
             return kind
     raise TypeError(f"{type(what).__name__} is of no registered kind of summand")
 

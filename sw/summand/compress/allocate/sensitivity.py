@@ -16,9 +16,10 @@ from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.network.predictions import divergence
 from summand.compress.network.survey import Batch, Survey, call, invoke, linear_of
-from summand.compress.solve.solvers import DenseProblem, DenseSolver
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolver
+from summand.summands.solving import output_errors
 
-__all__ = ["differences", "fisher", "output_errors"]
+__all__ = ["differences", "fisher"]
 
 
 def fisher(
@@ -143,31 +144,22 @@ def differences(
                     limit=1 << 40,
                 )
             ).matrix()
-            error = output_errors(weight.cpu().float() - rounded, seen).sum().clamp_min(1e-30)
+            lost = weight.cpu().float() - rounded
+            error = output_errors(lost, seen.energy, seen.moments).sum().clamp_min(1e-30)
             original = linear.weight
             try:
                 # A parameter of its own: an embedding may share the layer's.
                 linear.weight = nn.Parameter(rounded.to(weight), requires_grad=False)
-                lost = sum(
+                apart = sum(
                     was.divergence(_Outcome.of(module, batch))
                     for was, batch in zip(before, batches, strict=True)
                 ) / len(batches)
             finally:
                 linear.weight = original
-            out[name] = torch.full((len(weight),), 2 * float(lost) / float(error))
+            out[name] = torch.full((len(weight),), 2 * float(apart) / float(error))
             if progress:
                 progress(len(out), len(found.layers))
     return out
-
-
-def output_errors(lost: torch.Tensor, seen: InputStatistics) -> torch.Tensor:
-    """Return the mean square error of each output, ``[N]``, for lost weights ``[N, K]``.
-
-    Without moments, input features are taken to be uncorrelated.
-    """
-    if seen.moments is None:
-        return lost.square() @ seen.energy
-    return ((lost @ seen.moments) * lost).sum(dim=1).clamp_min(0)
 
 
 @dataclass(frozen=True, eq=False)

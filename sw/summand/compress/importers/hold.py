@@ -10,13 +10,13 @@ import torch
 
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.weight import QuantisedWeight, bits_of
-from summand.compress.solve.lowrank import requantisation
 from summand.compress.twin.integer import quantise_tokens
 from summand.model import Layer
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.integers import requantise
 from summand.summands.lowrank import LowRank
+from summand.summands.lowrank.solve.intermediate import requantisation
 
 __all__ = ["Fidelity", "hold", "two_level"]
 

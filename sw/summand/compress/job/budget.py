@@ -12,13 +12,13 @@ from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError
-from summand.compress.job.layer import check_rank
+from summand.compress.job.layer import check_fits
 from summand.compress.network.survey import Batch, Survey, linear_of
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
-from summand.compress.solve.rtn import RoundToNearest
 from summand.compress.workers.parallel import Workers
 from summand.isa import EngineConfig
 from summand.recipe.choice import Choice
+from summand.summands.dense.solve import RoundToNearest
 
 __all__ = ["SENSITIVITIES", "Allocation", "BitBudget", "choose"]
 
@@ -198,7 +198,7 @@ def _check(
         if size not in known:
             known[size] = space.smallest(k, n, head=name in heads, engine=target.engine)
         choice = smallest[name] = known[size]
-        check_rank(name, linear, choice)
+        check_fits(name, linear, choice)
         weights += k * n
         total += choice_bits(choice, k, n, target.engine)
     if count is not None:

@@ -35,6 +35,7 @@ from summand.model.host import write_host
 from summand.model.split import split
 from summand.recipe.choice import Choice, choices_of
 from summand.recipe.options import Options
+from summand.summands.registry import kinds
 
 __all__ = ["Job", "plan"]
 
@@ -341,8 +342,9 @@ class Job:
         record = {**dataclasses.asdict(self.options), "calibration": calibration}
         if self.target is not None and self.allocation is not None:
             # The layers' own entries say what each of them got.
-            for name in ("bits", "head_bits", "group", "rank", "rank_bits"):
-                del record[name]
+            for kind in kinds():
+                for name in kind.space.varied:
+                    del record[name]
             record["target"] = {
                 "bits": self.target.bits,
                 "kl": self.target.kl,

@@ -64,15 +64,12 @@ def compress_layers_in_order(
         return work.transform(group, energy)
 
     def fit(name: str, fitting: Fitting) -> Layer:
-        dense_solver, low_rank_solver = work.solvers(name)
         return fit_layer(
             name,
             fitting.weight,
             work.linear(name).bias,
             fitting.statistics,
             choices[name],
-            dense_solver=dense_solver,
-            low_rank_solver=low_rank_solver,
             transform=fitting.transform,
         )
 

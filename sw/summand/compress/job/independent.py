@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from summand.compress.calibrate.calibration import InputStatistics
+from summand.compress.calibrate.moments import is_singular
 from summand.compress.calibrate.walk import LoadedPart, ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.job.layer import compress_layer
 from summand.compress.job.work import LayerWork
 from summand.compress.network.survey import Batch, Survey
-from summand.compress.solve.lowrank import is_singular
-from summand.compress.solve.solvers import DenseSolver, LowRankSolver
 from summand.compress.twin.error import output_error
 from summand.compress.workers.parallel import Workers
 from summand.model import Layer, Transform
@@ -28,8 +28,7 @@ def compress_layers(
     found: Survey,
     choices: Mapping[str, Choice],
     *,
-    dense_solver: DenseSolver | None = None,
-    low_rank_solver: LowRankSolver | None = None,
+    solvers: Mapping[str, Any] | None = None,
     keeper: Keeper | None = None,
     walk: ModelWalk | None = None,
     workers: Workers | None = None,
@@ -50,8 +49,8 @@ def compress_layers(
     choices : mapping
         What each layer of the survey gets; from
         :func:`~summand.recipe.choice.choices_of`.
-    dense_solver, low_rank_solver : optional
-        Take the place of the solvers that the choices name.
+    solvers : mapping, optional
+        Solvers in the place of those that the choices name, by the kind of summand.
     keeper : Keeper, optional
         Takes over as they are what layers it can, from a quantised checkpoint. Their inputs, which
         other layers may share, are not transformed.
@@ -75,19 +74,14 @@ def compress_layers(
     """
     walk = walk or ModelWalk()
     work = LayerWork(
-        module=module,
-        found=found,
-        choices=choices,
-        walk=walk,
-        dense_solver=dense_solver,
-        low_rank_solver=low_rank_solver,
+        module=module, found=found, choices=choices, walk=walk, solvers=dict(solvers or {})
     )
     work.check()
     parts = walk.parts(
         module,
         batches,
         [group for group in found.groups if not all(name in finished for name in group)],
-        moments=[group[0] for group in found.groups if _needs_moments(work, group)],
+        moments=[group[0] for group in found.groups if work.needs_moments(group)],
         progress=None if progress is None else lambda i, n: progress("calibrating", i, n),
     )
     singular: list[str] = []
@@ -112,11 +106,6 @@ def compress_layers(
         )
 
 
-def _needs_moments(work: LayerWork, group: Sequence[str]) -> bool:
-    """Whether a solver of one of these layers needs second moments of its input."""
-    return any(work.choices[name].rank or work.solvers(name)[0].needs_moments for name in group)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _LayerJob:
     """The data needed to compress a layer, on any worker."""
@@ -125,8 +114,7 @@ class _LayerJob:
     linear: nn.Linear
     statistics: InputStatistics
     choice: Choice
-    dense_solver: DenseSolver
-    low_rank_solver: LowRankSolver
+    solvers: Mapping[str, Any]
     transform: Transform | None
     taken: Layer | None
 
@@ -139,8 +127,7 @@ def _compress(job: _LayerJob) -> tuple[Layer, float]:
             job.linear,
             job.statistics,
             job.choice,
-            dense_solver=job.dense_solver,
-            low_rank_solver=job.low_rank_solver,
+            solvers=job.solvers,
             transform=job.transform,
         )
         return layer, output_error(job.linear, layer, job.statistics.sample[:256])
@@ -170,14 +157,12 @@ def _jobs(
             taken = None
             if keeper is not None and name in kept:
                 taken = keeper.take(work.module, name, seen.sample)
-            dense_solver, low_rank_solver = work.solvers(name)
             yield _LayerJob(
                 name=name,
                 linear=work.linear(name),
                 statistics=seen,
                 choice=work.choices[name],
-                dense_solver=dense_solver,
-                low_rank_solver=low_rank_solver,
+                solvers=work.solvers,
                 transform=transform,
                 taken=taken,
             )

@@ -1,42 +1,57 @@
 """One layer: from its weight and statistics to its summands."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import torch
 from torch import nn
 
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.solve.balance import transformed, transformed_weight
-from summand.compress.solve.solvers import (
-    DenseProblem,
-    DenseSolution,
-    DenseSolver,
-    LowRankProblem,
-    LowRankSolution,
-    LowRankSolver,
-)
-from summand.compress.solve.summands import Summands, solve_summands
+from summand.compress.solve.summands import solve_summands
 from summand.compress.twin.integer import quantise_tokens
 from summand.model import Layer, Transform
 from summand.recipe.choice import Choice
-from summand.summands.base import Summand
-from summand.summands.dense import Dense
-from summand.summands.lowrank import LowRank
+from summand.summands.errors import SolveError
+from summand.summands.registry import kind_of
+from summand.summands.solving import Inputs, Method
 
 __all__ = [
-    "check_rank",
+    "check_fits",
     "check_weights",
     "compress_layer",
     "fit_layer",
+    "methods_of",
 ]
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
-def check_rank(name: str, linear: nn.Linear, choice: Choice) -> None:
-    """Refuse a rank above the matrix's, naming the layer."""
+
+def check_fits(name: str, linear: nn.Linear, choice: Choice) -> None:
+    """Refuse what a layer of this size cannot have, such as a high rank, naming the layer."""
     n, k = linear.weight.shape
-    if choice.rank > min(n, k):
-        raise CompressError(
-            f"rank must be at most {min(n, k)}, not {choice.rank}: layer {name!r} is {n} x {k}"
-        )
+    for summand in choice.summands:
+        try:
+            summand.check(k, n)
+        except SolveError as e:
+            raise CompressError(f"{e}: layer {name!r} is {n} x {k}") from None
+
+
+def methods_of(choice: Choice, solvers: Mapping[str, Any] = _NONE) -> tuple[Method, ...]:
+    """Return what finds each summand of a choice.
+
+    Parameters
+    ----------
+    solvers : mapping, optional
+        Solvers in the place of those that the choice names, by the kind of summand.
+    """
+    kinds = [kind_of(summand) for summand in choice.summands]
+    return tuple(
+        kind.method(summand, solvers.get(kind.name))
+        for kind, summand in zip(kinds, choice.summands, strict=True)
+    )
 
 
 def check_weights(name: str, linear: nn.Linear) -> None:
@@ -55,28 +70,27 @@ def compress_layer(
     statistics: InputStatistics,
     choice: Choice,
     *,
-    dense_solver: DenseSolver,
-    low_rank_solver: LowRankSolver,
+    solvers: Mapping[str, Any] = _NONE,
     transform: Transform | None = None,
 ) -> Layer:
     """Compress one layer; depends on nothing else.
 
-    ``statistics`` are of the layer's input as the model has it, before ``transform``.
+    ``statistics`` are of the layer's input as the model has it, before ``transform``; ``solvers``
+    are as in :func:`methods_of`.
 
     Raises
     ------
     CompressError
         If its rank is above the matrix's, or no scale keeps its accumulators from overflowing.
     """
-    check_rank(name, linear, choice)
+    check_fits(name, linear, choice)
     return fit_layer(
         name,
         transformed_weight(linear.weight.detach().to("cpu", torch.float32), transform),
         linear.bias,
         transformed(statistics, transform),
         choice,
-        dense_solver=dense_solver,
-        low_rank_solver=low_rank_solver,
+        solvers=solvers,
         transform=transform,
     )
 
@@ -88,25 +102,30 @@ def fit_layer(
     statistics: InputStatistics,
     choice: Choice,
     *,
-    dense_solver: DenseSolver,
-    low_rank_solver: LowRankSolver,
+    solvers: Mapping[str, Any] = _NONE,
     transform: Transform | None,
 ) -> Layer:
     """Compress a weight ``[N, K]``; ``transform`` has been applied to it and to ``statistics``.
 
     Raises as :func:`compress_layer` does.
     """
+    methods = methods_of(choice, solvers)
+    xq, s_x = quantise_tokens(statistics.sample, choice.act_bits)
+    inputs = Inputs(
+        energy=statistics.energy,
+        moments=statistics.moments,
+        xq=xq,
+        s_x=s_x,
+        act_bits=choice.act_bits,
+    )
     try:
-        dense, low_rank = _problems(weight, statistics, choice, moments=dense_solver.needs_moments)
         solved = solve_summands(
-            dense,
-            low_rank,
-            dense_solver=dense_solver,
-            low_rank_solver=low_rank_solver,
-            acc_shift=choice.acc_shift,
-            order=choice.rank_order,
+            weight,
+            inputs,
+            tuple(zip(choice.summands, methods, strict=True)),
+            acc_bits=choice.acc_bits,
         )
-    except CompressError as e:
+    except (CompressError, SolveError) as e:
         raise CompressError(f"layer {name!r}: {e}") from None
     n, k = weight.shape
     layer = Layer(
@@ -114,7 +133,7 @@ def fit_layer(
         in_features=k,
         out_features=n,
         act_bits=choice.act_bits,
-        summands=_summands(solved, choice),
+        summands=solved.summands,
         scale=solved.unit.numpy(),
         bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
@@ -125,71 +144,3 @@ def fit_layer(
             f"{choice.acc_bits} there are; raise acc_bits, or lower acc_shift or act_bits"
         )
     return layer
-
-
-def _problems(
-    weight: torch.Tensor, statistics: InputStatistics, choice: Choice, *, moments: bool
-) -> tuple[DenseProblem | None, LowRankProblem | None]:
-    """Return what the solvers are given; ``moments`` says whether the dense one needs them."""
-    worst = 1 << (choice.act_bits - 1)
-    room = ((1 << (choice.acc_bits - 1)) - 1) // worst
-    # What the low-rank summand may add at most, before anything is known about it.
-    reserved = choice.rank << (choice.rank_bits - 1)
-    dense = low_rank = None
-    if choice.bits:
-        dense = DenseProblem(
-            weight=weight,
-            bits=choice.bits,
-            energy=statistics.energy,
-            moments=statistics.moments if moments else None,
-            limit=(room - reserved) >> choice.acc_shift,
-            group=choice.group,
-            scale_bits=choice.scale_bits,
-        )
-    if choice.rank:
-        assert statistics.moments is not None
-        xq, s_x = quantise_tokens(statistics.sample, choice.act_bits)
-        low_rank = LowRankProblem(
-            target=weight,
-            unit=torch.ones(len(weight)),
-            rank=choice.rank,
-            bits=choice.rank_bits,
-            moments=statistics.moments,
-            xq=xq,
-            s_x=s_x,
-            act_bits=choice.act_bits,
-            limit=room,
-        )
-    return dense, low_rank
-
-
-def _summands(solved: Summands, choice: Choice) -> tuple[Summand, ...]:
-    found: list[Summand] = []
-    if solved.dense is not None:
-        found.append(_dense(solved.dense, choice))
-    if solved.low_rank is not None:
-        found.append(_low_rank(solved.low_rank, choice.rank_bits, solved.acc_shift))
-    return tuple(found)
-
-
-def _dense(solution: DenseSolution, choice: Choice) -> Dense:
-    scales = solution.scales
-    return Dense(
-        solution.weights.T.contiguous().numpy(),
-        choice.bits,
-        scales=None if scales is None else scales.T.contiguous().numpy(),
-        scale_bits=choice.scale_bits,
-        group=choice.group,
-    )
-
-
-def _low_rank(solution: LowRankSolution, bits: int, acc_shift: int) -> LowRank:
-    return LowRank(
-        a=solution.a.contiguous().numpy(),
-        a_bits=bits,
-        b=solution.b.contiguous().numpy(),
-        b_bits=bits,
-        mult=solution.mult.numpy().astype("uint16"),
-        shift=solution.shift.numpy().astype("uint8"),
-        acc_shift=acc_shift,
-    )

@@ -1,17 +1,16 @@
 """What compressing the layers of a model takes, in whichever order it is done."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
 from summand.compress.calibrate.walk import ModelWalk
-from summand.compress.job.layer import check_rank, check_weights
+from summand.compress.job.layer import check_fits, check_weights, methods_of
 from summand.compress.network.survey import Survey, linear_of
 from summand.compress.solve.balance import choose_transform
-from summand.compress.solve.named import DENSE_SOLVERS, LOW_RANK_SOLVERS
-from summand.compress.solve.solvers import DenseSolver, LowRankSolver
 from summand.model import Layer, Transform
 from summand.recipe.choice import Choice
 
@@ -32,16 +31,15 @@ class LayerWork:
         What each layer of the survey gets.
     walk : ModelWalk
         How to go through the module.
-    dense_solver, low_rank_solver : optional
-        Take the place of the solvers that the choices name.
+    solvers : mapping, optional
+        Solvers in the place of those that the choices name, by the kind of summand.
     """
 
     module: nn.Module
     found: Survey
     choices: Mapping[str, Choice]
     walk: ModelWalk
-    dense_solver: DenseSolver | None = None
-    low_rank_solver: LowRankSolver | None = None
+    solvers: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise :class:`CompressError` for a layer that cannot be compressed as chosen.
@@ -49,7 +47,7 @@ class LayerWork:
         Weights that are not in memory are left to :meth:`check_loaded`.
         """
         for name in self.found.layers:
-            check_rank(name, self.linear(name), self.choices[name])
+            check_fits(name, self.linear(name), self.choices[name])
         if self.walk.weights is None:
             self._check_weights(self.found.layers)
 
@@ -66,13 +64,10 @@ class LayerWork:
         """Return the module's layer of this name."""
         return linear_of(self.module, name)
 
-    def solvers(self, name: str) -> tuple[DenseSolver, LowRankSolver]:
-        """Return the dense and the low-rank solver of a layer."""
-        choice = self.choices[name]
-        return (
-            self.dense_solver or DENSE_SOLVERS[choice.solver](),
-            self.low_rank_solver or LOW_RANK_SOLVERS[choice.rank_solver],
-        )
+    def needs_moments(self, group: Iterable[str]) -> bool:
+        """Whether one of these layers is compressed with the second moments of its input."""
+        methods = (m for name in group for m in methods_of(self.choices[name], self.solvers))
+        return any(method.needs_moments for method in methods)
 
     def transform(self, group: Sequence[str], energy: torch.Tensor) -> Transform | None:
         """Return the transform of the input that a group of layers shares.

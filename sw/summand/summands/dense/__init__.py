@@ -2,15 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from summand.summands.base import Kind
+from summand.summands.dense.choice import DenseChoice
 from summand.summands.dense.disk import DenseEntry
+from summand.summands.dense.options import DenseOptions
+from summand.summands.dense.space import DenseSpace
 from summand.summands.dense.stream import operand
 from summand.summands.dense.term import Dense
+from summand.summands.kind import Kind
 
 if TYPE_CHECKING:
+    from summand.summands.dense.estimate import DenseEstimator
+    from summand.summands.dense.solve.method import DenseMethod
+    from summand.summands.dense.solve.problem import DenseSolver
+    from summand.summands.estimating import Trial
     from summand.summands.twins import DirectTwin
 
-__all__ = ["DENSE", "Dense", "DenseEntry"]
+__all__ = ["DENSE", "Dense", "DenseChoice", "DenseEntry", "DenseOptions", "DenseSpace"]
 
 
 def _twin(summand: Dense, act_bits: int) -> "DirectTwin":
@@ -19,4 +26,27 @@ def _twin(summand: Dense, act_bits: int) -> "DirectTwin":
     return DirectTwin(operand(summand), act_bits)
 
 
-DENSE = Kind(name="dense", summand=Dense, entry=DenseEntry, operands=operand, twin=_twin)
+def _method(choice: DenseChoice, solver: "DenseSolver | None") -> "DenseMethod":
+    from summand.summands.dense.solve.method import DenseMethod
+    from summand.summands.dense.solve.named import DENSE_SOLVERS
+
+    return DenseMethod(choice, solver or DENSE_SOLVERS[choice.solver]())
+
+
+def _estimator(trial: "Trial") -> "DenseEstimator":
+    from summand.summands.dense.estimate import DenseEstimator
+
+    return DenseEstimator(trial)
+
+
+DENSE = Kind(
+    name="dense",
+    summand=Dense,
+    entry=DenseEntry,
+    operands=operand,
+    twin=_twin,
+    choice=DenseChoice,
+    method=_method,
+    space=DenseSpace,
+    estimator=_estimator,
+)

@@ -2,15 +2,29 @@
 
 from typing import TYPE_CHECKING
 
-from summand.summands.base import Kind
+from summand.summands.kind import Kind
+from summand.summands.lowrank.choice import LowRankChoice
 from summand.summands.lowrank.disk import LowRankEntry
+from summand.summands.lowrank.options import LowRankOptions
+from summand.summands.lowrank.space import LowRankSpace
 from summand.summands.lowrank.stream import factors
 from summand.summands.lowrank.term import LowRank
 
 if TYPE_CHECKING:
+    from summand.summands.estimating import Trial
+    from summand.summands.lowrank.estimate import LowRankEstimator
+    from summand.summands.lowrank.solve.method import LowRankMethod
+    from summand.summands.lowrank.solve.problem import LowRankSolver
     from summand.summands.lowrank.torch import LowRankTwin
 
-__all__ = ["LOW_RANK", "LowRank", "LowRankEntry"]
+__all__ = [
+    "LOW_RANK",
+    "LowRank",
+    "LowRankChoice",
+    "LowRankEntry",
+    "LowRankOptions",
+    "LowRankSpace",
+]
 
 
 def _twin(summand: LowRank, act_bits: int) -> "LowRankTwin":
@@ -19,4 +33,27 @@ def _twin(summand: LowRank, act_bits: int) -> "LowRankTwin":
     return LowRankTwin(summand, act_bits)
 
 
-LOW_RANK = Kind(name="low_rank", summand=LowRank, entry=LowRankEntry, operands=factors, twin=_twin)
+def _method(choice: LowRankChoice, solver: "LowRankSolver | None") -> "LowRankMethod":
+    from summand.summands.lowrank.solve.method import LowRankMethod
+    from summand.summands.lowrank.solve.named import LOW_RANK_SOLVERS
+
+    return LowRankMethod(choice, solver or LOW_RANK_SOLVERS[choice.solver]())
+
+
+def _estimator(trial: "Trial") -> "LowRankEstimator":
+    from summand.summands.lowrank.estimate import LowRankEstimator
+
+    return LowRankEstimator(trial)
+
+
+LOW_RANK = Kind(
+    name="low_rank",
+    summand=LowRank,
+    entry=LowRankEntry,
+    operands=factors,
+    twin=_twin,
+    choice=LowRankChoice,
+    method=_method,
+    space=LowRankSpace,
+    estimator=_estimator,
+)

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from summand.compress import CompressError, RoundToNearest, survey
+from summand.compress import CompressError, survey
 from summand.compress.allocate.sensitivity import differences, fisher, output_errors
 from summand.compress.calibrate.calibration import collect
+from summand.summands.dense.solve import RoundToNearest
 
 
 class Net(nn.Module):

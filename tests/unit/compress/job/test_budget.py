@@ -15,7 +15,7 @@ from summand.compress import (
     survey,
 )
 from summand.compress.allocate.candidates import Space, choice_bits, estimate
-from summand.compress.allocate.sensitivity import fisher, output_errors
+from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.calibration import collect
 from summand.compress.calibrate.statistics import StatisticsInMemory
 from summand.compress.calibrate.walk import ModelWalk
@@ -29,6 +29,9 @@ from summand.runtime import Driver, GoldenDevice
 from summand.runtime.load import load_model
 from summand.schedule.terms import Direct, Sizes
 from summand.schedule.traffic import layer_traffic
+from summand.summands.dense import DenseChoice, DenseSpace
+from summand.summands.lowrank import LowRankChoice, LowRankSpace
+from summand.summands.solving import output_errors
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
 
@@ -53,6 +56,17 @@ def batches(count=4):
     return [torch.randn(150, 96, generator=g) @ mix for _ in range(count)]
 
 
+def dense(choice):
+    """Return what is chosen as the dense summand."""
+    (found,) = (s for s in choice.summands if isinstance(s, DenseChoice))
+    return found
+
+
+def rank(choice):
+    """Return the rank that is chosen, or 0."""
+    return sum(s.rank for s in choice.summands if isinstance(s, LowRankChoice))
+
+
 def found(module):
     return survey(module, batches()[0])
 
@@ -72,7 +86,7 @@ def test_bits_are_within_the_target_as_they_are_counted():
     def count(choices):
         found = survey(Net(), batches()[0])
         bits = sum(choice_bits(choices[name], *sizes[name]) for name in found.layers)
-        totals.append(bits + beside * (1 + sum(c.rank > 0 for c in choices.values())))
+        totals.append(bits + beside * (1 + sum(rank(c) > 0 for c in choices.values())))
         return totals[-1]
 
     sizes = {"loud": (96, 64), "dull": (96, 64), "head": (64, 80)}
@@ -98,7 +112,7 @@ def test_more_bits_lose_less():
 
 def test_what_matters_gets_more():
     choices = allocation(BitBudget(bits=4.5)).choices
-    assert choices["loud"].bits > choices["dull"].bits
+    assert dense(choices["loud"]).bits > dense(choices["dull"]).bits
 
 
 def test_a_loss_is_met_with_few_bits():
@@ -110,16 +124,18 @@ def test_a_loss_is_met_with_few_bits():
 
 def test_both_sensitivities_agree_about_what_matters():
     choices = allocation(BitBudget(bits=4.5, sensitivity="differences")).choices
-    assert choices["loud"].bits > choices["dull"].bits
+    assert dense(choices["loud"]).bits > dense(choices["dull"]).bits
 
 
 def test_what_is_fixed_stays():
     options = Options(bits=5, group=32, rank=8, rank_bits=3, head_bits=6)
     fixed = ("group", "rank", "rank_bits", "head_bits")
     got = allocation(BitBudget(bits=6.0), fixed=fixed, options=options).choices
-    assert {(c.group, c.rank, c.rank_bits) for n, c in got.items() if n != "head"} == {(32, 8, 3)}
-    assert got["head"].bits == 6
-    assert got["head"].rank == 0
+    for name in ("loud", "dull"):
+        assert dense(got[name]).group == 32
+        assert got[name].summands[1] == LowRankChoice(rank=8, bits=3)
+    assert dense(got["head"]).bits == 6
+    assert rank(got["head"]) == 0
 
 
 def test_the_allocation_can_be_compressed():
@@ -205,9 +221,9 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     manifest = job.run(tmp_path / "m")
     assert manifest.split == ("lm_head",)
     assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
-    bits = {name: job.choices[name].bits for name in parts}
+    bits = {name: dense(job.choices[name]).bits for name in parts}
     assert len(set(bits.values())) > 1
-    assert all(job.choices[name].rank == 0 for name in parts)
+    assert all(rank(job.choices[name]) == 0 for name in parts)
 
     model = SummandModel(tmp_path / "m")
     whole, ids = llama.module, job.batches[0]
@@ -305,29 +321,31 @@ def test_no_dense_summand_is_refused():
 def test_dense_alone_is_always_there():
     for engine in (None, ENGINE):
         choices = Space.of(Options(), (), engine).choices(576, 1536, head=False)
-        assert {c.bits for c in choices if not c.rank} == {2, 3, 4, 5, 6, 7, 8}
-        assert {c.rank for c in choices} > {0}
+        assert {dense(c).bits for c in choices if not rank(c)} == {2, 3, 4, 5, 6, 7, 8}
+        assert {rank(c) for c in choices} > {0}
 
 
 def test_ranks_that_take_more_than_the_matrix_are_left_out():
     space = Space.of(Options(), ())
-    assert {c.rank for c in space.choices(40, 40, head=False)} == {0, 8, 16}
+    assert {rank(c) for c in space.choices(40, 40, head=False)} == {0, 8, 16}
 
 
 def test_an_engine_says_which_groups_and_ranks():
     choices = Space.of(Options(), (), ENGINE).choices(576, 1536, head=False)
-    assert {c.group for c in choices} == {32, 64, 128}
-    assert {c.scale_bits for c in choices} == {4}
-    assert {c.rank for c in choices} == {0, 32, 64}
+    assert {dense(c).group for c in choices} == {32, 64, 128}
+    assert {dense(c).scale_bits for c in choices} == {4}
+    assert {rank(c) for c in choices} == {0, 32, 64}
     plain = EngineConfig(depth=32, cols=4, stream_bits=128)
-    assert {c.group for c in Space.of(Options(), (), plain).choices(64, 64, head=False)} == {0}
+    assert {dense(c).group for c in Space.of(Options(), (), plain).choices(64, 64, head=False)} == {
+        0
+    }
 
 
 def test_an_engine_says_which_widths():
     engine = replace(ENGINE, act_bits=10, acc_bits=24, shift=3)
     space = Space.of(Options(), (), engine)
     (choice,) = {
-        (c.act_bits, c.acc_bits, c.scale_bits) for c in space.choices(576, 1536, head=False)
+        (c.act_bits, c.acc_bits, dense(c).scale_bits) for c in space.choices(576, 1536, head=False)
     }
     assert choice == (10, 24, 4)
     assert space.options.acc_shift == 3
@@ -367,7 +385,13 @@ def test_estimates_are_near_what_compressing_loses():
     transform = choose_transform(
         [weight, module.dull.weight.detach()], seen.energy, balance=True, rotate=True, seed=0
     )
-    space = Space(options=Options(), bits=(3, 6), groups=(32, 96), ranks=(0, 16), rank_bits=(4,))
+    space = Space(
+        options=Options(),
+        summands=(
+            DenseSpace(bits=(3, 6), groups=(32, 96)),
+            LowRankSpace(ranks=(0, 16), bits=(4,)),
+        ),
+    )
     choices = space.choices(96, 64, head=False)
     candidates = estimate(
         transformed_weight(weight, transform),
@@ -380,5 +404,6 @@ def test_estimates_are_near_what_compressing_loses():
         layers = compress_layers(module, rows, found(module), given)
         layer = next(layer for layer, _ in layers if layer.name == "loud")
         lost = transformed_weight(weight, transform) - torch.from_numpy(layer.matrix()).T.float()
-        real = float(output_errors(lost, transformed(seen, transform)).sum()) / 2
+        behind = transformed(seen, transform)
+        real = float(output_errors(lost, behind.energy, behind.moments).sum()) / 2
         assert 0.5 < candidate.loss / real < 2

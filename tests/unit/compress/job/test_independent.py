@@ -4,12 +4,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from summand.compress import Choice, CompressError, Options, RoundToNearest, compress_layers, survey
-from summand.compress.solve.named import LOW_RANK_SOLVERS
-from summand.compress.solve.solvers import DenseSolution
+from summand.compress import Choice, CompressError, Options, compress_layers, survey
 from summand.recipe.choice import choices_of
 from summand.schedule.terms import Direct, Factored
 from summand.summands.dense import Dense
+from summand.summands.dense.solve import RoundToNearest
+from summand.summands.dense.solve.problem import DenseSolution
+from summand.summands.lowrank.solve.named import LOW_RANK_SOLVERS
 
 
 def mlp(seed=0, bias=True):
@@ -206,7 +207,7 @@ def test_any_solver_will_do():
             q = (problem.weight / scale[:, None]).round().clamp(-1, 1)
             return DenseSolution(q.to(torch.int8), scale)
 
-    layer, _ = compress(mlp(), Options(bits=2), dense_solver=Ternary())["0"]
+    layer, _ = compress(mlp(), Options(bits=2), solvers={"dense": Ternary()})["0"]
     (summand,) = layer.summands
     assert isinstance(summand, Dense)
     assert set(summand.weights.flatten().tolist()) == {-1, 0, 1}

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from summand.compress.solve.lowrank.ranks import Ranks, leading, quantise_ranks, svd_basis
-from summand.compress.solve.lowrank.weighting import Weighting
-from summand.compress.solve.solvers import LowRankProblem, LowRankSolution
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution
+from summand.summands.lowrank.solve.ranks import Ranks, leading, quantise_ranks, svd_basis
+from summand.summands.lowrank.solve.weighting import Weighting
 
 __all__ = ["Iterative"]
 

@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import LowRankProblem
 from summand.isa import limits
+from summand.summands.lowrank.solve.problem import LowRankProblem
+from summand.summands.scaling import integer_range
 
 __all__ = ["balance", "requantisation"]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import torch
 
-from summand.compress.errors import CompressError
-from summand.compress.solve.lowrank.intermediate import balance, requantisation
-from summand.compress.solve.lowrank.weighting import Weighting
-from summand.compress.solve.scaling import integer_range, search_scale
-from summand.compress.solve.solvers import LowRankProblem, LowRankSolution
+from summand.summands.errors import SolveError
+from summand.summands.lowrank.solve.intermediate import balance, requantisation
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution
+from summand.summands.lowrank.solve.weighting import Weighting
+from summand.summands.scaling import integer_range, search_scale
 
 __all__ = ["Direction", "Ranks", "leading", "quantise_ranks", "svd_basis"]
 
@@ -76,7 +76,7 @@ def quantise_ranks(
     """
     n, k = problem.target.shape
     if not 1 <= problem.rank <= min(n, k):
-        raise CompressError(f"rank must be 1 to {min(n, k)}, not {problem.rank}")
+        raise SolveError(f"rank must be 1 to {min(n, k)}, not {problem.rank}")
     low, high = integer_range(problem.bits)
     ranks = Ranks(weighting.white(problem.target.T.double()), problem.rank)
     a = torch.zeros(k, problem.rank, dtype=torch.int8)
@@ -116,7 +116,7 @@ def _round_column(
         if total <= problem.limit:
             return q[0]
         scale = scale * (1.02 * total / max(problem.limit, 1))
-    raise CompressError(
+    raise SolveError(
         f"no scale keeps the low-rank intermediate from overflowing: the magnitudes of "
         f"{row.shape[1]} weights may add up to {problem.limit} only; raise acc_bits"
     )

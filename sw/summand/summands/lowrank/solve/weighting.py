@@ -4,12 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from summand.compress.errors import CompressError
+from summand.summands.errors import SolveError
 
-__all__ = ["Weighting", "is_singular"]
-
-#: Below this share of the mean diagonal a pivot is rounding of float32 sums.
-_NOISE = 1e-6
+__all__ = ["Weighting"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,7 @@ class Weighting:
 
         Raises
         ------
-        CompressError
+        SolveError
             If no damping does it: the moments hold numbers that are not finite.
         """
         h = moments.double()
@@ -57,7 +54,7 @@ class Weighting:
             if not failed and bool(torch.isfinite(lower).all()):
                 return cls(lower, moments.diagonal().clamp_min(1e-30).float(), damping)
             damping *= 10
-        raise CompressError(
+        raise SolveError(
             "the inputs' moments cannot be factorised even when damped; calibrate on more text"
         )
 
@@ -70,18 +67,3 @@ class Weighting:
         if self.lower is None:
             return u
         return torch.linalg.solve_triangular(self.lower.T, u[:, None], upper=True)[:, 0]
-
-
-def is_singular(moments: torch.Tensor) -> bool:
-    """Return whether ``[K, K]`` moments have directions that the text never went in.
-
-    What a solver does there is decided by damping alone; more, or other, text decides it better.
-    """
-    h = moments.double()
-    mean = float(h.diagonal().mean())
-    if not mean > 0:
-        return True
-    h = (h + h.T) / 2
-    h.diagonal().add_(_NOISE * mean)
-    lower, failed = torch.linalg.cholesky_ex(h)
-    return bool(failed) or float(lower.diagonal().square().min()) < 4 * _NOISE * mean

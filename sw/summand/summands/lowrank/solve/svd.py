@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from summand.compress.solve.lowrank.ranks import quantise_ranks, svd_basis
-from summand.compress.solve.lowrank.weighting import Weighting
-from summand.compress.solve.solvers import LowRankProblem, LowRankSolution
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution
+from summand.summands.lowrank.solve.ranks import quantise_ranks, svd_basis
+from summand.summands.lowrank.solve.weighting import Weighting
 
 __all__ = ["PlainSvd", "WhitenedSvd"]
 

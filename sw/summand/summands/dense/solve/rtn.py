@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from summand.compress.solve.grouping import Scales, within_limit
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import DenseProblem, DenseSolution
+from summand.summands.dense.solve.grouping import Scales, within_limit
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.scaling import integer_range
 
 __all__ = ["RoundToNearest"]
 

@@ -3,10 +3,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import summand.compress.solve.scaling as scaling
-from summand.compress import CompressError, RoundToNearest
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import DenseProblem
+import summand.summands.scaling as scaling
+from summand.summands.dense.solve import RoundToNearest
+from summand.summands.dense.solve.problem import DenseProblem
+from summand.summands.errors import SolveError
+from summand.summands.scaling import integer_range
 
 
 def problem(seed, *, n=12, k=40, bits=4, limit=1 << 24, spread=1.0):
@@ -103,7 +104,7 @@ def test_a_generous_limit_changes_nothing():
 
 
 def test_no_room_at_all_is_refused():
-    with pytest.raises(CompressError, match="raise acc_bits"):
+    with pytest.raises(SolveError, match="raise acc_bits"):
         RoundToNearest().solve(problem(1, limit=-1))
 
 

@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.compress import CompressError, Gptq, RoundToNearest
-from summand.compress.solve.descent import descend, refine, refit
-from summand.compress.solve.grouping import Scales
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import DenseProblem, DenseSolution
+from summand.summands.dense.solve import Gptq, RoundToNearest
+from summand.summands.dense.solve.descent import descend, refine, refit
+from summand.summands.dense.solve.grouping import Scales
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.errors import SolveError
+from summand.summands.scaling import integer_range
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=25)
 
@@ -151,7 +152,7 @@ def test_refining_never_makes_an_output_worse():
 def test_outputs_are_cut_up_to_bound_memory(monkeypatch):
     given = problem(8, n=11, group=16)
     whole = Gptq().solve(given)
-    monkeypatch.setattr("summand.compress.solve.gptq._OUTPUTS", 4)
+    monkeypatch.setattr("summand.summands.dense.solve.gptq._OUTPUTS", 4)
     part = Gptq().solve(given)
     assert part.weights.shape == whole.weights.shape
     assert (part.weights == whole.weights).float().mean() > 0.99
@@ -166,7 +167,7 @@ def test_accumulators_cannot_overflow(group):
 
 
 def test_a_limit_that_no_scale_can_keep_is_refused():
-    with pytest.raises(CompressError, match="raise acc_bits"):
+    with pytest.raises(SolveError, match="raise acc_bits"):
         Gptq().solve(problem(6, group=16, limit=-1))
 
 

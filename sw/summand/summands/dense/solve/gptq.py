@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from summand.compress.errors import CompressError
-from summand.compress.solve.descent import refine
-from summand.compress.solve.grouping import Scales, within_limit
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import DenseProblem, DenseSolution
+from summand.summands.dense.solve.descent import refine
+from summand.summands.dense.solve.grouping import Scales, within_limit
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.errors import SolveError
+from summand.summands.scaling import integer_range
 
 __all__ = ["Gptq"]
 
@@ -35,7 +35,7 @@ class Gptq:
         Features rounded before the others hear of it.
     rounds : int
         How often scales and integers are made better afterwards; see
-        :func:`~summand.compress.solve.descent.refine`.
+        :func:`~summand.summands.dense.solve.descent.refine`.
     """
 
     damping: float = 0.1
@@ -99,7 +99,7 @@ class Gptq:
                 inverse = torch.linalg.solve_triangular(lower, torch.eye(len(lower)), upper=False)
                 return damped, inverse.flip(0, 1)
             damping, added = 10 * damping, damping
-        raise CompressError(
+        raise SolveError(
             "the inputs' moments cannot be inverted even when damped; calibrate on more text"
         )
 

@@ -4,14 +4,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from summand.compress import CompressError, Iterative, PlainSvd, WhitenedSvd
-from summand.compress.solve.lowrank import is_singular, requantisation
-from summand.compress.solve.lowrank.iterative import _Leader
-from summand.compress.solve.lowrank.ranks import Ranks, svd_basis
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import LowRankProblem
+from summand.compress.calibrate.moments import is_singular
 from summand.compress.twin.integer import quantise_tokens
+from summand.summands.errors import SolveError
 from summand.summands.integers import requantise
+from summand.summands.lowrank.solve import Iterative, PlainSvd, WhitenedSvd
+from summand.summands.lowrank.solve.intermediate import requantisation
+from summand.summands.lowrank.solve.iterative import _Leader
+from summand.summands.lowrank.solve.problem import LowRankProblem
+from summand.summands.lowrank.solve.ranks import Ranks, svd_basis
+from summand.summands.scaling import integer_range
 
 SOLVERS = (
     PlainSvd(),
@@ -176,7 +178,7 @@ def test_a_solution_has_no_more_ranks_than_it_has(rank):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_rank_above_the_matrix_is_refused(solver):
-    with pytest.raises(CompressError, match="1 to 5, not 6"):
+    with pytest.raises(SolveError, match="1 to 5, not 6"):
         solver.solve(problem(0, n=5, k=9, rank=6))
 
 
@@ -209,7 +211,7 @@ def test_moments_that_span_everything_are_not_singular():
 
 def test_moments_that_are_not_finite_are_refused():
     broken = LowRankProblem(**{**vars(problem(0)), "moments": torch.full((32, 32), torch.nan)})
-    with pytest.raises(CompressError, match="calibrate on more text"):
+    with pytest.raises(SolveError, match="calibrate on more text"):
         WhitenedSvd().solve(broken)
 
 
@@ -237,5 +239,5 @@ def test_magnitudes_stay_within_the_limit():
 
 
 def test_no_room_is_refused():
-    with pytest.raises(CompressError, match="raise acc_bits"):
+    with pytest.raises(SolveError, match="raise acc_bits"):
         WhitenedSvd().solve(problem(6, limit=-1))

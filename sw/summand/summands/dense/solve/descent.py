@@ -4,8 +4,8 @@ import dataclasses
 
 import torch
 
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import DenseProblem, DenseSolution
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.scaling import integer_range
 
 __all__ = ["descend", "refine", "refit"]
 

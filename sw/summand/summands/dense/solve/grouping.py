@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import torch
 
-from summand.compress.errors import CompressError
-from summand.compress.solve.scaling import integer_range, search_scale
-from summand.compress.solve.solvers import DenseProblem, DenseSolution
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.errors import SolveError
+from summand.summands.scaling import integer_range, search_scale
 
 __all__ = ["Scales", "search_two_level", "within_limit"]
 
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """Scales of a dense summand, as in :class:`~summand.compress.solve.solvers.DenseSolution`."""
+    """Scales of a dense summand, as in :class:`.DenseSolution`."""
 
     scale: torch.Tensor
     scales: torch.Tensor | None
@@ -54,7 +54,7 @@ def within_limit(
 
     Raises
     ------
-    CompressError
+    SolveError
         If no scale keeps an output within it.
     """
     k = problem.weight.shape[1]
@@ -66,7 +66,7 @@ def within_limit(
         if not over.any():
             return solution
         scales = scales.stretched(torch.where(over, 1.02 * total / max(problem.limit, 1), 1.0))
-    raise CompressError(
+    raise SolveError(
         f"no scale keeps the accumulators from overflowing: the magnitudes of {k} weights may add "
         f"up to {problem.limit} only; raise acc_bits, or lower act_bits or scale_bits"
     )

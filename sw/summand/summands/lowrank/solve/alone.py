@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from summand.compress.solve.lowrank.ranks import svd_basis
-from summand.compress.solve.lowrank.weighting import Weighting
-from summand.compress.solve.scaling import integer_range
-from summand.compress.solve.solvers import LowRankProblem, LowRankSolution, LowRankSolver
+from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution, LowRankSolver
+from summand.summands.lowrank.solve.ranks import svd_basis
+from summand.summands.lowrank.solve.weighting import Weighting
+from summand.summands.scaling import integer_range
 
 __all__ = ["output_loss", "solve_alone"]
 

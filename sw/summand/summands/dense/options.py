@@ -1,0 +1,63 @@
+"""What the user chooses of dense summands."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from summand.isa import limits
+from summand.isa.limits import Limits
+from summand.options.declaration import Option, OptionError, OptionSet
+
+__all__ = ["DenseOptions"]
+
+#: Input features of the narrowest engine's slices, which groups are made of.
+_SLICE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseOptions(OptionSet):
+    """Options of dense summands; each field says what it is for.
+
+    Raises
+    ------
+    OptionError
+        If a value is none that its field allows.
+    """
+
+    bits: Annotated[
+        int, Option("Bits of a weight", limits=limits.PLANES, zero="a low-rank summand alone")
+    ] = 4
+    group: Annotated[
+        int,
+        Option(
+            "Input features that share an integer scale",
+            limits=Limits(_SLICE, 4096),
+            zero="one float scale an output",
+            note="a multiple of the engine's depth",
+        ),
+    ] = 0
+    scale_bits: Annotated[
+        int,
+        Option(
+            "Bits of a group's scale",
+            limits=limits.SCALE_BITS,
+            note="at most the engine's scale_bits",
+        ),
+    ] = 6
+    solver: Annotated[
+        str,
+        Option(
+            "Solver of the dense summand: gptq, or rtn to round to nearest", names=("rtn", "gptq")
+        ),
+    ] = "gptq"
+    head_bits: Annotated[
+        int,
+        Option("Bits of the output head's weights", limits=limits.PLANES, note="it gets no rank"),
+    ] = 8
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.group % _SLICE:
+            raise OptionError(
+                f"group must be a multiple of {_SLICE}, as every engine's depth is, not "
+                f"{self.group}: {self.group - self.group % _SLICE + _SLICE} would do"
+            )

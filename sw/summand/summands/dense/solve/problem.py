@@ -1,0 +1,92 @@
+"""What a dense solver is given and what it returns."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+__all__ = ["DenseProblem", "DenseSolution", "DenseSolver"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DenseProblem:
+    """Find integers and scales for a weight matrix.
+
+    Parameters
+    ----------
+    weight : float32 tensor, shape ``[N, K]``
+        As in ``nn.Linear``; finite.
+    bits : int
+        1 to 8.
+    energy : float32 tensor, shape ``[K]``
+        Mean square of each input feature on the calibration text; positive.
+    moments : float32 tensor, shape ``[K, K]``, optional
+        Mean of ``x^T x``; there when the solver asks for it.
+    limit : int
+        Most that the magnitudes of one output feature's integers, times their group's scale, may
+        add up to, so that no accumulator can overflow.
+    group : int
+        Input features that share an integer scale; 0 for none, one scale an output.
+    scale_bits : int
+        Of these integer scales, 1 to 8; 0 without groups.
+    """
+
+    weight: torch.Tensor
+    bits: int
+    energy: torch.Tensor
+    moments: torch.Tensor | None
+    limit: int
+    group: int = 0
+    scale_bits: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class DenseSolution:
+    """What a weight matrix becomes.
+
+    Parameters
+    ----------
+    weights : int8 tensor, shape ``[N, K]``
+        Integers.
+    scale : float32 tensor, shape ``[N]``
+        The unit of each output feature.
+    scales : uint8 tensor, shape ``[N, ceil(K / group)]``, optional
+        What each group's integers are multiplied by, with ``group``.
+    group : int
+        Input features that share one of these; 0 without.
+    """
+
+    weights: torch.Tensor
+    scale: torch.Tensor
+    scales: torch.Tensor | None = None
+    group: int = 0
+
+    def integers(self) -> torch.Tensor:
+        """Return weights times group scales, int16 ``[N, K]``."""
+        wide = self.weights.to(torch.int16)
+        if self.scales is None:
+            return wide
+        spread = self.scales.to(torch.int16).repeat_interleave(self.group, dim=1)
+        return wide * spread[:, : wide.shape[1]]
+
+    def matrix(self) -> torch.Tensor:
+        """Return the float32 ``[N, K]`` matrix it stands for."""
+        return self.integers() * self.scale[:, None]
+
+
+class DenseSolver(Protocol):
+    """Quantises weights."""
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        ...
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether it uses ``moments``."""
+        ...
+
+    def solve(self, problem: DenseProblem) -> DenseSolution:
+        """Return integers of ``bits``, within ``limit``."""
+        ...

@@ -1,0 +1,71 @@
+"""What layers may get as their dense summand, for allocation."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from summand.isa import EngineConfig
+from summand.summands.choosing import SummandSpace, refuse
+from summand.summands.errors import SolveError
+
+__all__ = ["DenseSpace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseSpace(SummandSpace):
+    """What layers may get as their dense summand.
+
+    Parameters
+    ----------
+    bits, head_bits : tuple of int
+        Of a weight, of the output head's.
+    groups : tuple of int
+        Input features that share a scale.
+    """
+
+    bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    head_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    groups: tuple[int, ...] = (32, 64, 128)
+
+    varied = ("bits", "head_bits", "group")
+
+    def __post_init__(self):
+        if 0 in self.bits:
+            raise SolveError("allocation needs a dense summand: bits must be 1 to 8, not 0")
+
+    @classmethod
+    def of(cls, options: Any, fixed: Collection[str], engine: EngineConfig | None) -> "DenseSpace":
+        """Return what layers may get; groups that the engine cannot have are left out."""
+        groups = cls.groups
+        if engine is not None:
+            groups = tuple(engine.depth * i for i in (1, 2, 4)) if engine.scale_bits else (0,)
+        return cls(
+            bits=(options.bits,) if "bits" in fixed else cls.bits,
+            head_bits=(options.head_bits,) if "head_bits" in fixed else cls.head_bits,
+            groups=(options.group,) if "group" in fixed else groups,
+        )
+
+    @classmethod
+    def adopted(cls, options: Any, engine: EngineConfig) -> Mapping[str, int]:
+        """Return the width of scales."""
+        return {"scale_bits": engine.scale_bits or options.scale_bits}
+
+    @classmethod
+    def check(cls, options: Any, fixed: Collection[str], engine: EngineConfig) -> None:
+        """Raise :class:`SolveError` for scales or groups that the engine does not have."""
+        if engine.scale_bits and options.scale_bits > engine.scale_bits:
+            refuse(options, "scale_bits", f"at most the engine's, {engine.scale_bits}")
+        if "group" not in fixed:
+            return
+        if options.group and not engine.scale_bits:
+            refuse(options, "group", "0 on an engine without scale_bits")
+        if options.group % engine.depth:
+            refuse(options, "group", f"a multiple of the engine's depth, {engine.depth}")
+
+    def variants(
+        self, in_features: int, out_features: int, *, head: bool
+    ) -> Iterator[Mapping[str, int]]:
+        """Yield widths and groups."""
+        for bits in self.head_bits if head else self.bits:
+            for group in self.groups:
+                yield {"bits": bits, "head_bits": bits, "group": group}
