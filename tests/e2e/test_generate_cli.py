@@ -57,7 +57,9 @@ def test_equal_configurations_give_equal_bytes(small, tmp_path):
     call = "from summand.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
     arguments = ["generate", "--config", str(small), "-o", str(tmp_path / "b")]
     subprocess.run(
-        [sys.executable, "-c", call, *arguments], env={"PYTHONHASHSEED": "7"}, check=True
+        [sys.executable, "-c", call, *arguments],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        check=True,
     )
     assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
 

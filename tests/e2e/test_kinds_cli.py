@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from summand.cli import main
-from summand.cli.devices import BitBudget
+from summand.cli.devices import DeviceChoice
 
 SMALL = {
     "vocab_size": 256, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -77,7 +77,7 @@ def test_it_gets_no_perplexity(kind, folder, compressed, capsys):
 
 
 def test_it_is_not_run_and_no_device_is_opened(kind, compressed, capsys, monkeypatch):
-    monkeypatch.setattr(BitBudget, "open", lambda *_: pytest.fail("a device was opened"))
+    monkeypatch.setattr(DeviceChoice, "open", lambda *_: pytest.fail("a device was opened"))
     capsys.readouterr()
     assert main(["run", str(compressed), "--prompt", "x"]) == 2
     out, err = capsys.readouterr()

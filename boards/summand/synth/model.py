@@ -8,16 +8,10 @@ import math
 
 from summand.families.base import ModelledCells
 from summand.isa import EngineConfig
-from summand.isa.structure import (
-    JOINED_ROWS,
-    Memory,
-    MemoryKind,
-    act_addr_bits,
-    joints,
-    memories,
-    products,
-    tile_bits,
-)
+from summand.isa.memory import EngineMemory, MemoryKind
+from summand.isa.products import products
+from summand.isa.structure import JOINED_ROWS, joints, memories
+from summand.isa.widths import act_addr_bits, tile_bits
 
 __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_terms"]
 
@@ -93,7 +87,7 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
     }
 
 
-def _blocks(memory: Memory, cells: ModelledCells) -> int:
+def _blocks(memory: EngineMemory, cells: ModelledCells) -> int:
     for width, depth in cells.block_ram_shapes:
         if memory.depth <= depth:
             return _ceil(memory.width, width)

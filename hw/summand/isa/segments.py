@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
+from summand.isa.encodings import PLANE_WORDS, Encoding
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.limits import PLANES
-from summand.isa.structure import PLANE_WORDS, Encoding
 
 __all__ = [
     "SEGMENT_BYTES",

@@ -7,12 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import (
-    accumulator_memory,
-    row_bits,
-    scaled_bits,
-    tile_bits,
-)
+from summand.isa.structure import accumulator_memory
+from summand.isa.widths import row_bits, scaled_bits, tile_bits
 from summand.rtl.add import Adder
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Result
@@ -26,11 +22,17 @@ class AccOrder(data.StructLayout):
     Members
     -------
     add : 1
-        Add the slice sums, from zero with ``clear``, shifted left first with ``shift``.
+        Add the slice sums to the accumulators.
+    clear : 1
+        With :attr:`add`: start from zero instead of from the accumulators.
+    shift : 1
+        With :attr:`add`: shift the accumulators left first.
     drain : 1
-        Read the accumulators of row ``drain_row`` (0: this one). Never with ``add``.
+        Read the accumulators. Never with :attr:`add`.
+    drain_row : ``row_bits``
+        Row whose accumulators are read; 0 is this row.
     tile : ``tile_bits``
-        Which.
+        Tile of the accumulators.
     """
 
     def __init__(self, config: EngineConfig):
@@ -49,8 +51,9 @@ class AccOrder(data.StructLayout):
 class Accumulators(wiring.Component):
     """``acc <- (clear ? 0 : acc << shift) + sum`` on one tile a cycle, wrapping.
 
-    What the block RAM returns is cleared in a register before the addition. A tile may be named
-    again :attr:`DISTANCE` cycles later at the earliest; slices are further apart than that.
+    The word from the block RAM passes a register before the addition, where it is cleared if need
+    be. Two orders for one tile are at least :attr:`DISTANCE` cycles apart, because a sum is written
+    that long after its order; slices are further apart than that.
 
     Parameters
     ----------
@@ -60,12 +63,12 @@ class Accumulators(wiring.Component):
     Members
     -------
     order : ``In(AccOrder)``
-        What to do.
+        What to do with one tile.
     sum : ``In(array of cols signed scaled_bits)``
-        Slice sums, scaled, of the order of :data:`~summand.isa.structure.SUM_DELAY` cycles ago.
+        Slice sums, scaled, of the order of :data:`~summand.isa.latencies.SUM_DELAY` cycles ago.
     result : ``Out(Result)``
         What a drain of this row read,
-        :data:`~summand.isa.structure.RESULT_LATENCY` cycles after its order.
+        :data:`~summand.isa.latencies.RESULT_LATENCY` cycles after its order.
     """
 
     #: Cycles between two orders for the same tile.
@@ -92,8 +95,8 @@ class Accumulators(wiring.Component):
         layout = data.ArrayLayout(signed(cfg.acc_bits), cfg.cols)
         m.submodules.memory = memory = BlockRam.of(accumulator_memory(cfg))
 
-        # Stages 1 and 2: block RAM. Stage 3: cleared, by the register's own reset, which costs no
-        # logic.
+        # Stages 1 and 2: block RAM. Stage 3: a register that its own reset input clears, which
+        # takes no look-up table.
         assert BlockRam.LATENCY == 2
         s1 = Signal(AccOrder(cfg))
         s2 = Signal(AccOrder(cfg))
@@ -107,7 +110,7 @@ class Accumulators(wiring.Component):
             held.eq(Mux(clear, 0, memory.read_data)),
         ]
 
-        # Stage 4: add. Then written.
+        # Stage 4: add. The sum is written in the next cycle.
         s4_write = Signal()
         s4_tile = Signal.like(self.order.tile)
         total = Signal(layout, reset_less=True)

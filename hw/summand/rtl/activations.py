@@ -1,4 +1,4 @@
-"""A row's activation memory and the staging registers its table writers read."""
+"""A row's activation memory, and the staging registers that the element reads."""
 
 from typing import Any
 
@@ -8,21 +8,24 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
-from summand.isa.structure import ACTIVATION_LATENCY, act_addr_bits, activation_memory, element
+from summand.isa.elements import element
+from summand.isa.latencies import ACTIVATION_LATENCY
+from summand.isa.structure import activation_memory
+from summand.isa.widths import act_addr_bits
 from summand.rtl.ram import BlockRam
 
 __all__ = ["Activations", "Fill"]
 
 
 class Fill(data.StructLayout):
-    """Read a word of activations into the staging registers of the table writers.
+    """Read a word of activations into the staging registers.
 
     Members
     -------
     valid : 1
         Read.
     addr : ``act_addr_bits``
-        Where; its low bits say which part of the staging registers.
+        Address of the word; its low bits name the part of the staging registers that it goes to.
     """
 
     def __init__(self, config: EngineConfig):
@@ -30,7 +33,7 @@ class Fill(data.StructLayout):
 
 
 class Activations(wiring.Component):
-    """Keep a row's activations; bring a writer pass's worth of them to the table writers.
+    """Keep a row's activations, and bring those of one pass to the element.
 
     A pass covers ``depth / table_share`` activations, which are whole words of the memory.
 
@@ -42,9 +45,13 @@ class Activations(wiring.Component):
     Members
     -------
     write : ``In(1)``
-        Write ``data`` (a beat of the stream) at ``addr``.
+        Write :attr:`data` at :attr:`addr`.
+    addr : ``In(act_addr_bits)``
+        Address of the word that is written.
+    data : ``In(stream_bits)``
+        A beat of the stream.
     fill : ``In(Fill)``
-        Read a word; it is in ``x`` :attr:`LATENCY` cycles later.
+        Word to read; it is in :attr:`x` :attr:`LATENCY` cycles later.
     x : ``Out(array of depth / table_share signed act_bits)``
         The staging registers.
     """

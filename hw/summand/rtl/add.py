@@ -21,25 +21,28 @@ _CARRY_A, _CARRY_BOTH = 0x000A, 0x0008
 class Adder(wiring.Component):
     """``o = a + b``, or ``a - b`` with ``subtract``, all signed, to ``out`` bits. Combinational.
 
-    On an ECP5 its carry chain is instantiated. The chain's first carry is made in half a cell of
-    its own, the last is heard by nobody: where the tools infer a chain, they spend a cell before
-    and a cell behind it on these, and a look-up table for each bit that is to be complemented.
+    On an ECP5 its carry chain is instantiated, because inferred chains are larger: the tools spend
+    one cell before the chain on its first carry, one behind it on its last, and a look-up table on
+    each bit that is complemented. Here half a cell makes the first carry, and the last is left
+    open.
 
     Parameters
     ----------
-    a, b, out : int
-        Bits of the operands and of the sum; ``out`` no less than those.
+    a, b : int
+        Bits of the operands.
+    out : int
+        Bits of the sum, at least as many as of either operand.
     subtracts : bool
-        Whether it ever subtracts.
+        Whether :attr:`subtract` is used.
 
     Members
     -------
     a, b : ``In(signed)``
         Operands.
     subtract : ``In(1)``
-        Subtract ``b``; 0 unless it ``subtracts``.
+        Subtract ``b`` instead of adding it; 0 without ``subtracts``.
     o : ``Out(signed(out))``
-        Their sum, without what does not fit.
+        The sum, wrapped to ``out`` bits.
     """
 
     a: Signal
@@ -66,7 +69,7 @@ class Adder(wiring.Component):
         if isinstance(platform, Library) and platform.technology is Technology.ECP5:
             self._chain(m)
         elif self.subtracts:
-            # One more bit below carries the 1 of the two's complement in.
+            # One more bit at the bottom carries in the 1 of the two's complement.
             inverted = self.b ^ self.subtract.replicate(len(self.b)).as_signed()
             augend = Cat(Const(1, 1), self.a).as_signed()
             m.d.comb += self.o.eq((augend + Cat(self.subtract, inverted).as_signed()) >> 1)
@@ -84,7 +87,7 @@ class Adder(wiring.Component):
             halves: list[_Half] = [(_CARRY_A, subtract, low, low, None)]
         elif size % 2:
             halves = [(_CARRY_A, low, low, low, None)]
-        else:  # a chain of whole cells: the lowest bit of the sum is left to a table
+        else:  # the chain is whole cells without the lowest bit, which a look-up table makes
             a, b, total = bits.pop(0)
             m.d.comb += total.eq(a ^ b)
             halves = [(_CARRY_BOTH, a, b, low, None)]
@@ -114,5 +117,5 @@ _Half = tuple[int, Value, Value, Value, Value | None]
 
 
 def _extended(value: Signal, n: int) -> Value:
-    """Return bit ``n`` of a signed value, its sign from its top on."""
+    """Return bit ``n`` of a signed value, or its sign if it has no such bit."""
     return value[min(n, len(value) - 1)]

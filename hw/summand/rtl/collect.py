@@ -35,11 +35,11 @@ class Joint(wiring.Component):
     Members
     -------
     i : ``In(Result)`` for each row
-        Results.
+        Results of the group's rows.
     behind : ``In(Result)``
-        Results of the next group's joint, or zero.
+        Results of the next group's joint, or zero if this is the last group.
     o : ``Out(Result)``
-        All of them.
+        Results of this group and of those behind.
     """
 
     i: Any
@@ -56,7 +56,7 @@ class Joint(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # No register has a reset: it lasts until nothing is on its way.
+        # No register is reset, because a reset lasts until no result is on its way.
         parts = [
             delayed(m, row.as_value(), n, f"row_{n}", reset_less=True)
             for n, row in enumerate(self.i)
@@ -71,9 +71,9 @@ class Joint(wiring.Component):
 
 
 class Collector(wiring.Component):
-    """Join the rows' results: row ``n``'s are at the front ``n + 1`` cycles after they are here.
+    """Join the rows' results: row ``n``'s are at ``o`` ``n + 1`` cycles after they are at ``i``.
 
-    Results go from row to row, a register for each, and are joined every few rows only.
+    Each row adds one register to the way back; results are joined once every few rows.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ class Collector(wiring.Component):
     Members
     -------
     i : ``In(Result)`` for each row
-        Results.
+        Results at their rows.
     o : ``Out(Result)``
-        The same at the front.
+        Results of all rows, at the front.
     """
 
     i: Any

@@ -8,7 +8,7 @@ __all__ = ["exceeds"]
 def exceeds(value: Value, limit: int) -> Value:
     """Return ``value > limit`` of an unsigned value, made of its bits.
 
-    Written with an operator it becomes a carry chain, which takes more cells and more time.
+    Yosys makes a carry chain of the operator ``>``, which takes more cells and more time.
     """
     above: Value = Const(0, 1)
     for n, bit in enumerate(value):

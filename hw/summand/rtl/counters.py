@@ -1,4 +1,4 @@
-"""Counters: where the cycles go, and how many beats are to come."""
+"""Counters of cycles by their use, and of beats to come."""
 
 import dataclasses
 from typing import Any
@@ -22,10 +22,10 @@ class CountersLayout(data.StructLayout):
 
 
 class Activity(data.StructLayout):
-    """What the front does in a cycle: at most one bit is set, and none is a header.
+    """What the front does in a cycle: at most one bit is set, and none while it reads a header.
 
-    ``drain`` stands for all waits for results to leave: whether the output is what they wait for
-    is another's to know.
+    ``drain`` is any wait for results to leave. :class:`CycleCounters` uses ``blocked`` to split it
+    into ``drain`` and ``output``.
     """
 
     def __init__(self):
@@ -37,10 +37,12 @@ class CycleCounters(wiring.Component):
 
     Members
     -------
-    activity, blocked : ``In(Activity)``, ``In(1)``
-        This cycle's; and whether the output stream does not take what is offered.
+    activity : ``In(Activity)``
+        What the front does in this cycle.
+    blocked : ``In(1)``
+        The output stream offers a beat that is not taken.
     count : ``Out(CountersLayout)``
-        Cycles from reset to two before this one; the parts add up to ``cycles``.
+        Counts of all cycles from reset to two before this one; the parts add up to ``cycles``.
     """
 
     activity: Any
@@ -55,7 +57,7 @@ class CycleCounters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Counted a cycle late, all alike: what the front does is known late in its cycle.
+        # All counters lag by one cycle, because `activity` comes late in its cycle.
         seen = Signal(Activity())
         blocked = Signal()
         started = Signal()
@@ -74,16 +76,18 @@ class CycleCounters(wiring.Component):
 
 
 class CountDown(wiring.Component):
-    """Count down to 0. Whether the count is 0 or 1 is known from a register.
+    """Count down to 0. Registers say whether the count is 0 or 1.
 
     Members
     -------
-    start, value : ``In``
-        Begin at ``value``, which stands already in the cycle before.
+    start : ``In(1)``
+        Begin at :attr:`value`.
+    value : ``In(width)``
+        Where to begin; steady from the cycle before :attr:`start` on.
     step : ``In(1)``
-        Count. At 0 it stays.
+        Count down by one; a count of 0 stays 0.
     none, one : ``Out(1)``
-        The count is 0, or 1.
+        The count is 0; the count is 1.
     """
 
     start: Signal
@@ -109,7 +113,7 @@ class CountDown(wiring.Component):
         count = Signal.like(self.value)
         begins_none, begins_one = Signal(), Signal()
         m.d.sync += [begins_none.eq(self.value == 0), begins_one.eq(self.value == 1)]
-        # A step is known late, and the count is wide: it follows a cycle later.
+        # The wide count follows a cycle after `step`, which comes late in its cycle.
         stepped = Signal()
         m.d.sync += stepped.eq(self.step)
         with m.If(stepped):

@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import CHECK, Op
+from summand.isa.latencies import DECODER_LATENCY
 from summand.isa.limits import SEGMENTS
 from summand.isa.segments import SEGMENT_BYTES
-from summand.isa.structure import DECODER_LATENCY
 from summand.rtl.compare import exceeds
 
 __all__ = ["Decoder", "HeaderLayout"]
@@ -36,15 +36,15 @@ class Decoder(wiring.Component):
     Members
     -------
     header : ``In(HeaderLayout)``
-        Steady while it is looked at.
+        A header, steady for :attr:`LATENCY` cycles.
     op : ``Out(1)`` for each command, by name
-        It is this one.
+        The header is this command's.
     error : ``Out(8)``
-        The first check that fails, or 0.
+        Error code of the first check that fails, or 0.
     reach : ``Out(17)``
-        ``a + b``, the end of slices or tiles.
+        ``a + b``, the end of the command's slices or tiles.
     area : ``Out``
-        ``b * c``: slices or tiles times rows. Right where those are in range.
+        ``b * c``, its slices or tiles times its rows, if both are in range.
     """
 
     #: Cycles from a header to its error code.
@@ -83,7 +83,7 @@ class Decoder(wiring.Component):
         def ceil_div(value, by):  # `by` is a power of two
             return (value + (by - 1)) >> (by.bit_length() - 1)
 
-        # Stage 1: narrow tests, and what sums and products are made of.
+        # Stage 1: narrow tests, and the parts of sums and products.
         fold = Const(CHECK, 16)
         for half in range(8):
             fold = fold ^ h.as_value().word_select(half, 16)
@@ -106,7 +106,7 @@ class Decoder(wiring.Component):
             seg_beats = ceil_div(h.c[:5], per_beat)
         else:
             seg_beats = h.c[:5] * (SEGMENT_BYTES // cfg.beat_bytes)
-        # A DSP block without registers would be slower than a few adders.
+        # Adders, because a DSP block without registers would be slower.
         span = h.b[: self.span_bits]
         parts = [registered(f"part_{n}", Mux(h.c[n], span, 0)) for n in range(self.row_bits)]
         fixed = Signal(32)
@@ -131,7 +131,7 @@ class Decoder(wiring.Component):
         short = registered("short", ~h.length[few:].any() & (h.length[:few] < fixed[:few]))
         differs = registered("differs", h.length != fixed)
 
-        # Stage 3: compare what stage 2 added up.
+        # Stage 3: compare the sums of stage 2.
         t_acts = registered("t_acts", exceeds(t_end, cfg.act_depth * cfg.slice_words))
         length = registered("length", Mux(is_op[Op.GEMM], short, differs))
         load = registered("load", h.length != self.area * cfg.slice_words)

@@ -1,4 +1,4 @@
-"""Read accumulators through free slots of the array, and bring them back in order."""
+"""Read accumulators in free slots of the array, and bring them back in order."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import drain_memory, drain_room, row_bits, tile_bits
+from summand.isa.structure import drain_memory, drain_room
+from summand.isa.widths import row_bits, tile_bits
 from summand.rtl.counters import CountDown
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.token import Result
@@ -37,9 +38,9 @@ class DrainedTile(data.StructLayout):
     acc : array of ``cols`` signed ``acc_bits``
         Accumulators.
     row_ends : 1
-        The row's last tile.
+        It is its row's last tile.
     final : 1
-        The order's last.
+        It is the order's last tile.
     """
 
     def __init__(self, config: EngineConfig):
@@ -94,7 +95,11 @@ class SlotPort(wiring.Signature):
 
 
 class _Place(wiring.Component):
-    """Count tiles within rows of an order."""
+    """Count an order's tiles, row after row.
+
+    ``one_tile`` and ``one_row`` say in the cycle of ``start`` that the order has one tile a row, or
+    one row.
+    """
 
     start: Signal
     order: Any
@@ -160,9 +165,10 @@ class _Place(wiring.Component):
 
 
 class Drain(wiring.Component):
-    """Ask for one tile a cycle, as slots are granted and as there is room for the answers.
+    """Read one tile a cycle while slots are granted.
 
-    The rows answer without waiting; a request is only made while the FIFO has room for it.
+    The rows' answers cannot be held up, so a slot is only requested while the FIFO has room for the
+    answer.
 
     Parameters
     ----------
@@ -176,9 +182,9 @@ class Drain(wiring.Component):
     slots : ``Out(SlotPort)``
         Slots to read in.
     result : ``In(Result)``
-        What comes back.
+        Tiles that come back from the rows.
     o : ``Out(stream.Signature(DrainedTile))``
-        Tiles, row after row.
+        The same tiles, row after row.
     """
 
     o: stream.Interface
@@ -208,7 +214,7 @@ class Drain(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
         freed = Signal()
-        some = Signal(init=1)  # free != 0, from a register: a grant is known late
+        some = Signal(init=1)  # free != 0; a register, because `grant` comes late in its cycle
         m.d.sync += [
             freed.eq(taken),
             free.eq(free - slots.grant + freed),
@@ -217,7 +223,7 @@ class Drain(wiring.Component):
 
         one_tile, one_row = Signal(), Signal()
         m.d.sync += [one_tile.eq(orders.order.tiles == 1), one_row.eq(orders.order.rows == 1)]
-        # A grant is known late: it counts, and the place follows a cycle later.
+        # `grant` comes late in its cycle, so the place follows a cycle later.
         m.submodules.left = left = CountDown(len(orders.order.reads))
         m.submodules.asked = asked = _Place(cfg)
         m.d.sync += asked.step.eq(slots.grant)

@@ -48,13 +48,13 @@ def emit_verilog(
     Parameters
     ----------
     top : :class:`amaranth.lib.wiring.Component`
-        What to emit. It cannot be used again.
+        The component to emit. It cannot be used again.
     name : str
-        Its module name, and what all other modules' names begin with.
+        Name of its module; the names of all other modules begin with it.
     config : EngineConfig
         The configuration whose digest the first line gives.
     technology : Technology
-        Whose primitives it may instantiate; by default none. Simulating it takes
+        Its primitives may be instantiated; by default none are. Simulating them takes
         :func:`~summand.rtl.technology.simulation_models` too.
     """
     library = Library(name, technology)
@@ -68,7 +68,7 @@ def emit_verilog(
 
 
 def _verilog(rtlil: str) -> str:
-    """Convert all modules at once: starting Yosys for each takes longer than all the rest."""
+    """Convert all modules in one run, because starting Yosys takes longer than the conversion."""
     yosys: Any = find_yosys(lambda version: version >= (0, 40))
     script = "\n".join((f"read_rtlil <<rtlil\n{rtlil}\nrtlil", *_PASSES))
     return yosys.run(["-q", "-"], script)
@@ -76,7 +76,10 @@ def _verilog(rtlil: str) -> str:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Spare the collector millions of small objects that live until the end: a quarter faster."""
+    """Switch off the garbage collector, which would look at millions of live objects in vain.
+
+    Emission takes a quarter less time without it.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

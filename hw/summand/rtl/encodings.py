@@ -8,8 +8,8 @@ from amaranth import *
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
+from summand.isa.encodings import PLANE_WORDS, Encoding
 from summand.isa.limits import PLANES
-from summand.isa.structure import PLANE_WORDS, Encoding
 from summand.rtl.compare import exceeds
 from summand.rtl.gearbox import BeatGatherer
 

@@ -7,7 +7,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SCALE_LATENCY, drain_room, element
+from summand.isa.elements import element
+from summand.isa.latencies import SCALE_LATENCY
+from summand.isa.structure import drain_room
 from summand.rtl import elements, encodings
 from summand.rtl.counters import CountersLayout, CycleCounters
 from summand.rtl.delay import delayed
@@ -55,7 +57,7 @@ class Engine(wiring.Component):
     o : ``Out(stream.Signature(Beat(stream_bits)))``
         Packets.
     busy : ``Out(1)``
-        A command is being done, or its results are leaving; known a cycle late.
+        A command is being done, or its results are leaving; lags by one cycle.
     error : ``Out(8)``
         Error code, 0 while all is well.
     commands : ``Out(32)``
@@ -87,10 +89,7 @@ class Engine(wiring.Component):
 
     @staticmethod
     def reset_cycles(config: EngineConfig) -> int:
-        """Cycles after which nothing that was begun is on its way and the tables can be used.
-
-        The first cycle ends the table that was being filled; then entry 0 of each is written.
-        """
+        """Return the cycles after which nothing is on its way and the element can be prepared."""
         return max(drain_room(config), element(config).reset)
 
     def elaborate(self, platform):
@@ -167,7 +166,7 @@ class Engine(wiring.Component):
     def _connect_scales(
         self, m: Module, front: Front, segments: SegmentTable, walker: Walker, slots: Slots
     ) -> None:
-        """Bring each tile's scales to the token that its sums meet them in."""
+        """Bring each tile's scales to the token in whose cycle its sums are there."""
         cfg = self.config
         m.submodules.scales = scales = ScaleMemory(cfg)
         wiring.connect(m, front.scales, scales.i)

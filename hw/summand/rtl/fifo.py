@@ -1,11 +1,12 @@
-"""A FIFO in block RAM whose writer keeps count of the room itself."""
+"""A FIFO in block RAM whose writer counts the free places."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from summand.isa.structure import FIFO_LATENCY, Memory
+from summand.isa.latencies import FIFO_LATENCY
+from summand.isa.memory import EngineMemory
 from summand.rtl.ram import BlockRam
 
 __all__ = ["CountedFifo"]
@@ -14,20 +15,22 @@ __all__ = ["CountedFifo"]
 class CountedFifo(wiring.Component):
     """Hold up to ``memory.depth`` words. One in and one out a cycle, :attr:`LATENCY` cycles.
 
-    There is no ``ready`` for the writer: it must know that there is room, as who hands out credits
-    does. Little then hangs on ``o.ready``: enables and a narrow counter.
+    There is no ``ready`` for the writer, which must count the free places itself. So ``o.ready``
+    drives only enables and a narrow counter.
 
     Parameters
     ----------
-    memory : :class:`~summand.isa.structure.Memory`
+    memory : :class:`~summand.isa.memory.EngineMemory`
         Where the words are kept; its depth is a power of two.
 
     Members
     -------
-    write, data : ``In``
-        A word in.
+    write : ``In(1)``
+        Put :attr:`data` in; only while there is room.
+    data : ``In(width)``
+        A word.
     o : ``Out(stream.Signature(width))``
-        Words out, in order.
+        The words, in order.
     """
 
     #: Cycles from a write into an empty FIFO to the same word's valid at ``o``.
@@ -37,7 +40,7 @@ class CountedFifo(wiring.Component):
     data: Signal
     o: stream.Interface
 
-    def __init__(self, memory: Memory):
+    def __init__(self, memory: EngineMemory):
         self.memory = memory
         super().__init__(
             {
@@ -59,19 +62,19 @@ class CountedFifo(wiring.Component):
         with m.If(self.write):
             m.d.sync += ram.write_addr.eq(ram.write_addr + 1)
 
-        # Words in the RAM that have not been read; `some` tells without counting whether any are.
+        # Words in the RAM that have not been read, and a register that says if there are any.
         waiting = Signal(ceil_log2(self.memory.depth) + 1)
         some = Signal()
-        read_before = Signal()  # a word stands between the RAM and its output register
+        read_before = Signal()  # a word is between the RAM and its output register
         advance = Signal()
         free = Signal()
         read = Signal()
         # Where the word before was read.
         last = Signal(range(self.memory.depth), init=self.memory.depth - 1)
         following = Signal.like(last, init=0)  # and the place after it
-        # The RAM and its register move together. Where a word is read while another waits at the
-        # output, the register takes what it has once more: without a word to read, the RAM reads
-        # its last one again.
+        # The RAM and its output register share one enable. A word may be read while another waits
+        # at the output, so the register must then take the same word once more: without a word to
+        # read, the RAM reads its last one again.
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             free.eq(advance | ~read_before),
@@ -85,7 +88,7 @@ class CountedFifo(wiring.Component):
             m.d.sync += read_before.eq(some)
         with m.If(read):
             m.d.sync += [last.eq(following), following.eq(following + 1)]
-        # A read is known late.
+        # `write` alone chooses the value, because `read` comes late in its cycle.
         with m.If(read ^ self.write):
             m.d.sync += waiting.eq(Mux(self.write, waiting + 1, waiting - 1))
         several = waiting[1:].any()

@@ -1,4 +1,4 @@
-"""Equal components become one Verilog module."""
+"""One Verilog module for all equal components."""
 
 import functools
 import re
@@ -41,21 +41,21 @@ def emitted_once(elaborate: _Elaborate) -> _Elaborate:
 
 
 class Library:
-    """The platform under which :func:`emitted_once` components are shared, and what they become.
+    """The platform that shares :func:`emitted_once` components, and the modules they become.
 
     Parameters
     ----------
     prefix : str
-        What the modules' names begin with: a ``Row`` becomes ``<prefix>_row``, and the next
-        ``Row`` with other parameters ``<prefix>_row_2``.
+        Begin of the modules' names: a ``Row`` becomes ``<prefix>_row``, and the next ``Row`` with
+        other parameters ``<prefix>_row_2``.
     technology : Technology
-        Whose primitives may be named.
+        Its primitives may be instantiated.
     """
 
     def __init__(self, prefix: str, technology: Technology = Technology.GENERIC):
         self.prefix = prefix
         self.technology = technology
-        #: The component that is being emitted, and not to be replaced by an instance of itself.
+        #: The component that is being emitted, which is not replaced by an instance of itself.
         self.current: wiring.Component | None = None
         #: Modules in RTLIL, each after those that it instantiates.
         self.rtlil: list[str] = []
@@ -65,7 +65,7 @@ class Library:
         self._names: set[str] = set()
 
     def emit(self, component: wiring.Component, name: str) -> list[str]:
-        """Add ``component`` and what is in it, as modules whose names begin with ``name``.
+        """Add ``component`` and its parts as modules whose names begin with ``name``.
 
         Returns the names of its ports.
         """

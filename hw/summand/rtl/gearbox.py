@@ -1,4 +1,4 @@
-"""Width converters: beats into plane words, accumulators into beats."""
+"""Converters of width: beats into words, accumulators into beats."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -62,8 +62,8 @@ class BeatGatherer(wiring.Component):
 class ResultPacker(wiring.Component):
     """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
 
-    The last beat of a packet is filled up with zeros, a tile's place a cycle. A tile a cycle, or a
-    beat a cycle where a tile is as wide or wider.
+    Zeros fill the last beat of a packet, a tile's width a cycle. It takes a tile a cycle or, if a
+    tile is at least as wide as a beat, gives a beat a cycle.
 
     Parameters
     ----------
@@ -116,9 +116,9 @@ class ResultPacker(wiring.Component):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
 
     def _gather(self, m: Module, piece: Signal, count: int) -> None:
-        # Pieces shift in from the top, which takes no multiplexers; zeros follow a packet's last
-        # until the beat is whole. A beat leaves from a register of its own, which is empty again
-        # when the next is whole, so that `o.ready` is no part of the path back to the
+        # Pieces shift in from the top, which takes no multiplexers; after a packet's last piece
+        # zeros follow until the beat is whole. A whole beat leaves from a register of its own. It
+        # is empty again when the next beat is whole, so `o.ready` is not on the path back to the
         # accumulators.
         held = Signal(self.config.stream_bits - len(piece), reset_less=True)
         beat = Signal(self.config.stream_bits, reset_less=True)
@@ -128,8 +128,8 @@ class ResultPacker(wiring.Component):
         whole, second_last = part[-1], part[-2]
         stuck = self.o.valid & ~self.o.ready
         ends = padding | self.i.payload.final
-        # What the next cycle may do is worked out in this one, for a step and for none, as whether
-        # there is a step is known late: from `i.ready` on it is a long way to the accumulators.
+        # `move` and `ready` for the next cycle are computed in this one, for both values of `step`,
+        # because `step` comes late and the path from `i.ready` to the accumulators is long.
         move = Signal(init=1)
         ready = Signal(init=1)
         ends_padding = Signal()
@@ -159,7 +159,7 @@ class ResultPacker(wiring.Component):
             m.d.sync += [self.o.payload.last.eq(ends), beat.eq(Cat(held, piece))]
         with m.If(step):
             m.d.sync += held.eq(Cat(held, piece)[len(piece) :])
-        # What pads is written as resets, which take no logic.
+        # The zeros are written by the registers' reset inputs, which take no look-up tables.
         with m.If(padding & move):
             m.d.sync += held[-len(piece) :].eq(0)
         with m.If(ends_padding & move):

@@ -1,4 +1,4 @@
-"""Narrow things in wide beats: a payload's parameters or segments, one by one."""
+"""A payload of narrow items, parameters or segments, out of wide beats."""
 
 from typing import Any
 
@@ -7,36 +7,42 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa.structure import ITEM_LATENCY
+from summand.isa.latencies import ITEM_LATENCY
 from summand.rtl.mux import choose
 
 __all__ = ["ItemReader"]
 
 
 class ItemReader(wiring.Component):
-    """Cut beats into items: an item a cycle, or, where it is wider than a beat, a beat a cycle.
+    """Cut beats into items, an item a cycle; of items wider than a beat, take a beat a cycle.
 
     Parameters
     ----------
     shape : shape-like
-        An item: as wide as a beat times or divided by a power of two.
+        An item. Its width is the beat's, times or divided by a power of two.
     width : int
         Bits of a beat.
     most : int
-        Items in one go.
+        Most items of a payload.
 
     Members
     -------
-    start, count : ``In``
-        Take this many items, at least one. The count stands already in the cycle before.
+    start : ``In(1)``
+        Begin a payload of :attr:`count` items.
+    count : ``In(range(most + 1))``
+        Items of the payload, at least one; steady from the cycle before :attr:`start` on.
     i : ``In(stream.Signature(width))``
-        Beats; only taken while ``taking``. What pads the last one is dropped.
+        Beats; only taken while :attr:`taking`. Padding in the last beat is dropped.
     taking : ``Out(1)``
         Items are still to come.
-    item, valid, last : ``Out(shape)``, ``Out(1)``, ``Out(1)``
-        An item, :attr:`LATENCY` cycles after the beat with its end stood at ``i``.
+    item : ``Out(shape)``
+        An item, :attr:`LATENCY` cycles after the beat with its end was taken.
+    valid : ``Out(1)``
+        There is one.
+    last : ``Out(1)``
+        It is the payload's last.
     done : ``Out(1)``
-        No item is to come, nor comes in this cycle.
+        All items have come before this cycle.
     """
 
     #: Cycles from a beat to the item that ends with it.
@@ -73,7 +79,7 @@ class ItemReader(wiring.Component):
         per_beat = max(1, self.width // len(item))
         per_item = max(1, len(item) // self.width)
         left = Signal.like(self.count)
-        # Registers, all three: from `i.ready` on it is a long way back to the inlet.
+        # All three are registers, because the path from `i.ready` back to the inlet is long.
         final = Signal()  # one item is left
         whole = Signal()  # the beat ends with this item
         ends = Signal()  # and the item with this beat
@@ -84,7 +90,7 @@ class ItemReader(wiring.Component):
         single = Signal()
         m.d.sync += single.eq(self.count == 1)
         step = self.taking & self.i.valid
-        # The cycle before, for what is cut: a beat is spread wide.
+        # Items are cut from a register of the beat, because it goes to many flip-flops.
         beat = Signal(self.width, reset_less=True)
         stepped, ended, finished = Signal(), Signal(), Signal()
         at = Signal.like(place)

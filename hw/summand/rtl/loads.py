@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import act_addr_bits, row_bits
+from summand.isa.widths import act_addr_bits, row_bits
 
 __all__ = ["LoadPlacer", "LoadPort"]
 

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from summand.isa.structure import DSP_BITS, DSP_LATENCY, Product
+from summand.isa.products import DSP_BITS, DSP_LATENCY, Product
 from summand.rtl.fold import Library
 from summand.rtl.technology import Technology
 
@@ -16,18 +16,18 @@ __all__ = ["DspProduct", "Multiplier"]
 class DspProduct(wiring.Component):
     """One DSP block: ``p = a * b``, :attr:`LATENCY` enabled cycles.
 
-    Three registers and nothing else: behind the operands, within the multiplication, and behind
-    the product. Vendors' tools take them into the block; on an ECP5 the block is instantiated.
+    It has three registers: behind the operands, within the multiplication, and behind the product.
+    Vendors' tools move them into the block; on an ECP5 the block is instantiated with them.
 
     Parameters
     ----------
     a, b : :class:`~amaranth.hdl.Shape`
-        Operands, signed or not, up to :data:`~summand.isa.structure.DSP_BITS` wide.
+        Operands, signed or not, up to :data:`~summand.isa.products.DSP_BITS` wide.
 
     Members
     -------
     en : ``In(1)``
-        All registers move.
+        Enable of all registers.
     a, b : ``In``
         Operands.
     p : ``Out``
@@ -95,8 +95,8 @@ class DspProduct(wiring.Component):
 class Multiplier(wiring.Component):
     """``p = a * b`` of any widths, one pair in each enabled cycle.
 
-    Operands wider than a DSP block are cut into parts, of which all but the highest are unsigned;
-    the parts' products are added two and two, with a register after each addition.
+    Operands wider than a DSP block are cut into parts, and all parts but the highest are unsigned.
+    The parts' products are added in pairs, with a register after each addition.
 
     Parameters
     ----------
@@ -106,12 +106,12 @@ class Multiplier(wiring.Component):
     Members
     -------
     en : ``In(1)``
-        All registers move.
+        Enable of all registers.
     a, b : ``In``
         Operands.
     p : ``Out``
         Their product, as wide as both together, signed if one of them is;
-        :attr:`summand.isa.structure.Product.latency` enabled cycles later.
+        :attr:`summand.isa.products.Product.latency` enabled cycles later.
     """
 
     en: Signal
@@ -141,7 +141,7 @@ class Multiplier(wiring.Component):
         while len(terms) > 1:
             pairs = []
             for n, ((at, x), (other, y)) in enumerate(zip(terms[::2], terms[1::2], strict=False)):
-                # What lies below the upper term needs no addition.
+                # The bits below the upper term need no addition.
                 low, shift = x[: other - at], other - at
                 high = (x >> shift) + y
                 width = min(len(self.p) - at, shift + len(high))

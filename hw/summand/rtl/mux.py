@@ -1,4 +1,4 @@
-"""One of several words, in as few look-up tables as can be."""
+"""Choose one of several words with the fewest look-up tables."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -9,7 +9,7 @@ from summand.rtl.technology import Technology
 
 __all__ = ["Chooser", "choose"]
 
-#: Numbers of words for which a slice's multiplexers make a tree over look-up tables of two.
+#: Counts of words that a slice's multiplexers choose from, in a tree over look-up tables.
 _TREES = (4, 8, 16)
 
 
@@ -26,10 +26,10 @@ def choose(m: Module, words: Value, index: Value, width: int) -> Value:
 class Chooser(wiring.Component):
     """``o = i[select]``. Combinational.
 
-    On an ECP5 a bit takes a look-up table for each two of the words, and the multiplexers behind
-    these. All are instantiated: mapping to look-up tables knows the multiplexers only as parts of
-    tables with more inputs, and takes up to twice as many; and a table of two words that it finds
-    to be less than that it takes away from under its multiplexer.
+    On an ECP5 a bit takes a look-up table for each pair of words, and a slice's multiplexers behind
+    the tables. All are instantiated, because the tools use these multiplexers only inside tables of
+    more inputs, and take up to twice as many tables. The tables are instantiated as well, because
+    the tools would simplify some of them away from under their multiplexers.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class Chooser(wiring.Component):
     Members
     -------
     i : ``In(array of count words)``
-        What to choose from.
+        Words.
     select : ``In(log2(count))``
-        Which.
+        Index of the word that is chosen.
     o : ``Out(width)``
-        The word.
+        The chosen word.
     """
 
     i: data.View
@@ -89,7 +89,7 @@ class Chooser(wiring.Component):
 
 
 def _multiplexer(level: int, low: Value, high: Value, select: Value, o: Value) -> Instance:
-    """Return a table of two words, the multiplexer behind two tables, or one over two of these."""
+    """Return a look-up table (level 0), or a multiplexer over two cells of the level below."""
     if level == 0:
         ports = {"i_A": low, "i_B": high, "i_C": select, "i_D": Const(0, 1)}
         return Instance("LUT4", p_INIT=Const(0xCACA, 16), **ports, o_Z=o)

@@ -39,7 +39,7 @@ class PacketPort(wiring.Signature):
 
 
 class PacketWriter(wiring.Component):
-    """Write one packet for each order: its header, then results or counters. No lost cycle.
+    """Write one packet for each order: its header, then results or counters. No cycle is lost.
 
     Parameters
     ----------
@@ -89,14 +89,15 @@ class PacketWriter(wiring.Component):
 
         index = Signal(range(beats))
         is_status = order.kind == Kind.STATUS
-        # From registers and of nothing else, so that a bit is one look-up table.
+        # Chosen by a register alone, so that a bit takes one look-up table.
         in_results = Signal()
         words = text.word_select(index, cfg.stream_bits)
         m.d.comb += self.o.p.data.eq(Mux(in_results, self.results.p.data, words))
         final = Mux(is_status, beats - 1, cfg.header_beats - 1)
         with m.FSM():
             with m.State("IDLE"):
-                # Kept from every cycle until the start, which would have far to go.
+                # The registers follow their inputs until the start, so that `start` need not reach
+                # their enables.
                 m.d.comb += self.orders.busy.eq(self.orders.start)
                 m.d.sync += [order.eq(self.orders.order), counters.eq(self.counters)]
                 with m.If(self.orders.start):

@@ -22,7 +22,7 @@ class Parameter(data.StructLayout):
 
 
 class ParameterReader(wiring.Component):
-    """Take parameters one a cycle, so that a narrow memory can hold them, and check them.
+    """Take parameters one a cycle, so that a narrow memory can keep them, and check them.
 
     Parameters
     ----------
@@ -31,18 +31,22 @@ class ParameterReader(wiring.Component):
 
     Members
     -------
-    start, features : ``In``
-        Take this many parameters; ``features`` stands already in the cycle before.
+    start : ``In(1)``
+        Begin to take the parameters of :attr:`features` features.
+    features : ``In(range(requant_depth + 1))``
+        Features; steady from the cycle before :attr:`start` on.
     i : ``In(stream.Signature(stream_bits))``
-        Beats; only taken while ``taking``. What pads the last one is dropped.
+        Beats; only taken while :attr:`taking`. Padding in the last beat is dropped.
     taking : ``Out(1)``
         Parameters are still to come.
-    param, param_valid : ``Out(Parameter)``, ``Out(1)``
-        A parameter, as the reader's items come.
+    param : ``Out(Parameter)``
+        A feature's parameters.
+    param_valid : ``Out(1)``
+        There are some.
     checked : ``Out(1)``
-        All of them have been looked at, and ``bad`` tells.
+        All parameters have been checked: :attr:`bad` is the verdict.
     bad : ``Out(1)``
-        One of them has a shift outside :data:`~summand.isa.limits.SHIFT`, or its pad byte set.
+        Some parameter has a shift outside :data:`~summand.isa.limits.SHIFT`, or its pad byte set.
     """
 
     start: Signal

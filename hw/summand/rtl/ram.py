@@ -8,7 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from summand.isa import structure
+from summand.isa.latencies import BLOCK_RAM_LATENCY
+from summand.isa.memory import EngineMemory
 from summand.rtl.fold import Library
 from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
@@ -75,7 +76,7 @@ class BlockRam(wiring.Component):
     """
 
     #: Enabled cycles from an address to its word.
-    LATENCY = structure.BLOCK_RAM_LATENCY
+    LATENCY = BLOCK_RAM_LATENCY
 
     write_en: Signal
     write_addr: Signal
@@ -99,7 +100,7 @@ class BlockRam(wiring.Component):
         )
 
     @classmethod
-    def of(cls, memory: structure.Memory) -> "BlockRam":
+    def of(cls, memory: EngineMemory) -> "BlockRam":
         """Return one of an engine's memories."""
         return cls(width=memory.width, depth=memory.depth)
 

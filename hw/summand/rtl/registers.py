@@ -28,7 +28,7 @@ _OKAY, _SLVERR = 0, 2
 
 
 class AxiLite(wiring.Signature):
-    """An AXI4-Lite port with 32-bit data, as its initiator sees it; without protection bits."""
+    """An AXI4-Lite port with 32-bit data and no protection bits, as its initiator sees it."""
 
     def __init__(self):
         super().__init__(
@@ -59,15 +59,15 @@ class RegisterBank(wiring.Component):
 
     Address and data of a write may come in either order. One read and one write are in progress
     at a time; a read is answered in the cycle after its address, a write three cycles after the
-    later of address and data. The two lowest address bits are ignored. An unknown offset, a write
-    to a read-only register and a read of nothing get ``SLVERR``, change nothing and read 0.
+    later of address and data. The two lowest address bits are ignored. An access to an unknown
+    offset and a write to a read-only register get ``SLVERR``, change nothing and read 0.
 
     Members
     -------
     bus : ``In(AxiLite())``
         The bus.
     value : one ``In(32)`` for each read-only register, by name
-        What it reads.
+        The register's value.
     pulse : one ``Out(1)`` for each action register, by name
         High for one cycle after a 1 was written to bit 0, in the cycle before ``bvalid``.
     """
@@ -116,11 +116,11 @@ class RegisterBank(wiring.Component):
 
     def _elaborate_write(self, m: Module) -> None:
         bus = self.bus
-        # Address and data wait here for each other, and for the answer before to be taken.
+        # Address and data wait here for each other, and until the last answer has been taken.
         has_address, has_data = Signal(), Signal()
         address = Signal(ADDRESS_BITS - 2)
         act = Signal()
-        acting = Signal()  # what is written takes effect, and is answered in the next cycle
+        acting = Signal()  # the write takes effect in this cycle and is answered in the next
         for name in self.pulse.signature.members:
             m.d.sync += getattr(self.pulse, name).eq(0)
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data)]
@@ -144,7 +144,7 @@ class RegisterBank(wiring.Component):
 
 
 def identity(config: EngineConfig) -> dict[str, int]:
-    """Return the registers that an engine of ``config`` is known by, and what they read."""
+    """Return the registers that identify an engine of ``config``, and their values."""
     digest = int(config.digest, 16)
     return {
         "identity": IDENTITY,
@@ -185,7 +185,7 @@ def _value(register: Register, constants: dict[str, int]) -> str:
 
 
 def c_header(config: EngineConfig) -> str:
-    """Return a C header with the register offsets, and what ``config``'s engine reads there."""
+    """Return a C header with the registers' offsets and the constants of ``config``'s engine."""
     lines = [
         f"/* Registers of the Summand engine {config.digest}; generated, do not edit. */",
         "#ifndef SUMMAND_REGISTERS_H",

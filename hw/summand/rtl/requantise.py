@@ -8,13 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.isa.limits import MULT_BITS
-from summand.isa.structure import (
-    act_addr_bits,
-    parameter_memory,
-    requantise_latency,
-    requantise_product,
-    row_bits,
-)
+from summand.isa.products import requantise_product
+from summand.isa.structure import parameter_memory, requantise_latency
+from summand.isa.widths import act_addr_bits, row_bits
 from summand.rtl.drain import DrainedTile
 from summand.rtl.multiply import Multiplier
 from summand.rtl.mux import choose
@@ -32,11 +28,11 @@ class ActWrite(data.StructLayout):
     word : ``stream_bits``
         Activations as in a beat of a LOAD.
     row : ``row_bits``
-        Whose.
+        Row whose memory it is for.
     addr : ``act_addr_bits``
-        Where.
+        Address in that memory.
     last : 1
-        The command's last word.
+        It is the command's last word.
     """
 
     def __init__(self, config: EngineConfig):
@@ -97,7 +93,7 @@ class Requantiser(wiring.Component):
     i : ``In(stream.Signature(DrainedTile))``
         Tiles of accumulators, row after row.
     o : ``Out(stream.Signature(ActWrite))``
-        Words of activations, filled up with zeros at a row's end.
+        Words of activations; zeros fill a row's last word.
     """
 
     i: stream.Interface
@@ -125,7 +121,7 @@ class Requantiser(wiring.Component):
         return m
 
     def _pipeline(self, m: Module, advance: Signal):
-        """Return the last stage: activation, valid, row ends here, row is the command's last."""
+        """Return the last stage: an activation, valid, its row ends, it is of the last tile."""
         cfg = self.config
 
         kept = data.StructLayout({"mult": MULT_BITS, "down": 6})
@@ -141,15 +137,15 @@ class Requantiser(wiring.Component):
         with m.Elif(self.orders.param_valid):
             m.d.sync += memory.write_addr.eq(memory.write_addr + 1)
 
-        # A tile is held while its accumulators leave one by one; the next is taken after that, so
-        # that `i.ready` is a register.
+        # A tile is held while its accumulators leave one by one. The next tile is only taken after
+        # that, so that `i.ready` comes from a register.
         held = Signal.like(self.i.payload)
         held_valid = Signal()
         m.d.comb += self.i.ready.eq(~held_valid)
         with m.If(self.i.ready):
             m.d.sync += [held.eq(self.i.payload), held_valid.eq(self.i.valid)]
 
-        # Stage 0: one accumulator of the tile, and its parameter's place.
+        # Stage 0: choose an accumulator of the tile, and read its feature's parameters.
         col = Signal(range(cfg.cols))
         last_col = col == cfg.cols - 1
         row_ends = held.row_ends & last_col
@@ -162,7 +158,7 @@ class Requantiser(wiring.Component):
                 memory.read_addr.eq(Mux(row_ends, 0, memory.read_addr + 1)),
             ]
 
-        # Marks travel beside the values: one bit a stage.
+        # The marks of a value travel beside it, a bit for each stage.
         stages = requantise_latency(cfg)
         valid = Signal(stages)
         ends = Signal(stages)
@@ -180,7 +176,7 @@ class Requantiser(wiring.Component):
                 m.d.sync += later.eq(value)
             return later
 
-        # 1, 2: accumulator chosen and registered, parameter read. Then the product.
+        # Stages 1 and 2: the accumulator waits for its parameters. Then the product.
         assert BlockRam.LATENCY == 2
         acc = stage("acc1", choose(m, held.acc.as_value(), col, cfg.acc_bits))
         acc = stage("acc2", acc)
@@ -196,8 +192,9 @@ class Requantiser(wiring.Component):
         for n in range(product.latency):
             down = stage(f"down{n + 3}", down)
 
-        # Shifted by 16s, by 4s, by 1s. Each step keeps what the steps to come and the rounding
-        # need of the value, and whether it fitted: a value that did not is out of range.
+        # Shift by multiples of 16, of 4 and of 1. Each step keeps only the bits that later steps
+        # and the rounding need, and a flag whether the value fitted them: if not, it is out of
+        # range.
         value = multiplier.p
         fits, negative = Const(1), value[-1]
         for name, bits, rest in (("coarse", 4, 15), ("middle", 2, 3), ("fine", 0, 0)):
@@ -232,8 +229,8 @@ class Requantiser(wiring.Component):
         whole = place == cfg.beat_elems - 1
         row_done = padding | ends
         elem = Signal(cfg.elem_bits)
-        # A finished word stops the pipeline for the cycle in which it leaves: words are rare, and
-        # `ready` then is no part of any path.
+        # The pipeline stops while a finished word waits to leave. Words are rare, and so `o.ready`
+        # is not on the pipeline's enable path.
         m.d.comb += [
             move.eq(~self.o.valid),
             advance.eq(move & ~padding),

@@ -1,4 +1,4 @@
-"""A reset that lasts."""
+"""A reset of a given length."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -8,19 +8,19 @@ __all__ = ["ResetHold"]
 
 
 class ResetHold(wiring.Component):
-    """Ask for a reset from power-up or a request on, until ``cycles`` after it. From a register.
+    """Hold a reset for ``cycles`` cycles after power-up and after each request.
 
     Parameters
     ----------
     cycles : int
-        At least 1.
+        Length of the reset, at least 1.
 
     Members
     -------
     request : ``In(1)``
-        Begin, or begin again.
+        Begin a reset, or begin the current one again.
     reset : ``Out(1)``
-        High in the cycle after a request, and in ``cycles`` in all.
+        The reset, from a register: high for ``cycles`` cycles from the one after a request on.
     """
 
     request: Signal

@@ -1,4 +1,4 @@
-"""An engine that can be reset while what is around it goes on."""
+"""An engine that can be reset alone."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ __all__ = ["ResettableEngine"]
 
 
 class ResettableEngine(wiring.Component):
-    """An :class:`~summand.rtl.engine.Engine`, and the reset that it needs.
+    """An :class:`~summand.rtl.engine.Engine` with a reset that is long enough.
 
-    The engine is reset for :meth:`Engine.reset_cycles` from the cycle after a request on, and as
-    long after power-up and after a reset of this component, however short that is. Meanwhile no
-    beat is taken at ``i`` and none is offered at ``o``, where a beat that waited is withdrawn.
+    The engine is reset for :meth:`Engine.reset_cycles` after a request, after power-up, and after a
+    reset of this component, however short that is. Meanwhile no beat is taken at ``i`` and none is
+    offered at ``o``; a beat that was offered is withdrawn.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ResettableEngine(wiring.Component):
     Members
     -------
     request : ``In(1)``
-        Reset the engine; beats taken in this cycle are lost.
+        Reset the engine from the next cycle on. A beat that is taken in this cycle is lost.
     resetting : ``Out(1)``
         The engine is being reset.
     i, o, busy, error, commands, counters

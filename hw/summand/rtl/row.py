@@ -1,4 +1,4 @@
-"""One token of the array: activations, tables, columns and accumulators."""
+"""One row of the array: its activations, element, scalers and accumulators."""
 
 from typing import Any
 
@@ -7,7 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SUM_DELAY, element, scaler_latency
+from summand.isa.elements import element
+from summand.isa.latencies import SUM_DELAY
+from summand.isa.structure import scaler_latency
 from summand.rtl import elements
 from summand.rtl.accumulator import AccOrder, Accumulators
 from summand.rtl.activations import Activations
@@ -20,7 +22,7 @@ __all__ = ["Row"]
 
 
 class Row(wiring.Component):
-    """Do what each token says for one token of the batch, and pass it on a cycle later.
+    """Obey a token of orders a cycle for one row of activations, and pass it on a cycle later.
 
     ::
 
@@ -28,7 +30,7 @@ class Row(wiring.Component):
                         +-> activations -+
                         +-> word --------+-> element -> scalers -> accumulators -> [reg] -> result
 
-    Rows are alike: row numbers in a token count down as they pass, and 0 means here.
+    All rows are equal: the row numbers in a token count down as it passes, and 0 means this row.
 
     Parameters
     ----------
@@ -37,10 +39,12 @@ class Row(wiring.Component):
 
     Members
     -------
-    i, o : ``In(Token)``, ``Out(Token)``
-        Orders from the row before, and to the row behind.
+    i : ``In(Token)``
+        Orders, from the row before.
+    o : ``Out(Token)``
+        The same orders, for the next row.
     result : ``Out(Result)``
-        What was drained of this row.
+        Accumulators that were drained from this row.
     """
 
     i: Any

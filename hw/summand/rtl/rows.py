@@ -17,7 +17,7 @@ __all__ = ["Rows"]
 
 
 class Rows(wiring.Component):
-    """Chain the engine's rows: tokens go from each to the next, results come back.
+    """A chain of rows: tokens go from each row to the next, and results come back.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Rows(wiring.Component):
     Members
     -------
     i : ``In(Token)``
-        As the first :class:`~summand.rtl.row.Row`'s.
+        Orders for the first row.
     result : ``Out(Result)``
-        What was drained of any row.
+        Accumulators that were drained from any row.
     """
 
     i: Any
@@ -56,10 +56,10 @@ class Rows(wiring.Component):
         return m
 
     def _chain(self, library: Library) -> Any:
-        """Chain the one emitted row in Verilog: Amaranth takes a minute for 64 wide ones.
+        """Chain instances of one emitted row in Verilog; Amaranth takes a minute for 64 rows.
 
-        Rows are not reset, which would take a wire to thousands of flip-flops: what is on its way
-        through them when a reset begins has left before it ends.
+        Rows have no reset, which would be a wire to thousands of flip-flops. The engine's reset
+        lasts until everything has left them that was on its way when it began.
         """
         row = library.module(Row(self.config))
         groups = joints(self.config)

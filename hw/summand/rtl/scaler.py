@@ -1,11 +1,12 @@
-"""Multiply slice sums by their group's scale."""
+"""Multiplication of a slice sum by its group's scale."""
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import scale_product, scaled_bits
+from summand.isa.products import scale_product
+from summand.isa.widths import scaled_bits
 from summand.rtl.fold import emitted_once
 from summand.rtl.multiply import Multiplier
 

@@ -1,4 +1,4 @@
-"""A group's scales: taken from the stream, kept, and handed out tile by tile in every slice."""
+"""A group's scales: taken from the stream, kept, and read tile by tile in every slice."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import SCALE_LATENCY, scale_memory
+from summand.isa.latencies import SCALE_LATENCY
+from summand.isa.structure import scale_memory
 from summand.rtl.delay import delayed
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Scales
@@ -16,9 +17,9 @@ __all__ = ["ScaleMemory"]
 
 
 class ScaleMemory(wiring.Component):
-    """Keep one group's scales. A beat or a tile a cycle, never both.
+    """Keep one group's scales. It takes a beat or gives a tile a cycle, never both.
 
-    The tiles of a walk come in the order of their scales, so a count of tiles finds them.
+    Tiles are walked in the order of their scales, so a count of tiles is the scales' address.
 
     Parameters
     ----------
@@ -27,18 +28,23 @@ class ScaleMemory(wiring.Component):
 
     Members
     -------
-    start, tiles : ``In``
-        Scales of ``tiles`` tiles follow, at least one.
+    start : ``In(1)``
+        Scales of :attr:`tiles` tiles follow.
+    tiles : ``In(range(acc_depth + 1))``
+        At least one.
     taking : ``Out(1)``
         Beats of scales are still to come.
     i : ``In(stream.Signature(stream_bits))``
-        Beats; only taken while ``taking``.
-    step, scaled : ``In(1)``
-        A tile's last word goes in. Its scales come out, or 1 if it is not ``scaled``.
+        Beats; only taken while :attr:`taking`.
+    step : ``In(1)``
+        A tile's last word enters the array.
+    scaled : ``In(1)``
+        That tile has scales.
     rewind : ``In(1)``
-        So does the slice's last: the next scaled tile is the first again.
+        That tile is the slice's last: the next scaled tile is the first again.
     scale : ``Out(Scales)``
-        :attr:`LATENCY` cycles after ``step``; in other cycles anything.
+        The tile's scales :attr:`LATENCY` cycles after :attr:`step`, or ones if it has none; in
+        other cycles anything.
     """
 
     #: Cycles from a step to its scales.
@@ -89,8 +95,8 @@ class ScaleMemory(wiring.Component):
         with m.If(self.start):
             m.d.sync += [self.taking.eq(1), memory.write_addr.eq(0), left.eq(self.tiles)]
 
-        # The memory takes two stages, and choosing the tile a third. Reads are not put off any
-        # further: the next group's scales may be written from the cycle after the last step on.
+        # The memory takes two stages, and the choice of the tile a third. No register may delay the
+        # reads, because the cycle after the last step may write the next group's scales.
         place = Signal(range(per_beat))
         m.d.comb += memory.read_en.eq(1)
         with m.If(self.step & self.scaled):

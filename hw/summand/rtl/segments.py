@@ -1,4 +1,4 @@
-"""A GEMM's segment table: received, checked, kept, and walked in a ring."""
+"""A GEMM's segment table: received, checked, kept, and read in a ring."""
 
 from typing import Any
 
@@ -8,8 +8,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
+from summand.isa.latencies import SEGMENT_LATENCY
 from summand.isa.limits import PLANES
-from summand.isa.structure import SEGMENT_LATENCY, segment_memory, tile_bits
+from summand.isa.structure import segment_memory
+from summand.isa.widths import tile_bits
 from summand.rtl import encodings
 from summand.rtl.compare import exceeds
 from summand.rtl.encodings import Descriptor
@@ -163,7 +165,7 @@ class SegmentTable(wiring.Component):
         cfg = self.config
         orders, ring = self.orders, self.ring
 
-        # Stage 1: what its numbers say.
+        # Stage 1: tests of one segment.
         seg = orders.descriptor
         encoding = encodings.parts()
         words = encoding.tile_words(seg)
@@ -199,7 +201,7 @@ class SegmentTable(wiring.Component):
             entry.last.eq(orders.last),
         ]
 
-        # Stage 2: keep, and compare.
+        # Stage 2: keep the segment, and compare it with others' ends.
         m.submodules.memory = memory = Memory(
             shape=SegmentEntry(cfg), depth=segment_memory(cfg).depth, init=[]
         )
@@ -227,7 +229,7 @@ class SegmentTable(wiring.Component):
                 with m.If(entry.scaled):
                     m.d.sync += self.scaled_tiles.eq(self.scaled_tiles + tiles)
 
-        # Stage 3: the first that fails.
+        # Stage 3: the first test that fails.
         m.d.comb += orders.checked.eq(~orders.write & ~taken & ~checking)
         with m.If(checking):
             with m.If(orders.error == 0):
@@ -243,7 +245,7 @@ class SegmentTable(wiring.Component):
             m.d.sync += [write.addr.eq(0), orders.error.eq(0), orders.conflict.eq(0), after.eq(0)]
             m.d.sync += self.scaled_tiles.eq(0)
 
-        # The ring: a segment can last one cycle only, so the one after it is read ahead.
+        # The ring reads one segment ahead, because a segment may last for one cycle only.
         read = memory.read_port(domain="comb")
         with m.If(ring.next):
             m.d.sync += [

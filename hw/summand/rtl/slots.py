@@ -1,4 +1,4 @@
-"""Who has the word bus and the accumulators in each cycle."""
+"""The use of the word bus and of the accumulators in each cycle."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ __all__ = ["Slots"]
 
 
 class Slots(wiring.Component):
-    """Make one token a cycle out of what everyone wants of the rows.
+    """Make one token of orders a cycle.
 
-    A word or a beat of a LOAD always goes. One cycle later, when it is in a register, the drain
-    gets the accumulators unless the word ends a tile, and the requantiser gets the bus unless it
-    is taken.
+    A word or a beat of a LOAD always enters. One cycle later, when it is in a register, the drain
+    gets the accumulators unless the word ends a tile, and the requantiser gets the bus unless a
+    word or a beat is on it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Slots(wiring.Component):
     scales : ``In(Scales)``
         The token's scales.
     o : ``Out(Token)``
-        What the first row is told.
+        Orders for the first row.
     """
 
     words: Any

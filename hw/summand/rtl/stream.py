@@ -75,8 +75,9 @@ class StreamRegister(_Stage):
 class StreamBuffer(_Stage):
     """Register a stream in both directions. One beat a cycle.
 
-    ``i.ready`` and ``o.valid`` come from flip-flops, and ``o.ready`` moves a few flip-flops only,
-    however wide the payload is: two registers take beats in turn, each whenever it is empty.
+    Two registers take beats in turn, and each follows the input while it is empty. So ``i.ready``
+    and ``o.valid`` come from flip-flops, and ``o.ready`` drives only a few flip-flops, however wide
+    the payload is.
     """
 
     def elaborate(self, platform):
@@ -85,8 +86,8 @@ class StreamBuffer(_Stage):
         payload = [Signal(self.shape, name=f"payload_{n}", reset_less=True) for n in range(2)]
         empty = Signal(2, init=0b11)
         left = Signal(2)
-        into = Signal()  # which register the next beat goes into
-        out_of = Signal()  # and which one the beat at `o` is in
+        into = Signal()  # register that the next beat goes into
+        out_of = Signal()  # register that the beat at `o` is in
         room = Signal(init=1)
         after = Signal(2)  # `empty` in the next cycle
         m.d.comb += [
@@ -100,7 +101,7 @@ class StreamBuffer(_Stage):
             room.eq(after.any()),
             self.o.valid.eq(~after.all()),
         ]
-        # What an empty register takes counts only if it is its turn and a beat came.
+        # An empty register's value only counts if a beat came when it was the register's turn.
         for n in range(2):
             with m.If(empty[n]):
                 m.d.sync += payload[n].eq(self.i.payload)

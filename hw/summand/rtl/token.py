@@ -1,10 +1,10 @@
-"""What travels from row to row, one word and its orders each cycle; and what rows answer."""
+"""Tokens of orders, which travel from row to row, and the rows' answers."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
-from summand.isa.structure import act_addr_bits, row_bits, tile_bits
+from summand.isa.widths import act_addr_bits, row_bits, tile_bits
 from summand.rtl import elements
 from summand.rtl.activations import Fill
 
@@ -17,10 +17,11 @@ __all__ = [
 
 
 class Work(data.StructLayout):
-    """The late half of a token: a word on the shared bus and orders for the accumulators.
+    """A word on the shared bus, and orders to the accumulators.
 
-    The bus carries a plane word (``valid``) or a word of activations (``act_write``), never both.
-    An accumulator slot belongs to a ``valid & last`` word or to a ``drain`` read, never both.
+    The bus carries a plane word (:attr:`valid`) or a word of activations (:attr:`act_write`), never
+    both. The accumulators serve the last word of a tile (``valid & last``) or a read
+    (:attr:`drain`), never both.
 
     Members
     -------
@@ -29,17 +30,19 @@ class Work(data.StructLayout):
     valid : 1
         ``word`` is a plane word.
     first, last : 1
-        It is the first (most significant, subtracted) or last plane of its tile.
+        It is its tile's first plane (most significant, subtracted); it is its tile's last plane.
     clear, shift : 1
-        With ``last``: the accumulator starts from zero, or is shifted first.
+        With :attr:`last`: the accumulators start from zero; they are shifted left first.
     tile : ``tile_bits``
-        Accumulator address, for ``valid & last`` or ``drain``.
+        Address of the accumulators, of a last word or of a read.
     drain : 1
-        Read the accumulators of row ``drain_row``.
+        Read the accumulators of row :attr:`drain_row`.
     act_write : 1
-        Write ``word`` to the activations of row ``act_row`` at ``act_addr``.
+        Write :attr:`word` to the activations of row :attr:`act_row` at :attr:`act_addr`.
     act_row, drain_row : ``row_bits``
-        Count down as they pass each row; 0 means here.
+        Row numbers, which count down with each row that they pass; 0 means this row.
+    act_addr : ``act_addr_bits``
+        Address in the activation memory.
     """
 
     def __init__(self, config: EngineConfig):
@@ -62,25 +65,25 @@ class Work(data.StructLayout):
 
 
 class Scales(data.ArrayLayout):
-    """A tile's scales, one a column; without ``scale_bits`` nothing."""
+    """A tile's scales, one for each column; of no bits in an engine without scales."""
 
     def __init__(self, config: EngineConfig):
         super().__init__(config.scale_bits, config.cols)
 
 
 class Token(data.StructLayout):
-    """Everything a row is told in one cycle; the next row hears it a cycle later.
+    """All orders to a row in one cycle; the next row gets them a cycle later.
 
     Members
     -------
     work : :class:`Work`
-        Word and accumulator orders.
+        A word, and orders to the accumulators.
     fill : :class:`~summand.rtl.activations.Fill`
-        Activation read.
+        Activations to read.
     step
         What the element does to prepare itself.
     scales : :class:`Scales`
-        What multiplies the slice sums of the tile whose last word came as many cycles ago as the
+        Scales of the tile whose last word came as many cycles ago as the
         element's latency.
     """
 
@@ -101,9 +104,9 @@ class Result(data.StructLayout):
     Members
     -------
     valid : 1
-        There is one.
+        There is a tile.
     acc : array of ``cols`` signed ``acc_bits``
-        Zero where not valid, so that rows combine by or.
+        Its accumulators; zero without a tile, so that rows' results are joined by "or".
     """
 
     def __init__(self, config: EngineConfig):

@@ -95,7 +95,7 @@ class Walker(wiring.Component):
         orders, ring = self.orders, self.ring
 
         slices = Signal(range(cfg.act_depth + 1))  # still to come, this one included
-        last_slice = Signal()  # there is one
+        last_slice = Signal()  # this is the last
         first_slice = Signal()
         tile = Signal.like(ring.entry.tile)
         more = Signal.like(ring.entry.more)  # tiles after this one
@@ -106,7 +106,7 @@ class Walker(wiring.Component):
         first_word = Signal()
         last_word = Signal()  # there are none
         go = Signal()
-        opened = Signal()  # words are taken; all that moves hangs on it
+        opened = Signal()  # a word is taken if there is one; a register, because it enables much
         m.d.sync += opened.eq(orders.walking & self.turn.next_ready & ~prime[1])
         m.d.comb += [
             self.words.ready.eq(opened),
@@ -120,8 +120,8 @@ class Walker(wiring.Component):
             self.work.tile.eq(tile),
         ]
 
-        # Whether a word goes is known late: of which kind the next one is, is worked out beside
-        # that. Two steps without a word bring the ring to its first segment.
+        # `go` comes late in its cycle, so the kind of the next word is computed beside it. Two
+        # steps without a word bring the ring to its first segment.
         segment_ends = Signal()  # with this word
         step = Signal()
         m.d.comb += [

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from summand.isa import EngineConfig
-from summand.isa.structure import (
+from summand.isa.elements import element
+from summand.isa.latencies import (
     ACTIVATION_LATENCY,
     DECODER_LATENCY,
     FIFO_LATENCY,
@@ -11,11 +12,8 @@ from summand.isa.structure import (
     RESULT_LATENCY,
     SEGMENT_LATENCY,
     SUM_DELAY,
-    drain_room,
-    element,
-    requantise_latency,
-    scaler_latency,
 )
+from summand.isa.structure import drain_room, requantise_latency, scaler_latency
 
 __all__ = ["Timing"]
 

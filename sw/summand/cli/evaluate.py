@@ -84,7 +84,7 @@ def _evaluate(
     """
 
     from summand.compress import evaluation_text, other_text, read_text
-    from summand.compress.evaluation.embeddings import rows_of
+    from summand.compress.calibrate.text import rows_of
 
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
@@ -210,7 +210,7 @@ def _read(
     from rich.progress import Progress
 
     from summand.compress import CompressError
-    from summand.compress.evaluation.embeddings import embeds
+    from summand.compress.network.predictions import embeds
     from summand.report import read
 
     if subject.source is None and embeds(subject.module):
@@ -238,7 +238,7 @@ def _baselines(
 ) -> "tuple[BaselineFigures, ...]":
     from summand.cli.progress import heartbeat
     from summand.compress import CompressError, calibration_text, read_text
-    from summand.compress.evaluation.embeddings import rows_of
+    from summand.compress.calibrate.text import rows_of
     from summand.compress.sources.sources import head_layers
     from summand.model.split import split_as
     from summand.report import Baselines

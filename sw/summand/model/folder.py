@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from summand.model.entries import LayerEntry
 from summand.model.errors import ModelError
 from summand.model.layer import Layer
-from summand.model.manifest import FORMAT, LayerEntry, Manifest
+from summand.model.manifest import FORMAT, Manifest
 from summand.model.reading import check_size, read_json, read_text
 from summand.model.transform import Transform
 from summand.summands.errors import LayerError

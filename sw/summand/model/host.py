@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from summand.model.architectures import as_linears
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, MANIFEST, SummandModel
 from summand.model.guard import guarded
@@ -129,6 +130,7 @@ def load_host(model: SummandModel) -> nn.Module:
     compressed = [model.entry(name).weights for name in model.names]
     stored = Stored(held.tensors + 2 * len(compressed), held.weights + sum(compressed))
     module = build_empty(cls, config, stored, file=config_file, remedy=_REDO)
+    as_linears(module)
     attach_host(module, model)
     module.eval()
     empty = [name for name, p in module.named_parameters() if p.is_meta]

@@ -10,10 +10,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from summand.model.entries import LayerEntry
 from summand.model.errors import ModelError
 from summand.model.folder import read_layers, sha256
 from summand.model.layer import Layer
-from summand.model.manifest import LayerEntry, seal
+from summand.model.manifest import seal
 from summand.model.tensors import merge
 
 __all__ = ["Parts"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from summand.model.entries import FileEntry, HostEntry, LayerEntry
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
 from summand.model.layer import Layer
-from summand.model.manifest import FileEntry, HostEntry, LayerEntry, Manifest
+from summand.model.manifest import Manifest
 from summand.model.parts import Parts
 from summand.summands.registry import entry_of, kind_of
 

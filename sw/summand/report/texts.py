@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from summand.compress import CompressError, Text, evaluate
-from summand.compress.evaluation.embeddings import compare_embeddings, embeds
+from summand.compress.evaluation.embeddings import compare_embeddings
+from summand.compress.network.predictions import embeds
 
 __all__ = ["EmbeddingFigures", "TextFigures", "TokenFigures", "read", "text_figures"]
 
@@ -135,7 +136,7 @@ def read(
     text : Text
         The text.
     rows : sequence of int64 tensors, shape ``[1, tokens]``
-        The text, cut up by :func:`~summand.compress.evaluation.embeddings.rows_of`.
+        The text, cut up by :func:`~summand.compress.calibrate.text.rows_of`.
     reference : nn.Module, optional
         The uncompressed model.
     progress : callable, optional

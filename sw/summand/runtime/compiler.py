@@ -15,7 +15,7 @@ from summand.model.transform import same_transform
 from summand.runtime.program import Output, Program, Step
 from summand.schedule.errors import CompileError
 from summand.schedule.fit import misfits
-from summand.schedule.plan import Matrix, PlanStep, Strip, Walk
+from summand.schedule.steps import Matrix, PlanStep, Strip, Walk
 from summand.schedule.tiling import Bundle, Piece
 from summand.summands.base import Factors, Operand
 from summand.summands.registry import kind_of

@@ -11,7 +11,7 @@ from summand.isa import EngineConfig
 from summand.isa.commands import Command
 from summand.isa.packets import data_packet_bytes
 from summand.schedule.choice import Plan, alone, final, steady
-from summand.schedule.plan import Fetch, Input, PlanStep, Walk
+from summand.schedule.steps import Fetch, Input, PlanStep, Walk
 from summand.schedule.terms import Sizes
 
 __all__ = ["Batch", "Output", "Program", "Step", "kind_of"]

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from summand.cycles import Timeline
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence
-from summand.schedule.plan import Fetch, PlanStep, Stair, Tail, plan
+from summand.schedule.plan import plan
+from summand.schedule.steps import Fetch, PlanStep
+from summand.schedule.taper import Stair, Tail
 from summand.schedule.terms import Sizes
 from summand.schedule.tiling import Run, Tiling
 

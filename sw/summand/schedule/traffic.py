@@ -8,7 +8,7 @@ from summand.isa.header import HEADER_BYTES
 from summand.isa.segments import SEGMENT_BYTES
 from summand.isa.walks import scale_beats
 from summand.schedule.choice import alone
-from summand.schedule.plan import Input, PlanStep, Walk
+from summand.schedule.steps import Input, PlanStep, Walk
 from summand.schedule.terms import Direct, Factored, Sizes, Term
 from summand.schedule.tiling import Bundle
 

@@ -7,7 +7,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 from summand.compress import CompressError, Text
-from summand.compress.evaluation.embeddings import compare_embeddings, rows_of
+from summand.compress.calibrate.text import rows_of
+from summand.compress.evaluation.embeddings import compare_embeddings
 from summand.report import EmbeddingFigures, TokenFigures, read
 
 TEXT = Text("own", "\n\n".join(f"This is sentence {i} of some. And it has {i}!" for i in range(9)))

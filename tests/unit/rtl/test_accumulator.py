@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from summand.golden.arithmetic import accumulate
 from summand.isa import EngineConfig
-from summand.isa.structure import RESULT_LATENCY, SUM_DELAY
+from summand.isa.latencies import RESULT_LATENCY, SUM_DELAY
 from summand.rtl.accumulator import Accumulators
 from summand.stimulus.values import signed_values
 from summand.testing.streams import trace

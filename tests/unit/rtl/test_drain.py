@@ -4,7 +4,9 @@ from collections import deque
 import pytest
 
 from summand.isa import EngineConfig
-from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, drain_room, element
+from summand.isa.elements import element
+from summand.isa.latencies import RESULT_LATENCY, SUM_DELAY
+from summand.isa.structure import drain_room
 from summand.rtl.drain import Drain
 from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 

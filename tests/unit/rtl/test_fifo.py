@@ -3,7 +3,7 @@ from collections import deque
 
 import pytest
 
-from summand.isa.structure import Memory, MemoryKind
+from summand.isa.memory import EngineMemory, MemoryKind
 from summand.rtl.fifo import CountedFifo
 from summand.testing.streams import FLOWING, STALLS, Sink, simulate
 
@@ -14,7 +14,7 @@ def run(depth, count, *, p_write, stalls=FLOWING, hold=0):
     The sink takes nothing in the first ``hold`` cycles.
     """
     rng = random.Random(depth)
-    dut = CountedFifo(Memory(name="words", kind=MemoryKind.BLOCK, width=12, depth=depth))
+    dut = CountedFifo(EngineMemory(name="words", kind=MemoryKind.BLOCK, width=12, depth=depth))
     sink = Sink(dut.o, p_stall=stalls.o, shy=stalls.shy)
     words: deque[int] = deque(rng.getrandbits(12) for _ in range(count))
     want = list(words)

@@ -4,7 +4,7 @@ import pytest
 from amaranth import *
 from amaranth.sim import Simulator
 
-from summand.isa.structure import Product
+from summand.isa.products import Product
 from summand.rtl.multiply import DspProduct, Multiplier
 
 SHAPES = [

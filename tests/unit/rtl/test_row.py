@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
-from summand.isa.structure import RESULT_LATENCY, SUM_DELAY, element, scaler_latency
+from summand.isa.elements import element
+from summand.isa.latencies import RESULT_LATENCY, SUM_DELAY
+from summand.isa.structure import scaler_latency
 from summand.rtl.accumulator import Accumulators
 from summand.rtl.activations import Activations
 from summand.rtl.elements.tables.step import gray_steps

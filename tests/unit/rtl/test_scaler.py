@@ -3,7 +3,8 @@ import pytest
 
 from summand.golden.arithmetic import wrap
 from summand.isa import EngineConfig
-from summand.isa.structure import scaled_bits, scaler_latency
+from summand.isa.structure import scaler_latency
+from summand.isa.widths import scaled_bits
 from summand.rtl.scaler import Scaler
 from summand.stimulus.values import signed_values
 from summand.testing.streams import trace

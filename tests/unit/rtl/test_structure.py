@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from summand.isa import EngineConfig
-from summand.isa.structure import MemoryKind, memories, products
+from summand.isa.memory import MemoryKind
+from summand.isa.products import products
+from summand.isa.structure import memories
 from summand.rtl.emit import emit_verilog
 from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.rtl.technology import Technology

@@ -12,7 +12,8 @@ from summand.isa.limits import SEGMENTS
 from summand.model import Layer
 from summand.runtime import Driver, GoldenDevice, compile_layers
 from summand.schedule.errors import CompileError
-from summand.schedule.plan import Fetch, Input, PlanStep, Walk, plan
+from summand.schedule.plan import plan
+from summand.schedule.steps import Fetch, Input, PlanStep, Walk
 from summand.schedule.tiling import Bundle, Tiling
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank

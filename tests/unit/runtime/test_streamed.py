@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from summand.isa import EngineConfig
 from summand.model import Layer
 from summand.runtime import compile_layers
-from summand.schedule.plan import Walk
+from summand.schedule.steps import Walk
 from summand.schedule.tiling import Bundle
 from summand.schedule.traffic import group_traffic, layer_traffic
 

@@ -13,7 +13,9 @@ from summand.isa import EngineConfig
 from summand.isa.commands import Fence, Gemm, Load, Requantise
 from summand.schedule.choice import Plan, alone, final, steady
 from summand.schedule.fit import DEFAULT_CONFIG
-from summand.schedule.plan import Fetch, Stair, Tail, Walk, plan
+from summand.schedule.plan import plan
+from summand.schedule.steps import Fetch, Walk
+from summand.schedule.taper import Stair, Tail
 from summand.schedule.terms import Direct, Factored, Sizes
 from summand.schedule.tiling import Tiling
 

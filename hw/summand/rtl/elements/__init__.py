@@ -2,7 +2,7 @@
 
 An element has three parts: a loader, in front of the rows, which prepares it for each slice of
 activations; what the loader tells the rows in each cycle; and an array in each row, which turns
-words into slice sums. Their figures are in :func:`summand.isa.structure.element`.
+words into slice sums. Their figures are in :func:`summand.isa.elements.element`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Any
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
-from summand.isa.structure import ElementKind, element
+from summand.isa.elements import ElementKind, element
 from summand.rtl.elements.tables.array import TableArray
 from summand.rtl.elements.tables.loader import TableLoader
 from summand.rtl.elements.tables.step import Step

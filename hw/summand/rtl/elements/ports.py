@@ -1,10 +1,10 @@
-"""What every element is told, whatever it is made of."""
+"""The ports that all elements have."""
 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import act_addr_bits
+from summand.isa.widths import act_addr_bits
 
 __all__ = ["PreparePort", "TurnPort"]
 

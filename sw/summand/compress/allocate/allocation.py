@@ -1,4 +1,4 @@
-"""Which candidate every layer gets, under a total: a multiple-choice knapsack."""
+"""Choose one candidate for each layer under a total budget: a multiple-choice knapsack."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TIME_LIMIT = 120.0
 
 @dataclass(frozen=True)
 class Candidate(Generic[_T]):
-    """One thing a layer could get.
+    """A choice that a layer could get, with its cost.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _milp(
 
 
 def undominated(candidates: Sequence[Candidate[_T]]) -> list[Candidate[_T]]:
-    """Return those that no other beats in both bits and loss, fewest bits first."""
+    """Return the candidates that no other beats in both bits and loss, fewest bits first."""
     kept: list[Candidate[_T]] = []
     for c in sorted(candidates, key=lambda c: (c.bits, c.loss)):
         if not kept or c.loss < kept[-1].loss:

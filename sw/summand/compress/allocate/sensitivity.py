@@ -1,4 +1,4 @@
-"""How much an error of each layer's output costs at the end of the model.
+"""Estimate how much an error in each layer's output costs at the end of the model.
 
 Both estimates are in the same unit: for each output feature, twice the KL divergence in nats a
 token for each unit of mean square error. So a layer's cost is half the sum of its outputs' mean
@@ -164,7 +164,7 @@ def differences(
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What a module makes of a batch: log-probabilities ``[tokens, vocabulary]``, or numbers."""
+    """A module's output for a batch: log-probabilities ``[tokens, vocabulary]``, or numbers."""
 
     values: tuple[torch.Tensor, ...]
     predicts: bool

@@ -1,1 +1,1 @@
-"""Text, and what it feeds each layer with."""
+"""The calibration text, and statistics of the inputs that each layer sees on it."""

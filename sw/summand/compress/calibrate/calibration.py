@@ -1,4 +1,4 @@
-"""One pass over text that notes what each group of layers is fed with."""
+"""Collect statistics of each group's input in one pass over the text."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ __all__ = ["InputStatistics", "check_finite", "check_tokens", "collect", "floore
 
 @dataclass(frozen=True, eq=False)
 class InputStatistics:
-    """What one input looks like on the calibration text.
+    """Statistics of one input on the calibration text.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def check_finite(name: str, squares: torch.Tensor) -> None:
 
 
 def floored(energy: torch.Tensor) -> torch.Tensor:
-    """Return mean squares ``[K]`` without any that is next to nothing.
+    """Return mean squares ``[K]``, those near zero raised to a small floor.
 
-    A feature that never fires on this text may on another: it counts a little.
+    A feature that is zero on this text may not be on another, so it keeps a little weight.
     """
     return energy.clamp_min(float(energy.mean()) * 1e-4).clamp_min(1e-20)
 
@@ -97,7 +97,7 @@ class _Collector:
         self._tokens += len(x)
 
     def _keep(self, rows: torch.Tensor) -> None:
-        """Add to the sample, whose memory is asked for at the first batch, for all of them.
+        """Add to the sample; its memory for all batches is allocated at the first one.
 
         A small piece for each batch would keep the large ones between them from being used again.
         """
@@ -178,9 +178,9 @@ def collect(
 
 
 class _Aside:
-    """Does sums on a core of their own while the model runs on the others.
+    """Adds up statistics on one core while the model runs on the others.
 
-    One thread, first come first served: sums are added in the same order every time.
+    A single thread works in order of arrival, so sums are added in the same order every time.
     """
 
     def __enter__(self) -> "_Aside":
@@ -200,7 +200,7 @@ class _Aside:
         self._waiting.append(self._pool.submit(work, x))
 
     def wait(self) -> None:
-        """Wait for everything in the queue; raises what it raised."""
+        """Wait until the queue is empty; raises the error of a task that failed."""
         for job in self._waiting:
             job.result()
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What calibration collected, kept in memory or in a folder, and used again."""
+"""Store calibration statistics in memory or in a folder, to use them again."""
 
 import hashlib
 import json
@@ -27,15 +27,15 @@ class StatisticsStore(Protocol):
     """Statistics of one model on one text, by the first name of each group."""
 
     def has(self, name: str, *, moments: bool) -> bool:
-        """Return whether a group's are there, with second moments if these are wanted."""
+        """Return whether a group's statistics are stored, with second moments if wanted."""
         ...
 
     def get(self, name: str) -> InputStatistics:
-        """Return a group's."""
+        """Return a group's statistics."""
         ...
 
     def put(self, name: str, statistics: InputStatistics) -> None:
-        """Keep a group's."""
+        """Store a group's statistics."""
         ...
 
 
@@ -62,7 +62,7 @@ class StatisticsInMemory:
 class StatisticsFolder:
     """A folder with a safetensors file for each input, of one model and one text.
 
-    Statistics of another model or text are dropped, which is said in :attr:`note`.
+    Statistics of another model or text are dropped; :attr:`note` says so.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class StatisticsFolder:
             raise CompressError(f"cannot write {path}: {e.strerror}") from None
 
     def _listing(self) -> dict[str, Any] | None:
-        """Return what the folder says that it is of; None if it is empty or not there."""
+        """Return the model and text that the folder names; None if it is empty or missing."""
         if self.path.exists() and not self.path.is_dir():
             raise CompressError(f"{self.path} is a file; --statistics names a folder")
         try:

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from summand.compress.errors import CompressError
+from summand.compress.network.predictions import embeds
 
 __all__ = [
     "Text",
@@ -28,6 +31,8 @@ __all__ = [
     "evaluation_text",
     "other_text",
     "read_text",
+    "rows_of",
+    "sentences_of",
     "windows",
 ]
 
@@ -42,6 +47,9 @@ _DOCUMENTED = (
     "random", "shutil", "statistics", "string", "subprocess", "tarfile", "textwrap", "threading",
     "turtle", "typing", "unittest/case", "unittest/mock", "uuid", "zipfile",
 )  # fmt: skip
+
+#: Characters that a sentence has at least, and at most.
+_LENGTH = (20, 400)
 
 
 @dataclass(frozen=True)
@@ -178,3 +186,35 @@ def windows(tokenizer: Any, text: Text, *, tokens: int, window: int) -> list[tor
     if len(ids) < 2:
         raise CompressError(f"{text.origin} is too short: {len(ids)} tokens; give more text")
     return [row[None] for row in ids.split(window) if len(row) >= 2]
+
+
+def rows_of(
+    module: nn.Module, tokenizer: Any, text: Text, *, tokens: int, window: int
+) -> list[torch.Tensor]:
+    """Cut text up into what a model is used on: windows, or sentences where it embeds."""
+    cut = sentences_of if embeds(module) else windows
+    return cut(tokenizer, text, tokens=tokens, window=window)
+
+
+def sentences_of(tokenizer: Any, text: Text, *, tokens: int, window: int) -> list[torch.Tensor]:
+    """Return the ids of the text's sentences, each ``[1, n]``, up to ``tokens`` in all.
+
+    Raises
+    ------
+    CompressError
+        If there are fewer than three.
+    """
+    rows, total, seen = [], 0, set()
+    for paragraph in text.body.split("\n\n"):
+        for sentence in re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split())):
+            if not _LENGTH[0] <= len(sentence) <= _LENGTH[1] or sentence in seen:
+                continue
+            seen.add(sentence)
+            ids = tokenizer(sentence, truncation=True, max_length=window)["input_ids"]
+            total += len(ids)
+            if total > tokens and len(rows) > 2:
+                return rows
+            rows.append(torch.tensor(ids, dtype=torch.int64)[None])
+    if len(rows) < 3:
+        raise CompressError(f"{text.origin} has {len(rows)} sentences; give more text")
+    return rows

@@ -1,4 +1,4 @@
-"""Calibration, a part of the model at a time, while the part's weights are in memory."""
+"""Calibrate one part of a model at a time, while the weights of that part are in memory."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ __all__ = ["LoadedPart", "ModelWalk"]
 
 @dataclass(frozen=True, eq=False)
 class LoadedPart:
-    """Groups whose layers' weights are in memory, and what these are fed with.
+    """Groups of layers whose weights are in memory, and the statistics of their inputs.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class ModelWalk:
     ) -> Iterator[LoadedPart]:
         """Yield the groups, in order, with their statistics.
 
-        Weights of a part are let go when the next is asked for.
+        The weights of a part are released when the next part is requested.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class ModelWalk:
 
 
 class _HiddenStates:
-    """What lies between two stages: a tensor for each batch, and perhaps a copy on the disk."""
+    """The hidden states between two stages, a tensor a batch, with an optional copy on disk."""
 
     def __init__(self, scratch: Path | None, batches: int):
         self._file = None if scratch is None else scratch / "hidden-states.safetensors"
@@ -175,9 +175,9 @@ class _HiddenStates:
         self.states: list[torch.Tensor | None] = [None] * batches
 
     def load(self, before: int) -> int:
-        """Take what an interrupted walk left; returns the stage to go on with, 0 without.
+        """Load the states that an interrupted walk left; return the stage to resume at, or 0.
 
-        It is of no use if it is of a later stage than ``before``.
+        States of a later stage than ``before`` are not used.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -194,7 +194,7 @@ class _HiddenStates:
             return 0
 
     def save(self, stage: int) -> None:
-        """Write the states before a stage; they are there whole or not at all."""
+        """Write the states before a stage; an interrupted write leaves the old file."""
         from safetensors.torch import save_file
 
         if self._file is None:

@@ -1,1 +1,1 @@
-"""How good a model is, and who else has read its source."""
+"""Measure a model, and check that its source was read correctly."""

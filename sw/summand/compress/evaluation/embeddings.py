@@ -1,27 +1,21 @@
 """How good a compressed sentence encoder is: its embeddings beside the uncompressed model's."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from summand.compress.calibrate.text import Text, windows
 from summand.compress.errors import CompressError
 from summand.compress.network.survey import call
 from summand.compress.workers.parallel import in_parallel
 
-__all__ = ["EmbeddingEvaluation", "compare_embeddings", "embeds", "rows_of", "sentences_of"]
-
-#: Characters that a sentence has at least, and at most.
-_LENGTH = (20, 400)
+__all__ = ["EmbeddingEvaluation", "compare_embeddings"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingEvaluation:
-    """What came out.
+    """How far two models' embeddings are apart.
 
     Parameters
     ----------
@@ -45,44 +39,6 @@ class EmbeddingEvaluation:
     least_cosine: float
     similarity_error: float
     same_nearest: float
-
-
-def embeds(module: nn.Module) -> bool:
-    """Whether a Hugging Face model has no output head: it embeds, and predicts no tokens."""
-    find: Any = getattr(module, "get_output_embeddings", None)
-    return find is not None and find() is None
-
-
-def rows_of(
-    module: nn.Module, tokenizer: Any, text: Text, *, tokens: int, window: int
-) -> list[torch.Tensor]:
-    """Cut text up into what a model is used on: windows, or sentences where it embeds."""
-    cut = sentences_of if embeds(module) else windows
-    return cut(tokenizer, text, tokens=tokens, window=window)
-
-
-def sentences_of(tokenizer: Any, text: Text, *, tokens: int, window: int) -> list[torch.Tensor]:
-    """Return the ids of the text's sentences, each ``[1, n]``, up to ``tokens`` in all.
-
-    Raises
-    ------
-    CompressError
-        If there are fewer than three.
-    """
-    rows, total, seen = [], 0, set()
-    for paragraph in text.body.split("\n\n"):
-        for sentence in re.split(r"(?<=[.!?])\s+", " ".join(paragraph.split())):
-            if not _LENGTH[0] <= len(sentence) <= _LENGTH[1] or sentence in seen:
-                continue
-            seen.add(sentence)
-            ids = tokenizer(sentence, truncation=True, max_length=window)["input_ids"]
-            total += len(ids)
-            if total > tokens and len(rows) > 2:
-                return rows
-            rows.append(torch.tensor(ids, dtype=torch.int64)[None])
-    if len(rows) < 3:
-        raise CompressError(f"{text.origin} has {len(rows)} sentences; give more text")
-    return rows
 
 
 def compare_embeddings(

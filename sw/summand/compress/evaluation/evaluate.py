@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from summand.compress.errors import CompressError
-from summand.compress.evaluation.embeddings import embeds
-from summand.compress.network.predictions import divergence, log_probabilities, token_logits
+from summand.compress.network.predictions import divergence, embeds, log_probabilities, token_logits
 from summand.compress.twin.integer import replace
 from summand.compress.workers.parallel import in_parallel
 from summand.model import SummandModel
@@ -23,7 +22,7 @@ __all__ = ["Evaluation", "check_kind", "evaluate", "load_integer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What came out.
+    """How well a model predicts a text.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ def evaluate(
     Raises
     ------
     CompressError
-        If the model is none: it takes its predictions from more than the tokens before.
+        If the model is not causal: its predictions use tokens that come later.
     """
     _check_causal(module, rows[0][:, :16])
 
@@ -142,7 +141,7 @@ def _refuse(why: str) -> NoReturn:
 def _sums(
     logits: torch.Tensor, reference: torch.Tensor | None, targets: torch.Tensor
 ) -> Iterator[_Sums]:
-    """Yield what ``[tokens, vocabulary]`` of logits say of the tokens that come, piece by piece."""
+    """Yield losses and divergences of ``[tokens, vocabulary]`` logits, some rows at a time."""
     ours = log_probabilities(logits)
     theirs = repeat(None) if reference is None else log_probabilities(reference)
     first = 0

@@ -1,4 +1,4 @@
-"""Whether the weights that were read are those that transformers reads without Summand."""
+"""Check that Summand has read the same weights that transformers reads by itself."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ _REMEDY = "what it asks for would let both be compared"
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """Who else has read the model.
+    """Whether transformers has read the same model by itself.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class Witness:
 def check_reading(source: ModelSource) -> Witness:
     """Load a source again by transformers alone, and compare what both models compute.
 
-    The model is in memory twice meanwhile.
+    Both models are in memory at once.
 
     Raises
     ------
     CompressError
-        If they compute something else.
+        If their outputs differ.
     """
     module: Any = source.module
     if source.path is None:
@@ -86,7 +86,7 @@ def check_reading(source: ModelSource) -> Witness:
 
 
 def _outputs(module: torch.nn.Module) -> torch.Tensor:
-    """Return what a model computes of a few tokens: logits, or hidden states."""
+    """Return a model's output for a few tokens: logits, or hidden states."""
     config: Any = module.config
     ids = torch.arange(1, 17)[None] * 61 % config.get_text_config().vocab_size
     out: Any = call(module, {"input_ids": ids})

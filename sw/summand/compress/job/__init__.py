@@ -1,1 +1,1 @@
-"""A whole ``summand compress``: it drives all that the other folders hold."""
+"""A whole ``summand compress``: it drives the code in the other folders."""

@@ -1,4 +1,4 @@
-"""From a target, of streamed bits or of KL divergence, to what every layer gets."""
+"""Choose what every layer gets, under a budget of streamed bits or of KL divergence."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _TOKENS = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class BitBudget:
-    """What a compression is to come to; one of the first two.
+    """The limit that a compression must keep: either of bits or of KL divergence.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class BitBudget:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What every layer gets, and what that is estimated to cost.
+    """The choice of every layer, with its estimated cost.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def _too_few(bits: float, total: int, weights: int) -> CompressError:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Trial:
-    """All that trying out a group's choices needs, wherever it is done."""
+    """The data needed to try out a group's choices, on any worker."""
 
     weights: Mapping[str, torch.Tensor]
     statistics: InputStatistics
@@ -252,7 +252,7 @@ def _within(
     weights: int,
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> dict[str, Candidate[Choice]]:
-    """Allocate, or say in the target's own terms why not."""
+    """Allocate, or raise an error in the budget's own unit."""
     if target.bits is not None:
         return _within_bits(candidates, target.bits, weights, count)
     assert target.kl is not None
@@ -286,7 +286,7 @@ def _within_bits(
 
 
 def _up(value: float) -> float:
-    """Round up to three digits, so that what is named can be met."""
+    """Round up to three digits, so that a budget of the value that is printed can be met."""
     return -(-value * 1000 // 1) / 1000
 
 

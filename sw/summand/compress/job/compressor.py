@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ from summand.compress.calibrate.statistics import (
     StatisticsInMemory,
     StatisticsStore,
 )
-from summand.compress.calibrate.text import Text
+from summand.compress.calibrate.text import Text, rows_of
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
-from summand.compress.evaluation.embeddings import rows_of
 from summand.compress.importers import Keeper
 from summand.compress.job.budget import Allocation, BitBudget, choose
 from summand.compress.job.in_order import compress_layers_in_order
@@ -31,7 +30,7 @@ from summand.compress.twin.distil import Distillation, check_distillable, distil
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.workers.parallel import Workers
 from summand.isa.distribution import VERSION
-from summand.model import Manifest, ModelWriter
+from summand.model import Layer, Manifest, ModelWriter
 from summand.model.host import write_host
 from summand.model.split import split
 from summand.recipe.choice import Choice, choices_of
@@ -69,7 +68,7 @@ class Job:
     target : BitBudget, optional
         What the choices were allocated for.
     allocation : Allocation, optional
-        What came out.
+        The choices, and their estimated cost.
     collected : StatisticsStore, optional
         What calibration for the target collected.
     """
@@ -173,7 +172,7 @@ class Job:
     ) -> Manifest:
         """Compress, and write the Summand model.
 
-        What is interrupted goes on where it was when the same is run again.
+        An interrupted run resumes when the same job is run again.
 
         Parameters
         ----------
@@ -199,50 +198,15 @@ class Job:
             If the model cannot be written, or if what an interrupted run left is of another job.
         """
         module, found = self.source.module, self.survey
-        batches = [{"input_ids": ids} for ids in self.batches]
         with ModelWriter(destination, job=self._description(), restart=restart) as writer:
             walk = self._walk(statistics or self.collected, writer.scratch)
-            taken = self.keeper.kinds if self.keeper else {}
-            if self.options.sequential:
-                layers = compress_layers_in_order(
-                    module,
-                    batches,
-                    found,
-                    self.choices,
-                    walk=walk,
-                    finished=lambda name: writer.layer(name) if name in writer.finished else None,
-                    progress=progress,
-                )
-            else:
-                layers = compress_layers(
-                    module,
-                    batches,
-                    found,
-                    self.choices,
-                    keeper=self.keeper,
-                    walk=walk,
-                    workers=workers,
-                    finished=writer.finished.keys() - taken.keys(),
-                    progress=progress,
-                    notice=notice,
-                )
             kept: dict[str, Any] = {}
-            for layer, error in layers:
+            for layer, error in self._layers(writer, walk, workers, progress, notice):
                 writer.add(layer, error=error)
                 if self.keeper is not None and layer.name in self.keeper.kinds:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
-            distilled = None
-            if self.options.distil:
-                try:
-                    distilled = self._distil(writer, walk, progress)
-                except (MemoryError, RuntimeError) as e:
-                    if not is_out_of_memory(e):
-                        raise
-                    raise CompressError(
-                        "out of memory while distilling, which takes the model twice: the finished "
-                        "layers are kept, run the same with more memory, or another without distil"
-                    ) from None
+            distilled = self._distil(writer, walk, progress) if self.options.distil else None
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)
@@ -256,13 +220,64 @@ class Job:
                 aliases=aliases,
             )
 
+    def _layers(
+        self,
+        writer: ModelWriter,
+        walk: ModelWalk,
+        workers: Workers | None,
+        progress: Callable[[str, int, int], None] | None,
+        notice: Callable[[str], None] | None,
+    ) -> Iterator[tuple[Layer, float]]:
+        """Compress the layers that the writer does not have; yields each with its error."""
+        batches = [{"input_ids": ids} for ids in self.batches]
+        if self.options.sequential:
+            return compress_layers_in_order(
+                self.source.module,
+                batches,
+                self.survey,
+                self.choices,
+                walk=walk,
+                finished=lambda name: writer.layer(name) if name in writer.finished else None,
+                progress=progress,
+            )
+        taken = self.keeper.kinds if self.keeper else {}
+        return compress_layers(
+            self.source.module,
+            batches,
+            self.survey,
+            self.choices,
+            keeper=self.keeper,
+            walk=walk,
+            workers=workers,
+            finished=writer.finished.keys() - taken.keys(),
+            progress=progress,
+            notice=notice,
+        )
+
     def _distil(
         self,
         writer: ModelWriter,
         walk: ModelWalk,
         progress: Callable[[str, int, int], None] | None,
     ) -> Distillation:
-        """Train the finished layers' scales; they are revised if that pays."""
+        """Distil the finished layers; raises :class:`CompressError` if memory runs out."""
+        try:
+            return self._train(writer, walk, progress)
+        except (MemoryError, RuntimeError) as e:
+            if not is_out_of_memory(e):
+                raise
+            raise CompressError(
+                "out of memory while distilling, which takes the model twice: the finished "
+                "layers are kept, run the same with more memory, or another without distil"
+            ) from None
+
+    def _train(
+        self,
+        writer: ModelWriter,
+        walk: ModelWalk,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> Distillation:
+        """Train the scales of the finished layers; keep them if the model improves."""
         module, names = self.source.module, self.survey.layers
         heads = head_layers(module)
         weights = self.source.weights

@@ -106,7 +106,7 @@ def compress_layers(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _LayerJob:
-    """All that compressing a layer needs, wherever it is done."""
+    """The data needed to compress a layer, on any worker."""
 
     name: str
     linear: nn.Linear

@@ -102,7 +102,7 @@ def fit_layer(
     solvers: Mapping[str, Any] | None = None,
     transform: Transform | None,
 ) -> Layer:
-    """Compress a weight ``[N, K]``; it and ``statistics`` are behind ``transform``.
+    """Compress a weight ``[N, K]``; ``transform`` has been applied to it and to ``statistics``.
 
     Raises as :func:`compress_layer` does.
     """

@@ -1,4 +1,4 @@
-"""Layers in order, each fitted to what the compressed layers before it give it."""
+"""Fit layers in order, each on the inputs that the compressed layers before it produce."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ _STRIDE = 16
 
 @dataclass(frozen=True, eq=False)
 class Fitting:
-    """What a layer is to be fitted to, behind its transform.
+    """The target of a layer, after its input's transform.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Fitting:
 
 
 class _Stop(Exception):
-    """Ends a call of the model when the input that is wanted has come."""
+    """Ends a call of the model once the wanted input has been recorded."""
 
 
 def pull(moments: torch.Tensor, cross: torch.Tensor, *, damping: float) -> torch.Tensor:
@@ -77,7 +77,7 @@ def pull(moments: torch.Tensor, cross: torch.Tensor, *, damping: float) -> torch
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """What the layers of a group have in common.
+    """The data that the layers of a group share.
 
     ``pull`` is what a weight is multiplied by to get its change; ``means`` are those of the
     uncompressed and of the compressed model's input, with bias correction.
@@ -90,7 +90,7 @@ class _Fitted:
 
 
 class _Place:
-    """Adds up what a group is fed with: by the uncompressed model, and by the compressed one."""
+    """Adds up moments of a group's inputs in the uncompressed and in the compressed model."""
 
     def __init__(self, transform: Transform | None, k: int, act_bits: int):
         self._transform = transform
@@ -118,7 +118,7 @@ class _Place:
         self._tokens += len(x)
 
     def fitted(self, name: str, *, centred: bool, damping: float) -> _Fitted:
-        """Return what came of it; moments around the means if ``centred``."""
+        """Return the result; moments are around the means if ``centred``."""
         check_tokens(name, self._tokens)
         n = self._tokens
         moments, cross = self._moments / n, self._cross / n

@@ -1,1 +1,1 @@
-"""What is known of a torch module: its linear layers, its stages, its predictions."""
+"""Analyse a torch module: its linear layers, its stages, its predictions."""

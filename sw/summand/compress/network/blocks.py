@@ -19,7 +19,7 @@ __all__ = ["Blocks", "find_blocks"]
 
 
 class _Stop(Exception):
-    """Ends a call of the model once its stage is done."""
+    """Ends a call of the model once the wanted stage has run."""
 
 
 class _Gate(nn.Module):
@@ -61,7 +61,7 @@ class Blocks:
 
     @property
     def stages(self) -> int:
-        """Their number: the blocks and two."""
+        """The number of stages: one a block, and two more."""
         return self.count + 2
 
     def modules(self, stage: int) -> tuple[str, ...]:
@@ -81,9 +81,9 @@ class Blocks:
     def run(
         self, module: nn.Module, stage: int, batch: Batch, hidden: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """Run one stage on the hidden states before it; returns those behind it.
+        """Run one stage on the hidden states before it; return the states after it.
 
-        There are none before the first stage, nor behind the last.
+        The first stage takes none, and the last one returns none.
         """
         behind: torch.Tensor | None = None
 
@@ -119,7 +119,7 @@ class Blocks:
 
 
 def _hidden(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
-    """Return the hidden states that a block is called with, if they can be told."""
+    """Return the hidden states that a block is called with, or None if they cannot be found."""
     x = args[0] if args else kwargs.get("hidden_states")
     return x if isinstance(x, torch.Tensor) else None
 
@@ -135,7 +135,7 @@ def _put_named(
 
 
 def _first(output: Any) -> torch.Tensor | None:
-    """Return the hidden states among what a block gives."""
+    """Return the hidden states in a block's output."""
     x = output[0] if isinstance(output, tuple) and output else output
     return x if isinstance(x, torch.Tensor) else None
 
@@ -174,7 +174,7 @@ def find_blocks(module: nn.Module, found: Survey, example: Batch) -> Blocks | No
 
 
 class _Trace:
-    """Notes what a call of a module does with its blocks."""
+    """Records how a call of a module uses its blocks."""
 
     def __init__(self, module: nn.Module, path: str, blocks: list[nn.Module]):
         self._module = module

@@ -9,16 +9,22 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.network.survey import invoke
 
-__all__ = ["divergence", "divergence_gradient", "log_probabilities", "token_logits"]
+__all__ = ["divergence", "divergence_gradient", "embeds", "log_probabilities", "token_logits"]
 
 #: Positions whose probabilities are worked out at a time: bounds memory for large vocabularies.
 _POSITIONS = 128
 
 
-def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """Return ``[tokens, vocabulary]``: for each token of a row what is to follow it.
+def embeds(module: nn.Module) -> bool:
+    """Whether a Hugging Face model has no output head: it embeds, and predicts no tokens."""
+    find: Any = getattr(module, "get_output_embeddings", None)
+    return find is not None and find() is None
 
-    With gradients where they are enabled and wanted.
+
+def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """Return ``[tokens, vocabulary]``: the logits of the token that follows each token.
+
+    Gradients flow where they are enabled.
 
     Parameters
     ----------
@@ -45,7 +51,7 @@ def token_logits(module: nn.Module, ids: torch.Tensor) -> torch.Tensor:
 def log_probabilities(logits: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield float32 logarithms of probabilities of ``[tokens, vocabulary]``, some rows at a time.
 
-    Equally many at a time for every model, so that two can be read side by side.
+    The number of rows is the same for every model, so that two can be iterated together.
     """
     for part in logits.split(_POSITIONS):
         yield part.float().log_softmax(dim=-1)
@@ -59,8 +65,8 @@ def divergence(logp: torch.Tensor, logq: torch.Tensor) -> torch.Tensor:
 def divergence_gradient(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Return the gradient of the mean KL divergence from a teacher with regard to logits.
 
-    Both are ``[tokens, vocabulary]`` of logits; the teacher's numbers are lost, its memory is the
-    result's.
+    Both are ``[tokens, vocabulary]`` of logits; the result overwrites
+    ``teacher``.
     """
     for mine, theirs in zip(logits.split(_POSITIONS), teacher.split(_POSITIONS), strict=True):
         p = theirs.float().softmax(dim=-1)

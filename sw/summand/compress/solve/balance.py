@@ -1,4 +1,4 @@
-"""Which transform a group's input gets, and what calibration looks like after it."""
+"""Choose the transform of a group's input, and apply it to statistics and weights."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ def choose_transform(
 
 
 def transformed(statistics: InputStatistics, transform: Transform | None) -> InputStatistics:
-    """Return what calibration would have seen behind ``transform``.
+    """Return the statistics of the input after ``transform``.
 
     Exact for second moments; without them, energies are those of the sampled tokens.
     """
@@ -71,7 +71,7 @@ def transformed(statistics: InputStatistics, transform: Transform | None) -> Inp
 
 
 def transformed_weight(weight: torch.Tensor, transform: Transform | None) -> torch.Tensor:
-    """Return the float32 ``[N, K]`` weight that does behind ``transform`` what this one does."""
+    """Return the float32 ``[N, K]`` weight that takes the transformed input to the same output."""
     if transform is None:
         return weight
     return torch.cat(

@@ -26,6 +26,7 @@ from summand.compress.weights.checkpoint import LazyWeights, open_lazily
 from summand.compress.weights.loaded import check_loaded, state_ties
 from summand.compress.weights.weight_files import WeightFiles, find_weight_files
 from summand.model import ModelError, is_model
+from summand.model.architectures import as_linears
 from summand.model.folder import sha256
 from summand.model.guard import guarded, quiet
 from summand.model.hub import (
@@ -213,6 +214,7 @@ def _load_folder(kind: str, folder: Path, *, lazy: bool) -> ModelSource:
         )
     check_loaded(folder, module, info, files.integers)
     state_ties(module)
+    as_linears(module)
     return ModelSource(module.eval(), tokenizer, record, quantised, path=folder, note=files.note)
 
 
@@ -232,6 +234,7 @@ def _load_gguf(kind: str, path: Path) -> ModelSource:
     check_loaded(path, module, info)
     state_ties(module)
     check_gguf(facts, module)
+    as_linears(module)
     tied = bool(getattr(module.config, "tie_word_embeddings", False))
     quantised = GgufCheckpoint(path, tied=tied)
     return ModelSource(module.eval(), tokenizer, _record(kind, path), quantised, path=path)

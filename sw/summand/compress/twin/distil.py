@@ -41,7 +41,7 @@ _CHECKS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """What came out.
+    """The result of a distillation.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def distil(
     rate: float = _RATE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Distillation:
-    """Train layers so that the model predicts with them what it predicts without.
+    """Train layers so that the compressed model predicts what the uncompressed one predicts.
 
     The loss is the KL divergence of next-token distributions from the uncompressed model's (Hinton
     et al., arXiv 1503.02531), over the positions of 256 tokens a step; the optimiser is Adam. Every

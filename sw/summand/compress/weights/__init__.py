@@ -1,1 +1,1 @@
-"""A source's weights: their files, and their way into memory."""
+"""Find the files of a source's weights, and load them."""

@@ -1,4 +1,4 @@
-"""Hugging Face folders whose weights are read when they are needed, and let go again."""
+"""Hugging Face folders whose weights are loaded on demand and released again."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
@@ -11,6 +11,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.weights.loaded import is_passed_over
 from summand.compress.weights.weight_files import WeightFiles
+from summand.model.architectures import as_linears
 from summand.model.hub import build_empty, model_class, read_generation
 
 __all__ = ["LazyWeights", "open_lazily"]
@@ -19,8 +20,8 @@ __all__ = ["LazyWeights", "open_lazily"]
 class LazyWeights:
     """The weights of a module, in safetensors files.
 
-    The module's parameters are hollow: of the right shape, but a single number that is none, so
-    that what is computed with one that was not loaded shows.
+    Unloaded parameters are expanded views of one NaN: they have the right shape, take almost no
+    memory, and make any result that uses them NaN.
 
     Parameters
     ----------
@@ -128,9 +129,9 @@ def open_lazily(
 
     ``remedy`` is what to do if it cannot be read, for the :class:`~summand.model.ModelError`.
 
-    Returns None where transformers would do more than copy the tensors to parameters of the same
-    names: where they are quantised, renamed, put together, missing, left over, whole numbers, or
-    where the files have different tensors for one parameter.
+    Returns None where more is to be done than to copy the tensors to parameters of the same names:
+    where they are quantised, renamed, transposed, put together, missing, left over, whole numbers,
+    or where the files have different tensors for one parameter.
     """
     file = folder / "config.json"
     cls = model_class(config, file)
@@ -141,7 +142,7 @@ def open_lazily(
     tie = getattr(module, "tie_weights", None)
     if tie is not None:
         tie()
-    if any(b.is_meta for b in module.buffers()):
+    if any(b.is_meta for b in module.buffers()) or as_linears(module):
         return None
     places = files.places
     taken = {name for name, _ in module.named_parameters(remove_duplicate=False)}

@@ -1,4 +1,4 @@
-"""Whether a model that transformers built has all of a checkpoint, and the checkpoint all of it."""
+"""Check that a model which transformers built has exactly the tensors of its checkpoint."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -28,14 +28,14 @@ def is_passed_over(module: Any, name: str) -> bool:
 def check_loaded(
     path: Path, module: nn.Module, info: Mapping[str, Any], integers: Collection[str] = ()
 ) -> None:
-    """Refuse a model that has not all of its tensors, or not all of the file's.
+    """Refuse a model that lacks tensors of its own, or ignores tensors of the file.
 
     Parameters
     ----------
     path : Path
         What was loaded.
     module : nn.Module
-        What came out.
+        The model that transformers built.
     info : mapping
         What transformers says of the loading.
     integers : collection of str

@@ -1,1 +1,1 @@
-"""Who does jobs that do not depend on each other."""
+"""Run independent jobs on threads, processes or a cluster."""

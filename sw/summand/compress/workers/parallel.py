@@ -141,7 +141,7 @@ def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_
 
 
 class _Begun:
-    """Counts what threads have begun: torch aborts the process if it ends before they do."""
+    """Counts running items, because torch aborts a process that exits before its threads end."""
 
     def __init__(self):
         self._count = 0
@@ -159,7 +159,7 @@ class _Begun:
                 self._changed.notify_all()
 
     def wait(self) -> None:
-        """Return when nothing is under way."""
+        """Wait until no item is running."""
         with self._changed:
             self._changed.wait_for(lambda: not self._count)
 

@@ -4,7 +4,9 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from summand.compress import CompressError, Text
-from summand.compress.evaluation.embeddings import compare_embeddings, embeds, rows_of, sentences_of
+from summand.compress.calibrate.text import rows_of, sentences_of
+from summand.compress.evaluation.embeddings import compare_embeddings
+from summand.compress.network.predictions import embeds
 
 BODY = "\n\n".join(
     f"This is sentence {i} of many. Short. And here is its other half, number {i}! {'x' * 500}."

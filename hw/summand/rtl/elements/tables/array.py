@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.delay import delayed
 from summand.rtl.elements.tables.column import Column
 from summand.rtl.elements.tables.step import Step

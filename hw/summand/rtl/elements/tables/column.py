@@ -1,4 +1,4 @@
-"""One output feature's share of a plane word: look-ups, adder tree, planes combined."""
+"""One output feature: look-ups, adder tree, and the sum over planes."""
 
 from typing import Any
 
@@ -28,14 +28,19 @@ class Column(wiring.Component):
     Members
     -------
     write : ``In(tables)``
-        Write ``value[t]`` to ``entry`` of table ``t``.
+        Bit ``t``: write table ``t``.
+    entry : ``In(4)``
+        Entry that is written.
+    value : ``In(array of tables / table_share signed act_bits + 2)``
+        Values that are written; tables that share a writer share its value.
     bits : ``In(depth)``
         One plane's bits of this column; looked up in this cycle.
     first, last, step : ``In(1)``
-        For the plane looked up ``latency - 1`` cycles ago: it starts a weight, ends one; there is
-        one. A reset does not end a weight: ``last`` and ``step`` must do so after it.
+        Flags for the plane looked up ``latency - 1`` cycles ago. ``first``: most significant plane,
+        subtracted. ``last``: final plane. ``step``: a plane is present. A reset does not end a
+        weight; ``last`` with ``step`` must do so.
     sum : ``Out(signed(slice_sum_bits))``
-        The slice sum so far.
+        Sum over the weight's planes so far.
     """
 
     write: Signal
@@ -81,7 +86,7 @@ class Column(wiring.Component):
             m.d.sync += found.eq(table.sum)
             level.append(found)
 
-        # A register after every addition keeps the tree at one carry chain a stage.
+        # A register follows every addition, so that a stage has one carry chain.
         while len(level) > 1:
             above = []
             for n, (a, b) in enumerate(zip(level[::2], level[1::2], strict=True)):
@@ -93,8 +98,8 @@ class Column(wiring.Component):
                 above.append(total)
             level = above
 
-        # `base` is the sum again, reset where a weight ends: that costs no logic, where choosing
-        # between the sum and zero would. It has no other reset, or that would be the one.
+        # `base` is a copy of the sum. Its reset input clears it where a weight ends, which takes no
+        # look-up table. It has no other reset, because a flip-flop has one reset input.
         (tree,) = level
         base = Signal.like(self.sum, reset_less=True)
         size = len(self.sum)

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.activations import Activations, Fill
 from summand.rtl.elements.ports import PreparePort, TurnPort
 from summand.rtl.elements.tables.step import Step, gray_steps
@@ -77,7 +77,7 @@ class TableLoader(wiring.Component):
         word = Signal(range(words))
         filled = Signal()
 
-        # Reading. A word read now can be stepped over `Activations.LATENCY` cycles later.
+        # Reading. A word that is read now is there for a step `Activations.LATENCY` cycles later.
         last_word = word == words - 1
         m.d.comb += self.fill.valid.eq(filling)
         with m.If(filling):

@@ -32,7 +32,13 @@ class TableWriter(wiring.Component):
     x : ``In(array of 4 signed act_bits)``
         Activations, steady while steps come.
     write : ``Out(1)``
-        Write ``value`` to entry ``entry`` of table ``share``.
+        Write :attr:`value`.
+    share : ``Out``
+        Which of the writer's tables is written.
+    entry : ``Out(4)``
+        Entry that is written.
+    value : ``Out(signed(act_bits + 2))``
+        Sum of the entry's activations.
     """
 
     #: Cycles from a step to its write.
@@ -73,9 +79,9 @@ class TableWriter(wiring.Component):
         s1 = Signal(Step(self.config))
         m.d.sync += [chosen.eq(Mux(self.step.zero, 0, choice.o)), s1.eq(self.step)]
 
-        # Stage 2: add or subtract. `base` is the sum again, or 0 between tables, also after one
-        # that was broken off. It is no part of `value`, whose enable would make choosing 0 cost
-        # logic.
+        # Stage 2: add or subtract. `base` is a copy of the sum that is 0 between tables, and after
+        # a table that was broken off. It is a register apart from `value`, because a clear beside
+        # that register's enable would take look-up tables.
         base = Signal.like(self.value, reset_less=True)
         size = len(self.value)
         m.submodules.adder = adder = Adder(size, len(chosen), size, subtracts=True)
@@ -101,11 +107,15 @@ class LookupTable(wiring.Component):
     Members
     -------
     write : ``In(1)``
-        Write ``value`` to ``entry``; visible in the next cycle.
+        Write :attr:`value` to :attr:`entry`; it can be read in the next cycle.
+    entry : ``In(4)``
+        Entry that is written.
+    value : ``In(signed(act_bits + 2))``
+        Sum of the activations whose bits are set in :attr:`entry`.
     address : ``In(4)``
-        Plane bits.
+        Bits of a plane.
     sum : ``Out(signed(act_bits + 2))``
-        Sum of the activations whose bits are set.
+        Sum of the activations whose bits are set in :attr:`address`.
     """
 
     write: Signal

@@ -1,4 +1,4 @@
-"""Scales and integers made better in turn, each with the other held."""
+"""Improve scales and integers in turn, holding the other fixed."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ def refine(
 
 
 def refit(problem: DenseProblem, solution: DenseSolution, moments: torch.Tensor) -> DenseSolution:
-    """Return the solution with scales that suit its integers better.
+    """Return the solution with better scales for its integers.
 
     With ``q_g`` an output's integers of group ``g`` and zeros elsewhere, the error of
     ``w - unit * sum_g s_g q_g`` under ``H`` is a quadratic form in the unit and in the integers

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.elements.tables.column import Column
 from summand.testing.streams import trace
 

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.activations import Activations
 from summand.rtl.elements.tables.loader import TableLoader
 from summand.rtl.elements.tables.step import gray_steps

@@ -5,7 +5,7 @@ import pytest
 from amaranth import *
 
 from summand.isa import EngineConfig
-from summand.isa.structure import element
+from summand.isa.elements import element
 from summand.rtl.elements.tables.step import gray_steps
 from summand.rtl.elements.tables.table import LookupTable, TableWriter
 from summand.testing.streams import simulate, trace

@@ -1,0 +1,69 @@
+"""Multiplications in DSP blocks."""
+
+from dataclasses import dataclass
+
+from summand.isa.config import EngineConfig
+from summand.isa.limits import MULT_BITS
+
+__all__ = ["DSP_BITS", "DSP_LATENCY", "Product", "products", "requantise_product", "scale_product"]
+
+#: Bits of the widest operand of one DSP block.
+DSP_BITS = 18
+#: From the operands of one DSP block to their product: its three registers.
+DSP_LATENCY = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A multiplication in DSP blocks, ``count`` times.
+
+    Parameters
+    ----------
+    a_bits, b_bits : int
+        Bits of the operands; ``a`` is signed, ``b`` is not.
+    count : int
+        Equal multipliers in the engine.
+    """
+
+    a_bits: int
+    b_bits: int
+    count: int = 1
+
+    @property
+    def blocks(self) -> int:
+        """DSP blocks of one multiplier: one for each pair of the operands' parts."""
+        return _ceil_div(self.a_bits, DSP_BITS) * _ceil_div(self.b_bits, DSP_BITS)
+
+    @property
+    def latency(self) -> int:
+        """From operands to their product: a block, and a register a level of the sum of blocks."""
+        return DSP_LATENCY + _log2(self.blocks)
+
+
+def requantise_product(config: EngineConfig) -> Product:
+    """Return the multiplication of an accumulator by its requantise multiplier."""
+    return Product(a_bits=config.acc_bits, b_bits=MULT_BITS)
+
+
+def scale_product(config: EngineConfig) -> Product:
+    """Return the multiplications of slice sums by scales; only where ``scale_bits`` is not 0."""
+    return Product(
+        a_bits=config.slice_sum_bits,
+        b_bits=config.scale_bits,
+        count=config.rows * config.cols,
+    )
+
+
+def products(config: EngineConfig) -> tuple[Product, ...]:
+    """Return all multiplications of an engine that are done in DSP blocks."""
+    scales = (scale_product(config),) if config.scale_bits else ()
+    return (requantise_product(config), *scales)
+
+
+def _log2(value: int) -> int:
+    """Return the logarithm, rounded up."""
+    return (value - 1).bit_length()
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)

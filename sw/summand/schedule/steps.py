@@ -1,0 +1,175 @@
+"""The steps of a plan: a command each, before weights and activations are put in."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from summand.isa.commands import Gemm, Load, Store
+from summand.isa.limits import SEGMENTS
+from summand.isa.segments import Segment
+from summand.schedule.tiling import Bundle, Piece, Run
+
+__all__ = ["Fetch", "Input", "Matrix", "PlanStep", "Role", "Strip", "Walk"]
+
+Role = Literal["direct", "first factor", "second factor"]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix that is streamed: a layer's direct term, or a factor for some of its ranks."""
+
+    layer: int
+    term: int
+    role: Role
+    pieces: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Tiles of a matrix, from its tile ``first`` on, that go to accumulator ``tile`` on."""
+
+    matrix: Matrix
+    first: int
+    tile: int
+    tiles: int
+    planes: int
+    clear: bool = False
+    shift: bool = False
+    #: Slices that share scales; 0 without.
+    group: int = 0
+
+    def within(self, low: int, high: int) -> "Strip | None":
+        """Return the part in accumulator tiles ``low`` to ``high``, if there is one."""
+        start, stop = max(self.tile, low), min(self.tile + self.tiles, high)
+        if start >= stop:
+            return None
+        return replace(self, first=self.first + start - self.tile, tile=start, tiles=stop - start)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One GEMM: ``slices`` slices of the strips' matrices from ``first`` on.
+
+    ``from_slice`` is the place of the first in the activation memory. Strips ascend.
+    """
+
+    from_slice: int
+    first: int
+    slices: int
+    strips: tuple[Strip, ...]
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segment table: neighbours of the same kind are one segment.
+
+        Their plane words are in tile order slice by slice, as they are side by side.
+        """
+        return _joined(self.strips)
+
+    @cached_property
+    def group(self) -> int:
+        """Slices after which scales are sent anew, so that no strip's ever change within; or 0."""
+        groups = [s.group for s in self.strips if s.group]
+        return math.gcd(self.first, *groups) if groups else 0
+
+    @property
+    def words(self) -> int:
+        """Plane words of one slice."""
+        return sum(s.tiles * s.planes for s in self.strips)
+
+    def command(self, rows: int, tag: int = 0) -> Gemm:
+        """Return its GEMM."""
+        return Gemm(self.from_slice, self.slices, self.segments, self.group)
+
+    def within(self, low: int, high: int) -> "Walk":
+        """Return the part of the walk in accumulator tiles ``low`` to ``high``."""
+        parts = (s.within(low, high) for s in self.strips)
+        return replace(self, strips=tuple(s for s in parts if s))
+
+    def only(self, role: Role) -> "Walk":
+        """Return the part of the walk over matrices of this role."""
+        return replace(self, strips=tuple(s for s in self.strips if s.matrix.role == role))
+
+    def between(self, start: int, stop: int) -> "Walk":
+        """Return slices ``start`` to ``stop`` of the walk. Only slice 0 clears or shifts."""
+        strips = self.strips
+        if start:
+            strips = tuple(replace(s, clear=False, shift=False) for s in strips)
+        return Walk(self.from_slice + start, self.first + start, stop - start, strips)
+
+    def lots(self) -> Iterator["Walk"]:
+        """Yield what is to be done in GEMMs of no more segments than one may have."""
+        lot: list[Strip] = []
+        for strip in self.strips:
+            if len(_joined([*lot, strip])) > SEGMENTS.high:
+                yield replace(self, strips=tuple(lot))
+                lot = []
+            lot.append(strip)
+        if lot:
+            yield replace(self, strips=tuple(lot))
+
+
+@dataclass(frozen=True)
+class Input:
+    """A LOAD of the input's K-slices ``first`` to ``first + slices``, to slice 0 on."""
+
+    first: int
+    slices: int
+
+    def command(self, rows: int, tag: int = 0) -> Load:
+        """Return its LOAD."""
+        return Load(0, self.slices, rows)
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A STORE of contiguous tiles; ``runs`` says whose they are."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def tile(self) -> int:
+        """The first tile."""
+        return self.runs[0].tile
+
+    @property
+    def tiles(self) -> int:
+        """How many there are."""
+        return sum(run.tiles for run in self.runs)
+
+    def within(self, low: int, high: int) -> "Fetch":
+        """Return the part in accumulator tiles ``low`` to ``high``."""
+        return Fetch(tuple(r for run in self.runs if (r := run.within(low, high))))
+
+    def command(self, rows: int, tag: int = 0) -> Store:
+        """Return its STORE."""
+        return Store(self.tile, self.tiles, rows, tag)
+
+
+#: What has ``command(rows, tag)``: its command for a batch of ``rows`` tokens.
+PlanStep = Input | Walk | Bundle | Fetch
+
+
+def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:
+    joined: list[Segment] = []
+    for s in strips:
+        segment = Segment(
+            tile=s.tile,
+            tiles=s.tiles,
+            planes=s.planes,
+            clear=s.clear,
+            shift=s.shift,
+            scaled=bool(s.group),
+        )
+        last = joined[-1] if joined else None
+        if (
+            last
+            and replace(segment, tile=last.tile, tiles=last.tiles) == last
+            and last.end == s.tile
+        ):
+            joined[-1] = replace(last, tiles=last.tiles + s.tiles)
+        else:
+            joined.append(segment)
+    return tuple(joined)
