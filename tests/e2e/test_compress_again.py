@@ -214,7 +214,7 @@ def test_a_full_disk_is_told_and_gone_on_from(compress, deep_folder, tmp_path, m
 
 
 def test_too_little_memory_is_told(compress, deep_folder, tmp_path, monkeypatch):
-    from summand.compress import Gptq
+    from summand.summands.dense.solve import Gptq
 
     def solve(*_):
         raise MemoryError

@@ -1,20 +1,27 @@
-"""A kind of summand that the package does not know, whole in this file: ``x`` times a diagonal."""
+"""A kind of summand that the package does not know: ``x`` times a diagonal."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa import limits
+from summand.isa import EngineConfig, limits
 from summand.isa.limits import Limits
+from summand.options.declaration import Option, OptionSet
 from summand.schedule.terms import Direct
-from summand.summands.base import Bounds, Entry, Kind, Operand, Summand, Tensors
-from summand.summands.errors import LayerError
+from summand.summands.base import Bounds, Entry, Operand, Summand, Tensors
+from summand.summands.choosing import SummandChoice, SummandSpace
+from summand.summands.errors import LayerError, SolveError
+from summand.summands.kind import Kind
 from summand.summands.packing import pack
 
-__all__ = ["SCALED_IDENTITY", "ScaledIdentity"]
+if TYPE_CHECKING:
+    from summand.summands.estimating import Estimator, Trial
+    from summand.summands.solving import Method
+
+__all__ = ["SCALED_IDENTITY", "IdentityChoice", "IdentityOptions", "ScaledIdentity"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +105,91 @@ def _twin(summand: ScaledIdentity, act_bits: int) -> Any:
     return DirectTwin(_operand(summand), act_bits)
 
 
+@dataclass(frozen=True, kw_only=True)
+class IdentityOptions(OptionSet):
+    """What the user chooses of it."""
+
+    identity_bits: Annotated[
+        int, Option("Bits of the identity's factors", limits=limits.PLANES, zero="none")
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityChoice(SummandChoice):
+    """What a layer gets of it: behind others, whose unit it takes."""
+
+    bits: int
+    acc_shift: int = 0
+
+    @classmethod
+    def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "IdentityChoice | None":
+        """Return what options mean, if they have any of this kind."""
+        bits = getattr(options, "identity_bits", 0)
+        if head or not bits or not before:
+            return None
+        return cls(bits=bits, acc_shift=options.acc_shift)
+
+    def entry(self) -> ScaledIdentityEntry:
+        """Return its sizes."""
+        return ScaledIdentityEntry(bits=self.bits, acc_shift=self.acc_shift)
+
+    def reserved(self) -> int:
+        """Return the largest magnitude of a factor."""
+        return 1 << (self.bits - 1)
+
+    def check(self, in_features: int, out_features: int) -> None:
+        """Refuse layers that are not square."""
+        if in_features != out_features:
+            raise SolveError(f"an identity has {in_features} outputs, not {out_features}")
+
+
+@dataclass(frozen=True)
+class IdentitySpace(SummandSpace):
+    """With it or without."""
+
+    bits: tuple[int, ...] = (0, 6)
+
+    varied = ("identity_bits",)
+
+    @classmethod
+    def of(
+        cls, options: Any, fixed: Collection[str], engine: EngineConfig | None
+    ) -> "IdentitySpace":
+        """Return both, unless it is fixed."""
+        return cls((options.identity_bits,)) if "identity_bits" in fixed else cls()
+
+    @classmethod
+    def check(cls, options: Any, fixed: Collection[str], engine: EngineConfig) -> None:
+        """Do nothing: every engine adds it."""
+
+    def variants(
+        self, in_features: int, out_features: int, *, head: bool
+    ) -> Iterator[Mapping[str, int]]:
+        """Yield widths."""
+        for bits in self.bits if in_features == out_features else (0,):
+            yield {"identity_bits": bits}
+
+
+def _method(choice: IdentityChoice, solver: None) -> "Method":
+    from .identity_solving import IdentityMethod
+
+    return IdentityMethod(choice)
+
+
+def _estimator(trial: "Trial") -> "Estimator":
+    from .identity_solving import IdentityEstimator
+
+    return IdentityEstimator(trial)
+
+
 SCALED_IDENTITY = Kind(
     name="scaled_identity",
     summand=ScaledIdentity,
     entry=ScaledIdentityEntry,
     operands=_operand,
     twin=_twin,
+    choice=IdentityChoice,
+    method=_method,
+    space=IdentitySpace,
+    estimator=_estimator,
 )

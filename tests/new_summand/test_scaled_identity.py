@@ -1,26 +1,34 @@
 """A summand is a room: one of which the package knows nothing goes all the way."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from summand.cli import main
+from summand.compress import CompressError, compress_layers, survey
+from summand.compress.allocate.candidates import Space
+from summand.compress.job.budget import BitBudget, choose
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig
 from summand.model import Layer, ModelError, ModelWriter, SummandModel
+from summand.recipe.choice import choices_of
+from summand.recipe.options import Options
 from summand.report import ModelFigures, Report
 from summand.report.page import page
 from summand.runtime import Driver, compile_layers, open_device
 from summand.summands import registry
 from summand.summands.base import Summand
-from summand.summands.dense import Dense
-from summand.summands.lowrank import LowRank
+from summand.summands.dense import DENSE, Dense
+from summand.summands.lowrank import LOW_RANK, LowRank
 
-from .scaled_identity import SCALED_IDENTITY, ScaledIdentity
+from .scaled_identity import SCALED_IDENTITY, IdentityChoice, IdentityOptions, ScaledIdentity
 
 K = 40
 
@@ -31,8 +39,10 @@ CONFIG = EngineConfig(
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
-    registry.register(SCALED_IDENTITY)
+    """Make it known, before low-rank summands: what multiplies the input itself comes first."""
+    monkeypatch.setattr(registry, "_KINDS", {})
+    for kind in (DENSE, SCALED_IDENTITY, LOW_RANK):
+        registry.register(kind)
 
 
 def identity(seed: int, acc_shift: int = 0) -> ScaledIdentity:
@@ -145,3 +155,69 @@ def test_it_is_reported(folder):
     assert figures.traffic.planes > 0
     text = page(Report(name="toy", model=figures))
     assert "dense 3 bits + identity 5 bits" in text
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreOptions(IdentityOptions, Options):
+    """Options of a package that knows it."""
+
+
+class Net(nn.Module):
+    """Two layers, the first of which may have an identity beside its dense summand."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.square, self.last = nn.Linear(K, K), nn.Linear(K, 24)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.square(x)))
+
+
+def batches() -> list[torch.Tensor]:
+    g = torch.Generator().manual_seed(1)
+    return [torch.randn(100, K, generator=g) for _ in range(3)]
+
+
+def compressed(**options: Any) -> dict[str, tuple[Layer, float]]:
+    module = Net()
+    found = survey(module, batches()[0])
+    choices = choices_of(
+        MoreOptions(bits=2, rotate=False, **options), found.layers, heads=("last",)
+    )
+    made = compress_layers(module, batches(), found, choices)
+    return {layer.name: (layer, error) for layer, error in made}
+
+
+def test_compression_finds_it_and_others_on_what_it_leaves():
+    alone, two, three = (
+        compressed(),
+        compressed(identity_bits=6),
+        compressed(identity_bits=6, rank=4),
+    )
+    kinds = [type(summand) for summand in three["square"][0].summands]
+    assert kinds == [Dense, ScaledIdentity, LowRank]
+    errors = [found["square"][1] for found in (alone, two, three)]
+    assert errors == sorted(errors, reverse=True)
+    assert len(set(errors)) == 3
+    assert len(three["last"][0].summands) == 1
+
+
+def test_a_layer_that_cannot_have_it_is_named():
+    module = Net()
+    found = survey(module, batches()[0])
+    choices = choices_of(MoreOptions(identity_bits=6), found.layers)
+    with pytest.raises(CompressError, match="has 40 outputs, not 24: layer 'last' is 24 x 40"):
+        list(compress_layers(module, batches(), found, choices))
+
+
+def test_it_is_allocated():
+    module = Net()
+    found = survey(module, batches()[0])
+    space = Space.of(MoreOptions(group=8), ("group", "rank"))
+    target = BitBudget(bits=6.0)
+    got = choose(module, batches(), found, space, target, heads=("last",)).choices
+    tried = space.choices(K, K, head=False)
+    assert {len(choice.summands) for choice in tried} == {1, 2}
+    assert got["square"] in tried
+    assert not any(isinstance(s, IdentityChoice) for s in got["last"].summands)

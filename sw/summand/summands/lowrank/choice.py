@@ -41,17 +41,17 @@ class LowRankChoice(SummandChoice):
     def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "LowRankChoice | None":
         """Return what :class:`~summand.summands.lowrank.options.LowRankOptions` mean for a layer.
 
-        The head gets none. Accumulators are shifted where the summands before it have no group
-        scales, which make their unit fine enough.
+        The head gets none. Accumulators are shifted where the summands before it have neither
+        group scales nor a shift, because both make the unit fine enough.
         """
         if head or not options.rank:
             return None
         terms = [entry.term() for entry in before]
-        grouped = any(isinstance(term, Direct) and term.group for term in terms)
+        fine = any(term.shift or (isinstance(term, Direct) and term.group) for term in terms)
         return cls(
             rank=options.rank,
             bits=options.rank_bits,
-            acc_shift=options.acc_shift if terms and not grouped else 0,
+            acc_shift=options.acc_shift if terms and not fine else 0,
             solver=options.rank_solver,
             order=options.rank_order,
         )

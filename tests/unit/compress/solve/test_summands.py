@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -29,9 +31,10 @@ def layer(seed=0, *, n=48, k=40, falling=False):
     return weight, Inputs(energy=moments.diagonal(), moments=moments, xq=xq, s_x=s_x, act_bits=8)
 
 
-def solve(weight, inputs, **options):
+def solve(weight, inputs, **more):
     """Solve as options say; by default with dense and low-rank summands."""
-    chosen = Choice.of(Options(**{"bits": 3, "rank": 6, "rank_bits": 6} | options), head=False)
+    options = dataclasses.replace(Options(bits=3, rank=6, rank_bits=6), **more)
+    chosen = Choice.of(options, head=False)
     methods = methods_of(chosen)
     return solve_summands(
         weight, inputs, tuple(zip(chosen.summands, methods, strict=True)), acc_bits=28
@@ -136,10 +139,12 @@ def test_a_dense_summand_comes_first():
 class Noted(Method):
     """Takes a share of what is left, and notes what it is given."""
 
-    needs_moments = False
-
     def __init__(self, share):
         self.share, self.tasks = share, []
+
+    @property
+    def needs_moments(self):
+        return False
 
     def solve(self, task):
         self.tasks.append(task)
