@@ -1,11 +1,16 @@
-"""A kind of summand that the package does not know: ``x`` times a diagonal."""
+"""A kind of summand that the package does not know, whole: ``x`` times a diagonal.
+
+A kind of the package keeps what needs torch in modules of its own, so that the command line starts
+without it.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from summand.isa import EngineConfig, limits
 from summand.isa.limits import Limits
@@ -14,12 +19,11 @@ from summand.schedule.terms import Direct
 from summand.summands.base import Bounds, Entry, Operand, Summand, Tensors
 from summand.summands.choosing import SummandChoice, SummandSpace
 from summand.summands.errors import LayerError, SolveError
+from summand.summands.estimating import Estimate, Estimator, Trial
 from summand.summands.kind import Kind
 from summand.summands.packing import pack
-
-if TYPE_CHECKING:
-    from summand.summands.estimating import Estimator, Trial
-    from summand.summands.solving import Method
+from summand.summands.solving import Method, Part, Task
+from summand.summands.twins import DirectTwin
 
 __all__ = ["SCALED_IDENTITY", "IdentityChoice", "IdentityOptions", "ScaledIdentity"]
 
@@ -99,12 +103,6 @@ def _operand(summand: ScaledIdentity) -> Operand:
     return Operand(np.diag(summand.factors), summand.bits)
 
 
-def _twin(summand: ScaledIdentity, act_bits: int) -> Any:
-    from summand.summands.twins import DirectTwin
-
-    return DirectTwin(_operand(summand), act_bits)
-
-
 @dataclass(frozen=True, kw_only=True)
 class IdentityOptions(OptionSet):
     """What the user chooses of it."""
@@ -170,16 +168,49 @@ class IdentitySpace(SummandSpace):
             yield {"identity_bits": bits}
 
 
-def _method(choice: IdentityChoice, solver: None) -> "Method":
-    from .identity_solving import IdentityMethod
+class IdentityMethod(Method):
+    """Rounds the diagonal of what is left, in the unit of the summands before it."""
 
+    def __init__(self, choice: IdentityChoice):
+        self._choice = choice
+
+    @property
+    def needs_moments(self) -> bool:
+        """It looks at the weight alone."""
+        return False
+
+    def solve(self, task: Task) -> Part:
+        """Return the factors nearest to the diagonal."""
+        if task.unit is None:
+            raise SolveError("an identity takes the unit of the summands before it")
+        bits, shift = self._choice.bits, self._choice.acc_shift
+        unit = task.unit * 2.0**-shift
+        high = min((1 << (bits - 1)) - 1, task.limit)
+        factors = (task.weight.diagonal() / unit).round().clamp(-high, high)
+        summand = ScaledIdentity(factors.numpy().astype(np.int8), bits, acc_shift=shift)
+        return Part(summand, unit, lambda: torch.diag(factors * unit))
+
+
+class IdentityEstimator(Estimator):
+    """Takes away the diagonal's share of what is left."""
+
+    def __init__(self, trial: Trial):
+        self._trial = trial
+
+    def add(self, choice: IdentityChoice, before: Estimate | None) -> Estimate:
+        """Return the loss without the diagonal."""
+        assert before is not None
+        lost = before.lost()
+        share = float(lost.diagonal().square().sum() / lost.square().sum())
+        return Estimate(before.loss * (1 - share), before.lost)
+
+
+def _twin(summand: ScaledIdentity, act_bits: int) -> DirectTwin:
+    return DirectTwin(_operand(summand), act_bits)
+
+
+def _method(choice: IdentityChoice, solver: None) -> IdentityMethod:
     return IdentityMethod(choice)
-
-
-def _estimator(trial: "Trial") -> "Estimator":
-    from .identity_solving import IdentityEstimator
-
-    return IdentityEstimator(trial)
 
 
 SCALED_IDENTITY = Kind(
@@ -191,5 +222,5 @@ SCALED_IDENTITY = Kind(
     choice=IdentityChoice,
     method=_method,
     space=IdentitySpace,
-    estimator=_estimator,
+    estimator=IdentityEstimator,
 )
