@@ -10,9 +10,10 @@ from summand.compress.calibrate.text import (
 )
 from summand.compress.errors import CompressError
 from summand.compress.evaluation.evaluate import Evaluation, evaluate, load_integer
-from summand.compress.job.compressor import Job, plan
+from summand.compress.job.compressor import Job
 from summand.compress.job.independent import compress_layers
 from summand.compress.job.layer import compress_layer
+from summand.compress.job.plan import plan
 from summand.compress.network.survey import Survey, survey
 from summand.compress.sources.sources import ModelSource, open_source, reopen, window_of
 from summand.compress.twin.integer import IntegerLinear
