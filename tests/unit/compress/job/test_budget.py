@@ -211,7 +211,7 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
 def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, monkeypatch):
     """The text's bytes are in two of the head's four parts; the model is read as it was written."""
     monkeypatch.setattr("summand.compress.job.plan._LARGE_HEAD", 256)
-    monkeypatch.setattr("summand.compress.job.compressor._HEAD_PARTS", 4)
+    monkeypatch.setattr("summand.compress.job.plan._HEAD_PARTS", 4)
     text, options = Text("t", "once upon a time " * 40), Options(group=16)
     source = replace(llama, module=copy.deepcopy(llama.module))
     job = plan(source, options, text, tokens=200, split_head=True)
