@@ -6,18 +6,18 @@ from typing import Any
 
 from summand.isa.packets import Counters
 from summand.runtime import Usage
-from summand.runtime.program import kind_of
+from summand.runtime.program import role_of
 
-__all__ = ["by_kind", "usage_figures", "waits"]
+__all__ = ["by_role", "usage_figures", "waits"]
 
 
-def by_kind(usage: Mapping[str, Usage]) -> dict[str, Usage]:
+def by_role(usage: Mapping[str, Usage]) -> dict[str, Usage]:
     """Add up corresponding layers of all blocks, under their name with stars for numbers."""
-    kinds: dict[str, Usage] = {}
+    roles: dict[str, Usage] = {}
     for name, spent in usage.items():
-        kind = kind_of(name)
-        kinds[kind] = kinds.get(kind, Usage()) + spent
-    return kinds
+        role = role_of(name)
+        roles[role] = roles.get(role, Usage()) + spent
+    return roles
 
 
 def usage_figures(usage: Usage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from summand.bench.figures import by_kind, usage_figures
+from summand.bench.figures import by_role, usage_figures
 from summand.bench.measure import Run, Written
 from summand.bench.projection import tokens_per_gb
 from summand.bench.suite import Options, Outcome, Phase, Projected
@@ -74,7 +74,7 @@ def _phase(phase: Phase) -> dict[str, Any]:
         "equal": phase.equal,
         "modelled": usage_figures(phase.modelled_total),
         "measured": _run(phase.measured) if phase.measured else None,
-        "layers": {kind: usage_figures(usage) for kind, usage in by_kind(phase.usage).items()},
+        "layers": {kind: usage_figures(usage) for kind, usage in by_role(phase.usage).items()},
     }
 
 

@@ -183,11 +183,11 @@ def _figures(report: Mapping[str, Any]) -> str:
 
 def _profile(driver: "Driver") -> dict[str, dict[str, Any]]:
     """Return the counted cost of each kind of layer, and its cost by the cost law."""
-    from summand.bench import Law, by_kind, usage_figures
+    from summand.bench import Law, by_role, usage_figures
 
-    law = by_kind(Law(driver.config).total(driver.calls))
+    law = by_role(Law(driver.config).total(driver.calls))
     rows: dict[str, dict[str, Any]] = {}
-    for name, usage in by_kind(driver.usage).items():
+    for name, usage in by_role(driver.usage).items():
         modelled = law[name]
         counted = usage.counters.cycles > 0
         rows[name] = usage_figures(usage) | {

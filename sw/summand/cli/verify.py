@@ -152,15 +152,15 @@ def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
 
 
 def _spread(groups: Sequence[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
-    """Return ``count`` groups, of every kind in turn, each time from a later block."""
-    from summand.runtime.program import kind_of
+    """Return ``count`` groups, of every role in turn, each time from a later block."""
+    from summand.runtime.program import role_of
 
-    kinds: dict[str, list[int]] = {}
+    roles: dict[str, list[int]] = {}
     for i, group in enumerate(groups):
-        kinds.setdefault(kind_of(group[0]), []).append(i)
+        roles.setdefault(role_of(group[0]), []).append(i)
     chosen: list[int] = []
     for turn in range(count):
-        left = [ids for ids in kinds.values() if ids]
+        left = [ids for ids in roles.values() if ids]
         ids = left[turn % len(left)]
         chosen.append(ids.pop(turn * len(ids) // count))
     return [groups[i] for i in sorted(chosen)]

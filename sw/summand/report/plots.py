@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from summand.model import LayerEntry
 from summand.report.figures import Report
-from summand.runtime.program import kind_of
+from summand.runtime.program import role_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,15 +19,15 @@ _STYLE: Any = {"svg.hashsalt": "summand", "svg.fonttype": "none", "font.size": 9
 
 def layers_plot(layers: Sequence[LayerEntry]) -> str:
     """Return bits, errors and the running total of every layer, in call order, as SVG."""
-    kinds = list(dict.fromkeys(kind_of(e.name) for e in layers))
+    roles = list(dict.fromkeys(role_of(e.name) for e in layers))
     places = range(len(layers))
 
     def draw(figure: "Figure") -> None:
         bits, errors, total = figure.subplots(3, 1, sharex=True)
-        for i, kind in enumerate(kinds):
-            mine = [p for p in places if kind_of(layers[p].name) == kind]
+        for i, role in enumerate(roles):
+            mine = [p for p in places if role_of(layers[p].name) == role]
             each = [layers[p].bits / layers[p].weights for p in mine]
-            bits.scatter(mine, each, s=10, color=f"C{i % 10}", label=kind)
+            bits.scatter(mine, each, s=10, color=f"C{i % 10}", label=role)
             known = [(p, layers[p].error) for p in mine]
             points = [(p, 100 * e) for p, e in known if e is not None]
             errors.scatter(*zip(*points, strict=True), s=10, color=f"C{i % 10}") if points else None

@@ -14,7 +14,7 @@ from summand.schedule.choice import Plan, alone, final, steady
 from summand.schedule.steps import Fetch, Input, PlanStep, Walk
 from summand.schedule.terms import Sizes
 
-__all__ = ["Batch", "Output", "Program", "Step", "kind_of"]
+__all__ = ["Batch", "Output", "Program", "Step", "role_of"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Output:
     features: int
 
 
-def kind_of(name: str) -> str:
-    """Return a layer's or program's name with block numbers made stars: equal in all blocks."""
+def role_of(name: str) -> str:
+    """Return a layer's role: its name with block numbers made stars, which all blocks share."""
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 
 
