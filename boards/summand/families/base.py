@@ -1,4 +1,4 @@
-"""What a family of FPGAs tells the rest of Summand about itself."""
+"""The record of a family of FPGAs, as the rest of Summand reads it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

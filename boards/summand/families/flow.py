@@ -1,4 +1,4 @@
-"""How a family's designs are placed and packed: described here, run by ``summand.synth``."""
+"""The calls that place and pack a family's designs; ``summand.synth`` runs them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

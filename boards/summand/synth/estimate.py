@@ -1,4 +1,4 @@
-"""What an engine takes of an FPGA and how fast it is, estimated without any tool."""
+"""Estimates an engine's resources and clock without any tool."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ __all__ = ["Resources", "estimate", "fits", "modelled_cells"]
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What an engine with its AXI ports takes of an FPGA.
+    """The resources and clock of an engine with its AXI ports.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What nextpnr reports of a design: cells, clocks, slowest paths."""
+"""nextpnr's report of a design: cells, clocks, slowest paths."""
 
 import re
 from collections.abc import Mapping

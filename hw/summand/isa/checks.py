@@ -1,4 +1,4 @@
-"""What an engine refuses: one function for each thing that a command names.
+"""The engine's checks of commands: one function for each thing that a command names.
 
 Each raises :class:`~summand.isa.CommandError`. In which order they are called decides which error
 is reported.

@@ -1,4 +1,4 @@
-"""Which version this is, and how more of it is installed."""
+"""This version, and the commands that install more of it."""
 
 import importlib.metadata
 import json

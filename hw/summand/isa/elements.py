@@ -1,4 +1,4 @@
-"""What multiplies activations by weights, chosen by the configuration."""
+"""Elements, which multiply activations by weights; the configuration chooses one."""
 
 import enum
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Element", "ElementKind", "element"]
 
 
 class ElementKind(enum.Enum):
-    """What multiplies activations by weights."""
+    """The kinds of elements."""
 
     #: Tables of subset sums of four activations, addressed by four bits of a plane.
     TABLES = "tables"
@@ -19,7 +19,7 @@ class ElementKind(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Element:
-    """What multiplies in one engine, and how it is made ready for a slice of activations.
+    """The element of one engine, and its preparation for a slice of activations.
 
     Parameters
     ----------

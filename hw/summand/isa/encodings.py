@@ -1,4 +1,4 @@
-"""How the stream writes the weights of a segment."""
+"""Encodings of a segment's weights in the stream."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["PLANE_WORDS", "Encoding"]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How the stream writes the weights of a segment, and how long it takes to read them.
+    """One way to write the weights of a segment in the stream, and the time to read it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What can be wrong: errors for people, and error codes on the wire."""
+"""Errors for people, and error codes on the wire."""
 
 import enum
 

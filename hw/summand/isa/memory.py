@@ -1,4 +1,4 @@
-"""What a memory of an engine is."""
+"""An engine's memories: their kinds and sizes."""
 
 import enum
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ STREAM_VERSION = 1
 
 
 class Access(enum.Enum):
-    """What the bus may do to a register."""
+    """The bus's access to a register."""
 
     RO = "read only"
     #: Writing 1 to bit 0 starts an action; reads give 0.

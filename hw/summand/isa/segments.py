@@ -58,7 +58,7 @@ class Segment:
 
     @property
     def encoding(self) -> Encoding:
-        """How its weights are written."""
+        """The encoding of its weights."""
         return PLANE_WORDS
 
     @property

@@ -1,4 +1,4 @@
-"""What an engine is built of, as functions of its configuration.
+"""The parts of an engine, as functions of its configuration.
 
 The gateware is built from these figures, the cost law counts with them, and the model of resources
 adds them up.

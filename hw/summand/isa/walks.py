@@ -1,4 +1,4 @@
-"""What a GEMM is sent while it walks: for each group of slices its scales, then plane words."""
+"""The payload of a walk: for each group of slices its scales, then plane words."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How words of weights are read from the stream, and what a segment says of them."""
+"""Reads words of weights from the stream, as their segment describes them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the states of the front's machine share."""
+"""The parts that the states of the front's machine share."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["Machine", "Orders"]
 
 
 class Orders(data.StructLayout):
-    """What the front sets to work.
+    """The components that the front sets to work.
 
     Members
     -------

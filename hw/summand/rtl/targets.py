@@ -1,4 +1,4 @@
-"""Which activations a REQUANTISE is still to write."""
+"""The activations that a REQUANTISE has not written yet."""
 
 from typing import Any
 

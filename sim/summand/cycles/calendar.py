@@ -1,4 +1,4 @@
-"""Which cycles the plane words of a walk occupy."""
+"""The cycles that the plane words of a walk occupy."""
 
 from collections import deque
 

@@ -1,1 +1,1 @@
-"""What is sent to an engine to try it: random programs, commands that it refuses, random data."""
+"""Stimulus for engines: random programs, commands that engines refuse, random data."""

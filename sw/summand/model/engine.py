@@ -1,4 +1,4 @@
-"""Which engine a model needs, and what it streams into one."""
+"""The engine that a model needs, and the bits that it streams."""
 
 from summand.isa import EngineConfig
 from summand.model.manifest import Manifest

@@ -1,4 +1,4 @@
-"""What a manifest says of files, modules on the host, and compressed layers."""
+"""A manifest's entries: files, modules on the host, and compressed layers."""
 
 import reprlib
 from dataclasses import asdict, dataclass, fields
@@ -96,7 +96,7 @@ class LayerEntry:
 
     @property
     def needs(self) -> Needs:
-        """What the layer asks of an engine."""
+        """The layer's demands on an engine."""
         return Needs(sizes=self.sizes, act_bits=self.act_bits, acc_bits=self.acc_bits)
 
     @property

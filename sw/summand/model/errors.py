@@ -1,4 +1,4 @@
-"""What can be wrong with a Summand model."""
+"""Errors of Summand models on disk."""
 
 from summand.isa import SummandError
 

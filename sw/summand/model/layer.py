@@ -114,7 +114,7 @@ class Layer:
 
     @property
     def needs(self) -> Needs:
-        """What it asks of an engine."""
+        """Its demands on an engine."""
         return Needs(sizes=self.sizes, act_bits=self.act_bits, acc_bits=self.acc_bits)
 
     @property

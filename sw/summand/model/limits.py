@@ -21,7 +21,7 @@ _SPARE = 256
 
 @dataclass(frozen=True)
 class Stored:
-    """What the files of a model hold.
+    """The contents of a model's files.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class OptionError(SummandError):
 
 @dataclass(frozen=True)
 class Option:
-    """What one field of a dataclass of options is for, given as ``Annotated[type, Option(...)]``.
+    """The purpose and range of one option, given as ``Annotated[type, Option(...)]``.
 
     Parameters
     ----------

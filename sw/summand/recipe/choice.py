@@ -1,4 +1,4 @@
-"""What one layer gets."""
+"""The summands and transform chosen for one layer."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Choice", "choices_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What one layer gets.
+    """The summands and transform chosen for one layer.
 
     Parameters
     ----------

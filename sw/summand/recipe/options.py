@@ -1,4 +1,4 @@
-"""What the user chooses."""
+"""Options of a compression."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,7 +15,7 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(LowRankOptions, DenseOptions):
-    """What the user chooses: of each kind of summand, and of the whole.
+    """Options of each kind of summand, and of the whole.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What can go wrong between host and engine."""
+"""Errors between host and engine."""
 
 from summand.isa import SummandError
 

@@ -85,7 +85,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """What computes a group of layers on one engine.
+    """The commands that compute a group of layers on one engine.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ class SerialDevice:
 
     @property
     def statistics(self) -> LinkStatistics:
-        """What happened on the link so far."""
+        """Counts of what the link lost and sent again so far."""
         return self._link.statistics
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:

@@ -1,4 +1,4 @@
-"""Which of several plans takes fewest cycles, by the cost law."""
+"""Chooses the plan of fewest cycles, by the cost law."""
 
 import itertools
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What can be wrong between layers and an engine."""
+"""The error of layers that an engine cannot compute."""
 
 from summand.isa import SummandError
 

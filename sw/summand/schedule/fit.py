@@ -1,4 +1,4 @@
-"""Whether an engine can compute a layer, and the engine that can compute all of a model's."""
+"""Fits layers to an engine, and an engine to layers."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ _LEAST_DEPTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a layer asks of an engine.
+    """A layer's demands on an engine.
 
     Parameters
     ----------

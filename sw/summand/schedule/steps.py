@@ -136,7 +136,7 @@ class Fetch:
 
     @property
     def tiles(self) -> int:
-        """How many there are."""
+        """The number of tiles."""
         return sum(run.tiles for run in self.runs)
 
     def within(self, low: int, high: int) -> "Fetch":

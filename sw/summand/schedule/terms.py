@@ -52,15 +52,15 @@ Term = Direct | Factored
 
 @dataclass(frozen=True)
 class Sizes:
-    """All of a layer that commands depend on; equal ones are computed in the same way.
+    """All of a layer that its commands depend on; layers of equal sizes get equal commands.
 
     Parameters
     ----------
     in_features, out_features : int
         K and N.
     terms : tuple of Term
-        What is added, in this order. Direct terms come first, because one walk over the input
-        computes the first of them together with all first factors.
+        The terms in the order in which they add. Direct terms come first, because one walk over the
+        input computes the first of them together with all first factors.
     """
 
     in_features: int
@@ -79,7 +79,7 @@ class Sizes:
 
     @property
     def shifts(self) -> frozenset[int]:
-        """How far accumulators are shifted between terms, where they are."""
+        """The shifts of accumulators between terms, other than 0."""
         return frozenset(t.shift for t in self.terms if t.shift)
 
     @property

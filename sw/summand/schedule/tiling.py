@@ -1,4 +1,4 @@
-"""How layers are cut to the memories of an engine."""
+"""Cuts layers to the memories of an engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Bundle:
 
     @property
     def tiles(self) -> int:
-        """How many there are."""
+        """The number of tiles."""
         return sum(p.tiles for p in self.pieces)
 
     def command(self, rows: int, tag: int = 0) -> Requantise:
@@ -76,7 +76,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Tiling:
-    """What is in which memory, when.
+    """The contents of each memory over time.
 
     Parameters
     ----------

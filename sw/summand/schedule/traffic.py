@@ -1,4 +1,4 @@
-"""What a batch of tokens streams into an engine: every bit, by what it is for."""
+"""Counts the bits that a batch of tokens streams into an engine, by purpose."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields

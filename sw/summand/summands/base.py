@@ -1,4 +1,4 @@
-"""What a summand is: one term of a layer's sum, in memory, on disk and on the way to an engine."""
+"""A summand: one term of a layer's sum, in memory, on disk and on the way to an engine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a layer gets of one kind of summand, and what it could get."""
+"""Choices of one kind of summand: a layer's own, and those that an allocation tries."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ __all__ = ["SummandChoice", "SummandSpace", "refuse"]
 
 @dataclass(frozen=True, kw_only=True)
 class SummandChoice(ABC):
-    """What a layer gets of one kind of summand: its sizes, and how it is found."""
+    """A layer's summand of one kind, as chosen: its sizes, and the way to find it."""
 
     @classmethod
     @abstractmethod
@@ -49,7 +49,7 @@ class SummandChoice(ABC):
 
 
 class SummandSpace(ABC):
-    """What layers may get of one kind of summand, for allocation."""
+    """The summands of one kind among which an allocation chooses."""
 
     #: Options that vary from layer to layer, unless they are fixed.
     varied: ClassVar[tuple[str, ...]]

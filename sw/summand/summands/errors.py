@@ -1,4 +1,4 @@
-"""What can be wrong with a layer and its summands."""
+"""Errors of layers and of their summands."""
 
 from summand.isa import SummandError
 

@@ -1,4 +1,4 @@
-"""What a chosen summand would cost, before it is found."""
+"""Estimates the loss of a chosen summand before it is found."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What summands that were chosen leave.
+    """The loss that chosen summands leave.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the summands of a layer are found: what a kind is given, and what it returns."""
+"""The interface between compression and the kinds that find summands."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["Inputs", "Method", "Others", "Part", "Sum", "Task", "output_errors"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Inputs:
-    """What calibration saw of a layer's input.
+    """Statistics of a layer's input on the calibration text.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What multiplies in an engine, as the rest of it sees it.
+"""Elements, which multiply, as the rest of an engine sees them.
 
 An element has three parts: a loader, in front of the rows, which prepares it for each slice of
 activations; what the loader tells the rows in each cycle; and an array in each row, which turns

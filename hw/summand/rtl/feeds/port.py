@@ -1,4 +1,4 @@
-"""What every feed is connected to."""
+"""The port that every feed drives."""
 
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out

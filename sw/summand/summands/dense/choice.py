@@ -1,4 +1,4 @@
-"""What a layer gets as its dense summand."""
+"""A layer's chosen dense summand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["DenseChoice"]
 
 @dataclass(frozen=True, kw_only=True)
 class DenseChoice(SummandChoice):
-    """What a layer gets as its dense summand.
+    """A layer's chosen dense summand.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a dense summand would cost."""
+"""Estimates the loss of dense summands."""
 
 from collections.abc import Mapping
 

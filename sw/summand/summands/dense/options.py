@@ -1,4 +1,4 @@
-"""What the user chooses of dense summands."""
+"""Options of dense summands."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What layers may get as their dense summand, for allocation."""
+"""The dense summands among which an allocation chooses."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["DenseSpace"]
 
 @dataclass(frozen=True, kw_only=True)
 class DenseSpace(SummandSpace):
-    """What layers may get as their dense summand.
+    """The dense summands that layers may get.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What of a dense summand is streamed."""
+"""The operand that a dense summand streams."""
 
 from summand.summands.base import Operand
 from summand.summands.dense.term import Dense

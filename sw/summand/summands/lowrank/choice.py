@@ -1,4 +1,4 @@
-"""What a layer gets as its low-rank summand."""
+"""A layer's chosen low-rank summand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["LowRankChoice"]
 
 @dataclass(frozen=True, kw_only=True)
 class LowRankChoice(SummandChoice):
-    """What a layer gets as its low-rank summand.
+    """A layer's chosen low-rank summand.
 
     Parameters
     ----------

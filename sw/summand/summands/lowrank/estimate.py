@@ -1,4 +1,4 @@
-"""What a low-rank summand would cost."""
+"""Estimates the loss of low-rank summands."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What the user chooses of low-rank summands."""
+"""Options of low-rank summands."""
 
 from dataclasses import dataclass
 from typing import Annotated

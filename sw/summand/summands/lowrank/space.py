@@ -1,4 +1,4 @@
-"""What layers may get as their low-rank summand, for allocation."""
+"""The low-rank summands among which an allocation chooses."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["LowRankSpace"]
 
 @dataclass(frozen=True, kw_only=True)
 class LowRankSpace(SummandSpace):
-    """What layers may get as their low-rank summand; the head gets none.
+    """The low-rank summands that layers may get; the head gets none.
 
     Parameters
     ----------

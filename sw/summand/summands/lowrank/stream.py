@@ -1,4 +1,4 @@
-"""What of a low-rank summand is streamed."""
+"""The operands that a low-rank summand streams."""
 
 from summand.summands.base import Factors, Operand
 from summand.summands.lowrank.term import LowRank

@@ -1,4 +1,4 @@
-"""What a dense solver is given and what it returns."""
+"""The problem that a dense solver solves, and its solution."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,7 +42,7 @@ class DenseProblem:
 
 @dataclass(frozen=True, eq=False)
 class DenseSolution:
-    """What a weight matrix becomes.
+    """The integers and scales of a weight matrix.
 
     Parameters
     ----------

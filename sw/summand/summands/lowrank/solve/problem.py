@@ -1,4 +1,4 @@
-"""What a low-rank solver is given and what it returns."""
+"""The problem that a low-rank solver solves, and its solution."""
 
 from dataclasses import dataclass
 from typing import Protocol

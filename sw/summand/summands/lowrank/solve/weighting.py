@@ -1,4 +1,4 @@
-"""What an error of a weight counts: alike everywhere, or by what the inputs look like."""
+"""Weights errors of a matrix: all alike, or by the inputs' moments."""
 
 from dataclasses import dataclass
 
