@@ -86,6 +86,7 @@ def test_engine_computes_what_the_layers_mean(data, make_layer):
         )
     ranked = any(layer.sizes.factored for layer in layers)
     assume(not ranked or -(-config.cols // config.depth) < config.act_depth)
+    assume(all(layer.acc_bits <= config.acc_bits for layer in layers))
     tokens = data.draw(st.integers(0, 6), "tokens")
     check_exact(config, layers, random_tokens(config, tokens, k, seed=7))
 
