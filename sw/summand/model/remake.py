@@ -38,6 +38,9 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
                 yield f"--{'' if value else 'no-'}{flag}"
         elif isinstance(value, int) or (isinstance(value, str) and value.isidentifier()):
             yield f"--{flag} {value}"
+    calibration = options.get("calibration")
+    if isinstance(calibration, dict) and isinstance(tokens := calibration.get("tokens"), int):
+        yield f"--calibration-tokens {tokens}"
     target = options.get("target")
     if isinstance(target, dict):
         for name in ("bits", "kl"):
