@@ -10,6 +10,7 @@ from summand.families.base import ModelledCells
 from summand.isa import EngineConfig
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import products
+from summand.isa.rounding import ceil_div
 from summand.isa.structure import JOINED_ROWS, joints, memories
 from summand.isa.widths import act_addr_bits, tile_bits
 
@@ -19,7 +20,7 @@ __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_te
 def lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     """Return the LUT RAMs: look-up tables, and the ring of segments."""
     return sum(
-        memory.count * _ceil(memory.width, cells.lut_ram_bits)
+        memory.count * ceil_div(memory.width, cells.lut_ram_bits)
         for memory in memories(config)
         if memory.kind is MemoryKind.LUT
     )
@@ -46,7 +47,7 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         "lut_rams": lut_rams(config, cells),
         "trees": columns * (_tree_bits(config) + config.tables - 1),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
-        + _ceil(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
+        + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
@@ -90,8 +91,8 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
 def _blocks(memory: EngineMemory, cells: ModelledCells) -> int:
     for width, depth in cells.block_ram_shapes:
         if memory.depth <= depth:
-            return _ceil(memory.width, width)
-    return memory.width * _ceil(memory.depth, cells.block_ram_shapes[-1][1])
+            return ceil_div(memory.width, width)
+    return memory.width * ceil_div(memory.depth, cells.block_ram_shapes[-1][1])
 
 
 def _tree_bits(config: EngineConfig) -> int:
@@ -114,7 +115,3 @@ def _scale_bits(config: EngineConfig) -> int:
     if not config.scale_bits:
         return 0
     return 64 + config.rows * config.cols * (config.slice_sum_bits + 2 * config.scale_bits)
-
-
-def _ceil(a: int, b: int) -> int:
-    return -(-a // b)

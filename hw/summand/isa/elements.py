@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from summand.isa.config import EngineConfig
 from summand.isa.latencies import ACTIVATION_LATENCY
 from summand.isa.memory import EngineMemory, MemoryKind
+from summand.isa.rounding import ceil_log2
 
 __all__ = ["Element", "ElementKind", "element"]
 
@@ -74,7 +75,7 @@ def _tables(config: EngineConfig) -> Element:
     """
     return Element(
         kind=ElementKind.TABLES,
-        latency=2 + _log2(config.tables),
+        latency=2 + ceil_log2(config.tables),
         passes=config.table_share,
         steps=15,
         step_latency=2,
@@ -87,8 +88,3 @@ def _tables(config: EngineConfig) -> Element:
             count=config.rows * config.cols * config.tables,
         ),
     )
-
-
-def _log2(value: int) -> int:
-    """Return the logarithm, rounded up."""
-    return (value - 1).bit_length()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from summand.isa.config import EngineConfig
 from summand.isa.limits import MULT_BITS
+from summand.isa.rounding import ceil_div, ceil_log2
 
 __all__ = ["DSP_BITS", "DSP_LATENCY", "Product", "products", "requantise_product", "scale_product"]
 
@@ -32,12 +33,12 @@ class Product:
     @property
     def blocks(self) -> int:
         """DSP blocks of one multiplier: one for each pair of the operands' parts."""
-        return _ceil_div(self.a_bits, DSP_BITS) * _ceil_div(self.b_bits, DSP_BITS)
+        return ceil_div(self.a_bits, DSP_BITS) * ceil_div(self.b_bits, DSP_BITS)
 
     @property
     def latency(self) -> int:
         """From operands to their product: a block, and a register a level of the sum of blocks."""
-        return DSP_LATENCY + _log2(self.blocks)
+        return DSP_LATENCY + ceil_log2(self.blocks)
 
 
 def requantise_product(config: EngineConfig) -> Product:
@@ -58,12 +59,3 @@ def products(config: EngineConfig) -> tuple[Product, ...]:
     """Return all multiplications of an engine that are done in DSP blocks."""
     scales = (scale_product(config),) if config.scale_bits else ()
     return (requantise_product(config), *scales)
-
-
-def _log2(value: int) -> int:
-    """Return the logarithm, rounded up."""
-    return (value - 1).bit_length()
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)

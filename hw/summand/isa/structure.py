@@ -9,6 +9,7 @@ from summand.isa.elements import element
 from summand.isa.limits import MULT_BITS, PLANES, SEGMENTS, SHIFT
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import requantise_product, scale_product
+from summand.isa.rounding import ceil_div, ceil_log2
 from summand.isa.widths import tile_bits
 
 __all__ = [
@@ -48,7 +49,7 @@ def drain_room(config: EngineConfig) -> int:
     for its own answers.
     """
     trip = 10 + element(config).latency + scaler_latency(config) + 2 * config.rows
-    return 1 << _log2(trip)
+    return 1 << ceil_log2(trip)
 
 
 def joints(config: EngineConfig) -> list[int]:
@@ -61,7 +62,7 @@ def segment_memory(config: EngineConfig) -> EngineMemory:
     return EngineMemory(
         name="segments",
         kind=MemoryKind.LUT,
-        width=2 * tile_bits(config) + _log2(PLANES.high) + 6,
+        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6,
         depth=SEGMENTS.high,
     )
 
@@ -93,7 +94,7 @@ def parameter_memory(config: EngineConfig) -> EngineMemory:
     return EngineMemory(
         name="requantise parameters",
         kind=MemoryKind.BLOCK,
-        width=MULT_BITS + _log2(SHIFT.high),
+        width=MULT_BITS + ceil_log2(SHIFT.high),
         depth=config.requant_depth,
     )
 
@@ -114,7 +115,7 @@ def scale_memory(config: EngineConfig) -> EngineMemory:
         name="scales",
         kind=MemoryKind.BLOCK,
         width=config.scale_tiles * config.cols * config.scale_bits,
-        depth=max(2, _ceil_div(config.acc_depth, config.scale_tiles)),
+        depth=max(2, ceil_div(config.acc_depth, config.scale_tiles)),
     )
 
 
@@ -130,12 +131,3 @@ def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
         drain_memory(config),
         *scales,
     )
-
-
-def _log2(value: int) -> int:
-    """Return the logarithm, rounded up."""
-    return (value - 1).bit_length()
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)

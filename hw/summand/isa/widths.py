@@ -1,23 +1,24 @@
 """Widths of numbers in an engine, in bits."""
 
 from summand.isa.config import EngineConfig
+from summand.isa.rounding import ceil_log2
 
 __all__ = ["act_addr_bits", "row_bits", "scaled_bits", "tile_bits"]
 
 
 def row_bits(config: EngineConfig) -> int:
     """Return the width of a row number."""
-    return max(1, _log2(config.rows))
+    return max(1, ceil_log2(config.rows))
 
 
 def tile_bits(config: EngineConfig) -> int:
     """Return the width of an accumulator address."""
-    return _log2(config.acc_depth)
+    return ceil_log2(config.acc_depth)
 
 
 def act_addr_bits(config: EngineConfig) -> int:
     """Return the width of an address of the activation memory, in words of a beat."""
-    return _log2(config.act_depth * config.slice_words)
+    return ceil_log2(config.act_depth * config.slice_words)
 
 
 def scaled_bits(config: EngineConfig) -> int:
@@ -26,8 +27,3 @@ def scaled_bits(config: EngineConfig) -> int:
     An accumulator wraps, so the sum is cut off at the accumulator's width.
     """
     return min(config.slice_sum_bits + config.scale_bits, config.acc_bits)
-
-
-def _log2(value: int) -> int:
-    """Return the logarithm, rounded up."""
-    return (value - 1).bit_length()
