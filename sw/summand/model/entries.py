@@ -8,7 +8,7 @@ from summand.isa import limits
 from summand.model.typed import take
 from summand.schedule.fit import Needs
 from summand.schedule.terms import Sizes
-from summand.summands.base import Entry
+from summand.summands.base import Entry, label_of, sizes_of
 from summand.summands.errors import LayerError
 from summand.summands.registry import kind_of
 
@@ -91,8 +91,7 @@ class LayerEntry:
     @property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        terms = tuple(summand.term() for summand in self.summands)
-        return Sizes(self.in_features, self.out_features, terms)
+        return sizes_of(self.in_features, self.out_features, self.summands)
 
     @property
     def needs(self) -> Needs:
@@ -102,7 +101,7 @@ class LayerEntry:
     @property
     def label(self) -> str:
         """Its summands in a few words."""
-        return " + ".join(summand.label() for summand in self.summands)
+        return label_of(self.summands)
 
     @property
     def weights(self) -> int:

@@ -11,7 +11,7 @@ from summand.model.transform import Transform
 from summand.schedule.fit import Needs
 from summand.schedule.terms import Direct, Sizes
 from summand.schedule.traffic import layer_traffic
-from summand.summands.base import Summand
+from summand.summands.base import Entry, Summand, sizes_of
 from summand.summands.errors import LayerError
 from summand.summands.integers import quantise
 from summand.summands.registry import entry_of
@@ -106,11 +106,15 @@ class Layer:
     def _refuse(self, why: str) -> None:
         raise LayerError(f"layer {self.name!r}: {why}")
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The summands' sizes."""
+        return tuple(map(entry_of, self.summands))
+
     @cached_property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        terms = tuple(entry_of(summand).term() for summand in self.summands)
-        return Sizes(self.in_features, self.out_features, terms)
+        return sizes_of(self.in_features, self.out_features, self.entries)
 
     @property
     def needs(self) -> Needs:

@@ -15,7 +15,7 @@ from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
 from summand.model.layer import Layer
 from summand.model.manifest import Manifest
 from summand.model.parts import Parts
-from summand.summands.registry import entry_of, kind_of
+from summand.summands.registry import kind_of
 
 __all__ = ["ModelWriter", "check_destination"]
 
@@ -203,9 +203,7 @@ def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str,
         parts["bias"] = layer.bias
     if transform is not None and transform.balance is not None:
         parts["balance"] = transform.balance
-    summands = []
     for i, summand in enumerate(layer.summands):
-        summands.append(entry_of(summand))
         tensors = kind_of(summand).entry.tensors(summand)
         parts |= {f"{i}.{name}": tensor for name, tensor in tensors.items()}
     entry = LayerEntry(
@@ -213,7 +211,7 @@ def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str,
         in_features=layer.in_features,
         out_features=layer.out_features,
         act_bits=layer.act_bits,
-        summands=tuple(summands),
+        summands=layer.entries,
         acc_bits=layer.acc_bits,
         bias=layer.bias is not None,
         balance=transform is not None and transform.balance is not None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from summand.recipe.options import Options
 from summand.schedule.terms import Sizes
-from summand.summands.base import Entry
+from summand.summands.base import Entry, label_of, sizes_of
 from summand.summands.choosing import SummandChoice
 from summand.summands.registry import kinds
 
@@ -39,12 +39,12 @@ class Choice:
 
     def sizes(self, in_features: int, out_features: int) -> Sizes:
         """Return all that the layer's commands depend on."""
-        return Sizes(in_features, out_features, tuple(e.term() for e in self.entries))
+        return sizes_of(in_features, out_features, self.entries)
 
     @property
     def label(self) -> str:
         """The summands in a few words, for tables."""
-        return " + ".join(entry.label() for entry in self.entries)
+        return label_of(self.entries)
 
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":

@@ -12,7 +12,7 @@ from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.schedule.errors import CompileError
-from summand.summands.registry import entry_of
+from summand.summands.base import label_of
 
 __all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
 
@@ -126,7 +126,7 @@ class SummandLinear(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer within ``print(model)``."""
         layer = self._group.layers[self._index]
-        summands = " + ".join(entry_of(summand).label() for summand in layer.summands)
+        summands = label_of(layer.entries)
         return f"in_features={self.in_features}, out_features={self.out_features}, {summands}"
 
 

@@ -1,7 +1,7 @@
 """A summand: one term of a layer's sum, in memory, on disk and on the way to an engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from summand.isa import limits
 from summand.isa.limits import Limits
-from summand.schedule.terms import Term
+from summand.schedule.terms import Sizes, Term
 from summand.summands.errors import LayerError
 
-__all__ = ["Bounds", "Entry", "Factors", "Operand", "Summand", "Tensors"]
+__all__ = ["Bounds", "Entry", "Factors", "Operand", "Summand", "Tensors", "label_of", "sizes_of"]
 
 
 class Bounds(NamedTuple):
@@ -170,3 +170,13 @@ class Entry(ABC):
     @abstractmethod
     def label(self) -> str:
         """Return it in a few words, for tables."""
+
+
+def sizes_of(in_features: int, out_features: int, entries: Iterable[Entry]) -> Sizes:
+    """Return all that the commands of a layer with these summands depend on."""
+    return Sizes(in_features, out_features, tuple(entry.term() for entry in entries))
+
+
+def label_of(entries: Iterable[Entry]) -> str:
+    """Return a layer's summands in a few words, for tables."""
+    return " + ".join(entry.label() for entry in entries)
