@@ -169,7 +169,7 @@ def _parse(data: bytes) -> tuple[_Tensors, dict[str, str]]:
         raise ValueError("not a safetensors file") from None
     if not isinstance(header, dict):
         raise ValueError("not a safetensors file")
-    facts = header.pop("__metadata__", {})
+    facts = header.pop("__metadata__", None) or {}
     if sorted(header) != sorted(_COLUMNS):
         raise ValueError(f"its tensors must be {', '.join(_COLUMNS)}, not {', '.join(header)}")
     for name, entry in header.items():
