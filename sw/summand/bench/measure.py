@@ -161,12 +161,13 @@ def write_tokens(
 
     The model's layers are computed by ``device``.
     """
-    from summand.runtime.generate import generate
+    from summand.decoding import Writer
 
     seconds: list[float] = []
     busy: list[float] = []
     start, before = 0.0, 0.0
-    for done, _ in enumerate(generate(loaded.model, [0], tokens=count + 1)):
+    writer = Writer(loaded.model, loaded.lanes)
+    for done, _ in enumerate(writer.write([0], tokens=count + 1)):
         now, spent = time.perf_counter(), device.seconds
         if done:
             seconds.append(now - start)

@@ -10,6 +10,7 @@ from summand.model import ModelError, SummandModel
 from summand.model.causal import why_not_causal
 from summand.model.host import load_host, load_tokenizer
 from summand.runtime.driver import Driver
+from summand.runtime.lanes import Lanes
 from summand.runtime.modules import LayerGroup, replace_linears
 
 __all__ = ["LoadedModel", "load_model", "load_writer"]
@@ -19,12 +20,20 @@ __all__ = ["LoadedModel", "load_model", "load_writer"]
 class LoadedModel:
     """A Hugging Face model whose compressed layers are computed by a device.
 
-    ``model`` has the usual ``forward``, KV cache included; ``tokenizer`` is the folder's.
+    ``model`` has the usual ``forward``, KV cache included; ``tokenizer`` is the folder's. Calls of
+    ``model`` that run in ``lanes`` share passes over the weights.
     """
 
     model: nn.Module
     tokenizer: Any
     groups: tuple[LayerGroup, ...]
+    lanes: Lanes
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        config: Any = self.model.config
+        return config.vocab_size
 
 
 def load_writer(source: SummandModel) -> nn.Module:
@@ -70,5 +79,6 @@ def load_model(
     """
     model = host or load_writer(source)
     layers = {layer.name: layer for layer in source.layers()}
-    groups = replace_linears(model, layers, source.groups, driver, progress=progress)
-    return LoadedModel(model, load_tokenizer(source), groups)
+    lanes = Lanes()
+    groups = replace_linears(model, layers, source.groups, driver, lanes=lanes, progress=progress)
+    return LoadedModel(model, load_tokenizer(source), groups, lanes)

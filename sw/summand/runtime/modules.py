@@ -11,6 +11,7 @@ from summand.isa import SummandError
 from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
+from summand.runtime.lanes import Lanes
 from summand.schedule.errors import CompileError
 from summand.summands.base import label_of
 
@@ -30,6 +31,8 @@ class LayerGroup:
         Reaches the engine.
     layers : sequence of Layer
         At least one, all of the same ``in_features``.
+    lanes : Lanes, optional
+        Where calls that run in step meet.
 
     Raises
     ------
@@ -37,10 +40,11 @@ class LayerGroup:
         If the engine cannot compute them.
     """
 
-    def __init__(self, driver: Driver, layers: Sequence[Layer]):
+    def __init__(self, driver: Driver, layers: Sequence[Layer], lanes: Lanes | None = None):
         self.layers = tuple(layers)
         self.program = compile_layers(layers, driver.config)
         self._driver = driver
+        self._lanes = lanes or Lanes()
         self._shared = _Shared()
 
     def compute(self, index: int, x: torch.Tensor) -> torch.Tensor:
@@ -54,12 +58,19 @@ class LayerGroup:
 
     def _run(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         flat = x.detach().reshape(-1, x.shape[-1]).to("cpu", torch.float32).numpy()
-        xq, s_x = self.layers[0].quantise(flat)
+        results = self._lanes.compute(self._rows, flat)
+        return {i: _as_tensor(y, x) for i, y in enumerate(results)}
+
+    def _rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return every layer's output for tokens ``[M, K]``, each token's by itself.
+
+        What is done in float32 is correctly rounded element by element, or a maximum, so a token's
+        bits do not depend on the tokens beside it.
+        """
+        xq, s_x = self.layers[0].quantise(x)
         accs = self._driver.run(self.program, xq).outputs
-        return {
-            i: _as_tensor(layer.scaled(acc, s_x), x)
-            for i, (layer, acc) in enumerate(zip(self.layers, accs, strict=True))
-        }
+        scaled = (layer.scaled(acc, s_x) for layer, acc in zip(self.layers, accs, strict=True))
+        return tuple(scaled)
 
 
 class _Shared:
@@ -88,7 +99,8 @@ class _Shared:
 
 
 def _as_tensor(y: npt.NDArray[np.float32], like: torch.Tensor) -> torch.Tensor:
-    shaped = torch.from_numpy(y).reshape(*like.shape[:-1], y.shape[1])
+    # A copy lies where torch puts tensors, aligned alike whichever row of ``y`` is a call's own.
+    shaped = torch.from_numpy(y).clone().reshape(*like.shape[:-1], y.shape[1])
     return shaped.to(like.device, like.dtype)
 
 
@@ -136,6 +148,7 @@ def replace_linears(
     groups: Iterable[Sequence[str]],
     driver: Driver,
     *,
+    lanes: Lanes | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[LayerGroup, ...]:
     """Replace a module's linear layers, in place, by layers that an engine computes.
@@ -150,6 +163,8 @@ def replace_linears(
         Names of layers that share an input; those in none are groups of their own.
     driver : Driver
         Reaches the engine.
+    lanes : Lanes, optional
+        Where calls of the model that run in step meet.
     progress : callable, optional
         Called with each group's name when it has been compiled.
 
@@ -167,7 +182,7 @@ def replace_linears(
         _check_place(model, layer)
     made = []
     for names in _complete(layers, groups):
-        group = LayerGroup(driver, [layers[name] for name in names])
+        group = LayerGroup(driver, [layers[name] for name in names], lanes)
         for index, name in enumerate(names):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, SummandLinear(group, index))

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from summand.decoding import Pass, Sampling, Speculation, Writer
+from summand.draft import Draft
 from summand.isa import SummandError
-from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
 
 
 class Counter(torch.nn.Module):
@@ -26,17 +27,21 @@ class Counter(torch.nn.Module):
         return SimpleNamespace(logits=logits, past_key_values=len(self.seen))
 
 
-class Bytes:
-    """A tokenizer whose tokens are bytes."""
+class Eager:
+    """A drafter that proposes the number that is next."""
 
-    chat_template = None
-    eos_token_id = 3
+    def begin(self, prompt):
+        self.last = prompt[-1]
 
-    def __call__(self, text, add_special_tokens):
-        return {"input_ids": list(text.encode())}
+    def propose(self, most):
+        return Draft((self.last + 1,), (-1,))
 
-    def decode(self, ids, clean_up_tokenization_spaces):
-        return bytes(ids).decode(errors="replace")
+    def learn(self, written, seen):
+        self.last = written[-1]
+
+
+def generate(model, prompt, *, tokens, stop=(), **sampling):
+    yield from Writer(model, sampling=Sampling(**sampling)).write(prompt, tokens=tokens, stop=stop)
 
 
 def test_prompt_goes_in_one_call_and_tokens_one_by_one():
@@ -104,35 +109,14 @@ def test_model_without_a_cache_is_refused():
             list(generate(model, [1], tokens=1))
 
 
-def test_stop_tokens_of_model_and_tokenizer():
-    assert stop_tokens(Counter(), Bytes()) == {9, 8, 3}
-
-
-@pytest.mark.parametrize("end", ["</s>", [[1]], [None], {"a": 1}, 1.5])
-def test_stop_tokens_are_numbers(end):
+def test_no_tokens():
     model = Counter()
-    model.config.eos_token_id = end
-    with pytest.raises(SummandError, match="eos_token_id must be a number of a token"):
-        stop_tokens(model, Bytes())
+    assert list(generate(model, [1], tokens=0)) == []
+    assert model.seen == []
 
 
-def test_prompt_that_cannot_be_used():
-    model, tokenizer = Counter(256), Bytes()
-    assert encode_prompt(model, tokenizer, "ab", tokens=10, chat=False) == [97, 98]
-    with pytest.raises(SummandError, match="gives no tokens"):
-        encode_prompt(model, tokenizer, "", tokens=1, chat=False)
-    with pytest.raises(SummandError, match=r"3 tokens and 10 more exceed .* context of 12"):
-        encode_prompt(model, tokenizer, "abc", tokens=10, chat=False)
-    with pytest.raises(SummandError, match="has no chat template"):
-        encode_prompt(model, tokenizer, "abc", tokens=1, chat=True)
-    with pytest.raises(SummandError, match="gives token 97, but the model knows 10"):
-        encode_prompt(Counter(), tokenizer, "a", tokens=1, chat=False)
-
-
-def test_characters_are_shown_when_they_are_whole():
-    stream = TextStream(Bytes())
-    shown = [stream.push(byte) for byte in "aé€".encode()]
-    assert shown == ["a", "", "é", "", "", "€"]
-    assert stream.push(0xE2) == ""
-    assert stream.finish() == "\ufffd"
-    assert stream.text == "aé€\ufffd"
+def test_a_cache_of_its_own_is_read_token_by_token():
+    writer = Writer(Counter(20), speculation=Speculation(Eager(), 7))
+    assert list(writer.write([1], tokens=3)) == [2, 3, 4]
+    assert writer.why_plain == "the model's cache of type int cannot be rolled back"
+    assert writer.passes == [Pass(0, 0), Pass(0, 0)]

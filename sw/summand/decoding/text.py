@@ -1,90 +1,15 @@
-"""Writes tokens with a model, one at a time."""
+"""Between text and tokens: prompts, ends of a text, and what can be shown of it."""
 
-import inspect
 import reprlib
-from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from summand.isa import SummandError
 from summand.model.chat import render_chat
 from summand.model.guard import guarded, quiet
 
-__all__ = ["TextStream", "encode_prompt", "generate", "stop_tokens"]
-
-#: The models' name of their KV cache, as an argument and in their output: first that of
-#: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
-_CACHE_NAMES = ("cache", "past_key_values")
-
-
-@torch.no_grad()
-def generate(
-    model: nn.Module,
-    prompt: Sequence[int],
-    *,
-    tokens: int,
-    stop: Collection[int] = (),
-    temperature: float = 0.0,
-    seed: int = 0,
-) -> Iterator[int]:
-    """Yield up to ``tokens`` tokens that follow ``prompt``, each as soon as it is computed.
-
-    The prompt goes through the model in one call, each later token in one of its own, over the
-    model's KV cache.
-
-    Parameters
-    ----------
-    model : nn.Module
-        A Hugging Face causal language model.
-    prompt : sequence of int
-        Token numbers, at least one.
-    tokens : int
-        The most to yield.
-    stop : collection of int
-        Tokens that end the text; they are not yielded.
-    temperature : float
-        0 takes the likeliest token.
-    seed : int
-        Of the choice among tokens where ``temperature`` is above 0.
-
-    Raises
-    ------
-    SummandError
-        If the model keeps no cache.
-    """
-    random = torch.Generator().manual_seed(seed)
-    ids = torch.tensor([list(prompt)])
-    takes = inspect.signature(model.forward).parameters
-    name = next((name for name in _CACHE_NAMES if name in takes), None)
-    if name is None:
-        raise _forgetful(model)
-    cache = None
-    spare = {}  # arguments that limit the head to the last token, if the model has them
-    if "logits_to_keep" in takes:
-        spare["logits_to_keep"] = 1
-    for _ in range(tokens):
-        out = model(input_ids=ids, use_cache=True, **{name: cache}, **spare)
-        cache = getattr(out, name, None)
-        if cache is None:
-            raise _forgetful(model)
-        token = _choose(out.logits[0, -1].float(), temperature, random)
-        if token in stop:
-            return
-        yield token
-        ids = torch.tensor([[token]])
-
-
-def _forgetful(model: nn.Module) -> SummandError:
-    return SummandError(f"a {type(model).__name__} has no KV cache and cannot be run")
-
-
-def _choose(logits: torch.Tensor, temperature: float, random: torch.Generator) -> int:
-    if not temperature:
-        return int(logits.argmax())
-    shares = torch.softmax((logits - logits.max()) / temperature, dim=-1)
-    return int(torch.multinomial(shares, 1, generator=random))
+__all__ = ["TextStream", "encode_prompt", "stop_tokens"]
 
 
 def encode_prompt(
