@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from summand.cli import main
+from summand.decoding import Writer
 from summand.model import SummandModel
 from summand.model.host import load_host
 from summand.runtime import Driver, GoldenDevice
-from summand.runtime.generate import generate
 from summand.runtime.load import load_model
 from summand.schedule.fit import DEFAULT_CONFIG
 
@@ -30,7 +30,7 @@ def reference_tokens(path: Path, count: int) -> list[int]:
         model.get_submodule(layer.name).forward = forward
     alphabet = sorted("".join(json.loads((path / "tokenizer.json").read_text())["model"]["vocab"]))
     prompt = [alphabet.index(c) for c in PROMPT.replace(" ", "\u0120")]
-    return list(generate(model, prompt, tokens=count))
+    return list(Writer(model).write(prompt, tokens=count))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_simulated_verilog_writes_the_same_tokens(run, tiny_llama):
     assert sim["token_ids"] == golden["token_ids"]
     assert sim["stream_bits_per_token"] == golden["stream_bits_per_token"]
     # Every beat takes a cycle, and causes add up to cycles.
-    assert sim["cycles_per_token"] > sim["decode"]["beats"] / sim["decode"]["steps"]
+    assert sim["cycles_per_token"] > sim["decode"]["beats"] / sim["speculation"]["passes"]
     counters = sim["decode"]["counters"]
     assert counters["work"] == sim["decode"]["plane_words"]
     assert 2 * counters["cycles"] == sum(counters.values())
@@ -83,7 +83,7 @@ def test_simulated_verilog_writes_the_same_tokens(run, tiny_llama):
 def test_figures_add_up(run, tiny_llama):
     report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 5, "--json")[1])
     prefill, decode = report["prefill"], report["decode"]
-    assert decode["steps"] == 4
+    assert report["speculation"]["passes"] == 4
     assert prefill["calls"] == 9  # q+k+v, o, gate+up, down in each block, and the head
     assert decode["calls"] == 4 * 9
     assert prefill["tokens"] == 8 * len(PROMPT) + 1  # the head sees the last token only
@@ -125,7 +125,7 @@ def test_text_goes_to_output_and_figures_to_errors(run, tiny_llama):
 
 def test_one_token_is_figured_from_the_prompt(run, tiny_llama):
     report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 1, "--json")[1])
-    assert report["decode"]["steps"] == 0
+    assert report["speculation"]["passes"] == 0
     assert report["stream_bits_per_token"] == report["prefill"]["stream_bits"] / len(PROMPT)
 
 
@@ -194,8 +194,9 @@ def test_damaged_weights(run, tiny_llama, tmp_path):
 def test_cache_and_whole_text_agree(tiny_llama):
     """Token by token over the KV cache gives what one call over the whole text gives."""
     with Driver(GoldenDevice(DEFAULT_CONFIG)) as driver:
-        model = load_model(SummandModel(tiny_llama), driver).model
-        tokens = list(generate(model, [5, 6, 7], tokens=6))
+        loaded = load_model(SummandModel(tiny_llama), driver)
+        model = loaded.model
+        tokens = list(Writer(model, loaded.lanes).write([5, 6, 7], tokens=6))
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([[5, 6, 7, *tokens[:-1]]])).logits[0]
         assert logits.argmax(-1)[2:].tolist() == tokens

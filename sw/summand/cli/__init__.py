@@ -24,6 +24,7 @@ _COMMANDS = ("compress", "generate", "build", "synth", "verify", "run", "bench",
 _EXTRAS = {
     "accelerate": "model",
     "gguf": "model",
+    "greenlet": "model",
     "joblib": "model",
     "safetensors": "model",
     "scipy": "model",

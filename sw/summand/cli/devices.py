@@ -10,6 +10,7 @@ from summand.isa import EngineConfig, SummandError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from summand.boards.board import Board
     from summand.model import Manifest
     from summand.runtime import Driver
 
@@ -50,13 +51,13 @@ class DeviceChoice:
         Its name, as :func:`~summand.runtime.open_device` knows it.
     engine : EngineConfig
         The engine's.
-    baud : int or None
-        Bits a second on the board's serial line.
+    board : Board or None
+        Where it is, if a board was named.
     """
 
     device: str
     engine: EngineConfig
-    baud: int | None
+    board: "Board | None"
 
     @classmethod
     def choose(cls, device: str, config: str | None, board: str | None) -> "DeviceChoice":
@@ -77,16 +78,21 @@ class DeviceChoice:
             )
         default = found.engine if found else DEFAULT_CONFIG
         engine = find_configuration(config).config if config else default
-        return cls(device=device, engine=engine, baud=found.baud if found else None)
+        return cls(device=device, engine=engine, board=found)
+
+    @property
+    def link(self) -> "Board | None":
+        """The board whose serial line carries the stream; None for other devices."""
+        return self.board if self.device.startswith("serial:") else None
 
     def pace(self, manifest: "Manifest") -> str | None:
         """Return a line on the time that a link takes for a token; None without a link."""
-        if self.baud is None or not self.device.startswith("serial:"):
+        if self.link is None:
             return None
         from summand.boards.link.host import stream_rate
         from summand.model.engine import model_traffic
 
-        size, rate = model_traffic(manifest, self.engine).total // 8, stream_rate(self.baud)
+        size, rate = model_traffic(manifest, self.engine).total // 8, stream_rate(self.link.baud)
         seconds = size / rate
         return (
             f"A token takes {seconds:,.{0 if seconds >= 100 else 2}f} s or more over this link: "
@@ -102,7 +108,7 @@ class DeviceChoice:
                 open_device(
                     self.device,
                     self.engine,
-                    baud=self.baud,
+                    baud=self.board.baud if self.board else None,
                     stall=stall,
                     seed=seed,
                     progress=status.update,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +16,16 @@ from summand.cli.devices import (
     DeviceChoice,
     DeviceOption,
 )
+from summand.cli.speculating import (
+    DraftTableOption,
+    SpeculateOption,
+    SpeculationChoice,
+    speculation_figures,
+)
 from summand.isa import SummandError
 
 if TYPE_CHECKING:
+    from summand.decoding import Writer
     from summand.model import SummandModel
     from summand.runtime import Driver
     from summand.runtime.load import LoadedModel
@@ -49,6 +56,8 @@ def _run(
         float, typer.Option(help="0 takes the likeliest token, 0.0001 to 10000 takes chances.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the chances.", min=0, max=LARGEST_SEED)] = 0,
+    speculate: SpeculateOption = "auto",
+    draft_table: DraftTableOption = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each kind of layer costs.")
     ] = False,
@@ -60,28 +69,31 @@ def _run(
 
     The text goes to standard output as it is written, figures follow on standard error.
     """
+    from summand.decoding import Sampling, Writer, encode_prompt
     from summand.model import SummandModel
     from summand.runtime.load import load_writer
 
     _check(prompt, temperature)
     errors = open_console(stderr=True)
     target = DeviceChoice.choose(device, config, board)
+    choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
     source = SummandModel(folder)
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
         if pace := target.pace(source.manifest):
             errors.print(pace)
         loaded = _load(source, host, driver, errors)
-        report = _write(
-            loaded,
-            driver,
-            prompt,
-            tokens=tokens,
-            chat=chat,
-            temperature=temperature,
-            seed=seed,
-            quiet=as_json,
-        )
+        ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
+        with choice.speculation(loaded, target) as speculation:
+            writer = Writer(
+                loaded.model,
+                loaded.lanes,
+                sampling=Sampling(temperature, seed),
+                speculation=speculation,
+            )
+            report = _write(loaded, driver, writer, ids, tokens=tokens, quiet=as_json)
+        if speculation and writer.why_plain:
+            errors.print(f"One token a pass: {writer.why_plain}")
         rows = _profile(driver) if profile or as_json else {}
     report |= {"device": device, "config": target.engine.digest}
     if as_json:
@@ -118,26 +130,22 @@ def _load(source: "SummandModel", host: Any, driver: "Driver", console: Any) -> 
 def _write(
     loaded: "LoadedModel",
     driver: "Driver",
-    prompt: str,
+    writer: "Writer",
+    ids: Sequence[int],
     *,
     tokens: int,
-    chat: bool,
-    temperature: float,
-    seed: int,
     quiet: bool,
 ) -> dict[str, Any]:
     """Write the text; returns the cost of the prompt and that of the tokens after the first."""
     from summand.bench import usage_figures
+    from summand.decoding import TextStream, stop_tokens
     from summand.runtime import Usage
-    from summand.runtime.generate import TextStream, encode_prompt, generate, stop_tokens
 
-    model, tokenizer = loaded.model, loaded.tokenizer
-    ids = encode_prompt(model, tokenizer, prompt, tokens=tokens, chat=chat)
-    stop = stop_tokens(model, tokenizer)
-    stream, written = TextStream(tokenizer), []
+    stop = stop_tokens(loaded.model, loaded.tokenizer)
+    stream, written = TextStream(loaded.tokenizer), []
     start = time.perf_counter()
     first, prefill = start, Usage()
-    for token in generate(model, ids, tokens=tokens, stop=stop, temperature=temperature, seed=seed):
+    for token in writer.write(ids, tokens=tokens, stop=stop):
         if not written:
             first, prefill = time.perf_counter(), driver.total
         written.append(token)
@@ -147,9 +155,8 @@ def _write(
     whole = driver.total
     if not written:  # the prompt was the end of it
         first, prefill = end, whole
-    steps = max(0, len(written) - (len(written) == tokens))  # later calls of the model
     decode = whole.since(prefill)
-    per_token, count = (decode, steps) if steps else (prefill, len(ids))
+    per_token, count = (decode, writer.chosen) if writer.passes else (prefill, len(ids))
     return {
         "text": stream.text,
         "tokens": len(written),
@@ -157,11 +164,12 @@ def _write(
         "prompt_tokens": len(ids),
         "cycles_per_token": per_token.counters.cycles / count if whole.counters.cycles else None,
         "stream_bits_per_token": per_token.stream_bits / count,
-        "seconds_per_token": round((end - first) / steps if steps else first - start, 4),
+        "seconds_per_token": round((end - first) / count if writer.passes else first - start, 4),
         "work_share": whole.work_share,
         "seconds": round(end - start, 3),
         "prefill": usage_figures(prefill) | {"seconds": round(first - start, 3)},
-        "decode": usage_figures(decode) | {"seconds": round(end - first, 3), "steps": steps},
+        "decode": usage_figures(decode) | {"seconds": round(end - first, 3)},
+        "speculation": speculation_figures(writer),
     }
 
 
@@ -178,6 +186,20 @@ def _figures(report: Mapping[str, Any]) -> str:
         f"{report['stream_bits_per_token']:.0f} stream bits"
         + (f", {cycles:.0f} cycles" if cycles else "")
         + (f"; the array worked in {share:.1%} of them" if share is not None else "")
+        + _drafted(report["speculation"])
+    )
+
+
+def _drafted(figures: Mapping[str, Any]) -> str:
+    """Return what drafts came to, if there were any."""
+    passes = figures["passes"]
+    if not figures["proposed"]:
+        return ""
+    places = " ".join(f"{n / passes:.0%}" for n in figures["accepted_by_place"])
+    return (
+        f"\n{figures['tokens_per_pass']:.2f} tokens a pass over the weights, {passes} passes; "
+        f"of {figures['proposed'] / passes:.1f} tokens proposed "
+        + (f"the first, second ... was right in {places}" if places else "none was right")
     )
 
 
