@@ -52,13 +52,22 @@ class Projection:
         return "memory" if self.by_memory < self.by_clock else "clock"
 
 
-def tokens_per_gb(token: Usage, stream_bits: int) -> float:
+def tokens_per_gb(usage: Usage, stream_bits: int, *, tokens: int = 1) -> float:
     """Return tokens a second for each GB/s (1e9 bytes) of an engine's peak stream rate.
 
     Cycles in which nothing is streamed are lost bandwidth: the bits alone would take
-    ``token.stream_share`` times the time.
+    ``usage.stream_share`` times the time.
+
+    Parameters
+    ----------
+    usage : Usage
+        What ``tokens`` tokens cost.
+    stream_bits : int
+        Width of the engine's stream.
+    tokens : int
+        How many were written for that.
     """
-    return 8e9 / (token.counters.cycles * stream_bits)
+    return 8e9 * tokens / (usage.counters.cycles * stream_bits)
 
 
 def project(board: Board, token: Usage) -> Projection:

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from summand.bench.figures import by_role, usage_figures
 from summand.bench.measure import Run, Written
@@ -12,7 +12,10 @@ from summand.bench.suite import Options, Outcome, Phase, Projected
 from summand.model import SummandModel
 from summand.model.folder import MANIFEST, sha256
 
-__all__ = ["FORMAT", "comparison", "report", "token_seconds"]
+if TYPE_CHECKING:
+    from summand.bench.speculation import Speculated, Text
+
+__all__ = ["FORMAT", "comparison", "report", "speculated_parts", "token_seconds"]
 
 #: Raised whenever a field changes its meaning.
 FORMAT = 1
@@ -64,6 +67,7 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
         "phases": {phase.name: _phase(phase) for phase in outcome.phases},
         "written": _written(outcome),
         "stalled": _stalled(outcome),
+        "speculated": _speculated(outcome),
         "tokens_s_per_gb_s": _per_gb(outcome),
     }
 
@@ -111,6 +115,62 @@ def _stalled(outcome: Outcome) -> dict[str, Any] | None:
         "extra_share": outcome.extra_share,
         "law_equal": stalled.law_equal,
         **_run(stalled.run),
+    }
+
+
+def _speculated(outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.speculated is None:
+        return {"source": None, "why": outcome.unspeculated} if outcome.unspeculated else None
+    stream_bits = outcome.named.config.stream_bits
+    return {
+        "source": "tokens and passes counted on the golden model, cycles by the law",
+        "equal": outcome.speculated.equal,
+        "parts": [
+            {"texts": part, **_drafted(texts, stream_bits)}
+            for part, texts in speculated_parts(outcome.speculated)
+        ],
+        "texts": [_text(text) for text in outcome.speculated.texts],
+    }
+
+
+def speculated_parts(whole: "Speculated") -> list[tuple[str, "Speculated"]]:
+    """Return the texts in all, those that do not end in a loop, and those of each kind."""
+    kinds = dict.fromkeys(text.prompt.kind for text in whole.texts)
+    parts = [("all", whole), ("without loops", whole.only(lambda text: not text.loops))]
+    parts += [
+        (kind, whole.only(lambda text, kind=kind: text.prompt.kind == kind)) for kind in kinds
+    ]
+    return [(name, part) for name, part in parts if part.texts]
+
+
+def _drafted(texts: "Speculated", stream_bits: int) -> dict[str, Any]:
+    usage, chosen = texts.usage, texts.chosen
+    return {
+        "count": len(texts.texts),
+        "tokens": chosen,
+        "passes": texts.passes,
+        "tokens_per_pass": texts.tokens_per_pass,
+        "cycles_per_token": usage.counters.cycles / chosen,
+        "stream_bits_per_token": usage.stream_bits / chosen,
+        "tokens_s_per_gb_s": tokens_per_gb(usage, stream_bits, tokens=chosen),
+        "seconds_over_plain": texts.time_ratio,
+    }
+
+
+def _text(text: "Text") -> dict[str, Any]:
+    passes = text.drafted.passes
+    return {
+        "name": text.prompt.name,
+        "kind": text.prompt.kind,
+        "equal": text.equal,
+        "loops": text.loops,
+        "token_ids": list(text.drafted.tokens),
+        "tokens": text.drafted.chosen,
+        "passes": len(passes),
+        "proposed": sum(p.proposed for p in passes),
+        "accepted": sum(p.accepted for p in passes),
+        "seconds": text.drafted.seconds,
+        "plain_seconds": text.plain.seconds,
     }
 
 

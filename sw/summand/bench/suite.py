@@ -20,10 +20,11 @@ from summand.boards.board import BOARDS, Board
 from summand.boards.configurations import Named
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer, ModelError, SummandModel
-from summand.runtime import Driver, Program, Usage, compile_layers
+from summand.runtime import Driver, GoldenDevice, Program, Usage, compile_layers
 from summand.verilated import SimDevice, ToolError, find_verilator
 
 if TYPE_CHECKING:
+    from summand.bench.speculation import Speculated
     from summand.runtime.load import LoadedModel
 
 __all__ = ["Options", "Outcome", "Phase", "Projected", "Suite"]
@@ -44,12 +45,15 @@ class Options:
         Tokens that the whole model writes to be timed; 0 for none.
     stall : float
         Also measure with this probability of withholding a beat in a cycle; 0 does not.
+    prompts : int
+        How many of the packaged prompts to write with speculation, on engines of several rows.
     seed : int
         Of activations and stalls.
     """
 
     simulate: bool = True
     tokens: int = 3
+    prompts: int = 0
     stall: float = 0.0
     seed: int = 0
 
@@ -118,24 +122,32 @@ class Outcome:
         Decode with stalls, if that was asked for.
     written : Written or None
         Tokens timed, if the model can write any.
+    speculated : Speculated or None
+        The packaged prompts' texts, if they were asked for.
     error : str
         Why nothing could be measured.
     untimed : str
         Why no tokens were timed.
+    unspeculated : str
+        Why no prompts were written that were asked for.
     """
 
     named: Named
     phases: tuple[Phase, ...] = ()
     stalled: Stalled | None = None
     written: Written | None = None
+    speculated: "Speculated | None" = None
     error: str = ""
     untimed: str = ""
+    unspeculated: str = ""
 
     @property
     def wrong(self) -> bool:
-        """Whether the law and the RTL differ, or nothing could be measured."""
+        """Whether the law and the RTL differ, a text, or nothing could be measured."""
         differ = any(phase.equal is False for phase in self.phases)
-        return bool(self.error) or differ or bool(self.stalled and not self.stalled.law_equal)
+        differ |= self.stalled is not None and not self.stalled.law_equal
+        differ |= self.speculated is not None and not self.speculated.equal
+        return bool(self.error) or differ
 
     @property
     def extra_share(self) -> float | None:
@@ -192,7 +204,24 @@ class Suite:
         except SummandError as e:
             return Outcome(named=named, error=str(e))
         self._tokens[named.config] = outcome.phases[0].total
+        if self.options.prompts:
+            try:
+                return replace(outcome, speculated=self._speculate(named))
+            except SummandError as e:
+                return replace(outcome, unspeculated=str(e))
         return outcome
+
+    def _speculate(self, named: Named) -> "Speculated":
+        """Write prompts on the golden model; raises :class:`SummandError` where it cannot."""
+        from summand.bench.speculation import write_prompts  # here: needs torch
+
+        if named.config.rows == 1:
+            raise SummandError("an engine of one row has none to spare for proposed tokens")
+        with Driver(GoldenDevice(named.config)) as driver:
+            steps = self._steps(f"{named.name}: packing weights")
+            loaded = self._loaded(driver, steps)
+            steps = self._steps(f"{named.name}: writing prompts")
+            return write_prompts(loaded, driver, self.options.prompts, steps)
 
     def project(self, board: Board) -> Projected:
         """Project one board; the law gives its engine's cycles if it was not benchmarked."""
@@ -251,15 +280,16 @@ class Suite:
         """Return the whole model, its layers on ``driver``'s device, or why there is none."""
         if not self.options.tokens:
             return None, "no tokens were asked for"
-        from summand.runtime.load import load_model  # here: needs torch
-
-        what, total = f"{named.name}: packing weights", len(self._source.groups)
-        done = itertools.count(1)
         try:
-            progress = lambda _: self._report(what, next(done), total)  # noqa: E731
-            return load_model(self._source, driver, progress=progress), ""
+            return self._loaded(driver, self._steps(f"{named.name}: packing weights")), ""
         except ModelError as e:
             return None, str(e)
+
+    def _loaded(self, driver: Driver, steps: Callable[[int, int], None]) -> "LoadedModel":
+        from summand.runtime.load import load_model  # here: needs torch
+
+        done, total = itertools.count(1), len(self._source.groups)
+        return load_model(self._source, driver, progress=lambda _: steps(next(done), total))
 
     def _compile(self, named: Named) -> list[Program]:
         if not self._layers:

@@ -54,6 +54,14 @@ def _bench(
     tokens: Annotated[
         int, typer.Option(help="Tokens that the whole model writes to be timed.", min=0)
     ] = 3,
+    prompts: Annotated[
+        int,
+        typer.Option(
+            help="Write the texts of so many packaged prompts, with speculation and without, and "
+            "count tokens a pass over the weights.",
+            min=0,
+        ),
+    ] = 0,
     seed: Annotated[
         int, typer.Option(help="Of activations and stalls.", min=0, max=LARGEST_SEED)
     ] = 0,
@@ -71,12 +79,15 @@ def _bench(
     """
     from summand.bench import choose
     from summand.bench.environment import load_average, machine, versions
+    from summand.bench.prompts import packaged_prompts
     from summand.bench.report import report
     from summand.bench.suite import Options, Suite
     from summand.model import SummandModel
 
     chosen = choose(config or ())
-    options = Options(simulate=not modelled, tokens=tokens, stall=stall, seed=seed)
+    options = Options(simulate=not modelled, tokens=tokens, prompts=prompts, stall=stall, seed=seed)
+    if prompts > (packaged := len(packaged_prompts())):
+        raise BenchError(f"--prompts must be at most {packaged}, as many as there are")
     if output:
         _check_place(output)
     begun = {
@@ -153,6 +164,8 @@ def _show(
         console.print(_time_table(outcomes))
     if any(outcome.stalled for outcome in outcomes):
         console.print(_stall_table(outcomes))
+    if any(outcome.speculated for outcome in outcomes):
+        console.print(_speculation_table(whole["configurations"]))
     if whole["comparison"]:
         console.print(_comparison_table(whole["comparison"]))
     console.print(_board_table(boards))
@@ -249,6 +262,27 @@ def _stall_table(outcomes: "Sequence[Outcome]") -> "Table":
     return table
 
 
+def _speculation_table(configurations: Sequence[dict[str, Any]]) -> "Table":
+    table = _table(
+        "Speculation: tokens counted on the golden model, cycles by the law",
+        *("texts", "tokens", "tokens\na pass", "cycles\na token", "tokens/s per\nGB/s, projected"),
+        "seconds\nover plain",
+        left=("texts",),
+    )
+    for configuration in configurations:
+        for part in (configuration["speculated"] or {}).get("parts", ()):
+            table.add_row(
+                configuration["name"],
+                f"{part['count']} {part['texts']}",
+                f"{part['tokens']:,}",
+                f"{part['tokens_per_pass']:.2f}",
+                f"{part['cycles_per_token']:,.0f}",
+                f"{part['tokens_s_per_gb_s']:.2f}",
+                f"{part['seconds_over_plain']:.2f}",
+            )
+    return table
+
+
 def _comparison_table(rows: Sequence[dict[str, Any]]) -> "Table":
     table = _table(
         f"Relative to {rows[0]['relative_to']}",
@@ -295,6 +329,11 @@ def _notes(
         yield outcome.named.name, f"{per_gb:.2f} tokens/s per GB/s of stream, projected"
         if outcome.untimed:
             yield outcome.named.name, f"no tokens timed: {outcome.untimed}"
+        if outcome.unspeculated:
+            yield outcome.named.name, f"no prompts written: {outcome.unspeculated}"
+        for text in outcome.speculated.texts if outcome.speculated else ():
+            if not text.equal:
+                yield outcome.named.name, f"{text.prompt.name}: speculation CHANGED its text"
     for projected in boards:
         if projected.error:
             yield projected.board.name, f"not projected: {projected.error}"
