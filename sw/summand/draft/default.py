@@ -12,8 +12,8 @@ __all__ = ["DefaultDrafter", "make_drafter"]
 class DefaultDrafter(LikeliestFirst):
     """One tree of prompt look-up, rejected rows and token recycling, merged by probability.
 
-    State: that of the sources and of :class:`~summand.draft.likeliest.LikeliestFirst`; 40 MB at
-    most for a vocabulary of 49152 tokens.
+    State: that of the sources and of :class:`~summand.draft.likeliest.LikeliestFirst`; about
+    50 MB at most for a vocabulary of 49152 tokens.
 
     Parameters
     ----------

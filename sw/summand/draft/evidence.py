@@ -1,6 +1,6 @@
 """Why a token may come next, and how often each reason turns out right."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -20,7 +20,7 @@ class Evidence:
     Parameters
     ----------
     rates : tuple of float
-        How often the first, second, ... suggestion is right where no better reason's is, as
+        How often the first, second, ... token is right that no better reason suggests, as
         measured on other texts. They add up to less than 1.
     """
 
@@ -86,9 +86,13 @@ class HitRates:
     def __getitem__(self, evidence: Evidence) -> tuple[float, ...]:
         return self._rates.get(evidence, evidence.rates)
 
-    def ranked(self, suggestions: Iterable[Suggestion]) -> list[Suggestion]:
-        """Sort suggestions, that with the likeliest first token first."""
-        return sorted(suggestions, key=lambda s: -self[s.evidence][0])
+    def ranked(self, suggestions: Iterable[Suggestion]) -> Iterator[Suggestion]:
+        """Yield suggestions, that with the likeliest first token first, each token once."""
+        known: set[int] = set()
+        for evidence, tokens in sorted(suggestions, key=lambda s: -self[s.evidence][0]):
+            new = tuple(token for token in tokens if token not in known)
+            known.update(new)
+            yield Suggestion(evidence, new)
 
     def record(self, suggestions: Iterable[Suggestion], token: int) -> None:
         """Count which suggestion was right, and the better ones that were wrong."""
@@ -121,13 +125,10 @@ def likely(suggestions: Iterable[Suggestion], rates: HitRates) -> list[tuple[flo
     symbols do that escape to shorter contexts in prediction by partial matching (Cleary and Witten,
     1984).
     """
-    found: dict[int, float] = {}
+    found: list[tuple[float, int]] = []
     left = 1.0
     for evidence, tokens in rates.ranked(suggestions):
-        used = 0.0
-        for token, rate in zip(tokens, rates[evidence], strict=False):
-            if token not in found:
-                found[token] = left * rate
-                used += left * rate
-        left -= used
-    return sorted(((p, token) for token, p in found.items()), key=lambda pair: -pair[0])
+        shares = [left * rate for rate in rates[evidence][: len(tokens)]]
+        found += zip(shares, tokens, strict=False)
+        left -= sum(shares)
+    return sorted(found, key=lambda pair: -pair[0])

@@ -9,7 +9,7 @@ __all__ = ["PromptLookup"]
 
 #: By the length of the run of tokens that occurred before, from 1.
 _EVIDENCE = (
-    Evidence((0.15, 0.07, 0.03)),
+    Evidence((0.10, 0.03, 0.01)),
     Evidence((0.46, 0.04, 0.01)),
     Evidence((0.57, 0.02, 0.01)),
     Evidence((0.62, 0.01, 0.01)),

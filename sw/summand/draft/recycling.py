@@ -9,12 +9,15 @@ from summand.draft.recycled import PAIRS, WIDTH, Recycled
 
 __all__ = ["TokenRecycling"]
 
-_SINGLE = Evidence((0.17, 0.08, 0.05, 0.03, 0.025, 0.02, 0.02, 0.015))
-_PAIR = Evidence((0.34, 0.09, 0.05, 0.035, 0.025, 0.02, 0.015, 0.01))
-_COMMON = Evidence((0.05, 0.04, 0.03, 0.025, 0.02, 0.02, 0.015, 0.015))
+_SINGLE = Evidence((0.25, 0.09, 0.06, 0.04, 0.025, 0.02, 0.02, 0.02))
+_PAIR = Evidence((0.28, 0.125, 0.07, 0.06, 0.03, 0.02, 0.02, 0.01))
+_COMMON = Evidence((0.03, 0.025, 0.025, 0.02, 0.015, 0.015, 0.01, 0.01))
 
 #: How much a row counts against all earlier ones of the same token or pair.
-_NEWEST = 0.5
+_NEWEST = 0.7
+
+#: How much the followers of the last token alone count beside those of the last two.
+_LAST = 0.7
 
 #: Distinct tokens that are counted.
 _COUNTED = 256
@@ -24,8 +27,8 @@ class TokenRecycling:
     """Remembers the likeliest followers of tokens and of pairs of tokens, from all rows.
 
     After Token Recycling (Luo et al., arXiv 2408.08696), which keeps the newest followers of single
-    tokens. Here older ones fade, pairs come first where they are known, and common tokens of the
-    texts last.
+    tokens. Here older ones fade, pairs are used where they are known, and common tokens of the
+    texts come last.
 
     Parameters
     ----------
@@ -69,11 +72,12 @@ class TokenRecycling:
         """Start a new text; what was learned stays."""
 
     def suggest(self, context: Context, *, drafted: bool) -> Iterator[Suggestion]:
-        """Yield followers of the last pair, of the last token, and common tokens."""
-        if (followers := self._pairs.get(context[-2:])) is not None:
-            yield Suggestion(_PAIR, followers)
-        if context and (followers := self._singles.get(context[-1])) is not None:
-            yield Suggestion(_SINGLE, followers)
+        """Yield followers of the last two tokens, or of the last one, and common tokens."""
+        single = self._singles.get(context[-1], ()) if context else ()
+        if (pair := self._pairs.get(context[-2:])) is not None:
+            yield Suggestion(_PAIR, merged(((1.0, pair), (_LAST, single)), WIDTH))
+        elif single:
+            yield Suggestion(_SINGLE, single)
         if self._common:
             yield Suggestion(_COMMON, self._common)
 

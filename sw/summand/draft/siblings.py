@@ -7,7 +7,7 @@ from summand.draft.ranking import merged
 
 __all__ = ["Siblings"]
 
-_EVIDENCE = Evidence((0.25, 0.08, 0.05, 0.04, 0.03, 0.02, 0.02, 0.02))
+_EVIDENCE = Evidence((0.09, 0.07, 0.04, 0.035, 0.025, 0.02, 0.02, 0.015))
 
 
 class Siblings:

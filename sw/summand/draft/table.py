@@ -22,7 +22,7 @@ _VERSION = "1"
 #: The most bytes of a file's header.
 _HEADER = 1 << 16
 
-#: By name, the most rows and the columns; rows of followers are filled up with -1.
+#: The columns of each tensor; rows of followers are filled up with -1.
 _COLUMNS = {"singles": 1, "singles.followers": WIDTH, "pairs": 2, "pairs.followers": WIDTH}
 
 _Tensors = dict[str, npt.NDArray[Any]]

@@ -34,7 +34,8 @@ def test_rates_follow_what_comes_true():
         rates.record([Suggestion(GOOD, (1, 2)), Suggestion(BAD, (3, 2))], 3)
     assert rates[GOOD][0] < 0.45
     assert rates[BAD][0] > 0.7
-    assert rates.ranked([Suggestion(GOOD, (1,)), Suggestion(BAD, (2,))])[0].evidence is BAD
+    best = next(rates.ranked([Suggestion(GOOD, (1,)), Suggestion(BAD, (2,))]))
+    assert best.evidence is BAD
 
 
 @pytest.mark.parametrize("wrong", [(), (0.5, 0.5), (-0.1,)])

@@ -57,7 +57,19 @@ def test_common_tokens_outlive_rare_ones():
 def test_newer_followers_come_first_and_older_ones_stay():
     recycling = TokenRecycling(VOCABULARY)
     recycling.read([Read((1,), (2, 3), False), Read((1,), (4, 2), False)])
-    assert dict(recycling.learned.singles)[1] == (2, 4, 3)
+    assert dict(recycling.learned.singles)[1] == (4, 2, 3)
+
+
+def test_pairs_count_more_than_their_last_token():
+    recycling = TokenRecycling(VOCABULARY)
+    recycling.read([Read((2,), (6, 7), False), Read((1, 2), (8, 9), False)])
+    (after_pair,) = recycling.suggest((1, 2), drafted=False)
+    (after_last,) = recycling.suggest((3, 2), drafted=False)
+    assert after_pair.tokens == (8, 9, 6, 7)
+    assert after_last.tokens == (8, 9, 6, 7)
+    recycling.read([Read((3, 2), (5,), False)])
+    assert next(iter(recycling.suggest((1, 2), drafted=False))).tokens[0] == 8
+    assert next(iter(recycling.suggest((4, 2), drafted=False))).tokens[0] == 5
 
 
 def test_what_was_learned_of_another_vocabulary_is_refused():
