@@ -125,7 +125,13 @@ def make_llama() -> Callable[..., LlamaForCausalLM]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     def make(
-        *, blocks: int, hidden: int = 32, inner: int = 48, tied: bool = True, seed: int = 0
+        *,
+        blocks: int,
+        hidden: int = 32,
+        inner: int = 48,
+        positions: int = 64,
+        tied: bool = True,
+        seed: int = 0,
     ) -> LlamaForCausalLM:
         torch.manual_seed(seed)
         config = LlamaConfig(
@@ -135,7 +141,7 @@ def make_llama() -> Callable[..., LlamaForCausalLM]:
             num_attention_heads=4,
             num_key_value_heads=2,
             vocab_size=256,
-            max_position_embeddings=64,
+            max_position_embeddings=positions,
             tie_word_embeddings=tied,
             bos_token_id=None,
             eos_token_id=None,

@@ -48,6 +48,22 @@ def tiny_llama(
 ) -> Path:
     """A Summand model of a random Llama with two blocks, for the default engine."""
     model = make_llama(blocks=2).eval()
+    return _write(model, tokenizer, tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def long_llama(
+    make_llama: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The same with a context for the packaged prompts, whose tokens are bytes."""
+    model = make_llama(blocks=2, positions=4096).eval()
+    return _write(model, tokenizer, tmp_path_factory.mktemp("models") / "long")
+
+
+def _write(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, path: Path) -> Path:
+    """Write a model of two blocks as a Summand model."""
     blocks = [f"model.layers.{i}" for i in range(2)]
     groups = [["lm_head"]]
     for block in blocks:
@@ -57,7 +73,6 @@ def tiny_llama(
             [f"{block}.mlp.gate_proj", f"{block}.mlp.up_proj"],
             [f"{block}.mlp.down_proj"],
         ]
-    path = tmp_path_factory.mktemp("models") / "tiny"
     rng = np.random.default_rng(0)
     with ModelWriter(path) as writer:
         names = [name for group in groups for name in group]

@@ -151,3 +151,43 @@ def test_interrupt_leaves_nothing(bench, tiny_llama, tmp_path, monkeypatch):
     assert "Traceback" not in err
     assert output.read_text() == "as it was"
     assert [p.name for p in tmp_path.iterdir()] == ["bench.json"]
+
+
+def test_prompts_are_written_with_speculation_and_without(bench, long_llama, small_engine):
+    args = ("--config", small_engine, "--config", "smollm2", "--modelled", "--prompts", 2)
+    status, out, _ = bench(long_llama, *args, "--json")
+    assert status == 0
+    small, one_row = json.loads(out)["configurations"]
+    assert "one row has none to spare" in one_row["speculated"]["why"]
+    speculated = small["speculated"]
+    assert speculated["equal"] is True
+    first, second = speculated["texts"]
+    assert (first["kind"], second["kind"]) == ("chat", "translation")
+    assert first["tokens"] == len(first["token_ids"]) - 1 == 127
+    whole = speculated["parts"][0]
+    assert whole["texts"] == "all"
+    assert whole["tokens"] == 254
+    assert whole["passes"] == first["passes"] + second["passes"] < 254
+    assert whole["tokens_per_pass"] == 254 / whole["passes"]
+    # A pass of several rows costs more than one of one row, and less than two.
+    decode = small["phases"]["decode"]["modelled"]["counters"]["cycles"]
+    assert decode <= whole["cycles_per_token"] * whole["tokens_per_pass"] < 2 * decode
+    kinds = [part["texts"] for part in speculated["parts"][1:] if part["texts"] != "without loops"]
+    assert kinds == ["chat", "translation"]
+
+
+def test_tables_of_speculation(bench, long_llama, tiny_llama, small_engine):
+    how = ("--config", small_engine, "--modelled", "--prompts", 1)
+    status, out, _ = bench(long_llama, *how)
+    assert status == 0
+    assert "Speculation: tokens counted on the golden model, cycles by the law" in out
+    assert "1 chat" in out
+    status, out, _ = bench(tiny_llama, *how)
+    assert status == 0
+    assert "no prompts written: the prompt's" in out
+
+
+def test_more_prompts_than_there_are(bench, tiny_llama):
+    status, out, err = bench(tiny_llama, "--prompts", 41)
+    assert (status, out) == (2, "")
+    assert "--prompts must be at most 40, as many as there are" in err
