@@ -1,7 +1,6 @@
 """KV caches of several continuations of one text, which can be kept or forgotten."""
 
 import copy
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +8,7 @@ from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLa
 
 from summand.isa import SummandError
 
-__all__ = ["Branch", "Trunk", "why_no_branches"]
+__all__ = ["Branch", "why_no_branches"]
 
 #: Layers of a cache that grow by making new tensors, so that a copy of the object is a fork.
 _FORKING = (DynamicLayer, DynamicSlidingWindowLayer)
@@ -36,28 +35,6 @@ class _Grown(NamedTuple):
     named: dict[str, Any]
 
 
-class Trunk:
-    """The cache of the text so far.
-
-    Parameters
-    ----------
-    cache : Cache
-        As a model has filled it, for which :func:`why_no_branches` has no objection.
-    """
-
-    def __init__(self, cache: Cache):
-        self.cache = cache
-
-    def branch(self, parent: "Branch | None" = None) -> "Branch":
-        """Return the cache for one token more, after the text or after ``parent``'s token."""
-        return Branch(self.cache, parent)
-
-    def keep(self, path: "Sequence[Branch]") -> None:
-        """Add tokens to the text: branches, each the next one's parent, the first one's none."""
-        for branch in path:
-            branch.add_to(self.cache)
-
-
 class Branch(Cache):
     """The cache that the call of a token reads and writes: the text's, its parents' and its own.
 
@@ -65,6 +42,13 @@ class Branch(Cache):
     passed it. Up to then it knows its length alone. What a layer holds in whole is dropped when the
     call has come to the next, by when this token's followers have forked it; only what the token
     has added is kept. So the branches of a pass take the memory of one layer each, not of a cache.
+
+    Parameters
+    ----------
+    cache : Cache
+        Of the text, for which :func:`why_no_branches` has no objection.
+    parent : Branch or None
+        Of the token before this one; None if that is the text's last.
     """
 
     def __init__(self, cache: Any, parent: "Branch | None"):
@@ -98,7 +82,7 @@ class Branch(Cache):
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
 
     def add_to(self, cache: Cache) -> None:
-        """Add what the token has added to the layers of ``cache``."""
+        """Add what the token has added to ``cache``, that of the text up to the token before."""
         for index, grown in self._grown.items():
             cache.update(grown.keys, grown.values, index, *grown.more, **grown.named)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from summand.decoding.branches import Branch, Trunk, why_no_branches
+from summand.decoding.branches import Branch, why_no_branches
 from summand.draft import Draft
 from summand.isa import SummandError
 from summand.runtime.lanes import Ended, Lanes
@@ -21,7 +21,7 @@ _CACHE_NAMES = ("cache", "past_key_values")
 
 
 class Reader:
-    """A model that is reading one text.
+    """A model that reads a text, and then another.
 
     Each token after the prompt is read by a call of its own, whose floating point operations are
     those of plain decoding, over a cache of the same contents: :class:`Lanes` lets the calls of a
@@ -56,7 +56,8 @@ class Reader:
         self.why_plain: str | None = None
 
     def prompt(self, tokens: Sequence[int]) -> torch.Tensor:
-        """Read the beginning of a text; returns the logits after it, ``[vocabulary]``, float32."""
+        """Read the beginning of a new text; returns the logits after it, ``[vocabulary]``."""
+        self._cache = None
         logits = self._read(tokens)
         self.why_plain = why_no_branches(self._cache)
         return logits
@@ -77,10 +78,9 @@ class Reader:
         if self.why_plain is not None:
             assert not draft, "this model reads one token at a time"
             return [Ended(self._read([last]))]
-        trunk = Trunk(self._cache)
-        branches = [trunk.branch()]
+        branches = [Branch(self._cache, None)]
         for parent in draft.parents:
-            branches.append(trunk.branch(branches[parent + 1]))
+            branches.append(Branch(self._cache, branches[parent + 1]))
         self._branches = tuple(branches)
         return self._lanes.run(
             [
@@ -92,7 +92,8 @@ class Reader:
     def keep(self, nodes: Sequence[int]) -> None:
         """Add the last token and a path of ``nodes`` of the last tree to the text's cache."""
         if self.why_plain is None:
-            Trunk(self._cache).keep([self._branches[0], *(self._branches[n + 1] for n in nodes)])
+            for place in (0, *(node + 1 for node in nodes)):
+                self._branches[place].add_to(self._cache)
         self._branches = ()
 
     def _call(self, token: int, branch: Branch) -> Callable[[], torch.Tensor]:

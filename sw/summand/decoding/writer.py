@@ -35,7 +35,7 @@ class Pass:
 
 
 class Writer:
-    """Writes a text with a model: the tokens of plain decoding, greedy or by chance.
+    """Writes texts with a model: the tokens of plain decoding, greedy or by chance.
 
     Each pass reads the last token and a draft of what may follow it. A token is chosen by the
     logits after the last one, as in plain decoding and with the same chance. If the draft has it
@@ -73,9 +73,9 @@ class Writer:
         self._reader = Reader(model, lanes or Lanes())
         self._sampler = Sampler(sampling or Sampling())
         self._speculation = speculation
-        #: The passes after the prompt's, in order.
+        #: The passes after the prompts', in order.
         self.passes: list[Pass] = []
-        #: Tokens chosen after the prompt's pass, one that ended the text included.
+        #: Tokens that these chose, those that ended a text included.
         self.chosen = 0
 
     @property
@@ -112,15 +112,7 @@ class Writer:
         while left:
             draft = self._propose(left - 1)
             rows = self._reader.tree(last, draft)
-            written, path = [], []
-            node = -1
-            while True:
-                token = self._sampler.choose(rows[node + 1].get())
-                written.append(token)
-                child = draft.child(node, token)
-                if token in stop or len(written) == left or child is None:
-                    break
-                path.append(node := child)
+            written, path = self._accepted(rows, draft, left, stop)
             self._reader.keep(path)
             self.passes.append(Pass(len(draft), len(path)))
             self.chosen += len(written)
@@ -132,6 +124,27 @@ class Writer:
                 yield token
             left -= len(written)
             last = written[-1]
+
+    def _accepted(
+        self,
+        rows: Sequence[Ended[torch.Tensor]],
+        draft: Draft,
+        most: int,
+        stop: Collection[int],
+    ) -> tuple[list[int], list[int]]:
+        """Return the tokens that a pass writes, ``most`` at most, and the draft's nodes in them."""
+        written: list[int] = []
+        path: list[int] = []
+        node: int | None = -1
+        while node is not None:
+            token = self._sampler.choose(rows[node + 1].get())
+            written.append(token)
+            if token in stop or len(written) == most:
+                break
+            node = draft.child(node, token)
+            if node is not None:
+                path.append(node)
+        return written, path
 
     def _propose(self, most: int) -> Draft:
         """Return a draft for the next pass, of which at most ``most`` tokens will be written."""

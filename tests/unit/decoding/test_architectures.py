@@ -53,7 +53,7 @@ def test_drafts_do_not_change_what_chance_takes(make_model, guessing, name):
     assert plain(model.model, 16) not in texts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ROLLED_BACK)
 def test_logits_of_a_tree_are_those_of_its_paths(make_model, name, data):
@@ -99,6 +99,14 @@ def test_kept_paths_go_on_as_if_nothing_had_been_beside_them(make_model, name):
             reader.keep([])
             alone.keep([])
             assert torch.equal(mine.get(), theirs.get())
+
+
+def test_texts_follow_each_other(make_model, guessing):
+    model = make_model("llama")
+    text = plain(model.model, 9)
+    writer = Writer(*model, speculation=Speculation(guessing(text, 1), 7))
+    assert [list(writer.write(PROMPT, tokens=9)) for _ in range(2)] == [text, text]
+    assert writer.chosen == 16
 
 
 def test_a_cache_that_cannot_be_rolled_back_is_read_token_by_token(make_model, guessing):
