@@ -22,6 +22,7 @@ CORNERS = {
         table_share=1,
         shift=0,
         scale_bits=0,
+        half_steps=False,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -36,6 +37,7 @@ CORNERS = {
         table_share=16,
         shift=8,
         scale_bits=8,
+        half_steps=True,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -50,6 +52,7 @@ CORNERS = {
         table_share=2,
         shift=8,
         scale_bits=8,
+        half_steps=False,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -64,6 +67,7 @@ CORNERS = {
         table_share=1,
         shift=0,
         scale_bits=1,
+        half_steps=True,
     ),
     "most-rows": EngineConfig(
         rows=64,
@@ -78,6 +82,7 @@ CORNERS = {
         table_share=4,
         shift=1,
         scale_bits=1,
+        half_steps=True,
     ),
 }
 
@@ -99,7 +104,10 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "shift": rng.choice([0, 0, 1, 4, 8]),
             "scale_bits": rng.choice([0, 0, 1, 4, 6, 8]),
         }
+        half_steps = bool(rng.integers(2))
         try:
-            return EngineConfig(**{name: int(value) for name, value in fields.items()})
+            return EngineConfig(
+                **{name: int(value) for name, value in fields.items()}, half_steps=half_steps
+            )
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
