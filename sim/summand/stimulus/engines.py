@@ -1,5 +1,7 @@
 """Engines at the corners of what can be configured, and random ones."""
 
+import dataclasses
+
 import numpy as np
 
 from summand.isa import ConfigError, EngineConfig
@@ -104,10 +106,8 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "shift": rng.choice([0, 0, 1, 4, 8]),
             "scale_bits": rng.choice([0, 0, 1, 4, 6, 8]),
         }
-        half_steps = bool(rng.integers(2))
         try:
-            return EngineConfig(
-                **{name: int(value) for name, value in fields.items()}, half_steps=half_steps
-            )
+            plain = EngineConfig(**{name: int(value) for name, value in fields.items()})
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
+        return dataclasses.replace(plain, half_steps=bool(rng.integers(2)))
