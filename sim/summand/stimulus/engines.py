@@ -1,6 +1,7 @@
 """Engines at the corners of what can be configured, and random ones."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ CORNERS = {
 def random_config(rng: np.random.Generator) -> EngineConfig:
     """Return a small engine: at most 4 rows, 8 columns, depth 64 and a 256-bit stream."""
     while True:
-        fields = {
+        fields: dict[str, Any] = {
             "rows": rng.integers(1, 5),
             "cols": rng.choice([1, 2, 4, 8]),
             "depth": rng.choice([8, 16, 32, 64]),
@@ -106,8 +107,9 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "shift": rng.choice([0, 0, 1, 4, 8]),
             "scale_bits": rng.choice([0, 0, 1, 4, 6, 8]),
         }
+        sizes: dict[str, Any] = {name: int(value) for name, value in fields.items()}
         try:
-            plain = EngineConfig(**{name: int(value) for name, value in fields.items()})
+            plain = EngineConfig(**sizes)
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
         return dataclasses.replace(plain, half_steps=bool(rng.integers(2)))

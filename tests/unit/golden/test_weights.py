@@ -35,7 +35,8 @@ def test_half_step_weights_are_odd_and_even_about_zero(planes):
     words = pack_planes(q, planes, CONFIG)
     kept = words.reshape(16, 1, planes, -1)
     segments = tuple(
-        Segment(tile=n, tiles=1, planes=planes, half_step=half) for n, half in enumerate((1, 0))
+        Segment(tile=n, tiles=1, planes=planes, half_step=half)
+        for n, half in enumerate((True, False))
     )
     got = decode_walk(np.concatenate([kept, kept], 1).tobytes(), 16, segments, 0, CONFIG)
     np.testing.assert_array_equal(got, np.hstack([2 * q + 1, q]))

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ FIELDS = {
 }
 
 
-def build(fields: dict[str, int]) -> EngineConfig | None:
+def build(fields: dict[str, Any]) -> EngineConfig | None:
     try:
         return EngineConfig(**fields)
     except ConfigError:
