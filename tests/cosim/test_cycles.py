@@ -59,6 +59,18 @@ CONFIGS = {
     "rows": EngineConfig(
         rows=3, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8, requant_depth=32
     ),
+    "half-steps": EngineConfig(
+        rows=3,
+        cols=2,
+        depth=32,
+        stream_bits=64,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=32,
+        table_share=2,
+        scale_bits=3,
+        half_steps=True,
+    ),
     "wide": EngineConfig(
         rows=1, cols=4, depth=64, stream_bits=256, acc_depth=64, act_depth=4, requant_depth=32
     ),

@@ -8,7 +8,8 @@ import pytest
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
-from summand.rtl import engine, front, gemms
+from summand.rtl import engine, front, gemms, walker
+from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
 from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.stimulus.builder import TestProgram
@@ -78,12 +79,33 @@ MISTAKES = {
             "with m.Elif(0):",
         ),
     ),
+    "half-steps-take-the-sum-of-the-slice-before": (
+        array,
+        (inputs, "InputSum", "self.entry == ENTRIES - 1", "self.entry == 1"),
+    ),
+    "the-plane-of-ones-meets-the-first-word": (
+        array,
+        (inputs, "InputSum", "self.entry == ENTRIES - 1", "self.entry == 8"),
+    ),
+    "half-steps-end-a-word-early": (
+        array,
+        (
+            inputs,
+            "InputSum",
+            "delayed(m, self.half_step, tree - 1,",
+            "delayed(m, self.half_step, tree - 2,",
+        ),
+    ),
+    "half-steps-begin-a-segment-early": (
+        engine,
+        (walker, "Walker", "ring.entry.half_step", "ring.ahead.half_step"),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_ordinary_programs_find_a_mistake_in_the_gateware(name, mutant, monkeypatch):
-    config = ENGINES["random-4"]
+    config = ENGINES["random-5"]
     user, (module, component, right, wrong) = MISTAKES[name]
     monkeypatch.setattr(user, component, mutant(module, component, right, wrong))
     text = emit_verilog(AxiEngine(config), name=MODULE, config=config)

@@ -12,7 +12,7 @@ from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import products
 from summand.isa.rounding import ceil_div
 from summand.isa.structure import JOINED_ROWS, joints, memories
-from summand.isa.widths import act_addr_bits, tile_bits
+from summand.isa.widths import act_addr_bits, plane_sum_bits, tile_bits
 
 __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_terms"]
 
@@ -51,6 +51,8 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         "shifters": columns * config.acc_bits * (config.shift > 0),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
+        "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
+        * config.half_steps,  # chosen and added in each column; planes of ones in each row
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -71,6 +73,7 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         "writers": rows * (config.tables // config.table_share * (2 * config.act_bits + 2))
         + rows * config.depth // config.table_share * config.act_bits,
         "scales": _scale_bits(config),
+        "half_steps": (columns + 2 * rows) * _digit_bits(config) * config.half_steps,
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -102,6 +105,11 @@ def _tree_bits(config: EngineConfig) -> int:
         bits += count * width
         count, width = count // 2, width + 1
     return bits
+
+
+def _digit_bits(config: EngineConfig) -> int:
+    """Return the bits of a plane's sum whose digits are -1 and 1."""
+    return plane_sum_bits(config) + 1
 
 
 def _collected(config: EngineConfig) -> int:

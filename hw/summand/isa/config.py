@@ -44,6 +44,8 @@ class EngineConfig:
     scale_bits : int
         Width of the unsigned group scales that multiply a scaled segment's slice sums, up to 8;
         0 builds no multipliers.
+    half_steps : bool
+        Whether a segment's weights may be half-step: ``2 * q + 1`` in place of ``q``.
     """
 
     rows: int = 1
@@ -58,10 +60,13 @@ class EngineConfig:
     table_share: int = 1
     shift: int = 0
     scale_bits: int = 0
+    half_steps: bool = False
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
+        if not isinstance(self.half_steps, bool):
+            raise ConfigError(f"half_steps must be true or false, not {self.half_steps!r}")
         if self.plane_bits < self.stream_bits:
             raise ConfigError(
                 f"cols * depth ({self.plane_bits}) must be at least stream_bits "
@@ -144,7 +149,7 @@ class EngineConfig:
 
     @property
     def slice_sum_bits(self) -> int:
-        """Width that holds one slice's sum of weights of the most planes."""
+        """Width that holds one slice's sum of weights of the most planes, half-step or not."""
         return self.act_bits + PLANES.high + (self.depth - 1).bit_length()
 
     @property
@@ -159,8 +164,15 @@ class EngineConfig:
 
     @property
     def digest(self) -> str:
-        """16 hex digits that name this configuration, the same in every process and version."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """16 hex digits that name this configuration, the same in every process and version.
+
+        ``half_steps`` counts only where it is true, so that engines without it keep the digest that
+        they had before there was such a field.
+        """
+        fields = dataclasses.asdict(self)
+        if not self.half_steps:
+            del fields["half_steps"]
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_json(self) -> str:

@@ -69,13 +69,14 @@ def element(config: EngineConfig) -> Element:
 def _tables(config: EngineConfig) -> Element:
     """Return the look-up tables' figures.
 
-    A plane passes the look-up, a level of the adder tree a cycle, and the sum over planes. Entry 0
+    A plane passes the look-up, a level of the adder tree a cycle, where there are half-steps the
+    correction for them, and the sum over planes. Entry 0
     is always zero, so a pass writes 15 entries. A reset writes entry 0 of one table of each writer
     in each cycle, after the cycle that ends what the writers were doing.
     """
     return Element(
         kind=ElementKind.TABLES,
-        latency=2 + ceil_log2(config.tables),
+        latency=2 + ceil_log2(config.tables) + config.half_steps,
         passes=config.table_share,
         steps=15,
         step_latency=2,

@@ -40,6 +40,8 @@ class Segment:
         Shift the accumulators left by ``config.shift`` before the command's first slice adds.
     scaled : bool
         Multiply slice sums by the group's scales.
+    half_step : bool
+        Its weights are ``2 * q + 1``, with ``q`` what the planes hold.
     """
 
     tile: int
@@ -48,6 +50,7 @@ class Segment:
     clear: bool = False
     shift: bool = False
     scaled: bool = False
+    half_step: bool = False
 
     _FORMAT = struct.Struct("<HHBBH")
 
@@ -76,7 +79,11 @@ class Segment:
         ``after`` is the end of the segment before: tiles ascend and never come twice, because an
         accumulator cannot be added to again before its last addition has been written.
         """
-        if (self.shift and not config.shift) or (self.scaled and not config.scale_bits):
+        if (
+            (self.shift and not config.shift)
+            or (self.scaled and not config.scale_bits)
+            or (self.half_step and not config.half_steps)
+        ):
             raise CommandError(ErrorCode.RESERVED)
         if self.tiles < 1 or self.tile < after or self.end > config.acc_depth:
             raise CommandError(ErrorCode.TILES)
@@ -85,14 +92,14 @@ class Segment:
 
     def encode(self) -> bytes:
         """Return the 8-byte descriptor."""
-        flags = self.clear | self.shift << 1 | self.scaled << 2
+        flags = self.clear | self.shift << 1 | self.scaled << 2 | self.half_step << 3
         return self._FORMAT.pack(self.tile, self.tiles, self.planes, flags, 0)
 
     @classmethod
     def decode(cls, raw: bytes) -> "Segment":
         """Read a descriptor; raises :class:`~summand.isa.CommandError` with ``RESERVED``."""
         tile, tiles, planes, flags, reserved = cls._FORMAT.unpack(raw)
-        if flags > 0b111 or reserved:
+        if flags > 0b1111 or reserved:
             raise CommandError(ErrorCode.RESERVED)
         return cls(
             tile=tile,
@@ -101,6 +108,7 @@ class Segment:
             clear=bool(flags & 1),
             shift=bool(flags & 2),
             scaled=bool(flags & 4),
+            half_step=bool(flags & 8),
         )
 
 

@@ -58,11 +58,11 @@ def joints(config: EngineConfig) -> list[int]:
 
 
 def segment_memory(config: EngineConfig) -> EngineMemory:
-    """Return the ring of checked segments: two tile numbers, the words of a tile, six flags."""
+    """Return the ring of checked segments: two tile numbers, the words of a tile, flags."""
     return EngineMemory(
         name="segments",
         kind=MemoryKind.LUT,
-        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6,
+        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6 + config.half_steps,
         depth=SEGMENTS.high,
     )
 

@@ -17,9 +17,12 @@ __all__ = ["Descriptor", "EncodingParts", "parts"]
 
 
 class Descriptor(data.StructLayout):
-    """The eight bytes of a segment in the stream; see :class:`summand.isa.segments.Segment`."""
+    """The eight bytes of a segment in the stream; see :class:`summand.isa.segments.Segment`.
 
-    def __init__(self):
+    In ``flags`` are those that the engine does not know.
+    """
+
+    def __init__(self, config: EngineConfig):
         super().__init__(
             {
                 "tile": 16,
@@ -28,7 +31,8 @@ class Descriptor(data.StructLayout):
                 "clear": 1,
                 "shift": 1,
                 "scaled": 1,
-                "flags": 5,
+                **({"half_step": 1} if config.half_steps else {}),
+                "flags": 5 - config.half_steps,
                 "reserved": 16,
             }
         )

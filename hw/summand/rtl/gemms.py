@@ -83,7 +83,7 @@ class GemmReader(wiring.Component):
         header = self.header
 
         m.submodules.descriptors = descriptors = ItemReader(
-            Descriptor(), width=cfg.stream_bits, most=SEGMENTS.high
+            Descriptor(cfg), width=cfg.stream_bits, most=SEGMENTS.high
         )
         wiring.connect(m, wiring.flipped(self.i), descriptors.i)
         m.d.comb += [

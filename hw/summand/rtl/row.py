@@ -87,6 +87,8 @@ class Row(wiring.Component):
             multiplier.first.eq(work.first),
             multiplier.last.eq(work.last),
         ]
+        if cfg.half_steps:
+            m.d.comb += multiplier.half_step.eq(work.half_step)
 
         order = Signal(AccOrder(cfg))
         m.d.comb += [

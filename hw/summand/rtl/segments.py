@@ -34,6 +34,8 @@ class SegmentEntry(data.StructLayout):
         As in the descriptor; they apply in the command's first slice.
     scaled : 1
         Its tiles have scales.
+    half_step : 1
+        Its weights are half-step; only in an engine with them.
     one_tile, one_word : 1
         :attr:`more` is 0; :attr:`words` is 0.
     last : 1
@@ -50,6 +52,7 @@ class SegmentEntry(data.StructLayout):
                 "clear": 1,
                 "shift": 1,
                 "scaled": 1,
+                **({"half_step": 1} if config.half_steps else {}),
                 "one_tile": 1,
                 "one_word": 1,
                 "last": 1,
@@ -89,7 +92,7 @@ class SegmentPort(wiring.Signature):
             {
                 "begin": Out(1),
                 "write": Out(1),
-                "descriptor": Out(Descriptor()),
+                "descriptor": Out(Descriptor(config)),
                 "last": Out(1),
                 "low": Out(tiles),
                 "high": Out(tiles),
@@ -200,6 +203,8 @@ class SegmentTable(wiring.Component):
             entry.scaled.eq(seg.scaled),
             entry.last.eq(orders.last),
         ]
+        if cfg.half_steps:
+            m.d.sync += entry.half_step.eq(seg.half_step)
 
         # Stage 2: keep the segment, and compare it with others' ends.
         m.submodules.memory = memory = Memory(

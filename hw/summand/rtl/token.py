@@ -33,6 +33,8 @@ class Work(data.StructLayout):
         It is its tile's first plane (most significant, subtracted); it is its tile's last plane.
     clear, shift : 1
         With :attr:`last`: the accumulators start from zero; they are shifted left first.
+    half_step : 1
+        Its weights are half-step; only in an engine with them.
     tile : ``tile_bits``
         Address of the accumulators, of a last word or of a read.
     drain : 1
@@ -54,6 +56,7 @@ class Work(data.StructLayout):
                 "last": 1,
                 "clear": 1,
                 "shift": 1,
+                **({"half_step": 1} if config.half_steps else {}),
                 "tile": tile_bits(config),
                 "drain": 1,
                 "drain_row": row_bits(config),

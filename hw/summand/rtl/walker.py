@@ -119,6 +119,8 @@ class Walker(wiring.Component):
             self.work.shift.eq(ring.entry.shift & first_slice),
             self.work.tile.eq(tile),
         ]
+        if cfg.half_steps:
+            m.d.comb += self.work.half_step.eq(ring.entry.half_step)
 
         # `go` comes late in its cycle, so the kind of the next word is computed beside it. Two
         # steps without a word bring the ring to its first segment.

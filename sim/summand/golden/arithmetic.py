@@ -27,19 +27,22 @@ def exact_product(
     A product is at most ``2**(act_bits - 1) * 2**(bits - 1)`` in magnitude. The sum over K is
     cut where that bound times the number of terms reaches 2**24, so every partial sum that BLAS
     can form, in any order and with or without fused multiply-add, is an integer that float32 holds.
+    Where one product can exceed that, float64 holds every sum.
 
     Parameters
     ----------
     x : integer array, shape ``[M, K]``
         Within ``act_bits`` (4 to 10) bits, two's complement.
     w : float32 array, shape ``[K, N]``
-        Whole numbers within ``bits`` (1 to 16) bits, two's complement.
+        Whole numbers within ``bits`` (1 to 17) bits, two's complement.
 
     Returns
     -------
     int64 array, shape ``[M, N]``
     """
     step = _FLOAT32_EXACT >> (act_bits - 1 + bits - 1)
+    if not step:
+        return (x.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)
     xf = x.astype(np.float32)
     total = (xf[:, :step] @ w[:step]).astype(np.int64)
     for k in range(step, len(w), step):

@@ -132,7 +132,7 @@ class GoldenEngine:
         first = command.from_slice * cfg.depth
         x = self.activations[:, first : first + command.slices * cfg.depth]
         w = self._weights.get(words, command.slices, command.segments, command.group)
-        bits = max(s.planes + cfg.scale_bits * s.scaled for s in command.segments)
+        bits = max(s.planes + s.half_step + cfg.scale_bits * s.scaled for s in command.segments)
         sums = exact_product(x, w, act_bits=cfg.act_bits, bits=bits)
         column = 0
         for s in command.segments:

@@ -63,11 +63,15 @@ def _decode_planes(
     for s in segments:
         part = raw[:, word : word + s.words].reshape(slices, s.tiles, s.planes, -1)
         width = s.tiles * config.cols
-        out[:, column : column + width] = unpack_planes(part, config)
+        found = out[:, column : column + width]
+        found[:] = unpack_planes(part, config)
+        if s.half_step:
+            found *= 2
+            found += 1
         word, column = word + s.words, column + width
 
 
-_Key = tuple[bytes, int, int, tuple[tuple[int, int, bool], ...]]
+_Key = tuple[bytes, int, int, tuple[tuple[int, int, bool, bool], ...]]
 
 
 class WeightCache:
@@ -95,7 +99,8 @@ class WeightCache:
         self, words: bytes, slices: int, segments: tuple[Segment, ...], group: int = 0
     ) -> npt.NDArray[np.float32]:
         """Return :func:`decode_walk` of the arguments; the array must not be changed."""
-        key = (words, slices, group, tuple((s.tiles, s.planes, s.scaled) for s in segments))
+        kinds = tuple((s.tiles, s.planes, s.scaled, s.half_step) for s in segments)
+        key = (words, slices, group, kinds)
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)

@@ -134,7 +134,7 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
     good = [Segment(tile=n, tiles=1, planes=1).encode() for n in (0, 1, 3)]
     entry = struct.Struct("<HHBBH").pack
     cases = [
-        ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 8, 0)),
+        ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 16, 0)),
         ("flags-top", ErrorCode.RESERVED, entry(0, 1, 1, 0x80, 0)),
         ("reserved", ErrorCode.RESERVED, entry(0, 1, 1, 0, 0x100)),
         ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 1)),
@@ -151,6 +151,8 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         cases.append(("shift", ErrorCode.RESERVED, entry(0, 1, 1, 2, 0)))
     if not cfg.scale_bits:
         cases.append(("scaled", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)))
+    if not cfg.half_steps:
+        cases.append(("half-step", ErrorCode.RESERVED, entry(0, 1, 1, 8, 0)))
     for name, code, bad in cases:
         # Also among good ones and before one that is bad in another way: the first is reported.
         other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)

@@ -1,5 +1,8 @@
 """Engines at the corners of what can be configured, and random ones."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 
 from summand.isa import ConfigError, EngineConfig
@@ -22,6 +25,7 @@ CORNERS = {
         table_share=1,
         shift=0,
         scale_bits=0,
+        half_steps=False,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -36,6 +40,7 @@ CORNERS = {
         table_share=16,
         shift=8,
         scale_bits=8,
+        half_steps=True,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -50,6 +55,7 @@ CORNERS = {
         table_share=2,
         shift=8,
         scale_bits=8,
+        half_steps=False,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -64,6 +70,7 @@ CORNERS = {
         table_share=1,
         shift=0,
         scale_bits=1,
+        half_steps=True,
     ),
     "most-rows": EngineConfig(
         rows=64,
@@ -78,6 +85,7 @@ CORNERS = {
         table_share=4,
         shift=1,
         scale_bits=1,
+        half_steps=True,
     ),
 }
 
@@ -85,7 +93,7 @@ CORNERS = {
 def random_config(rng: np.random.Generator) -> EngineConfig:
     """Return a small engine: at most 4 rows, 8 columns, depth 64 and a 256-bit stream."""
     while True:
-        fields = {
+        fields: dict[str, Any] = {
             "rows": rng.integers(1, 5),
             "cols": rng.choice([1, 2, 4, 8]),
             "depth": rng.choice([8, 16, 32, 64]),
@@ -99,7 +107,9 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             "shift": rng.choice([0, 0, 1, 4, 8]),
             "scale_bits": rng.choice([0, 0, 1, 4, 6, 8]),
         }
+        sizes: dict[str, Any] = {name: int(value) for name, value in fields.items()}
         try:
-            return EngineConfig(**{name: int(value) for name, value in fields.items()})
+            plain = EngineConfig(**sizes)
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
+        return dataclasses.replace(plain, half_steps=bool(rng.integers(2)))

@@ -119,10 +119,12 @@ class _RandomProgram:
             payload.append(words[done : done + count].tobytes())
             done += count
         self._builder.gemm(Gemm(first, slices, segments, group), b"".join(payload))
-        fed = np.asarray((self._act[:, k] | ~live).all(axis=1))
+        loaded = self._act[:, k]
+        fed = np.asarray((loaded | ~live).all(axis=1))
+        whole = np.asarray(loaded.all(axis=1))  # no half-step weight is zero
         for s in segments:
             tiles = self._acc[:, s.tile : s.tile + s.tiles]
-            tiles[:] = fed[:, None] & (tiles | s.clear)
+            tiles[:] = (whole if s.half_step else fed)[:, None] & (tiles | s.clear)
         self._draining = self._landing = None
 
     def _scales(self, beats: int) -> bytes:
@@ -176,6 +178,7 @@ class _RandomProgram:
             clear=bool(not kept or rng.random() < 0.3),
             shift=bool(cfg.shift and rng.random() < 0.3),
             scaled=bool(cfg.scale_bits and rng.random() < 0.5),
+            half_step=bool(cfg.half_steps and rng.random() < 0.5),
         )
 
     def _defined_tiles(self, longest: int) -> tuple[int, int, int] | None:

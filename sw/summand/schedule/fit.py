@@ -63,6 +63,11 @@ def misfits(needs: Needs, config: EngineConfig) -> Iterator[str]:
         )
     for _, term in needs.sizes.direct:
         yield from _group_misfits(term, config)
+    if _half_steps(needs) and not config.half_steps:
+        yield (
+            "its weights are half-step, but the engine has no half_steps; use an engine with "
+            "them, or compress the layer without"
+        )
     least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
     if needs.sizes.factored and least >= config.act_depth:
         yield (
@@ -70,6 +75,10 @@ def misfits(needs: Needs, config: EngineConfig) -> Iterator[str]:
             f"and {least} for {config.cols} intermediates, not {config.act_depth}; raise "
             f"act_depth or depth, or lower cols"
         )
+
+
+def _half_steps(needs: Needs) -> bool:
+    return any(term.half_step for _, term in needs.sizes.direct)
 
 
 def _group_misfits(term: Direct, config: EngineConfig) -> Iterator[str]:
@@ -118,6 +127,7 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
         acc_bits=max(base.acc_bits, *(layer.acc_bits for layer in layers)),
         shift=max(shifts, default=base.shift),
         scale_bits=scale_bits,
+        half_steps=base.half_steps or any(map(_half_steps, layers)),
         stream_bits=stream_bits,
         cols=cols,
         depth=depth,

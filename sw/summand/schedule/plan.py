@@ -72,6 +72,7 @@ def _direct(
                     clear=t == 0,
                     shift=term.shift > 0,
                     group=term.group // config.depth,
+                    half_step=term.half_step,
                 )
             )
     return list(map(tuple, walks))

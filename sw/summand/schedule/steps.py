@@ -39,6 +39,7 @@ class Strip:
     shift: bool = False
     #: Slices that share scales; 0 without.
     group: int = 0
+    half_step: bool = False
 
     def within(self, low: int, high: int) -> "Strip | None":
         """Return the part in accumulator tiles ``low`` to ``high``, if there is one."""
@@ -162,6 +163,7 @@ def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:
             clear=s.clear,
             shift=s.shift,
             scaled=bool(s.group),
+            half_step=s.half_step,
         )
         last = joined[-1] if joined else None
         if (

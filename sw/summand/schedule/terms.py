@@ -19,12 +19,15 @@ class Direct:
         Bits of a scale; 0 without scales.
     shift : int
         How far the accumulators are shifted left before it adds.
+    half_step : bool
+        Whether its weights are ``2 * q + 1``, with ``q`` what the planes hold.
     """
 
     planes: int
     group: int = 0
     scale_bits: int = 0
     shift: int = 0
+    half_step: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def test_the_default_engine():
     ("fields", "differing"),
     [
         ({"depth": 256}, {"order": 5}),
+        ({"half_steps": True}, {"order": 4}),
         ({"rows": 8}, {"room": 32}),
         ({"rows": 9}, {"room": 64}),
         ({"acc_bits": 18, "act_bits": 4}, {"requantise": 10}),

@@ -83,17 +83,18 @@ class NaiveEngine:
         segments = []
         for n in range(c):
             tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
-            require(flags < 8 and zero == 0, 3)
+            require(flags < 16 and zero == 0, 3)
             require(not (flags & 2 and cfg.shift == 0), 3)
             require(not (flags & 4 and cfg.scale_bits == 0), 3)
+            require(not (flags & 8 and not cfg.half_steps), 3)
             after = segments[-1][0] + segments[-1][1] if segments else 0
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
-            segments.append((tile, tiles, planes, flags & 1, flags & 2, flags & 4))
+            segments.append((tile, tiles, planes, flags))
         word_bytes = cfg.cols * cfg.depth // 8
         need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
         starts = range(0, b, d or b)  # of groups
-        scaled = sum(s[1] for s in segments if s[5])
+        scaled = sum(s[1] for s in segments if s[3] & 4)
         per_beat = cfg.stream_bits // (cfg.cols * cfg.scale_bits) if scaled else 1
         beats: list[int] = []  # of the group's scales
         if scaled:
@@ -107,11 +108,11 @@ class NaiveEngine:
                     beats.append(int.from_bytes(words[: self.beat], "little"))
                     words = words[self.beat :]
             turn = 0
-            for tile, tiles, planes, clear, shift, times in segments:
+            for tile, tiles, planes, flags in segments:
                 for t in range(tile, tile + tiles):
                     taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
                     scale = [1] * cfg.cols
-                    if times:
+                    if flags & 4:
                         packed = (
                             beats[turn // per_beat] >> turn % per_beat * len(scale) * cfg.scale_bits
                         )
@@ -119,7 +120,7 @@ class NaiveEngine:
                             scale[n] = packed % 2**cfg.scale_bits
                             packed >>= cfg.scale_bits
                         turn += 1
-                    self.tile(a + s, t, taken, planes, clear and s == 0, shift and s == 0, scale)
+                    self.tile(a + s, t, taken, planes, flags if s == 0 else flags & 8, scale)
 
     def tile(
         self,
@@ -127,8 +128,7 @@ class NaiveEngine:
         t: int,
         words: bytes,
         planes: int,
-        clear: bool,
-        shift: bool,
+        flags: int,
         scale: list[int],
     ) -> None:
         cfg = self.cfg
@@ -142,9 +142,10 @@ class NaiveEngine:
                     weight = 0
                     for p in range(planes):
                         weight = 2 * weight + (plane[p] >> (c * cfg.depth + d) & 1)
-                    total += x[d] * signed(weight, planes)
+                    weight = signed(weight, planes)
+                    total += x[d] * (2 * weight + 1 if flags & 8 else weight)
                 n = t * cfg.cols + c
-                base = 0 if clear else self.acc[row][n] * 2 ** (cfg.shift if shift else 0)
+                base = 0 if flags & 1 else self.acc[row][n] * 2 ** (cfg.shift if flags & 2 else 0)
                 self.acc[row][n] = signed(base + scale[c] * total, cfg.acc_bits)
 
     def requantise(self, length: int, a: int, b: int, c: int, d: int) -> None:

@@ -67,6 +67,13 @@ def test_clear_ignores_what_was_there():
     np.testing.assert_array_equal(got, [[1, 2]])
 
 
+def test_products_that_exceed_float32_are_exact():
+    """Half-step weights of eight planes, times scales of eight bits."""
+    x = np.full((1, 5001), 511, np.int16)
+    w = np.full((5001, 1), 255 * 255, np.float32)
+    assert exact_product(x, w, act_bits=10, bits=17) == 5001 * 511 * 255 * 255
+
+
 @pytest.mark.parametrize("act_bits", [4, 8, 10])
 @pytest.mark.parametrize("planes", [1, 4, 8])
 def test_products_are_exact_at_the_worst(act_bits, planes):

@@ -28,6 +28,29 @@ def test_segments_of_several_widths_are_decoded_side_by_side():
     np.testing.assert_array_equal(got, weights)
 
 
+@pytest.mark.parametrize("planes", [1, 3, 8])
+def test_half_step_weights_are_odd_and_even_about_zero(planes):
+    every = np.arange(-(1 << planes - 1), 1 << planes - 1)
+    q = np.resize(every, (256, 2))
+    words = pack_planes(q, planes, CONFIG)
+    kept = words.reshape(16, 1, planes, -1)
+    segments = tuple(
+        Segment(tile=n, tiles=1, planes=planes, half_step=half)
+        for n, half in enumerate((True, False))
+    )
+    got = decode_walk(np.concatenate([kept, kept], 1).tobytes(), 16, segments, 0, CONFIG)
+    np.testing.assert_array_equal(got, np.hstack([2 * q + 1, q]))
+    np.testing.assert_array_equal(np.unique(got[:, :2]), -np.unique(got[:, :2])[::-1])
+
+
+def test_half_step_and_other_weights_of_the_same_words_are_kept_apart():
+    words = bytes(range(32))
+    cache = WeightCache(CONFIG, 1 << 20)
+    plain = cache.get(words, 1, (Segment(tile=0, tiles=4, planes=2),))
+    half = cache.get(words, 1, (Segment(tile=0, tiles=4, planes=2, half_step=True),))
+    np.testing.assert_array_equal(half, 2 * plain + 1)
+
+
 def test_the_same_words_are_decoded_once():
     words, segments, _ = make(np.random.default_rng(1))
     cache = WeightCache(CONFIG, 1 << 20)

@@ -10,7 +10,16 @@ from summand.isa.segments import Segment
 FIXED = settings(deadline=None, derandomize=True, max_examples=300)
 NARROW = EngineConfig(cols=1, depth=32, stream_bits=32)
 WIDE = EngineConfig(cols=8, depth=64, stream_bits=512)
-CONFIG = EngineConfig(rows=4, cols=4, depth=64, stream_bits=64, acc_depth=64, act_depth=8, shift=2)
+CONFIG = EngineConfig(
+    rows=4,
+    cols=4,
+    depth=64,
+    stream_bits=64,
+    acc_depth=64,
+    act_depth=8,
+    shift=2,
+    half_steps=True,
+)
 
 HALF = st.integers(0, 0xFFFF)
 HEADERS = st.builds(
@@ -31,4 +40,5 @@ SEGMENTS = st.builds(
     planes=st.integers(1, 8),
     clear=st.booleans(),
     shift=st.booleans(),
+    half_step=st.booleans(),
 )

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,10 +27,11 @@ FIELDS = {
     "requant_depth": powers(16, 4096),
     "table_share": powers(1, 16),
     "shift": st.integers(0, 8),
+    "half_steps": st.booleans(),
 }
 
 
-def build(fields: dict[str, int]) -> EngineConfig | None:
+def build(fields: dict[str, Any]) -> EngineConfig | None:
     try:
         return EngineConfig(**fields)
     except ConfigError:
@@ -49,7 +51,8 @@ def test_derived_sizes_fit_together(config):
     assert (config.header_beats - 1) * config.beat_bytes < 16
     assert config.tables * 4 == config.depth
     assert config.act_max - config.act_min + 1 == 1 << config.act_bits
-    assert config.depth * config.act_min * -128 < 1 << (config.slice_sum_bits - 1)
+    largest = 255 if config.half_steps else 128  # of a weight, in magnitude
+    assert config.depth * config.act_min * -largest < 1 << (config.slice_sum_bits - 1)
     assert config.slice_sum_bits <= config.acc_bits
 
 
@@ -72,6 +75,7 @@ def test_digests_differ_as_configurations_do(one, other):
 def test_the_digest_is_the_same_everywhere():
     """The digest is constant, because one version must recognise the engines of another."""
     assert EngineConfig().digest == "ecfc550053c4e23b"
+    assert EngineConfig(half_steps=True).digest == "467d06e8a472cfd6"
 
 
 def test_missing_fields_take_their_defaults():
@@ -101,6 +105,8 @@ def test_missing_fields_take_their_defaults():
         ({"rows": True}, "rows must be a whole number, not True"),
         ({"rows": "4"}, "rows must be a whole number, not '4'"),
         ({"rows": None}, "rows must be a whole number, not None"),
+        ({"half_steps": 1}, "half_steps must be true or false, not 1"),
+        ({"half_steps": "no"}, "half_steps must be true or false, not 'no'"),
         ({"cols": 1}, r"cols \* depth \(64\) must be at least stream_bits \(256\); raise"),
         (
             {"cols": 64, "depth": 8, "stream_bits": 128},

@@ -22,7 +22,7 @@ def test_segment_round_trip(segment):
     ("fields", "code"),
     [
         ((0, 1, 1, 4, 0), ErrorCode.RESERVED),
-        ((0, 1, 1, 8, 0), ErrorCode.RESERVED),
+        ((0, 1, 1, 16, 0), ErrorCode.RESERVED),
         ((0, 1, 1, 0, 1), ErrorCode.RESERVED),
         ((0, 0, 1, 0, 0), ErrorCode.TILES),
         ((1, 64, 1, 0, 0), ErrorCode.TILES),
@@ -36,8 +36,9 @@ def test_bad_segments_are_refused(fields, code):
     assert caught.value.code == code
 
 
-def test_the_shift_flag_needs_a_shifter():
-    segment = Segment(tile=0, tiles=1, planes=1, shift=True)
+@pytest.mark.parametrize("flag", ["shift", "half_step"])
+def test_a_flag_needs_an_engine_that_has_it(flag):
+    segment = Segment(tile=0, tiles=1, planes=1, **{flag: True})
     segment.validate(CONFIG)
     with pytest.raises(CommandError) as caught:
         segment.validate(NARROW)

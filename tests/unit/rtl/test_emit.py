@@ -53,6 +53,16 @@ def test_the_largest_engine_is_emitted():
     assert len(re.findall(r"^  engine_row row_\d+ \(", text, re.MULTILINE)) == 64
 
 
+def test_an_engine_without_half_steps_has_none_of_their_signals():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(half_steps=True))
+    )
+    signals = ("half_step", "halves", "subtrahend", "plane_sum", "digits")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ CONFIGS = [
     EngineConfig(rows=1, cols=8, depth=8, stream_bits=64, act_depth=4, acc_depth=16, act_bits=5,
                  acc_bits=20),
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16, scale_bits=6),
+    EngineConfig(rows=2, cols=2, depth=32, stream_bits=32, act_depth=4, acc_depth=16, table_share=4,
+                 half_steps=True),
 ]  # fmt: skip
 
 
@@ -66,7 +69,7 @@ class Schedule:
         # A step's write is visible the cycle after it is made.
         self.now += TableWriter.LATENCY
 
-    def words(self, w, tile, planes, scales, *, clear, shift, gaps):
+    def words(self, w, tile, planes, scales, *, gaps, **flags):
         """Send a tile's planes of weights ``[depth, cols]``; returns the cycles in between."""
         cfg = self.config
         free = []
@@ -86,9 +89,8 @@ class Schedule:
                 "valid": 1,
                 "first": first,
                 "last": last,
-                "clear": int(clear),
-                "shift": int(shift),
                 "tile": tile,
+                **flags,
             }
             if not last:
                 free.append(self.now)
@@ -97,11 +99,12 @@ class Schedule:
             self.now += 1
         return free
 
-    def gemm(self, w, tiles, planes, *, scales=None, shift=False, gaps=0.0):
+    def gemm(self, w, tiles, planes, *, scales=None, shift=False, halves=(), gaps=0.0):
         """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end.
 
         The sums of each slice are multiplied by ``scales[slices, tiles * cols]``, 1 without. The
-        accumulators start from zero or, with ``shift``, from what they hold, shifted.
+        accumulators start from zero or, with ``shift``, from what they hold, shifted. The weights
+        of the tiles in ``halves`` are half-step.
         """
         cfg = self.config
         free = []
@@ -116,13 +119,15 @@ class Schedule:
             self.tables(s)
             for n, tile in enumerate(tiles):
                 part = w[s * cfg.depth :, n * cfg.cols :][: cfg.depth, : cfg.cols]
-                flags = {"clear": s == 0 and not shift, "shift": s == 0 and shift}
+                flags = {"clear": int(s == 0 and not shift), "shift": int(s == 0 and shift)}
+                if cfg.half_steps:
+                    flags["half_step"] = int(tile in halves)
                 factors = None
                 if cfg.scale_bits:
                     factors = np.ones(cfg.cols, int)
                     if scales is not None:
                         factors = scales[s, n * cfg.cols :][: cfg.cols]
-                free += self.words(part, tile, planes, factors, **flags, gaps=gaps)
+                free += self.words(part, tile, planes, factors, gaps=gaps, **flags)
         self.now += Accumulators.DISTANCE
         return free
 
@@ -224,6 +229,30 @@ def test_slice_sums_are_multiplied_by_their_scales(gaps):
         for tile, acc in zip((1, 2, 5, 0), tiles, strict=True):
             schedule.drain(schedule.now, row, tile)
             want.append((schedule.now + trip(config, row), acc.tolist()))
+            schedule.now += 1
+    assert schedule.run() == want
+
+
+@pytest.mark.parametrize("planes", [1, 2, 8])
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+@pytest.mark.parametrize("config", [CONFIGS[4], replace(CONFIGS[3], half_steps=True)])
+def test_half_step_tiles_and_others_mix_in_every_slice(config, gaps, planes):
+    """Each slice's tables are refilled as tightly as can be, and its own sum is added."""
+    rng = np.random.default_rng(planes)
+    slices, tiles, halves = 4, [3, 0, 7, 15, 4], {0, 7, 4}
+    x = random_activations(config, rng, slices)
+    x[:, : config.depth] = config.act_min  # the largest sums
+    w = random_weights(config, rng, slices, len(tiles), planes)
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(w, tiles, planes, halves=halves, gaps=gaps)
+    half = np.repeat([tile in halves for tile in tiles], config.cols)
+    y = (x @ np.where(half, 2 * w + 1, w)).reshape(config.rows, len(tiles), config.cols)
+    want = []
+    for row in range(config.rows):
+        for n, tile in enumerate(tiles):
+            schedule.drain(schedule.now, row, tile)
+            want.append((schedule.now + trip(config, row), y[row, n].tolist()))
             schedule.now += 1
     assert schedule.run() == want
 

@@ -14,6 +14,7 @@ from summand.testing.streams import simulate
 PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
 SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits=3)
+HALVING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, half_steps=True)
 
 
 def good_table(rng, config):
@@ -32,6 +33,7 @@ def good_table(rng, config):
                 clear=rng.random() < 0.5,
                 shift=bool(config.shift) and rng.random() < 0.5,
                 scaled=bool(config.scale_bits) and rng.random() < 0.5,
+                half_step=config.half_steps and rng.random() < 0.5,
             )
         )
         after = segments[-1].end
@@ -48,7 +50,7 @@ def spoiled(rng, raw):
             (2, [0, 1, 2, 16, 17, 32, 33]),
             (3, [1, 255]),
             (4, [0, 9, 255]),
-            (5, [2, 4, 8, 128]),
+            (5, [2, 4, 8, 16, 128]),
             (6, [1]),
             (7, [128]),
         ]
@@ -87,7 +89,11 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
     return ctx.get(dut.orders.error), ctx.get(dut.orders.conflict)
 
 
-@pytest.mark.parametrize("config", [PLAIN, SHIFTING, SCALING], ids=["plain", "shifting", "scaling"])
+@pytest.mark.parametrize(
+    "config",
+    [PLAIN, SHIFTING, SCALING, HALVING],
+    ids=["plain", "shifting", "scaling", "halving"],
+)
 def test_the_first_bad_segment_is_reported(config):
     """Good tables and spoiled ones in turn: no table affects the next."""
     rng = random.Random(1)
@@ -113,7 +119,7 @@ def test_the_first_bad_segment_is_reported(config):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([SHIFTING, SCALING]),
+    st.sampled_from([SHIFTING, SCALING, HALVING]),
     st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3),
 )
 def test_any_bytes_get_the_decoders_verdict(config, raw):
@@ -156,7 +162,7 @@ def test_conflict_means_a_tile_in_common():
 
 def test_the_ring_gives_the_table_again_and_again():
     """Two steps after `rewind` the first entry is out; a `rewind` of one cycle suffices."""
-    config = replace(SHIFTING, scale_bits=2)
+    config = replace(SHIFTING, scale_bits=2, half_steps=True)
     rng = random.Random(3)
     dut = SegmentTable(config)
 
@@ -170,6 +176,7 @@ def test_the_ring_gives_the_table_again_and_again():
                     clear=n % 3 == 0,
                     shift=n % 5 == 0,
                     scaled=n % 4 == 1,
+                    half_step=n % 3 == 1,
                 )
                 for n in range(count)
             ]
@@ -185,7 +192,7 @@ def test_the_ring_gives_the_table_again_and_again():
                 s = segments[n % count]
                 assert (entry.tile, entry.more + 1, entry.words + 1) == (s.tile, s.tiles, s.planes)
                 assert (entry.clear, entry.shift) == (s.clear, s.shift)
-                assert entry.scaled == s.scaled
+                assert (entry.scaled, entry.half_step) == (s.scaled, s.half_step)
                 assert entry.one_tile == (s.tiles == 1)
                 assert entry.one_word == (s.planes == 1)
                 assert entry.last == (n % count == count - 1)

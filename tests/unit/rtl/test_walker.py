@@ -7,15 +7,17 @@ from summand.isa.segments import Segment
 from summand.rtl.walker import Walker
 from summand.testing.streams import Source, simulate
 
-CONFIG = EngineConfig(cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=8, shift=1)
+CONFIG = EngineConfig(
+    cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=8, shift=1, half_steps=True
+)
 
 TABLES = [
     [Segment(tile=0, tiles=1, planes=1)],
     [Segment(tile=5, tiles=3, planes=8, clear=True)],
     [
         Segment(tile=1, tiles=1, planes=1, shift=True),
-        Segment(tile=2, tiles=1, planes=1, clear=True),
-        Segment(tile=7, tiles=4, planes=3, clear=True, shift=True),
+        Segment(tile=2, tiles=1, planes=1, clear=True, half_step=True),
+        Segment(tile=7, tiles=4, planes=3, clear=True, shift=True, half_step=True),
         Segment(tile=15, tiles=1, planes=2),
     ],
 ]
@@ -29,6 +31,7 @@ def expected(segments, slices):
             "last": plane == s.planes - 1,
             "clear": s.clear and k == 0,
             "shift": s.shift and k == 0,
+            "half_step": s.half_step,
             "tile": s.tile + tile,
         }
         for k in range(slices)
@@ -91,7 +94,7 @@ class Walks:
                 if moved:
                     assert loaded
                     assert work.word == self.payloads[before]
-                    names = ("first", "last", "clear", "shift", "tile")
+                    names = ("first", "last", "clear", "shift", "half_step", "tile")
                     self.words.append((cycle, {n: work[n] for n in names}))
                 else:
                     assert not release
@@ -125,7 +128,7 @@ class Walks:
             s = ring[n % len(ring)]
             sizes = {"tile": s.tile, "more": s.tiles - 1, "words": s.planes - 1}
             flags = {"clear": s.clear, "shift": s.shift, "one_tile": s.tiles == 1}
-            flags["one_word"] = s.planes == 1
+            flags |= {"one_word": s.planes == 1, "half_step": s.half_step}
             ctx.set(port, sizes | flags | {"last": n % len(ring) == len(ring) - 1})
 
 

@@ -16,6 +16,7 @@ RANGES = {
     "table_share": (1, 16),
     "shift": (0, 8),
     "scale_bits": (0, 8),
+    "half_steps": (False, True),
 }
 
 

@@ -39,6 +39,7 @@ def test_programs_use_everything(drawn):
                 seen["several segments"] += len(table) > 1
                 seen["keep"] += any(not s.clear for s in table)
                 seen["shift"] += any(s.shift for s in table)
+                seen["both steps"] += len({s.half_step for s in table}) > 1
                 seen["from requantised"] += bool(
                     written & set(range(header.a, header.a + header.b))
                 )

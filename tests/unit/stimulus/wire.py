@@ -19,6 +19,7 @@ CONFIG = EngineConfig(
     requant_depth=16,
     shift=2,
     scale_bits=4,
+    half_steps=True,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -50,7 +51,7 @@ ENDS = {
     "segment tile": (0, 15),
     "segment tiles": (1, 16),
     "segment planes": (1, 8),
-    "segment flags": (0, 7),
+    "segment flags": (0, 15),
     "entry mult": (0, 0xFFFF),
     "entry shift": (1, 47),
 }

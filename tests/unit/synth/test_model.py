@@ -29,6 +29,7 @@ configs = st.builds(
     stream_bits=st.sampled_from([64, 128, 256]),
     acc_depth=st.sampled_from([64, 1024, 4096]),
     shift=st.integers(0, 8),
+    half_steps=st.booleans(),
 )
 
 

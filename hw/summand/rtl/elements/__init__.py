@@ -32,8 +32,8 @@ class ElementParts:
     step : callable
         Layout of what the array does in a cycle to prepare itself.
     array : callable
-        Component with ``x`` (staged activations), ``step``, ``word``, ``valid``, ``first`` and
-        ``last`` in, and ``sums`` out.
+        Component with ``x`` (staged activations), ``step``, ``word``, ``valid``, ``first``,
+        ``last`` and, in an engine with half-steps, ``half_step`` in, and ``sums`` out.
     """
 
     loader: Callable[[EngineConfig], Any]

@@ -10,6 +10,7 @@ from summand.isa import EngineConfig
 from summand.isa.elements import element
 from summand.rtl.delay import delayed
 from summand.rtl.elements.tables.column import Column
+from summand.rtl.elements.tables.inputs import InputSum
 from summand.rtl.elements.tables.step import Step
 from summand.rtl.elements.tables.table import TableWriter
 
@@ -36,6 +37,8 @@ class TableArray(wiring.Component):
         There is one.
     first, last : ``In(1)``
         It is the first (most significant, subtracted) or the last plane of its tile.
+    half_step : ``In(1)``
+        Its weights are half-step; only in an engine with them.
     sums : ``Out(array of cols signed slice_sum_bits)``
         Slice sums that include the word of ``element(config).latency`` cycles ago.
     """
@@ -46,6 +49,7 @@ class TableArray(wiring.Component):
     valid: Signal
     first: Signal
     last: Signal
+    half_step: Signal
     sums: Any
 
     def __init__(self, config: EngineConfig):
@@ -60,6 +64,7 @@ class TableArray(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
+                **({"half_step": In(1)} if config.half_steps else {}),
                 "sums": Out(data.ArrayLayout(signed(config.slice_sum_bits), config.cols)),
             }
         )
@@ -85,8 +90,10 @@ class TableArray(wiring.Component):
         first = delayed(m, self.first, delay, "first")
         last = delayed(m, self.last, delay, "last")
         valid = delayed(m, self.valid, delay, "valid")
+        columns = []
         for c in range(cfg.cols):
             m.submodules[f"column_{c}"] = column = Column(cfg)
+            columns.append(column)
             m.d.comb += [
                 column.write.eq(Cat(s.replicate(len(writers)) for s in write)),
                 column.entry.eq(writers[0].entry),
@@ -97,5 +104,21 @@ class TableArray(wiring.Component):
                 self.sums[c].eq(column.sum),
             ]
             m.d.comb += [v.eq(w.value) for v, w in zip(column.value, writers, strict=True)]
+        if cfg.half_steps:
+            self._connect_inputs(m, writers[0], columns)
 
         return m
+
+    def _connect_inputs(self, m: Module, writer: TableWriter, columns: list[Column]) -> None:
+        """Let the first column add up the slice's activations, and give the sum to all."""
+        m.submodules.inputs = inputs = InputSum(self.config)
+        first = columns[0]
+        m.d.comb += [
+            inputs.write.eq(writer.write),
+            inputs.entry.eq(writer.entry),
+            inputs.plane_sum.eq(first.plane_sum),
+            inputs.half_step.eq(self.half_step),
+            first.bits.eq(self.word[: len(first.bits)] | inputs.look.replicate(len(first.bits))),
+        ]
+        for column in columns:
+            m.d.comb += [column.half_step.eq(inputs.halves), column.inputs.eq(inputs.subtrahend)]

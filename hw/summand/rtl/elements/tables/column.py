@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.widths import plane_sum_bits
 from summand.rtl.add import Adder
 from summand.rtl.elements.tables.table import LookupTable
 from summand.rtl.fold import emitted_once
@@ -17,7 +18,10 @@ __all__ = ["Column"]
 class Column(wiring.Component):
     """Multiply ``depth`` activations by one bit each, and combine the planes of a weight.
 
-    ``slice <- (first ? -sum : 2 * slice + sum)``. One plane a cycle.
+    ``slice <- (first ? -sum : 2 * slice + sum)``. One plane a cycle. In a half-step weight a
+    plane's bits mean -1 and 1 instead of 0 and 1, because ``2 * q + 1`` is the sum that ``q`` is
+    with such digits; so ``sum`` is ``2 * sum - inputs``.
+
     ``element(config).latency`` cycles from a plane to the slice sum that includes it.
 
     Parameters
@@ -41,6 +45,13 @@ class Column(wiring.Component):
         weight; ``last`` with ``step`` must do so.
     sum : ``Out(signed(slice_sum_bits))``
         Sum over the weight's planes so far.
+    half_step : ``In(1)``
+        The plane looked up ``latency - 2`` cycles ago is one of a half-step weight. This and the
+        next two only in an engine with half-steps.
+    inputs : ``In(signed(plane_sum_bits))``
+        With :attr:`half_step` the sum of the slice's activations, else 0.
+    plane_sum : ``Out(signed(plane_sum_bits))``
+        Sum of the activations whose bits were set in that plane.
     """
 
     write: Signal
@@ -51,10 +62,15 @@ class Column(wiring.Component):
     last: Signal
     step: Signal
     sum: Signal
+    half_step: Signal
+    inputs: Signal
+    plane_sum: Signal
 
     def __init__(self, config: EngineConfig):
         self.config = config
         entry = signed(config.act_bits + 2)
+        plane_sum = signed(plane_sum_bits(config))
+        halves = {"half_step": In(1), "inputs": In(plane_sum), "plane_sum": Out(plane_sum)}
         super().__init__(
             {
                 "write": In(config.tables),
@@ -65,6 +81,7 @@ class Column(wiring.Component):
                 "last": In(1),
                 "step": In(1),
                 "sum": Out(signed(config.slice_sum_bits)),
+                **(halves if config.half_steps else {}),
             }
         )
 
@@ -101,6 +118,9 @@ class Column(wiring.Component):
         # `base` is a copy of the sum. Its reset input clears it where a weight ends, which takes no
         # look-up table. It has no other reset, because a flip-flop has one reset input.
         (tree,) = level
+        if cfg.half_steps:
+            m.d.comb += self.plane_sum.eq(tree)
+            tree = self._digits(m)
         base = Signal.like(self.sum, reset_less=True)
         size = len(self.sum)
         m.submodules.combine = combine = Adder(size, len(tree), size, subtracts=True)
@@ -113,3 +133,16 @@ class Column(wiring.Component):
             m.d.sync += [self.sum.eq(combine.o), base.eq(Mux(self.last, 0, combine.o))]
 
         return m
+
+    def _digits(self, m: Module) -> Signal:
+        """Return the plane's sum, of digits -1 and 1 in a half-step weight, a cycle later."""
+        size = len(self.plane_sum) + 1
+        m.submodules.digits = adder = Adder(size, len(self.inputs), size, subtracts=True)
+        digits = Signal(signed(size), reset_less=True)
+        m.d.comb += [
+            adder.a.eq(Mux(self.half_step, self.plane_sum << 1, self.plane_sum)),
+            adder.b.eq(self.inputs),
+            adder.subtract.eq(1),
+        ]
+        m.d.sync += digits.eq(adder.o)
+        return digits

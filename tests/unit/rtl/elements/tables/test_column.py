@@ -8,9 +8,11 @@ from summand.testing.streams import trace
 
 CONFIGS = [
     EngineConfig(cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16),
+    EngineConfig(cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16,
+                 half_steps=True),
     EngineConfig(cols=2, depth=16, stream_bits=32, act_bits=8, table_share=2, acc_depth=16),
     EngineConfig(cols=1, depth=64, stream_bits=64, act_bits=10, table_share=4, acc_depth=16),
-]
+]  # fmt: skip
 
 
 def table_writes(config, x):
@@ -49,15 +51,17 @@ def activations(config, rng, case):
 
 
 def run_planes(config, x, words):
-    """Send ``words`` of (bits, first, last), ``None`` for a gap; return the sum after each."""
+    """Send ``words`` of (bits, first, last, half-step), ``None`` for a gap; return each sum."""
     writes = table_writes(config, x)
     late = element(config).latency - 1  # orders behind bits
     inputs = [*writes, *({} for _ in range(len(words) + late + 1))]
     noise = (0x5DEECE66D * 0x9E3779B97F4A7C15) & ((1 << config.depth) - 1)
     for n, word in enumerate(words, len(writes)):
-        bits, first, last = word or (noise, 1, 1)
+        bits, first, last, half = word or (noise, 1, 1, 0)
         inputs[n]["bits"] = bits
         inputs[n + late] |= {"first": first, "last": last, "step": int(word is not None)}
+        if config.half_steps:
+            inputs[n + late - 1] |= {"half_step": half, "inputs": int(x.sum()) * half}
     rows = trace(Column(config), inputs, ["sum"])
     return [row[0] for row in rows[len(writes) + late + 1 :]]
 
@@ -71,14 +75,16 @@ def test_sums_of_weights_of_every_width(config, gaps, case):
     x = activations(config, rng, case)
     words, want = [], []
     for planes in [*range(1, 9), 8, 1, 1, 3, 1, *rng.integers(1, 9, 12)]:
+        half = int(config.half_steps and rng.random() < 0.7)
         w = weights(config, rng, int(planes))
         bits = planes_of(w, int(planes))
         for n, plane in enumerate(bits):
             while rng.random() < gaps:
                 words.append(None)
                 want.append(want[-1] if want else 0)
-            words.append((plane, int(n == 0), int(n == len(bits) - 1)))
-            want.append(int(x @ (w >> len(bits) - 1 - n)))  # the weight's planes so far
+            words.append((plane, int(n == 0), int(n == len(bits) - 1), half))
+            kept = w >> len(bits) - 1 - n  # the weight's planes so far
+            want.append(int(x @ (2 * kept + 1 if half else kept)))
     assert run_planes(config, x, words) == want
 
 
@@ -100,5 +106,5 @@ def test_a_refill_of_one_table_leaves_the_others():
 def test_latency(config):
     """The sum changes when the structure says, and not a cycle before."""
     x = np.ones(config.depth, int)
-    sums = run_planes(config, x, [((1 << config.depth) - 1, 1, 1), None, None])
+    sums = run_planes(config, x, [((1 << config.depth) - 1, 1, 1, 0), None, None])
     assert sums == [-config.depth] * 3
