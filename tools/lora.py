@@ -11,15 +11,25 @@ have are left out of training. The adapter (arXiv 2106.09685) is of rank 8, on q
 import argparse
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from summand.compress import open_source, windows
+from summand.bench import Law
+from summand.compress import evaluate, evaluation_text, load_integer, open_source, windows
+from summand.compress.adapt import PeftFolder, add_in_float
 from summand.compress.calibrate.text import topics_text
 from summand.compress.network.survey import linear_of, put
+from summand.compress.twin.integer import replace
+from summand.isa import EngineConfig
+from summand.model import Layer, SummandModel
+from summand.model.adapters import Adapter
+from summand.model.engine import engine_of
+from summand.model.host import load_host, load_tokenizer
+from summand.runtime import Usage, compile_layers
 
 TARGETS = ("q_proj", "v_proj")
 RANK, ALPHA = 8, 16
@@ -71,7 +81,8 @@ def train(folder: Path) -> None:
         schedule.step()
         losses.append(float(loss.detach()))
         if step % 20 == 19:
-            print(f"{step + 1} of {STEPS} steps, loss {sum(losses[-20:]) / 20:.3f}", flush=True)
+            mean = sum(losses[-20:]) / 20
+            print(f"{step + 1} of {STEPS} steps, loss {mean:.3f}", flush=True)  # noqa: T201
     write(folder, loras)
 
 
@@ -103,13 +114,56 @@ def write(folder: Path, loras: dict[str, Lora]) -> None:
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def measure(folder: Path, peft: Path, adapter: Path) -> None:
+    """Print losses of a model without and with the adapter, and what a token costs."""
+    model, factors = SummandModel(folder), PeftFolder(peft)
+    added = Adapter(adapter, model)
+    rows = windows(load_tokenizer(model), evaluation_text(), tokens=TOKENS, window=512)
+    in_float = load_integer(model)
+    add_in_float(in_float, {name: factors.factors(name) for name in added.names})
+    in_integers = load_host(model)
+    for layer in added.layers():
+        replace(in_integers, layer)
+    engine = engine_of(added.adapted)
+    alone, beside = (cost(layers, model, engine) for layers in (model.layers(), added.layers()))
+    lines = [
+        "| | loss, nats a token | perplexity | cycles a token | bits a token |",
+        "|---|---|---|---|---|",
+        f"| the model | {loss(load_integer(model), rows)} | {alone} |",
+        f"| with the adapter in floating point | {loss(in_float, rows)} | | |",
+        f"| with the adapter in integers | {loss(in_integers, rows)} | {beside} |",
+    ]
+    print(*lines, sep="\n")  # noqa: T201
+
+
+def loss(module: nn.Module, rows: list[torch.Tensor]) -> str:
+    """Return the mean loss on rows, and the perplexity."""
+    perplexity = evaluate(module, rows).perplexity
+    return f"{math.log(perplexity):.4f} | {perplexity:.3f}"
+
+
+def cost(layers: Iterable[Layer], model: SummandModel, engine: EngineConfig) -> str:
+    """Return the cycles of a token by the cost law, and the bits that are streamed for it."""
+    named = {layer.name: layer for layer in layers}
+    law, total = Law(engine), Usage()
+    for group in model.groups:
+        total += law.usage(compile_layers([named[name] for name in group], engine), 1)
+    return f"{total.counters.cycles:,} | {total.stream_bits:,}"
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("train").add_argument("folder", type=Path)
+    commands.add_parser("train").add_argument("peft", type=Path)
+    measuring = commands.add_parser("measure")
+    for name in ("model", "peft", "adapter"):
+        measuring.add_argument(name, type=Path)
     arguments = parser.parse_args()
-    train(arguments.folder)
+    if arguments.command == "train":
+        train(arguments.peft)
+    else:
+        measure(arguments.model, arguments.peft, arguments.adapter)
 
 
 if __name__ == "__main__":

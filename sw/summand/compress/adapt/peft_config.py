@@ -156,7 +156,7 @@ class _Reader:
                 f"with bias none"
             )
         initial = raw.get("init_lora_weights", True)
-        if not isinstance(initial, bool) and initial not in _NEUTRAL:
+        if initial not in (True, False, None, *_NEUTRAL):
             self._refuse(
                 f"init_lora_weights must be true, false or {', '.join(_NEUTRAL)}, not "
                 f"{reprlib.repr(initial)}, which changes the model's weights too; let PEFT convert "

@@ -27,6 +27,9 @@ _OTHERS = {
     ".lora_B.bias": "is a factor's bias; train it with lora_bias false",
 }
 
+#: The largest norm of what is added to a weight.
+_LARGEST = 1e30
+
 _DTYPES = ("F64", "F32", "F16", "BF16")
 
 
@@ -107,7 +110,7 @@ class PeftFolder:
         Raises
         ------
         CompressError
-            If a number is not finite.
+            If a number is not finite, or larger than any that training gives.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -125,7 +128,13 @@ class PeftFolder:
         except (OSError, SafetensorError) as e:
             self._refuse(f"{e}; copy the adapter's folder again")
         a, b = found
-        return LoraFactors(a, b * self.config.scale_of(module))
+        scale = self.config.scale_of(module)
+        if not float(a.double().norm() * b.double().norm()) * abs(scale) < _LARGEST:
+            self._refuse(
+                f"module {module}: its factors are too large for float32; the training that wrote "
+                f"them diverged"
+            )
+        return LoraFactors(a, b * scale)
 
     def _check(self, file: Any) -> None:
         shapes: dict[str, dict[str, tuple[int, ...]]] = {}
