@@ -53,13 +53,16 @@ def compile_layers(
         raise CompileError("a group needs at least one layer")
     for layer in layers:
         _check(layer, layers[0], config)
+    packing = packing or Packing(config)
+    if packing.config != config:
+        raise CompileError("packing must be of the engine that layers are compiled for")
     return Program(
         config=config,
         in_features=layers[0].in_features,
         outputs=tuple(Output(layer.name, layer.out_features) for layer in layers),
         macs=sum(layer.sizes.macs for layer in layers),
         layers=tuple(layer.sizes for layer in layers),
-        fill=_Filler(layers, packing or Packing(config)),
+        fill=_Filler(layers, packing),
     )
 
 

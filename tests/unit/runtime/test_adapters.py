@@ -8,7 +8,7 @@ import torch
 
 import summand.runtime.packing as packing_module
 from summand.isa import SummandError
-from summand.runtime import Driver, GoldenDevice, open_device
+from summand.runtime import Driver, GoldenDevice, compile_layers, open_device
 from summand.runtime.modules import LayerGroup, SummandLinear
 from summand.runtime.packing import Packing
 from summand.runtime.verify import compare
@@ -104,6 +104,11 @@ def test_words_go_with_their_summand(config, layers):
     assert len(packing._kept) == 1
     del summand
     assert len(packing._kept) == 0
+
+
+def test_words_of_another_engine_are_refused(config, roomy, layers):
+    with pytest.raises(CompileError, match="packing must be of the engine"):
+        compile_layers(layers, config, packing=Packing(roomy))
 
 
 def test_unknown_and_removed_adapters(group, layers):
