@@ -173,6 +173,50 @@ def save_llama(
 
 
 @pytest.fixture(scope="session")
+def save_lora() -> Callable[..., Path]:
+    """Return a function that writes a random LoRA adapter as PEFT does, into a folder.
+
+    ``shapes`` are input and output features of its modules, ``size`` that of what it adds; what
+    else is given are fields of its configuration.
+    """
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    def save(
+        path: Path,
+        shapes: dict[str, tuple[int, int]],
+        *,
+        size: float = 0.3,
+        seed: int = 0,
+        **config: Any,
+    ) -> Path:
+        g = torch.Generator().manual_seed(seed)
+        fields = {
+            "peft_type": "LORA",
+            "r": 4,
+            "lora_alpha": 8,
+            "target_modules": sorted({name.rpartition(".")[2] for name in shapes}),
+            "bias": "none",
+            "task_type": "CAUSAL_LM",
+            "use_dora": False,
+            **config,
+        }
+        rank, tensors = fields["r"], {}
+        for name, (k, n) in shapes.items():
+            a, b = torch.randn(rank, k, generator=g), torch.randn(n, rank, generator=g)
+            tensors[f"base_model.model.{name}.lora_A.weight"] = a / k**0.5
+            tensors[f"base_model.model.{name}.lora_B.weight"] = b * size
+        path.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path / "adapter_model.safetensors")
+        (path / "adapter_config.json").write_text(json.dumps(fields))
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="session")
 def mutant() -> Callable[..., Any]:
     """Return a function that makes a mistake in gateware, to see whether a test's inputs find it.
 

@@ -18,7 +18,17 @@ from summand.isa.distribution import VERSION, install_command
 
 __all__ = ["build_app", "main"]
 
-_COMMANDS = ("compress", "generate", "build", "synth", "verify", "run", "bench", "evaluate")
+_COMMANDS = (
+    "compress",
+    "adapt",
+    "generate",
+    "build",
+    "synth",
+    "verify",
+    "run",
+    "bench",
+    "evaluate",
+)
 
 #: What to install when a module is missing, by its name.
 _EXTRAS = {

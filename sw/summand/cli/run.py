@@ -27,6 +27,7 @@ from summand.isa import SummandError
 if TYPE_CHECKING:
     from summand.decoding import Writer
     from summand.model import SummandModel
+    from summand.model.adapters import Adapter
     from summand.runtime import Driver
     from summand.runtime.load import LoadedModel
 
@@ -45,6 +46,10 @@ def register(app: typer.Typer) -> None:
 def _run(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A Summand model.")],
     prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="An adapter of the model, from summand adapt."),
+    ] = None,
     device: DeviceOption = "golden",
     config: ConfigOption = None,
     board: BoardOption = None,
@@ -71,6 +76,7 @@ def _run(
     """
     from summand.decoding import Sampling, Writer, encode_prompt
     from summand.model import SummandModel
+    from summand.model.adapters import Adapter
     from summand.runtime.load import load_writer
 
     _check(prompt, temperature)
@@ -78,11 +84,12 @@ def _run(
     target = DeviceChoice.choose(device, config, board)
     choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
     source = SummandModel(folder)
+    added = Adapter(adapter, source) if adapter else None
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
-        if pace := target.pace(source.manifest):
+        if pace := target.pace(added.adapted if added else source.manifest):
             errors.print(pace)
-        loaded = _load(source, host, driver, errors)
+        loaded = _load(source, added, host, driver, errors)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
         with choice.speculation(loaded, target) as speculation:
             writer = Writer(
@@ -96,6 +103,7 @@ def _run(
             errors.print(f"One token a pass: {writer.why_plain}")
         rows = _profile(driver) if profile or as_json else {}
     report |= {"device": device, "config": target.engine.digest}
+    report["adapter"] = str(adapter) if adapter else None
     if as_json:
         report["profile"] = rows
         typer.echo(json.dumps(report))
@@ -117,14 +125,30 @@ def _check(prompt: str, temperature: float) -> None:
         raise SummandError(f"--temperature must be 0, or {low:g} to {high:g}, not {temperature:g}")
 
 
-def _load(source: "SummandModel", host: Any, driver: "Driver", console: Any) -> "LoadedModel":
+def _load(
+    source: "SummandModel",
+    adapter: "Adapter | None",
+    host: Any,
+    driver: "Driver",
+    console: Any,
+) -> "LoadedModel":
     from rich.progress import Progress
 
     from summand.runtime.load import load_model
 
     with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("Packing weights", total=len(source.groups))
-        return load_model(source, driver, host=host, progress=lambda _: bars.advance(task))
+        rounds = 2 if adapter else 1
+        task = bars.add_task("Packing weights", total=rounds * len(source.groups))
+
+        def advance(_: str) -> None:
+            bars.advance(task)
+
+        loaded = load_model(source, driver, host=host, progress=advance)
+        if adapter:
+            name = str(adapter.path)
+            loaded.add_adapter(name, adapter, progress=advance)
+            loaded.use_adapter(name)
+        return loaded
 
 
 def _write(

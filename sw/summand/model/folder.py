@@ -5,19 +5,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from summand.model.entries import LayerEntry
+from summand.model.entries import FileEntry, LayerEntry
 from summand.model.errors import ModelError
 from summand.model.layer import Layer
 from summand.model.manifest import FORMAT, Manifest
 from summand.model.reading import check_size, read_json, read_text
+from summand.model.stored import StoredTensors
 from summand.model.transform import Transform
 from summand.summands.errors import LayerError
-from summand.summands.packing import unpack
 
-__all__ = ["HOST", "LAYERS", "MANIFEST", "SummandModel", "is_model", "read_layers", "sha256"]
+__all__ = [
+    "HOST",
+    "LAYERS",
+    "MANIFEST",
+    "SummandModel",
+    "check_file",
+    "has_format",
+    "is_model",
+    "read_layers",
+    "sha256",
+]
 
 MANIFEST = "manifest.json"
 LAYERS = "layers.safetensors"
@@ -39,13 +46,36 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def is_model(path: Path) -> bool:
-    """Return whether a folder says that it is a Summand model, of any version, whole or not."""
+def check_file(path: Path, entry: FileEntry, *, verify: bool, remedy: str) -> None:
+    """Compare a file with its entry in a manifest: its size, with ``verify`` its checksum too.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, no regular file, or differs; the text ends with ``remedy``.
+    """
+    try:
+        size = check_size(path)
+        if size != entry.bytes:
+            raise ModelError(f"{path} must be {entry.bytes} bytes, not {size}; {remedy}")
+        if verify and sha256(path) != entry.sha256:
+            raise ModelError(f"{path} does not match its checksum in {MANIFEST}: damaged; {remedy}")
+    except OSError as e:
+        raise ModelError(f"cannot read {path}: {e.strerror}; {remedy}") from None
+
+
+def has_format(path: Path, name: str) -> bool:
+    """Return whether the manifest in a folder is of a format, of any version, whole or not."""
     try:
         raw = read_json(path / MANIFEST)
     except (OSError, ModelError):
         return False
-    return isinstance(raw, dict) and raw.get("format") == FORMAT
+    return isinstance(raw, dict) and raw.get("format") == name
+
+
+def is_model(path: Path) -> bool:
+    """Return whether a folder says that it is a Summand model, of any version, whole or not."""
+    return has_format(path, FORMAT)
 
 
 class SummandModel:
@@ -91,17 +121,7 @@ class SummandModel:
             if name not in self.manifest.files:
                 raise ModelError(f"{self.path / MANIFEST}: files must list {name}; {_REDO}")
         for name, entry in self.manifest.files.items():
-            file = self.path / name
-            try:
-                size = check_size(file)
-                if size != entry.bytes:
-                    raise ModelError(f"{file} must be {entry.bytes} bytes, not {size}; {_REDO}")
-                if verify and sha256(file) != entry.sha256:
-                    raise ModelError(
-                        f"{file} does not match its checksum in {MANIFEST}: damaged; {_REDO}"
-                    )
-            except OSError as e:
-                raise ModelError(f"cannot read {file}: {e.strerror}; {_REDO}") from None
+            check_file(self.path / name, entry, verify=verify, remedy=_REDO)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,33 +169,11 @@ def read_layers(path: Path, entries: Iterable[LayerEntry]) -> Iterator[Layer]:
         raise ModelError(f"{path}: {e}; {_REDO}") from None
 
 
-class _Tensors:
-    """The tensors of a file whose names begin with a prefix: of a layer, or of a summand."""
-
-    def __init__(self, file: Any, prefix: str):
-        self._file = file
-        self._prefix = prefix
-
-    def tensor(self, name: str, dtype: str) -> npt.NDArray[Any]:
-        """Return a tensor of a type as safetensors calls it."""
-        name = f"{self._prefix}.{name}"
-        if (found := self._file.get_slice(name).get_dtype()) != dtype:
-            raise ValueError(f"tensor {name} must be {dtype}, not {found}")
-        return self._file.get_tensor(name)
-
-    def packed(self, name: str, bits: int, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
-        """Return a packed matrix."""
-        try:
-            return unpack(self.tensor(name, "U8"), bits, shape)
-        except ValueError as e:
-            raise ValueError(f"tensor {self._prefix}.{name}: {e}") from None
-
-
 def _build(entry: LayerEntry, file: Any) -> Layer:
     """Make a layer from its tensors."""
-    k, n, own = entry.in_features, entry.out_features, _Tensors(file, entry.name)
+    k, n, own = entry.in_features, entry.out_features, StoredTensors(file, entry.name)
     summands = tuple(
-        summand.read(_Tensors(file, f"{entry.name}.{i}"), k, n)
+        summand.read(StoredTensors(file, f"{entry.name}.{i}"), k, n)
         for i, summand in enumerate(entry.summands)
     )
     transform = None

@@ -1,6 +1,6 @@
 """A compressed linear layer: summands, scales, and the exact sum that they stand for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -140,6 +140,24 @@ class Layer:
             total = (total << summand.acc_shift) + bounds.outputs
             worst = max(worst, bounds.inside)
         return max(worst, int(total.max())).bit_length() + 1
+
+    def plus(self, summand: Summand) -> "Layer":
+        """Return the layer with another summand behind its own, whose integers stay.
+
+        Where the summand shifts the accumulator, its unit becomes finer by as much.
+
+        Raises
+        ------
+        LayerError
+            If the summand does not fit the layer, or a finer unit is below float32's range.
+        """
+        scale = np.ldexp(self.scale, -summand.acc_shift)
+        if not np.array_equal(np.ldexp(scale, summand.acc_shift), self.scale):
+            self._refuse(
+                f"its scale is too small to be divided by 2^{summand.acc_shift}; "
+                f"give a summand with acc_shift 0"
+            )
+        return replace(self, summands=(*self.summands, summand), scale=scale)
 
     def quantise(
         self, x: npt.NDArray[np.float32]

@@ -70,10 +70,18 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``, sealed with a checksum of itself."""
+        return json.dumps({**self._raw, "checksum": self.checksum}, indent=1) + "\n"
+
+    @property
+    def checksum(self) -> str:
+        """The checksum in ``manifest.json``, which tells models apart."""
+        return seal(self._raw)
+
+    @property
+    def _raw(self) -> dict[str, Any]:
         layers = [entry.to_raw() for entry in self.layers]
         rest = replace(self, layers=())
-        raw = {"format": FORMAT, "version": VERSION, **asdict(rest), "layers": layers}
-        return json.dumps({**raw, "checksum": seal(raw)}, indent=1) + "\n"
+        return {"format": FORMAT, "version": VERSION, **asdict(rest), "layers": layers}
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -104,7 +112,10 @@ class Manifest:
                 "copy or compress the model again"
             )
         del raw["format"], raw["version"]
-        manifest = take(cls, raw, "manifest")
+        try:
+            manifest = take(cls, raw, "manifest")
+        except ModelError as e:
+            raise ModelError(f"{e}; compress the model again") from None
         manifest._check_names()
         manifest._check_options()
         return manifest

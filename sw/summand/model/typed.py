@@ -32,7 +32,7 @@ def take(cls: type[_T], raw: object, where: str) -> _T:
     try:
         return cls(**values)
     except LayerError as e:
-        raise ModelError(f"{where}: {e}; compress the model again") from None
+        raise ModelError(f"{where}: {e}") from None
 
 
 def _summand(raw: object, where: str) -> Entry:

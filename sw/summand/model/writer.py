@@ -15,6 +15,7 @@ from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
 from summand.model.layer import Layer
 from summand.model.manifest import Manifest
 from summand.model.parts import Parts
+from summand.model.placing import check_place, put_in_place
 from summand.summands.registry import kind_of
 
 __all__ = ["ModelWriter", "check_destination"]
@@ -25,18 +26,7 @@ def check_destination(path: Path) -> None:
 
     Free places, empty folders and Summand models (which are replaced) are good.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:  # libraries that write there take nothing else
-        raise ModelError(f"{str(path)!r} must be a name in UTF-8; give another") from None
-    if path.is_dir():
-        if any(path.iterdir()) and not is_model(path):
-            raise ModelError(
-                f"{path} holds something that is no Summand model, and is left as it is; "
-                f"give another folder, or empty it"
-            )
-    elif path.exists() or path.is_symlink():
-        raise ModelError(f"{path} is not a folder; give another name")
+    check_place(path, is_model, "no Summand model")
 
 
 class ModelWriter:
@@ -175,24 +165,9 @@ class ModelWriter:
         Manifest.from_json(text)  # what could not be read is not written
         (self.folder / MANIFEST).write_text(text)
         self._parts.clear()
-        self.folder.chmod(0o755)
-        self._replace()
-        return manifest
-
-    def _replace(self) -> None:
-        """Rename the finished folder to its destination, whose old contents go last."""
         check_destination(self.path)
-        if not self.path.exists():
-            self.folder.rename(self.path)
-            return
-        with tempfile.TemporaryDirectory(prefix=f".{self.path.name}-", dir=self.path.parent) as old:
-            kept = Path(old) / "replaced"
-            self.path.rename(kept)
-            try:
-                self.folder.rename(self.path)
-            except OSError:
-                kept.rename(self.path)
-                raise
+        put_in_place(self.folder, self.path)
+        return manifest
 
 
 def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str, npt.NDArray[Any]]]:

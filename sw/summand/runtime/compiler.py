@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from summand.isa import EngineConfig
 from summand.isa.beats import pad
-from summand.isa.planes import pack_planes
 from summand.isa.requantisation import pack_requantisation
 from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.model.transform import same_transform
+from summand.runtime.packing import Packing
 from summand.runtime.program import Output, Program, Step
 from summand.schedule.errors import CompileError
 from summand.schedule.fit import misfits
@@ -26,12 +26,23 @@ __all__ = ["compile_layers"]
 _Content = tuple[int, int, tuple[tuple[Matrix, int, int], ...]]
 
 
-def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
+def compile_layers(
+    layers: Sequence[Layer], config: EngineConfig, *, packing: Packing | None = None
+) -> Program:
     """Compile ``layers``, which share an input, for ``config``'s engine.
 
     The first direct summands and all first low-rank factors go as one walk over the input, whatever
     their widths. What does not fit a memory is tiled: tokens over ``rows``, outputs over the
     accumulators, input features and ranks over the activation memory.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        At least one.
+    config : EngineConfig
+        The engine's.
+    packing : Packing, optional
+        Of the same engine: programs that are compiled with it pack the summands they share once.
 
     Raises
     ------
@@ -42,13 +53,16 @@ def compile_layers(layers: Sequence[Layer], config: EngineConfig) -> Program:
         raise CompileError("a group needs at least one layer")
     for layer in layers:
         _check(layer, layers[0], config)
+    packing = packing or Packing(config)
+    if packing.config != config:
+        raise CompileError("packing must be of the engine that layers are compiled for")
     return Program(
         config=config,
         in_features=layers[0].in_features,
         outputs=tuple(Output(layer.name, layer.out_features) for layer in layers),
         macs=sum(layer.sizes.macs for layer in layers),
         layers=tuple(layer.sizes for layer in layers),
-        fill=_Filler(layers, config),
+        fill=_Filler(layers, packing),
     )
 
 
@@ -76,20 +90,20 @@ class _Filler:
     Equal plane words are one ``bytes`` object, whichever batches they are sent in.
     """
 
-    def __init__(self, layers: Sequence[Layer], config: EngineConfig):
-        self._config = config
+    def __init__(self, layers: Sequence[Layer], packing: Packing):
+        self._config = packing.config
+        self._packing = packing
+        self._layers = tuple(layers)
         #: What is streamed, by layer and index of the summand.
         self._operands = {
             (i, t): kind_of(summand).operands(summand)
             for i, layer in enumerate(layers)
             for t, summand in enumerate(layer.summands)
         }
-        self._words: dict[Matrix, npt.NDArray[np.uint8]] = {}
         self._bytes: dict[_Content, bytes] = {}
         for (i, t), operands in self._operands.items():
             if isinstance(operands, Operand):
-                words = pack_planes(operands.weights, operands.planes, config)
-                self._words[Matrix(i, t, "direct")] = words
+                packing.words(layers[i].summands[t], "direct")
 
     def _operand(self, matrix: Matrix) -> Operand:
         operand = self._operands[matrix.layer, matrix.term]
@@ -149,25 +163,11 @@ class _Filler:
 
     def _strip(self, walk: Walk, strip: Strip) -> npt.NDArray[np.uint8]:
         """Return a strip's plane words of a walk, shape ``[slices, bytes]``."""
-        words = self._words.get(strip.matrix)
-        if words is None:
-            words = self._words[strip.matrix] = self._pack(strip.matrix)
+        matrix = strip.matrix
+        summand = self._layers[matrix.layer].summands[matrix.term]
+        words = self._packing.words(summand, matrix.role, matrix.pieces)
         cut = words[walk.first : walk.first + walk.slices, strip.first : strip.first + strip.tiles]
         return cut.reshape(walk.slices, -1)
-
-    def _pack(self, matrix: Matrix) -> npt.NDArray[np.uint8]:
-        """Return a factor's plane words."""
-        factors = self._factors(matrix.layer, matrix.term)
-        (first, second), config, pieces = factors[:2], self._config, matrix.pieces
-        if matrix.role == "first factor":
-            (piece,) = pieces
-            return pack_planes(first.weights[:, piece.start : piece.stop], first.planes, config)
-        low, high = pieces[0].slices(config)[0], pieces[-1].slices(config)[1]
-        rows = np.zeros(((high - low) * config.depth, second.weights.shape[1]), np.int8)
-        for piece in pieces:
-            at = piece.at - low * config.depth
-            rows[at : at + piece.stop - piece.start] = second.weights[piece.start : piece.stop]
-        return pack_planes(rows, second.planes, config)
 
     def _parameters(self, piece: Piece) -> bytes:
         factors = self._factors(piece.layer, piece.term)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from summand.model import ModelError, SummandModel
+from summand.model.adapters import Adapter
 from summand.model.causal import why_not_causal
 from summand.model.host import load_host, load_tokenizer
 from summand.runtime.driver import Driver
@@ -20,10 +21,12 @@ __all__ = ["LoadedModel", "load_model", "load_writer"]
 class LoadedModel:
     """A Hugging Face model whose compressed layers are computed by a device.
 
-    ``model`` has the usual ``forward``, KV cache included; ``tokenizer`` is the folder's. Calls of
-    ``model`` that run in ``lanes`` share passes over the weights.
+    ``source`` is the folder that it is from. ``model`` has the usual ``forward``, KV cache
+    included; ``tokenizer`` is the folder's. Calls of ``model`` that run in ``lanes`` share passes
+    over the weights.
     """
 
+    source: SummandModel
     model: nn.Module
     tokenizer: Any
     groups: tuple[LayerGroup, ...]
@@ -34,6 +37,62 @@ class LoadedModel:
         """How many tokens the model knows."""
         config: Any = self.model.config
         return config.vocab_size
+
+    def add_adapter(
+        self, name: str, adapter: Adapter, *, progress: Callable[[str], None] | None = None
+    ) -> None:
+        """Make an adapter of the model ready to be used.
+
+        The model's own plane words are not packed again, and it computes what it did.
+
+        Parameters
+        ----------
+        name : str
+            What it is called here; one of that name that is there already is replaced.
+        adapter : Adapter
+            Of the model that was loaded.
+        progress : callable, optional
+            Called with each group's name when it has been compiled.
+
+        Raises
+        ------
+        ModelError
+            If the adapter is of another model, or damaged.
+        CompileError
+            If the engine cannot compute the adapted layers.
+        """
+        if adapter.base.manifest.checksum != self.source.manifest.checksum:
+            raise ModelError(
+                f"{adapter.path} is an adapter for another model than {self.source.path}; make it "
+                f"for this one with summand adapt"
+            )
+        summands = adapter.summands()
+        try:
+            for group in self.groups:
+                group.add_adapter(name, summands)
+                if progress:
+                    progress(group.program.name)
+        except BaseException:
+            self.remove_adapter(name)
+            raise
+
+    def remove_adapter(self, name: str) -> None:
+        """Forget an adapter, if it is there; what computes with it goes on without one."""
+        for group in self.groups:
+            group.remove_adapter(name)
+
+    def use_adapter(self, name: str | None) -> None:
+        """Compute with an adapter from now on; with None, the model as it is by itself.
+
+        Between texts: keys and values that are cached are those of the adapter before.
+
+        Raises
+        ------
+        SummandError
+            If no adapter of that name was added.
+        """
+        for group in self.groups:
+            group.use_adapter(name)
 
 
 def load_writer(source: SummandModel) -> nn.Module:
@@ -81,4 +140,4 @@ def load_model(
     layers = {layer.name: layer for layer in source.layers()}
     lanes = Lanes()
     groups = replace_linears(model, layers, source.groups, driver, lanes=lanes, progress=progress)
-    return LoadedModel(model, load_tokenizer(source), groups, lanes)
+    return LoadedModel(source, model, load_tokenizer(source), groups, lanes)

@@ -1,6 +1,7 @@
 """Torch modules whose linear layers are computed by an engine."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.runtime.lanes import Lanes
+from summand.runtime.packing import Packing
+from summand.runtime.program import Program
 from summand.schedule.errors import CompileError
-from summand.summands.base import label_of
+from summand.summands.base import Summand, label_of
 
 __all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
 
@@ -41,11 +44,74 @@ class LayerGroup:
     """
 
     def __init__(self, driver: Driver, layers: Sequence[Layer], lanes: Lanes | None = None):
-        self.layers = tuple(layers)
-        self.program = compile_layers(layers, driver.config)
         self._driver = driver
         self._lanes = lanes or Lanes()
+        self._packing = Packing(driver.config)
+        self._plain = self._used = self._compiled(layers)
+        self._adapted: dict[str, _Compiled] = {}
         self._shared = _Shared()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers as they are computed now."""
+        return self._used.layers
+
+    @property
+    def program(self) -> Program:
+        """What computes them."""
+        return self._used.program
+
+    def add_adapter(self, adapter: str, summands: Mapping[str, Summand]) -> None:
+        """Make ready what an adapter changes, beside what is there.
+
+        What the layers were made with is neither packed again nor changed.
+
+        Parameters
+        ----------
+        adapter : str
+            The adapter's name; one that is there already is replaced.
+        summands : mapping of str to Summand
+            What is added to layers, by their names; layers of other groups may be there too.
+
+        Raises
+        ------
+        CompileError
+            If the engine cannot compute the adapted layers.
+        """
+        plain = self._plain
+        mine = [layer.name in summands for layer in plain.layers]
+        if any(mine):
+            layers = [
+                layer.plus(summands[layer.name]) if is_mine else layer
+                for layer, is_mine in zip(plain.layers, mine, strict=True)
+            ]
+            self._adapted[adapter] = self._compiled(layers)
+        else:
+            self._adapted[adapter] = plain
+
+    def remove_adapter(self, adapter: str) -> None:
+        """Forget an adapter, if it is there; if it is in use, none is from now on."""
+        if self._adapted.pop(adapter, None) is self._used:
+            self.use_adapter(None)
+
+    def use_adapter(self, adapter: str | None) -> None:
+        """Compute with an adapter from now on; with None, the layers as they are by themselves.
+
+        Raises
+        ------
+        SummandError
+            If there is no such adapter.
+        """
+        if adapter is None:
+            used = self._plain
+        elif (used := self._adapted.get(adapter)) is None:
+            known = ", ".join(self._adapted) or "none"
+            raise SummandError(f"no adapter is called {adapter!r}; there are: {known}")
+        self._used, self._shared = used, _Shared()
+
+    def _compiled(self, layers: Sequence[Layer]) -> "_Compiled":
+        program = compile_layers(layers, self._driver.config, packing=self._packing)
+        return _Compiled(tuple(layers), program)
 
     def compute(self, index: int, x: torch.Tensor) -> torch.Tensor:
         """Return layer ``index``'s output for ``x`` of shape ``[..., K]``, in ``x``'s dtype."""
@@ -71,6 +137,14 @@ class LayerGroup:
         accs = self._driver.run(self.program, xq).outputs
         scaled = (layer.scaled(acc, s_x) for layer, acc in zip(self.layers, accs, strict=True))
         return tuple(scaled)
+
+
+@dataclass(frozen=True, eq=False)
+class _Compiled:
+    """Layers, and the program that computes them."""
+
+    layers: tuple[Layer, ...]
+    program: Program
 
 
 class _Shared:

@@ -33,6 +33,7 @@ __all__ = [
     "read_text",
     "rows_of",
     "sentences_of",
+    "topics_text",
     "windows",
 ]
 
@@ -105,6 +106,13 @@ def _prose() -> Iterator[str]:
 def evaluation_text() -> Text:
     """Return the default text for perplexity, of a kind that calibration knows."""
     return Text("every second topic of pydoc_data.topics", "\n\n".join(_topics(0)))
+
+
+def topics_text() -> Text:
+    """Return the topics that :func:`evaluation_text` leaves, without paragraphs that it has."""
+    taken = {_plain(p) for p in _topics(0)}
+    body = "\n\n".join(p for p in _topics(1) if _plain(p) not in taken)
+    return Text("the other topics of pydoc_data.topics", body)
 
 
 def other_text() -> Text:

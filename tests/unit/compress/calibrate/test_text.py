@@ -9,6 +9,7 @@ from summand.compress import (
     read_text,
     windows,
 )
+from summand.compress.calibrate.text import topics_text
 
 
 def paragraphs(text):
@@ -17,6 +18,13 @@ def paragraphs(text):
 
 def test_calibration_and_evaluation_share_no_paragraph():
     assert paragraphs(calibration_text()).isdisjoint(paragraphs(evaluation_text()))
+
+
+def test_the_topics_for_training_share_no_paragraph_with_evaluation():
+    seen = paragraphs(topics_text())
+    assert len(topics_text().body) > 100_000
+    assert seen.isdisjoint(paragraphs(evaluation_text()))
+    assert seen & paragraphs(calibration_text())
 
 
 def test_the_other_text_is_of_another_kind():
