@@ -13,6 +13,7 @@ import typer
 
 from summand.cli.consoles import open_console
 from summand.cli.devices import LARGEST_SEED
+from summand.cli.progress import heartbeat
 from summand.isa import SummandError
 
 if TYPE_CHECKING:
@@ -115,8 +116,13 @@ def _bench(
 
 @contextlib.contextmanager
 def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows the present step: a bar, or in a log a line a minute."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    if not console.is_terminal:
+        with heartbeat(console) as tell:
+            yield lambda what, done, total: tell(f"{what}: {done} of {total}")
+        return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("Opening the model", total=None)
