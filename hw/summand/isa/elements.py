@@ -70,9 +70,9 @@ def _tables(config: EngineConfig) -> Element:
     """Return the look-up tables' figures.
 
     A plane passes the look-up, a level of the adder tree a cycle, where there are half-steps the
-    correction for them, and the sum over planes. Entry 0
-    is always zero, so a pass writes 15 entries. A reset writes entry 0 of one table of each writer
-    in each cycle, after the cycle that ends what the writers were doing.
+    correction for them, and the sum over planes. Entry 0 is always zero, so a pass writes 15
+    entries. A reset writes entry 0 of one table of each writer in each cycle, after the cycle that
+    ends what the writers were doing.
     """
     return Element(
         kind=ElementKind.TABLES,
