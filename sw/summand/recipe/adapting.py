@@ -6,6 +6,7 @@ from typing import Annotated
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionSet
+from summand.recipe.options import AccBits
 
 __all__ = ["AdaptOptions"]
 
@@ -29,11 +30,4 @@ class AdaptOptions(OptionSet):
             note="a model that needs one already keeps that",
         ),
     ] = 4
-    acc_bits: Annotated[
-        int,
-        Option(
-            "Bits of the engine's accumulators",
-            limits=limits.FIELDS["acc_bits"],
-            note="no sum overflows them",
-        ),
-    ] = 32
+    acc_bits: AccBits = 32

@@ -10,7 +10,17 @@ from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
 from summand.summands.registry import kinds
 
-__all__ = ["Options"]
+__all__ = ["AccBits", "Options"]
+
+#: Bits of the accumulators that summands are made for.
+AccBits = Annotated[
+    int,
+    Option(
+        "Bits of the engine's accumulators",
+        limits=limits.FIELDS["acc_bits"],
+        note="no sum overflows them",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +34,7 @@ class Options(LowRankOptions, DenseOptions):
     """
 
     act_bits: Annotated[int, Option("Bits of an activation", limits=limits.ACT_BITS)] = 8
-    acc_bits: Annotated[
-        int,
-        Option(
-            "Bits of the engine's accumulators",
-            limits=limits.FIELDS["acc_bits"],
-            note="no sum overflows them",
-        ),
-    ] = 32
+    acc_bits: AccBits = 32
     balance: Annotated[bool, Option("Let the host balance the channels of layers' inputs")] = True
     rotate: Annotated[bool, Option("Let the host rotate layers' inputs")] = True
     sequential: Annotated[
