@@ -155,6 +155,20 @@ def trip(config, row):
     return there + RESULT_LATENCY + 2 + row
 
 
+def drain_all(schedule, config, y, tiles):
+    """Read tiles' results row by row from now on; returns when each comes, and its values.
+
+    ``y`` has the shape ``[rows, tiles, cols]``.
+    """
+    want = []
+    for row in range(config.rows):
+        for n, tile in enumerate(tiles):
+            schedule.drain(schedule.now, row, tile)
+            want.append((schedule.now + trip(config, row), y[row, n].tolist()))
+            schedule.now += 1
+    return want
+
+
 def random_weights(config, rng, slices, tiles, planes):
     low, high = -(1 << planes - 1), (1 << planes - 1) - 1
     shape = (slices * config.depth, tiles * config.cols)
@@ -178,13 +192,8 @@ def test_rows_multiply_their_own_token(config, planes, gaps):
     schedule = Schedule(config, rng)
     schedule.load(x)
     schedule.gemm(w, tiles, planes, gaps=gaps)
-    want = []
     y = (x @ w).reshape(config.rows, len(tiles), config.cols)
-    for row in range(config.rows):
-        for n, tile in enumerate(tiles):
-            schedule.drain(schedule.now, row, tile)
-            want.append((schedule.now + trip(config, row), y[row, n].tolist()))
-            schedule.now += 1
+    want = drain_all(schedule, config, y, tiles)
     assert schedule.run() == want
 
 
@@ -222,14 +231,10 @@ def test_slice_sums_are_multiplied_by_their_scales(gaps):
     scales = rng.integers(0, 1 << config.scale_bits, (3, w.shape[1]))
     schedule = Schedule(config, rng)
     schedule.load(x)
-    schedule.gemm(w, [1, 2, 5, 0], 4, scales=scales, gaps=gaps)
+    tiles = [1, 2, 5, 0]
+    schedule.gemm(w, tiles, 4, scales=scales, gaps=gaps)
     y = x @ (w * np.repeat(scales, config.depth, axis=0))
-    want = []
-    for row, tiles in enumerate(y.reshape(config.rows, 4, config.cols)):
-        for tile, acc in zip((1, 2, 5, 0), tiles, strict=True):
-            schedule.drain(schedule.now, row, tile)
-            want.append((schedule.now + trip(config, row), acc.tolist()))
-            schedule.now += 1
+    want = drain_all(schedule, config, y.reshape(config.rows, 4, config.cols), tiles)
     assert schedule.run() == want
 
 
@@ -248,12 +253,7 @@ def test_half_step_tiles_and_others_mix_in_every_slice(config, gaps, planes):
     schedule.gemm(w, tiles, planes, halves=halves, gaps=gaps)
     half = np.repeat([tile in halves for tile in tiles], config.cols)
     y = (x @ np.where(half, 2 * w + 1, w)).reshape(config.rows, len(tiles), config.cols)
-    want = []
-    for row in range(config.rows):
-        for n, tile in enumerate(tiles):
-            schedule.drain(schedule.now, row, tile)
-            want.append((schedule.now + trip(config, row), y[row, n].tolist()))
-            schedule.now += 1
+    want = drain_all(schedule, config, y, tiles)
     assert schedule.run() == want
 
 
