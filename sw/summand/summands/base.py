@@ -74,19 +74,24 @@ class Operand(NamedTuple):
         What the sums over each group of input features are multiplied by.
     group : int
         Input features that share scales; 0 without.
+    half_step : bool
+        Whether a weight is ``2 * q + 1``, with ``q`` what ``weights`` holds.
     """
 
     weights: npt.NDArray[np.int8]
     planes: int
     scales: npt.NDArray[np.uint8] | None = None
     group: int = 0
+    half_step: bool = False
 
-    def integers(self) -> npt.NDArray[np.int16]:
+    def integers(self) -> npt.NDArray[np.int32]:
         """Return weights times scales, ``[K, N]``."""
-        wide = self.weights.astype(np.int16)
+        wide = self.weights.astype(np.int32)
+        if self.half_step:
+            wide = 2 * wide + 1
         if self.scales is None:
             return wide
-        return wide * np.repeat(self.scales.astype(np.int16), self.group, axis=0)[: len(wide)]
+        return wide * np.repeat(self.scales.astype(np.int32), self.group, axis=0)[: len(wide)]
 
 
 class Factors(NamedTuple):

@@ -344,7 +344,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 5, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 6, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))

@@ -17,6 +17,7 @@ from summand.compress.errors import CompressError
 from summand.compress.network.predictions import divergence
 from summand.compress.network.survey import Batch, Survey, call, invoke, linear_of
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolver
+from summand.summands.grid import Grid
 from summand.summands.solving import output_errors
 
 __all__ = ["differences", "fisher"]
@@ -138,7 +139,7 @@ def differences(
             rounded = solver.solve(
                 DenseProblem(
                     weight=weight.to("cpu", torch.float32),
-                    bits=bits,
+                    grid=Grid(bits),
                     energy=seen.energy,
                     moments=seen.moments,
                     limit=1 << 40,

@@ -6,7 +6,6 @@ from summand.summands.dense.choice import DenseChoice
 from summand.summands.dense.disk import DenseEntry
 from summand.summands.dense.options import DenseOptions
 from summand.summands.dense.space import DenseSpace
-from summand.summands.dense.stream import operand
 from summand.summands.dense.term import Dense
 from summand.summands.kind import Kind
 
@@ -23,7 +22,7 @@ __all__ = ["DENSE", "Dense", "DenseChoice", "DenseEntry", "DenseOptions", "Dense
 def _twin(summand: Dense, act_bits: int) -> "DirectTwin":
     from summand.summands.twins import DirectTwin
 
-    return DirectTwin(operand(summand), act_bits)
+    return DirectTwin(summand.operand(), act_bits)
 
 
 def _method(choice: DenseChoice, solver: "DenseSolver | None") -> "DenseMethod":
@@ -43,7 +42,7 @@ DENSE = Kind(
     name="dense",
     summand=Dense,
     entry=DenseEntry,
-    operands=operand,
+    operands=Dense.operand,
     twin=_twin,
     choice=DenseChoice,
     method=_method,

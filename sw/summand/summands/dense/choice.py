@@ -7,6 +7,7 @@ from typing import Any
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.dense.disk import DenseEntry
+from summand.summands.grid import Grid
 
 __all__ = ["DenseChoice"]
 
@@ -17,7 +18,7 @@ class DenseChoice(SummandChoice):
 
     Parameters
     ----------
-    bits, group, scale_bits : int
+    bits, group, scale_bits, half_step
         As in :class:`~summand.summands.dense.disk.DenseEntry`.
     solver : str
         One of :data:`~summand.summands.dense.solve.named.DENSE_SOLVERS`.
@@ -26,7 +27,13 @@ class DenseChoice(SummandChoice):
     bits: int
     group: int = 0
     scale_bits: int = 0
+    half_step: bool = False
     solver: str = "gptq"
+
+    @property
+    def grid(self) -> Grid:
+        """The integers that weights may become."""
+        return Grid(self.bits, self.half_step)
 
     @classmethod
     def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "DenseChoice | None":
@@ -38,12 +45,18 @@ class DenseChoice(SummandChoice):
             bits=bits,
             group=options.group,
             scale_bits=options.scale_bits if options.group else 0,
+            half_step=options.half_step,
             solver=options.solver,
         )
 
     def entry(self) -> DenseEntry:
         """Return the summand's sizes."""
-        return DenseEntry(bits=self.bits, group=self.group, scale_bits=self.scale_bits)
+        return DenseEntry(
+            bits=self.bits,
+            group=self.group,
+            scale_bits=self.scale_bits,
+            half_step=self.half_step,
+        )
 
     def reserved(self) -> int:
         """Return 0: a dense summand is the first of all, and gets what the others leave."""

@@ -27,11 +27,14 @@ class DenseEntry(Entry):
         Of a weight, 1 to 8.
     group, scale_bits : int
         Input features that share scales, and bits of a scale; 0 without scales.
+    half_step : bool
+        Whether weights are ``2 * q + 1``, with ``q`` what is packed.
     """
 
     bits: int
     group: int = 0
     scale_bits: int = 0
+    half_step: bool = False
 
     ranges: ClassVar[Mapping[str, Limits]] = {
         "bits": limits.PLANES,
@@ -54,6 +57,7 @@ class DenseEntry(Entry):
             bits=summand.bits,
             group=summand.group,
             scale_bits=summand.scale_bits,
+            half_step=summand.half_step,
             acc_shift=summand.acc_shift,
         )
 
@@ -74,15 +78,21 @@ class DenseEntry(Entry):
             scale_bits=self.scale_bits,
             group=self.group,
             acc_shift=self.acc_shift,
+            half_step=self.half_step,
         )
 
     def term(self) -> Direct:
         """Return it as the planner sees it."""
         return Direct(
-            planes=self.bits, group=self.group, scale_bits=self.scale_bits, shift=self.acc_shift
+            planes=self.bits,
+            group=self.group,
+            scale_bits=self.scale_bits,
+            shift=self.acc_shift,
+            half_step=self.half_step,
         )
 
     def label(self) -> str:
         """Return it in a few words, for tables."""
         groups = f", groups of {self.group} with {self.scale_bits}-bit scales"
-        return f"dense {self.bits} bits{groups if self.group else ''}"
+        half = " half-step" if self.half_step else ""
+        return f"dense {self.bits} bits{half}{groups if self.group else ''}"

@@ -43,6 +43,13 @@ class DenseOptions(OptionSet):
             note="at most the engine's scale_bits",
         ),
     ] = 6
+    half_step: Annotated[
+        bool,
+        Option(
+            "Weights lie half a step off the integers, evenly about zero",
+            note="for engines with half_steps, and on by default for those that --engine names",
+        ),
+    ] = False
     solver: Annotated[
         str,
         Option(

@@ -19,6 +19,7 @@ class DenseSpace(SummandSpace):
     ----------
     bits, head_bits : tuple of int
         Of a weight, of the output head's.
+        With half-step weights 1 bit is worth trying too: they are -1 and 1, not -1 and 0.
     groups : tuple of int
         Input features that share a scale.
     """
@@ -39,20 +40,24 @@ class DenseSpace(SummandSpace):
         groups = cls.groups
         if engine is not None:
             groups = tuple(engine.depth * i for i in (1, 2, 4)) if engine.scale_bits else (0,)
+        least = (1,) if options.half_step else ()
         return cls(
-            bits=(options.bits,) if "bits" in fixed else cls.bits,
-            head_bits=(options.head_bits,) if "head_bits" in fixed else cls.head_bits,
+            bits=(options.bits,) if "bits" in fixed else (*least, *cls.bits),
+            head_bits=(options.head_bits,) if "head_bits" in fixed else (*least, *cls.head_bits),
             groups=(options.group,) if "group" in fixed else groups,
         )
 
     @classmethod
     def adopted(cls, options: Any, engine: EngineConfig) -> Mapping[str, int]:
-        """Return the width of scales."""
-        return {"scale_bits": engine.scale_bits or options.scale_bits}
+        """Return the width of scales, and half-step weights where the engine has them."""
+        scale_bits = engine.scale_bits or options.scale_bits
+        return {"scale_bits": scale_bits, "half_step": engine.half_steps}
 
     @classmethod
     def check(cls, options: Any, fixed: Collection[str], engine: EngineConfig) -> None:
-        """Raise :class:`SolveError` for scales or groups that the engine does not have."""
+        """Raise :class:`SolveError` for what the engine does not have."""
+        if options.half_step and not engine.half_steps:
+            refuse(options, "half_step", "off on an engine without half_steps")
         if engine.scale_bits and options.scale_bits > engine.scale_bits:
             refuse(options, "scale_bits", f"at most the engine's, {engine.scale_bits}")
         if "group" not in fixed:

@@ -20,7 +20,7 @@ class Dense(Summand):
     Parameters
     ----------
     weights : int8 array, shape ``[K, N]``
-        Two's complement of ``bits``.
+        Two's complement of ``bits``: what the planes hold.
     bits : int
         1 to 8: the bit-planes that are streamed.
     scales : uint8 array, shape ``[ceil(K / group), N]``, optional
@@ -31,6 +31,8 @@ class Dense(Summand):
         Input features that share scales, the last group's perhaps fewer; 0 without scales.
     acc_shift : int
         As in :class:`~summand.summands.base.Summand`.
+    half_step : bool
+        Whether a weight is ``2 * q + 1``, with ``q`` what the planes hold.
     """
 
     weights: npt.NDArray[np.int8]
@@ -39,6 +41,7 @@ class Dense(Summand):
     scale_bits: int = 0
     group: int = 0
     acc_shift: int = 0
+    half_step: bool = False
 
     def __post_init__(self):
         check_matrix("dense weights", self.weights, self.bits, "bits")
@@ -74,9 +77,13 @@ class Dense(Summand):
         k, n = self.weights.shape
         return k, n
 
-    def integers(self) -> npt.NDArray[np.int16]:
+    def operand(self) -> Operand:
+        """Return the matrix as an engine multiplies by it."""
+        return Operand(self.weights, self.bits, self.scales, self.group, self.half_step)
+
+    def integers(self) -> npt.NDArray[np.int32]:
         """Return weights times scales, ``[K, N]``."""
-        return Operand(self.weights, self.bits, self.scales, self.group).integers()
+        return self.operand().integers()
 
     def accumulate(self, x: npt.NDArray[np.int64], act_bits: int) -> npt.NDArray[np.int64]:
         """Return ``x @ (weights * scales)``, ``[M, N]``."""

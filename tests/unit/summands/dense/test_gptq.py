@@ -12,12 +12,14 @@ from summand.summands.dense.solve.descent import descend, refine, refit
 from summand.summands.dense.solve.grouping import Scales
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
 from summand.summands.errors import SolveError
-from summand.summands.scaling import integer_range
+from summand.summands.grid import Grid
 
 FIXED = settings(deadline=None, derandomize=True, max_examples=25)
 
 
-def problem(seed, *, n=12, k=80, bits=4, group=0, scale_bits=6, limit=1 << 24) -> DenseProblem:
+def problem(
+    seed, *, n=12, k=80, bits=4, half_step=False, group=0, scale_bits=6, limit=1 << 24
+) -> DenseProblem:
     """Return a problem whose inputs are correlated, as those of real layers are."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(400, 9, generator=g) @ torch.randn(9, k, generator=g)
@@ -25,7 +27,7 @@ def problem(seed, *, n=12, k=80, bits=4, group=0, scale_bits=6, limit=1 << 24) -
     moments = x.T @ x / len(x)
     return DenseProblem(
         weight=torch.randn(n, k, generator=g) * torch.exp(torch.randn(n, 1, generator=g)),
-        bits=bits,
+        grid=Grid(bits, half_step),
         energy=moments.diagonal().clone(),
         moments=moments,
         limit=limit,
@@ -43,7 +45,7 @@ def loss(given: DenseProblem, solution: DenseSolution) -> float:
 def naive(given: DenseProblem, steps: torch.Tensor, damping: float) -> torch.Tensor:
     """One weight after another, with a new inverse for the remaining ones each time."""
     assert given.moments is not None
-    low, high = integer_range(given.bits)
+    low, high = -(1 << (given.grid.bits - 1)), (1 << (given.grid.bits - 1)) - 1
     k = given.weight.shape[1]
     h = given.moments.double()
     h = h + torch.eye(k) * damping * h.diagonal().mean()
@@ -56,7 +58,7 @@ def naive(given: DenseProblem, steps: torch.Tensor, damping: float) -> torch.Ten
         lost = (w[:, i] - q[:, i] * steps[:, i]) / inverse[0, 0]
         w[:, rest] -= lost[:, None] * inverse[0, 1:]
         left = rest
-    return q.to(torch.int8)
+    return q.to(torch.int16)
 
 
 @pytest.mark.parametrize("group", [0, 16])
@@ -74,16 +76,16 @@ def test_integers_are_those_of_the_naive_version(group, block):
 @given(
     st.integers(0, 10**6),
     st.sampled_from([2, 3, 4, 8]),
+    st.booleans(),
     st.sampled_from([0, 16, 24]),
     st.sampled_from([1, 4, 8]),
 )
-def test_solutions_are_in_range_and_better_than_rounding(seed, bits, group, scale_bits):
-    given = problem(seed, bits=bits, group=group, scale_bits=scale_bits)
-    low, high = integer_range(bits)
+def test_solutions_are_in_range_and_better_than_rounding(seed, bits, half_step, group, scale_bits):
+    given = problem(seed, bits=bits, half_step=half_step, group=group, scale_bits=scale_bits)
     got = Gptq().solve(given)
-    assert got.weights.dtype == torch.int8
-    assert low <= int(got.weights.min())
-    assert int(got.weights.max()) <= high
+    integers = range(-(1 << (bits - 1)), 1 << (bits - 1))
+    allowed = {2 * q + 1 for q in integers} if half_step else set(integers)
+    assert set(got.weights.flatten().tolist()) <= allowed
     if group:
         assert got.scales is not None
         assert got.scales.shape == (12, -(-80 // group))

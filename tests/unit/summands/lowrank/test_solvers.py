@@ -12,7 +12,6 @@ from summand.summands.lowrank.solve.intermediate import requantisation
 from summand.summands.lowrank.solve.iterative import _Leader
 from summand.summands.lowrank.solve.problem import LowRankProblem
 from summand.summands.lowrank.solve.ranks import Ranks, svd_basis
-from summand.summands.scaling import integer_range
 
 SOLVERS = (
     PlainSvd(),
@@ -89,7 +88,7 @@ def test_factors_fit(solver, seed, shape, bits, act_bits):
     rank = min(4, n, k)
     given_ = problem(seed, n=n, k=k, rank=rank, bits=bits, act_bits=act_bits)
     solution = solver.solve(given_)
-    low, high = integer_range(bits)
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     for factor, size in ((solution.a, (k, rank)), (solution.b, (rank, n))):
         assert factor.dtype == torch.int8
         assert factor.shape == size

@@ -5,7 +5,6 @@ import dataclasses
 import torch
 
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
-from summand.summands.scaling import integer_range
 
 __all__ = ["descend", "refine", "refit"]
 
@@ -97,7 +96,6 @@ def descend(problem: DenseProblem, solution: DenseSolution, moments: torch.Tenso
     Cyclic coordinate descent: with all other weights held, an integer's best value is a rounded
     quotient.
     """
-    low, high = integer_range(problem.bits)
     k = problem.weight.shape[1]
     # Features along the first axis: a feature's weights are then one run of memory.
     q = solution.weights.T.float().contiguous()
@@ -108,12 +106,12 @@ def descend(problem: DenseProblem, solution: DenseSolution, moments: torch.Tenso
         slope = moments[start:stop] @ error
         for i in range(start, stop):
             own = moments[i, i]
-            new = (q[i] - slope[i - start] / (own * step[i])).round_().clamp_(low, high)
+            new = problem.grid.nearest_(q[i] - slope[i - start] / (own * step[i]))
             moved = (new - q[i]).mul_(step[i])
             q[i] = new
             error[i] += moved
             slope[i - start + 1 :].addr_(moments[i, i + 1 : stop], moved)
-    return dataclasses.replace(solution, weights=q.T.contiguous().to(torch.int8))
+    return dataclasses.replace(solution, weights=q.T.contiguous().to(torch.int16))
 
 
 def _spread(solution: DenseSolution, k: int) -> torch.Tensor:

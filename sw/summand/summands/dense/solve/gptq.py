@@ -9,7 +9,6 @@ from summand.summands.dense.solve.descent import refine
 from summand.summands.dense.solve.grouping import Scales, within_limit
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
 from summand.summands.errors import SolveError
-from summand.summands.scaling import integer_range
 
 __all__ = ["Gptq"]
 
@@ -111,7 +110,6 @@ class Gptq:
         factor: torch.Tensor,
     ) -> torch.Tensor:
         """Return the integers ``[N, K]`` in the original order of features."""
-        low, high = integer_range(problem.bits)
         # Features along the first axis: a feature's weights are then one run of memory.
         w = problem.weight.T[order].contiguous()
         step = steps.expand(-1, len(w)).T[order].contiguous()
@@ -122,13 +120,13 @@ class Gptq:
             lost = torch.empty_like(part)
             for i in range(stop - start):
                 s = step[start + i]
-                q[start + i] = (part[i] / s).round_().clamp_(low, high)
+                q[start + i] = problem.grid.nearest_(part[i] / s)
                 lost[i] = (part[i] - q[start + i] * s) / inner[i, i]
                 part[i + 1 :].addr_(inner[i, i + 1 :], lost[i], alpha=-1)
             w[stop:].addmm_(factor[start:stop, stop:].T, lost, alpha=-1)
         back = torch.empty_like(q)
         back[order] = q
-        return back.T.contiguous().to(torch.int8)
+        return back.T.contiguous().to(torch.int16)
 
 
 def _joined(parts: list[DenseSolution]) -> DenseSolution:

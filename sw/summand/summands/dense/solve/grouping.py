@@ -10,7 +10,8 @@ import torch
 
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
 from summand.summands.errors import SolveError
-from summand.summands.scaling import integer_range, search_scale
+from summand.summands.grid import Grid
+from summand.summands.scaling import search_scale
 
 __all__ = ["Scales", "search_two_level", "within_limit"]
 
@@ -26,12 +27,12 @@ class Scales:
     @classmethod
     def search(cls, problem: DenseProblem, *, steps: int, refinements: int) -> "Scales":
         """Return the scales of least rounding error, of outputs or of groups."""
-        weight, bits, energy = problem.weight, problem.bits, problem.energy
+        weight, grid, energy = problem.weight, problem.grid, problem.energy
         if not problem.group:
-            found = search_scale(weight, bits, energy, steps=steps, refinements=refinements)
+            found = search_scale(weight, grid, energy, steps=steps, refinements=refinements)
             return cls(found, None, 0)
         scale, scales = search_two_level(
-            weight, bits, energy, group=problem.group, scale_bits=problem.scale_bits
+            weight, grid, energy, group=problem.group, scale_bits=problem.scale_bits
         )
         return cls(scale, scales, problem.group)
 
@@ -74,7 +75,7 @@ def within_limit(
 
 def search_two_level(
     weight: torch.Tensor,
-    bits: int,
+    grid: Grid,
     energy: torch.Tensor,
     *,
     group: int,
@@ -103,7 +104,6 @@ def search_two_level(
         1 to ``2**scale_bits - 1``.
     """
     n, k = weight.shape
-    low, _ = integer_range(bits)
     groups = -(-k // group)
     padded = torch.zeros(n, groups * group)
     padded[:, :k] = weight
@@ -114,36 +114,37 @@ def search_two_level(
     # Two's complement has one more step below zero; an output's sign gives it to the longer end.
     sign = torch.where(weight.amax(dim=1) > -weight.amin(dim=1), -1.0, 1.0)
     cut = cut * sign[:, None, None]
-    full = torch.maximum(-cut.amin(dim=2) / -low, cut.amax(dim=2) / max(-low - 1, 1))
-    best, _ = _best_steps(cut, full, counts, bits, torch.linspace(1, 0.5, ratios))
+    full = torch.maximum(-cut.amin(dim=2) / -grid.low, cut.amax(dim=2) / max(grid.high, 1))
+    # The best step of one bit is the mean magnitude, far below the largest.
+    clipped = torch.linspace(1, 0.5 if grid.bits > 1 else 0.1, ratios)
+    best, _ = _best_steps(cut, full, counts, grid, clipped)
     top = (1 << scale_bits) - 1
     scale = best.amax(dim=1).clamp_min_(torch.finfo(torch.float32).tiny * top) / top
     nearest = (best / scale[:, None]).round_().clamp_(1, top)
     tried = [(nearest + d).clamp_(1, top) for d in (0, -1, 1, -2, 2)]
-    error = torch.stack([_errors(cut, t * scale[:, None], counts, bits) for t in tried])
+    error = torch.stack([_errors(cut, t * scale[:, None], counts, grid) for t in tried])
     chosen = torch.stack(tried).gather(0, error.argmin(dim=0)[None])[0]
     return scale * sign, chosen.to(torch.uint8)
 
 
 def _best_steps(
-    cut: torch.Tensor, full: torch.Tensor, counts: torch.Tensor, bits: int, ratios: torch.Tensor
+    cut: torch.Tensor, full: torch.Tensor, counts: torch.Tensor, grid: Grid, ratios: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each group's step of least error among ``full`` times ``ratios``, and the error."""
     best, least = full, torch.full_like(full, torch.inf)
     for ratio in ratios.tolist():
         steps = full * ratio
-        error = _errors(cut, steps, counts, bits)
+        error = _errors(cut, steps, counts, grid)
         better = error < least
         best, least = torch.where(better, steps, best), torch.where(better, error, least)
     return best, least
 
 
 def _errors(
-    cut: torch.Tensor, steps: torch.Tensor, counts: torch.Tensor, bits: int
+    cut: torch.Tensor, steps: torch.Tensor, counts: torch.Tensor, grid: Grid
 ) -> torch.Tensor:
     """Return weighted square errors of rounding ``[N, G, group]`` by ``steps`` ``[N, G]``."""
-    low, high = integer_range(bits)
     safe = torch.where(steps == 0, torch.ones(()), steps)[..., None]
-    q = (cut / safe).round_().clamp_(low, high)
+    q = grid.nearest_(cut / safe)
     lost = torch.addcmul(cut, q, steps[..., None], value=-1).square_()
     return (lost * counts).sum(dim=2)

@@ -38,7 +38,7 @@ class DenseMethod(Method):
         found = self.solver.solve(
             DenseProblem(
                 weight=task.weight,
-                bits=self.choice.bits,
+                grid=self.choice.grid,
                 energy=task.inputs.energy,
                 moments=task.inputs.moments if self.needs_moments else None,
                 limit=task.limit,
@@ -51,9 +51,10 @@ class DenseMethod(Method):
     def _summand(self, found: DenseSolution) -> Dense:
         scales = found.scales
         return Dense(
-            found.weights.T.contiguous().numpy(),
+            self.choice.grid.stored(found.weights).T.contiguous().numpy(),
             self.choice.bits,
             scales=None if scales is None else scales.T.contiguous().numpy(),
             scale_bits=self.choice.scale_bits,
             group=self.choice.group,
+            half_step=self.choice.half_step,
         )

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import torch
 
+from summand.summands.grid import Grid
+
 __all__ = ["DenseProblem", "DenseSolution", "DenseSolver"]
 
 
@@ -16,8 +18,8 @@ class DenseProblem:
     ----------
     weight : float32 tensor, shape ``[N, K]``
         As in ``nn.Linear``; finite.
-    bits : int
-        1 to 8.
+    grid : Grid
+        The integers that weights may become.
     energy : float32 tensor, shape ``[K]``
         Mean square of each input feature on the calibration text; positive.
     moments : float32 tensor, shape ``[K, K]``, optional
@@ -32,7 +34,7 @@ class DenseProblem:
     """
 
     weight: torch.Tensor
-    bits: int
+    grid: Grid
     energy: torch.Tensor
     moments: torch.Tensor | None
     limit: int
@@ -46,8 +48,8 @@ class DenseSolution:
 
     Parameters
     ----------
-    weights : int8 tensor, shape ``[N, K]``
-        Integers.
+    weights : int16 tensor, shape ``[N, K]``
+        Integers of the problem's grid.
     scale : float32 tensor, shape ``[N]``
         The unit of each output feature.
     scales : uint8 tensor, shape ``[N, ceil(K / group)]``, optional
@@ -62,11 +64,11 @@ class DenseSolution:
     group: int = 0
 
     def integers(self) -> torch.Tensor:
-        """Return weights times group scales, int16 ``[N, K]``."""
-        wide = self.weights.to(torch.int16)
+        """Return weights times group scales, int32 ``[N, K]``."""
+        wide = self.weights.to(torch.int32)
         if self.scales is None:
             return wide
-        spread = self.scales.to(torch.int16).repeat_interleave(self.group, dim=1)
+        spread = self.scales.to(torch.int32).repeat_interleave(self.group, dim=1)
         return wide * spread[:, : wide.shape[1]]
 
     def matrix(self) -> torch.Tensor:
@@ -88,5 +90,5 @@ class DenseSolver(Protocol):
         ...
 
     def solve(self, problem: DenseProblem) -> DenseSolution:
-        """Return integers of ``bits``, within ``limit``."""
+        """Return integers of ``grid``, within ``limit``."""
         ...

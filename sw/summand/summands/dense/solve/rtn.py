@@ -6,7 +6,6 @@ import torch
 
 from summand.summands.dense.solve.grouping import Scales, within_limit
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
-from summand.summands.scaling import integer_range
 
 __all__ = ["RoundToNearest"]
 
@@ -35,10 +34,9 @@ class RoundToNearest:
 
     def solve(self, problem: DenseProblem) -> DenseSolution:
         """Search scales, round, and stretch the scales that would let an accumulator overflow."""
-        low, high = integer_range(problem.bits)
         scales = Scales.search(problem, steps=self.steps, refinements=self.refinements)
 
         def round_to(steps: torch.Tensor) -> torch.Tensor:
-            return (problem.weight / steps).round_().clamp_(low, high).to(torch.int8)
+            return problem.grid.nearest_(problem.weight / steps).to(torch.int16)
 
         return within_limit(problem, scales, round_to)

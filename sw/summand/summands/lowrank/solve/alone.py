@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
+from summand.summands.grid import Grid
 from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution, LowRankSolver
 from summand.summands.lowrank.solve.ranks import svd_basis
 from summand.summands.lowrank.solve.weighting import Weighting
-from summand.summands.scaling import integer_range
 
 __all__ = ["output_loss", "solve_alone"]
 
@@ -36,7 +36,7 @@ def solve_alone(
     b = white.T @ first / size
     peak = (problem.xq.double() @ weighting.back(first)).abs().max().clamp_min(1e-300)
     top = (1 << (problem.act_bits - 1)) - 1
-    full = float(b.abs().max() * peak) / (top * -integer_range(problem.bits)[0])
+    full = float(b.abs().max() * peak) / (top * -Grid(problem.bits).low)
     best: tuple[float, LowRankSolution, torch.Tensor] | None = None
     for share in _SHARES:
         unit = (size * (full * share)).float()

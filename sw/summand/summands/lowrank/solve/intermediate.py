@@ -5,8 +5,8 @@ import math
 import torch
 
 from summand.isa import limits
+from summand.summands.grid import Grid
 from summand.summands.lowrank.solve.problem import LowRankProblem
-from summand.summands.scaling import integer_range
 
 __all__ = ["balance", "requantisation"]
 
@@ -37,26 +37,26 @@ def balance(problem: LowRankProblem, p: torch.Tensor, b: torch.Tensor) -> float:
         What is to be added to the output for each unit of them.
     """
     top = (1 << (problem.act_bits - 1)) - 1
-    low, high = integer_range(problem.bits)
+    grid = Grid(problem.bits)
     peak = float(p.abs().max())
     need = float((b / problem.unit).abs().max())
     if not peak or not need:
         return 0.0
-    ends = math.log(top / peak), math.log(need / max(high, 1))
+    ends = math.log(top / peak), math.log(need / max(grid.high, 1))
     weight = problem.s_x[:, 0].square()
 
     def errors(ratios: torch.Tensor) -> torch.Tensor:
         ratios = ratios.exp()[:, None]
         t = (p * ratios).round_().clamp_(-top - 1, top) / ratios
         unit = problem.unit * ratios
-        q = (b / unit).round_().clamp_(low, high) * unit
+        q = grid.nearest_(b / unit) * unit
         lost_t = (p - t).square() @ weight * b.square().sum()
         return lost_t + (t.square() @ weight) * (b - q).square().sum(dim=1)
 
     start, stop = min(ends) - 1, max(ends) + 1
     steps = min(math.ceil((stop - start) / 0.2), 80)
-    grid = torch.linspace(start, stop, steps + 1)
-    best = float(grid[int(errors(grid).argmin())])
+    coarse = torch.linspace(start, stop, steps + 1)
+    best = float(coarse[int(errors(coarse).argmin())])
     step = (stop - start) / steps
     fine = torch.linspace(best - step, best + step, 13)
     return math.exp(float(fine[int(errors(fine).argmin())]))

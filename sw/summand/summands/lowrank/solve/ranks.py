@@ -6,10 +6,11 @@ from collections.abc import Callable
 import torch
 
 from summand.summands.errors import SolveError
+from summand.summands.grid import Grid
 from summand.summands.lowrank.solve.intermediate import balance, requantisation
 from summand.summands.lowrank.solve.problem import LowRankProblem, LowRankSolution
 from summand.summands.lowrank.solve.weighting import Weighting
-from summand.summands.scaling import integer_range, search_scale
+from summand.summands.scaling import search_scale
 
 __all__ = ["Direction", "Ranks", "leading", "quantise_ranks", "svd_basis"]
 
@@ -77,7 +78,7 @@ def quantise_ranks(
     n, k = problem.target.shape
     if not 1 <= problem.rank <= min(n, k):
         raise SolveError(f"rank must be 1 to {min(n, k)}, not {problem.rank}")
-    low, high = integer_range(problem.bits)
+    grid = Grid(problem.bits)
     ranks = Ranks(weighting.white(problem.target.T.double()), problem.rank)
     a = torch.zeros(k, problem.rank, dtype=torch.int8)
     out = torch.zeros(problem.rank, n, dtype=torch.int8)
@@ -92,7 +93,7 @@ def quantise_ranks(
         p = problem.xq @ column
         mult, shift = requantisation(balance(problem, p, b.float()))
         unit = problem.unit.double() * math.ldexp(mult, -shift)
-        q = (b / unit).round_().clamp_(low, high) if mult else torch.zeros_like(b)
+        q = grid.nearest_(b / unit) if mult else torch.zeros_like(b)
         ranks.add(u, q * unit)
         a[:, r], out[r] = column.to(torch.int8), q.to(torch.int8)
         mults.append(mult)
@@ -104,14 +105,14 @@ def _round_column(
     problem: LowRankProblem, weighting: Weighting, direction: torch.Tensor
 ) -> torch.Tensor:
     """Return whole numbers ``[K]`` in float32, whose magnitudes stay within the limit."""
-    low, high = integer_range(problem.bits)
+    grid = Grid(problem.bits)
     row = direction.float()[None]
     if not row.any():
         return row[0]
     row = row / row.abs().max()
-    scale = search_scale(row, problem.bits, weighting.energy, steps=18, refinements=2)
+    scale = search_scale(row, grid, weighting.energy, steps=18, refinements=2)
     for _ in range(64):
-        q = (row / scale[:, None]).round_().clamp_(low, high)
+        q = grid.nearest_(row / scale[:, None])
         total = float(q.abs().sum())
         if total <= problem.limit:
             return q[0]
