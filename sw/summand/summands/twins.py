@@ -20,7 +20,7 @@ class ExactProduct:
     def __init__(self, w: torch.Tensor, act_bits: int):
         """Take an integer ``[K, N]`` matrix and the width of activations."""
         act_max = 1 << (act_bits - 1)
-        magnitude = w.to(torch.int32).abs_()
+        magnitude = w.to(torch.int32).abs()
         self._pieces: list[tuple[int, int]] = []
         start, total = 0, torch.zeros(w.shape[1], dtype=torch.int64)
         if int(magnitude.sum(dim=0).max()) * act_max < EXACT_FLOAT32:

@@ -274,9 +274,9 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=6), "newer Summand; this one reads 5: upgrade"),
+        (lambda raw: raw.update(version=7), "newer Summand; this one reads 6: upgrade"),
         (
-            lambda raw: raw.update(version=4),
+            lambda raw: raw.update(version=5),
             "older Summand; .* 5: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
