@@ -277,7 +277,7 @@ def test_what_is_no_manifest(folder, text, match):
         (lambda raw: raw.update(version=7), "newer Summand; this one reads 6: upgrade"),
         (
             lambda raw: raw.update(version=5),
-            "older Summand; .* 5: compress .* summand comp",
+            "older Summand; .* 6: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
