@@ -1,13 +1,17 @@
 """Have SmolLM2-135M-Instruct write the prose that models are calibrated on.
 
-    python tools/prose.py sw/summand/compress/calibrate/prose.json
+    python tools/prose.py documents sw/summand/compress/calibrate/prose.json
+    python tools/prose.py fragments sw/summand/compress/calibrate/fragments.json
 
-Stories, letters, articles: English on many subjects, without informative content. Takes minutes.
-The random text depends on the machine and on the version of torch, so the file itself is kept.
+Documents are stories, letters, articles: English on many subjects, without informative content.
+Fragments begin with a word that was drawn at random and go on for a sentence or three, as in
+LLM-QAT (arXiv 2305.17888): what the model itself can say, on everything. Both take minutes. The
+random text depends on the machine and on the version of torch, so the files themselves are kept.
 """
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +64,16 @@ SUBJECTS = (
     "a museum of modern art",
 )
 
-#: Documents written at a time.
+#: Texts written at a time.
 TOGETHER = 32
 
+#: Fragments, and characters of one at least.
+FRAGMENTS, SHORTEST = 640, 40
 
-def main() -> None:
-    """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--tokens", type=int, default=300, help="of a document, at most")
-    given = parser.parse_args()
-    source = open_source("smollm2")
-    model: Any = source.module.to(torch.bfloat16)
-    tokenizer = source.tokenizer
-    tokenizer.padding_side = "left"
-    prompts = [
+
+def document_prompts(tokenizer: Any) -> list[str]:
+    """Return what is asked for each subject."""
+    return [
         tokenizer.apply_chat_template(
             [{"role": "user", "content": KINDS[i % len(KINDS)].format(subject)}],
             tokenize=False,
@@ -82,22 +81,56 @@ def main() -> None:
         )
         for i, subject in enumerate(SUBJECTS)
     ]
+
+
+def fragment_prompts(tokenizer: Any) -> list[str]:
+    """Return words that begin with a capital letter."""
+    words = [token for token in tokenizer.get_vocab() if re.fullmatch(r"[A-Z][a-z]*", token)]
+    drawn = torch.randint(len(words), (FRAGMENTS,)).tolist()
+    return [sorted(words)[i] for i in drawn]
+
+
+def written(model: Any, tokenizer: Any, prompts: list[str], tokens: int) -> list[str]:
+    """Return what the model writes after each prompt."""
+    asked = tokenizer(prompts, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        ids = model.generate(
+            **asked,
+            do_sample=True,
+            temperature=0.9,
+            top_p=0.95,
+            top_k=0,
+            max_new_tokens=tokens,
+        )
+    return tokenizer.batch_decode(ids[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=("documents", "fragments"))
+    parser.add_argument("output", type=Path)
+    given = parser.parse_args()
+    source = open_source("smollm2")
+    model: Any = source.module
+    tokenizer = source.tokenizer
+    tokenizer.padding_side = "left"
     torch.manual_seed(1)
-    documents: list[str] = []
+    whole = given.kind == "documents"
+    prompts = document_prompts(tokenizer) if whole else fragment_prompts(tokenizer)
+    texts: list[str] = []
     for first in range(0, len(prompts), TOGETHER):
-        asked = tokenizer(prompts[first : first + TOGETHER], return_tensors="pt", padding=True)
-        with torch.no_grad():
-            ids = model.generate(
-                **asked,
-                do_sample=True,
-                temperature=0.9,
-                top_p=0.95,
-                top_k=0,
-                max_new_tokens=given.tokens,
-            )
-        written = ids[:, asked["input_ids"].shape[1] :]
-        documents += tokenizer.batch_decode(written, skip_special_tokens=True)
-    given.output.write_text(json.dumps(documents, indent=0, ensure_ascii=False) + "\n")
+        asked = prompts[first : first + TOGETHER]
+        answers = written(model, tokenizer, asked, 300 if whole else 40)
+        texts += answers if whole else map(sentences, asked, answers)
+    texts = [text for text in texts if len(text) >= SHORTEST]
+    given.output.write_text(json.dumps(texts, indent=0, ensure_ascii=False) + "\n")
+
+
+def sentences(prompt: str, answer: str) -> str:
+    """Return a fragment up to the end of its last sentence, on one line."""
+    text = " ".join((prompt + answer).split())
+    return text[: max(text.rfind(end) for end in ".!?") + 1]
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def _parameters(options: type) -> Iterator[inspect.Parameter]:
 
 
 def _typer_option(field: dataclasses.Field[Any], kind: type, option: Option) -> Any:
-    """Return typer's form of an option; a switch that is on by default has a form with ``no``."""
+    """Return typer's form of an option; a switch that can be turned off has a form with ``no``."""
     name = "--" + field.name.replace("_", "-")
-    if kind is bool and field.default:
+    if kind is bool and (field.default or option.revocable):
         name += "/--no-" + field.name.replace("_", "-")
     return typer.Option(name, help=option.help, metavar=option.metavar)

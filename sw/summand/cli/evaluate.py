@@ -48,8 +48,8 @@ def _evaluate(
         bool,
         typer.Option(
             "--other",
-            help="Also read text of a kind that calibration does not see: the GNU General Public "
-            "License.",
+            help="Also read two texts of kinds that calibration does not see: the GNU General "
+            "Public License, and short sentences of many kinds.",
         ),
     ] = False,
     tokens: Annotated[int, typer.Option(help="Tokens of each to read, at most.", min=2)] = 4096,
@@ -83,12 +83,12 @@ def _evaluate(
     that embed sentences are compared with the uncompressed one by their embeddings instead.
     """
 
-    from summand.compress import evaluation_text, other_text, read_text
+    from summand.compress import evaluation_text, mixed_text, other_text, read_text
     from summand.compress.calibrate.text import rows_of
 
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
-        texts.append(other_text())
+        texts += [other_text(), mixed_text()]
     errors = open_console(stderr=True)
     with errors.status(f"Loading {model}"):
         subject = _open(model)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from summand.model import Layer, SummandModel
-    from summand.runtime.verify import Comparison
+    from summand.runtime.verify import Comparison, Shape
 
 __all__ = ["register"]
 
@@ -38,6 +38,9 @@ def _verify(
     bits: Annotated[
         int, typer.Option(help="Bits of the random layer's dense summand, 1 to 8.")
     ] = 4,
+    half_step: Annotated[
+        bool, typer.Option("--half-step", help="Its dense weights are half-step.")
+    ] = False,
     rank: Annotated[int, typer.Option(help="Rank of its low-rank summand; 0 for none.")] = 0,
     rank_bits: Annotated[int, typer.Option(help="Bits of its low-rank factors, 1 to 8.")] = 4,
     model: Annotated[
@@ -77,7 +80,8 @@ def _verify(
     target = DeviceChoice.choose(device, config, board)
     engine = target.engine
     if shape is not None:
-        jobs = _random_job(engine, shape, bits, rank, rank_bits, seed)
+        sizes = _shape(shape, bits=bits, half_step=half_step, rank=rank, rank_bits=rank_bits)
+        jobs = _random_job(engine, sizes, seed)
     else:
         assert model is not None
         jobs = _model_jobs(engine, model, layers, tokens, seed)
@@ -103,12 +107,9 @@ def _verify(
 _Jobs = Iterator[tuple["Sequence[Layer]", "npt.NDArray[np.integer]"]]
 
 
-def _random_job(
-    engine: EngineConfig, shape: str, bits: int, rank: int, rank_bits: int, seed: int
-) -> _Jobs:
-    import numpy as np
-
-    from summand.runtime.verify import Shape, random_layer
+def _shape(shape: str, **more: Any) -> "Shape":
+    """Return the random layer's sizes: tokens, inputs and outputs as a user gives them."""
+    from summand.runtime.verify import Shape
 
     try:
         m, k, n = (int(part) for part in shape.split(","))
@@ -116,9 +117,14 @@ def _random_job(
         raise SummandError(
             f"--shape must be three whole numbers M,K,N (tokens, inputs, outputs), not {shape!r}"
         ) from None
-    sizes = Shape(
-        tokens=m, in_features=k, out_features=n, bits=bits, rank=rank, rank_bits=rank_bits
-    )
+    return Shape(tokens=m, in_features=k, out_features=n, **more)
+
+
+def _random_job(engine: EngineConfig, sizes: "Shape", seed: int) -> _Jobs:
+    import numpy as np
+
+    from summand.runtime.verify import random_layer
+
     layer, xq = random_layer(np.random.default_rng(seed), engine, sizes)
     return iter([([layer], xq)])
 

@@ -33,6 +33,9 @@ class Option:
         The values of an option that is a name.
     metavar : str, optional
         What the command line calls the value.
+    revocable : bool
+        Whether a switch that is off by default can be turned off too, because what else was given
+        may turn it on.
     """
 
     about: str
@@ -41,6 +44,7 @@ class Option:
     note: str | None = None
     names: tuple[str, ...] = ()
     metavar: str | None = None
+    revocable: bool = False
 
     def __post_init__(self):
         if missing := [name for name in self.names if name not in self.about]:

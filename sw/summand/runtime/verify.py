@@ -35,6 +35,8 @@ class Shape:
         M, K and N.
     bits : int
         Of the dense summand, 1 to 8.
+    half_step : bool
+        Whether its weights are half-step.
     rank : int
         Of the low-rank summand; 0 leaves it out.
     rank_bits : int
@@ -45,6 +47,7 @@ class Shape:
     in_features: int
     out_features: int
     bits: int
+    half_step: bool = False
     rank: int = 0
     rank_bits: int = 4
 
@@ -154,7 +157,7 @@ def random_layer(
         rank=shape.rank,
         rank_bits=shape.rank_bits,
     )
-    summands: list[Summand] = [Dense(data.dense, shape.bits)]
+    summands: list[Summand] = [Dense(data.dense, shape.bits, half_step=shape.half_step)]
     if shape.rank:
         low_rank = LowRank(
             a=data.a,

@@ -25,6 +25,7 @@ def random_layer(
     acc_shift: int = 4,
     group: int = 0,
     scale_bits: int = 5,
+    half_step: bool = False,
     bias: bool = True,
 ) -> Layer:
     rng = np.random.default_rng(seed)
@@ -45,7 +46,7 @@ def random_layer(
         if group:
             scales = rng.integers(0, 1 << scale_bits, (-(-k // group), n)).astype(np.uint8)
             groups = {"scales": scales, "scale_bits": scale_bits, "group": group}
-        dense = Dense(signed(rng, bits, (k, n)), bits, **groups)
+        dense = Dense(signed(rng, bits, (k, n)), bits, **groups, half_step=half_step)
     summands = tuple(s for s in (dense, low_rank) if s is not None)
     return Layer(
         name="block.linear",

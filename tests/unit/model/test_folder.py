@@ -68,17 +68,37 @@ def same(a, b):
     factor_bits=st.tuples(st.integers(1, 8), st.integers(1, 8)),
     bias=st.booleans(),
     group=st.sampled_from([0, 2, 4]),
+    half_step=st.booleans(),
     balance=st.booleans(),
     rotation=st.none() | st.integers(0, 2**32 - 1),
 )
 def test_layers_survive(
-    tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias, group, balance, rotation
+    tmp_path_factory,
+    make_layer,
+    seed,
+    bits,
+    rank,
+    factor_bits,
+    bias,
+    group,
+    half_step,
+    balance,
+    rotation,
 ):
     if bits is None and not rank:
         return
     a_bits, b_bits = factor_bits
     layer = make_layer(
-        seed, k=9, n=6, bits=bits, rank=rank, a_bits=a_bits, b_bits=b_bits, bias=bias, group=group
+        seed,
+        k=9,
+        n=6,
+        bits=bits,
+        rank=rank,
+        a_bits=a_bits,
+        b_bits=b_bits,
+        bias=bias,
+        group=group,
+        half_step=half_step,
     )
     if balance or rotation is not None:
         c = np.random.default_rng(seed).uniform(0.1, 9, 9).astype(np.float32)

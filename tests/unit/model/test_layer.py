@@ -34,6 +34,8 @@ def by_hand(layer: Layer, x: list[int]) -> list[int]:
     for summand in layer.summands:
         if isinstance(summand, Dense):
             w = summand.weights.tolist()
+            if summand.half_step:
+                w = [[2 * v + 1 for v in row] for row in w]
             if summand.scales is not None:
                 g, group = summand.scales.tolist(), summand.group
                 w = [[v * g[k // group][n] for n, v in enumerate(row)] for k, row in enumerate(w)]
@@ -58,11 +60,14 @@ def by_hand(layer: Layer, x: list[int]) -> list[int]:
     st.sampled_from([0, 1, 3]),
     st.integers(4, 10),
     st.sampled_from([0, 0, 2, 3, 9]),
+    st.booleans(),
 )
-def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits, group):
+def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits, group, half_step):
     if bits is None and not rank:
         return
-    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits, group=group)
+    layer = make_layer(
+        seed, bits=bits, rank=rank, act_bits=act_bits, group=group, half_step=half_step
+    )
     rng = np.random.default_rng(seed)
     x = rng.integers(-(1 << (act_bits - 1)), 1 << (act_bits - 1), (3, layer.in_features))
     got = layer.accumulate(x.astype(np.int16))
@@ -75,9 +80,20 @@ def test_accumulate_is_the_contract(make_layer, seed, bits, rank, act_bits, grou
     st.integers(0, 3),
     st.integers(4, 10),
     st.sampled_from([0, 2, 7]),
+    st.booleans(),
 )
-def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_bits, group):
-    layer = make_layer(seed, bits=bits, rank=rank, act_bits=act_bits, group=group, scale_bits=8)
+def test_acc_bits_hold_the_worst_activations(
+    make_layer, seed, bits, rank, act_bits, group, half_step
+):
+    layer = make_layer(
+        seed,
+        bits=bits,
+        rank=rank,
+        act_bits=act_bits,
+        group=group,
+        scale_bits=8,
+        half_step=half_step,
+    )
     low, high = -(1 << (act_bits - 1)), (1 << (act_bits - 1)) - 1
     limit = 1 << (layer.acc_bits - 1)
     for column in dense_of(layer).weights.T:
@@ -86,10 +102,11 @@ def test_acc_bits_hold_the_worst_activations(make_layer, seed, bits, rank, act_b
             assert np.abs(layer.accumulate(x[None])).max() < limit
 
 
-@given(st.integers(0, 10**6), st.integers(2, 8))
-def test_acc_bits_are_not_wasted(make_layer, seed, bits):
-    layer = make_layer(seed, bits=bits, rank=0)
-    column = np.abs(dense_of(layer).weights.astype(int)).sum(axis=0).max()
+@given(st.integers(0, 10**6), st.integers(2, 8), st.booleans())
+def test_acc_bits_are_not_wasted(make_layer, seed, bits, half_step):
+    layer = make_layer(seed, bits=bits, rank=0, half_step=half_step)
+    weights = dense_of(layer).weights.astype(int)
+    column = np.abs(2 * weights + 1 if half_step else weights).sum(axis=0).max()
     assert column * 128 >= 1 << (layer.acc_bits - 2)
 
 

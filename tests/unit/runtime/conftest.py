@@ -20,6 +20,7 @@ def make_layer(
     rank: int = 0,
     rank_bits: int = 4,
     group: int = 0,
+    half_step: bool = False,
     seed: int = 0,
 ) -> Layer:
     """Random weights of full range; ``bits`` 0 leaves the dense summand out, ``rank`` 0 the other.
@@ -50,7 +51,7 @@ def make_layer(
         if group:
             scales = rng.integers(0, 1 << config.scale_bits, (-(-k // group), n)).astype(np.uint8)
             groups = {"scales": scales, "scale_bits": config.scale_bits, "group": group}
-        dense = Dense(weights, bits, **groups)
+        dense = Dense(weights, bits, **groups, half_step=half_step)
     summands = tuple(s for s in (dense, low_rank) if s is not None)
     return Layer(
         name=name,

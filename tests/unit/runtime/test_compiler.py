@@ -40,6 +40,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
             requant_depth=draw(powers(16, 64)),
             shift=draw(st.integers(0, 4)),
             scale_bits=draw(st.sampled_from([0, 2, 6])),
+            half_steps=draw(st.booleans()),
         )
     except ConfigError:
         assume(False)
@@ -81,6 +82,7 @@ def test_engine_computes_what_the_layers_mean(data, make_layer):
                 rank=data.draw(st.integers(not bits, 70), f"rank {i}"),
                 rank_bits=data.draw(st.integers(1, 8), f"rank bits {i}"),
                 group=config.depth * data.draw(groups, f"group {i}") if config.scale_bits else 0,
+                half_step=config.half_steps and data.draw(st.booleans(), f"half-step {i}"),
                 seed=i,
             )
         )
@@ -145,6 +147,7 @@ def test_any_number_of_summands(config, data):
                 rank=rank,
                 rank_bits=3,
                 group=group if config.scale_bits else 0,
+                half_step=config.half_steps and data.draw(st.booleans(), f"half-step {i}.{j}"),
                 seed=4 * i + j,
             )
             shift = config.shift * (j > 0 and data.draw(st.booleans(), f"shift {i}.{j}"))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -21,8 +23,12 @@ class WrongDriver(Driver):
 
 
 @pytest.mark.parametrize("rank", [0, 9])
-def test_golden_agrees_with_itself(config, rank):
-    layer, xq = random_layer(np.random.default_rng(1), config, shape(rank=rank))
+@pytest.mark.parametrize("half_step", [False, True])
+def test_golden_agrees_with_itself(config, rank, half_step):
+    config = dataclasses.replace(config, half_steps=half_step)
+    layer, xq = random_layer(
+        np.random.default_rng(1), config, shape(rank=rank, half_step=half_step)
+    )
     result = compare([layer], Driver(GoldenDevice(config)), xq)
     assert result.exact
     assert result.usage.tokens == 3

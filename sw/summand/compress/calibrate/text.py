@@ -1,11 +1,12 @@
 """Text to calibrate on and texts to evaluate on, which have no paragraph in common.
 
-Evaluation reads every second topic of ``pydoc_data.topics``, or a text of a kind that calibration
-never sees: the GNU General Public License, as it comes with NumPy. Calibration reads, turn and turn
-about, the other topics, less every paragraph that evaluation has too (several topics repeat each
-other), docstrings of the standard library, and ``prose.json``: three kinds of text, because what is
-calibrated on one kind alone is worse on others. The prose was written by SmolLM2-135M-Instruct;
-``tools/prose.py`` had it do so.
+Evaluation reads every second topic of ``pydoc_data.topics``, or texts of kinds that calibration
+never sees: the GNU General Public License, as it comes with NumPy, and ``sentences.txt``, three
+hundred short sentences of many kinds, written for this package or proverbial. Calibration reads,
+turn and turn about, the other topics, less every paragraph that evaluation has too (several topics
+repeat each other), docstrings of the standard library, ``prose.json`` and ``fragments.json``: four
+kinds of text, because what is calibrated on one kind alone is worse on others. The prose and the
+fragments were written by SmolLM2-135M-Instruct; ``tools/prose.py`` had it do so.
 """
 
 import ast
@@ -29,6 +30,7 @@ __all__ = [
     "Text",
     "calibration_text",
     "evaluation_text",
+    "mixed_text",
     "other_text",
     "read_text",
     "rows_of",
@@ -97,9 +99,9 @@ def _docstrings() -> Iterator[str]:
                     yield from _paragraphs(doc)
 
 
-def _prose() -> Iterator[str]:
-    """Yield the paragraphs of stories, letters and articles."""
-    for document in json.loads(Path(__file__).with_name("prose.json").read_text(encoding="utf-8")):
+def _written(name: str) -> Iterator[str]:
+    """Yield the paragraphs of a file of documents."""
+    for document in json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8")):
         yield from _paragraphs(document)
 
 
@@ -146,15 +148,30 @@ def other_text() -> Text:
     )
 
 
+def mixed_text() -> Text:
+    """Return short sentences of many kinds, each on its own: nothing prepares for the next one.
+
+    Calibration does not know them, and a model has less to go by than in a text that goes on, so
+    they show losses that long texts hide.
+    """
+    body = Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8")
+    return Text("short sentences of many kinds", body)
+
+
 def calibration_text() -> Text:
     """Return the default text for calibration: pieces of some 2,000 characters in turn."""
     taken = {_plain(p) for p in _topics(0)}
     kinds = (
         _pieces(p for p in source if _plain(p) not in taken)
-        for source in (_topics(1), _docstrings(), _prose())
+        for source in (
+            _topics(1),
+            _docstrings(),
+            _written("prose.json"),
+            _written("fragments.json"),
+        )
     )
     mixed = [piece for turn in zip(*kinds, strict=False) for piece in turn]
-    origin = "topics of pydoc_data.topics, docstrings of the standard library and prose, in turn"
+    origin = "topics of pydoc_data.topics, docstrings, prose and fragments, in turn"
     return Text(origin, "\n\n".join(mixed))
 
 

@@ -46,8 +46,9 @@ class DenseOptions(OptionSet):
     half_step: Annotated[
         bool,
         Option(
-            "Weights lie half a step off the integers, evenly about zero",
-            note="for engines with half_steps, and on by default for those that --engine names",
+            "Put weights half a step off the integers, evenly about zero",
+            note="only an engine with half_steps runs these, and gets them if --engine names it",
+            revocable=True,
         ),
     ] = False
     solver: Annotated[

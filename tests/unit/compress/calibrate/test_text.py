@@ -5,6 +5,7 @@ from summand.compress import (
     CompressError,
     calibration_text,
     evaluation_text,
+    mixed_text,
     other_text,
     read_text,
     windows,
@@ -36,6 +37,14 @@ def test_the_other_text_is_of_another_kind():
     assert paragraphs(calibration_text()).isdisjoint(paragraphs(other_text()))
 
 
+def test_the_mixed_text_is_short_sentences_that_no_other_text_has():
+    sentences = paragraphs(mixed_text())
+    assert len(sentences) > 250
+    assert max(map(len, sentences)) < 160
+    for text in (calibration_text(), evaluation_text(), other_text()):
+        assert not any(sentence in text.body for sentence in sentences if len(sentence) > 40)
+
+
 def test_an_other_text_that_is_not_installed(monkeypatch):
     monkeypatch.setattr("importlib.metadata.files", lambda _: [])
     with pytest.raises(CompressError, match="carries the GNU General Public License"):
@@ -48,11 +57,12 @@ def test_both_are_long_enough_and_the_same_every_time():
         assert text().sha256 == text().sha256
 
 
-def test_calibration_mixes_three_kinds_of_text():
+def test_calibration_mixes_four_kinds_of_text():
     body = calibration_text().body
     assert "statement" in body[:3000]
     assert "ArgumentParser" in body[:30000]
     assert "Lisbon" in body[:30000]
+    assert "104 NFL games" in body[:30000]
 
 
 def test_reading_a_file(tmp_path):

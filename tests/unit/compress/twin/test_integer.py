@@ -31,6 +31,7 @@ def random_layer(
     extreme=False,
     bias=False,
     group=0,
+    half_step=False,
 ):
     rng = np.random.default_rng(seed)
 
@@ -57,7 +58,7 @@ def random_layer(
     if group:
         scales = rng.integers(0, 64, (-(-k // group), n)).astype(np.uint8)
         groups = {"scales": scales | (63 * extreme), "scale_bits": 6, "group": group}
-    dense = [Dense(matrix(bits, (k, n)), bits, **groups)] if bits else []
+    dense = [Dense(matrix(bits, (k, n)), bits, **groups, half_step=half_step)] if bits else []
     return Layer(
         name="layer",
         in_features=k,
@@ -85,9 +86,10 @@ def tokens(seed, m, k, act_bits):
     act_bits=st.integers(4, 10),
     acc_shift=st.integers(0, 8),
     group=st.sampled_from([0, 0, 1, 16]),
+    half_step=st.booleans(),
 )
 def test_accumulators_equal_the_reference(
-    seed, k, n, bits, rank, rank_bits, act_bits, acc_shift, group
+    seed, k, n, bits, rank, rank_bits, act_bits, acc_shift, group, half_step
 ):
     if not bits and not rank:
         return
@@ -101,6 +103,7 @@ def test_accumulators_equal_the_reference(
         act_bits=act_bits,
         acc_shift=acc_shift,
         group=group,
+        half_step=half_step,
     )
     xq = tokens(seed, 3, k, act_bits)
     got = IntegerLinear(layer).accumulate(torch.from_numpy(xq))
@@ -110,7 +113,8 @@ def test_accumulators_equal_the_reference(
 @pytest.mark.parametrize("extreme", [True, False])
 @pytest.mark.parametrize("act_bits", [8, 10])
 @pytest.mark.parametrize(("rank", "group"), [(0, 0), (3, 0), (3, 64)])
-def test_sums_beyond_float32_are_exact(rank, act_bits, extreme, group):
+@pytest.mark.parametrize("half_step", [False, True])
+def test_sums_beyond_float32_are_exact(rank, act_bits, extreme, group, half_step):
     """8-bit weights, thousands of inputs: one float32 product would round."""
     layer = random_layer(
         1,
@@ -122,6 +126,7 @@ def test_sums_beyond_float32_are_exact(rank, act_bits, extreme, group):
         extreme=extreme,
         acc_shift=3,
         group=group,
+        half_step=half_step,
     )
     xq = tokens(2, 4, 5000, act_bits)
     xq[0], xq[1] = xq.min(), xq.max()
