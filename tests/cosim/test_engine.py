@@ -13,7 +13,7 @@ CONFIGS = {
         rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16,
         shift=4,
     ),
-    # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, borders but
+    # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, borders,
     # no shift flag.
     "wide-activations": EngineConfig(
         rows=3, cols=4, depth=32, stream_bits=64, act_bits=10, acc_bits=24, acc_depth=16,
