@@ -54,9 +54,7 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         "trees": columns * (_tree_bits(config) + config.tables - 1),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
         + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
-        "shifters": columns
-        * config.acc_bits
-        * ((config.shift > 0) + max(0, border_bits(config) - 1)),
+        "shifters": columns * config.acc_bits * _shift_levels(config),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
         "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
@@ -107,6 +105,11 @@ def _blocks(memory: EngineMemory, cells: ModelledCells) -> int:
         if memory.depth <= depth:
             return ceil_div(memory.width, width)
     return memory.width * ceil_div(memory.depth, cells.block_ram_shapes[-1][1])
+
+
+def _shift_levels(config: EngineConfig) -> int:
+    """Return the choices before an accumulator's adder, which makes a border's lowest itself."""
+    return (config.shift > 0) + max(0, border_bits(config) - 1)
 
 
 def _tree_bits(config: EngineConfig) -> int:
