@@ -112,7 +112,7 @@ def _round_column(
     scale = search_scale(row, problem.bits, weighting.energy, steps=18, refinements=2)
     for _ in range(64):
         q = (row / scale[:, None]).round_().clamp_(low, high)
-        total = float(q.abs().sum())
+        total = float((q if problem.lift is None else q * problem.lift).abs().sum())
         if total <= problem.limit:
             return q[0]
         scale = scale * (1.02 * total / max(problem.limit, 1))
