@@ -6,9 +6,16 @@ is reported.
 
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.limits import SEGMENTS
+from summand.isa.limits import BORDERS, SEGMENTS
 
-__all__ = ["check_group", "check_rows", "check_segment_count", "check_slices", "check_tiles"]
+__all__ = [
+    "check_border_count",
+    "check_group",
+    "check_rows",
+    "check_segment_count",
+    "check_slices",
+    "check_tiles",
+]
 
 
 def check_rows(rows: int, config: EngineConfig) -> None:
@@ -32,6 +39,12 @@ def check_tiles(tile: int, tiles: int, config: EngineConfig) -> None:
 def check_group(group: int, config: EngineConfig) -> None:
     """Refuse a group in an engine that has no scales."""
     if group and not config.scale_bits:
+        raise CommandError(ErrorCode.RESERVED)
+
+
+def check_border_count(count: int, config: EngineConfig) -> None:
+    """Refuse more borders than the engine keeps, and any in an engine that has none."""
+    if count not in BORDERS or (count and not config.border_shift):
         raise CommandError(ErrorCode.RESERVED)
 
 

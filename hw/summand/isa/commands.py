@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from summand.isa.beats import beats
+from summand.isa.borders import Border, check_borders, encode_table
 from summand.isa.checks import (
+    check_border_count,
     check_group,
     check_rows,
     check_segment_count,
@@ -18,7 +20,7 @@ from summand.isa.checks import (
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.header import Header, Op
-from summand.isa.segments import Segment, check_segments, encode_segments, segment_beats
+from summand.isa.segments import Segment, check_segments, segment_beats
 from summand.isa.walks import walk_beats
 
 __all__ = ["Command", "Fence", "Gemm", "Load", "Requantise", "Store"]
@@ -77,12 +79,15 @@ class Gemm(_Command):
         Accumulators that the products are added to, in the order of the walk.
     group : int
         Slices that share scales; 0 for all of the walk.
+    borders : tuple of :class:`~summand.isa.borders.Border`
+        Slices at which the accumulators are shifted left, ascending.
     """
 
     from_slice: int
     slices: int
     segments: tuple[Segment, ...]
     group: int = 0
+    borders: tuple[Border, ...] = ()
 
     @property
     def words(self) -> int:
@@ -94,25 +99,27 @@ class Gemm(_Command):
         return any(s.tile < high and s.end > low for s in self.segments)
 
     def validate(self, config: EngineConfig) -> None:
-        """Check group, slices, the number of segments, then each of them."""
+        """Check the number of borders, group, slices, the number of segments, then each of them."""
+        check_border_count(len(self.borders), config)
         check_group(self.group, config)
         check_slices(self.from_slice, self.slices, config)
         check_segment_count(len(self.segments))
         check_segments(self.segments, config)
+        check_borders(self.borders, self.slices, self.segments, config)
 
     def header(self, config: EngineConfig) -> Header:
-        """Return the header; its length includes the segment table."""
-        count = len(self.segments)
-        length = segment_beats(count, config) + self.payload_beats(config)
-        return Header(Op.GEMM, length, self.from_slice, self.slices, count, self.group)
+        """Return the header; its length includes the segment table with the borders."""
+        count, borders = len(self.segments), len(self.borders)
+        length = segment_beats(count + borders, config) + self.payload_beats(config)
+        return Header(Op.GEMM, length, self.from_slice, self.slices, count, self.group, borders)
 
     def payload_beats(self, config: EngineConfig) -> int:
         """Return the beats of scales and plane words."""
         return sum(walk_beats(self.slices, self.segments, self.group, config))
 
     def encode(self, config: EngineConfig) -> bytes:
-        """Return the header and the segment table, each padded to whole beats."""
-        return super().encode(config) + encode_segments(self.segments, config)
+        """Return the header, and the segment table with the borders, each padded to whole beats."""
+        return super().encode(config) + encode_table(self.segments, self.borders, config)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from summand.isa.limits import FIELDS, PLANES
 
 __all__ = ["EngineConfig"]
 
+#: Fields that came after the first engines were made.
+_LATER = ("half_steps", "border_shift")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
@@ -46,6 +49,9 @@ class EngineConfig:
         0 builds no multipliers.
     half_steps : bool
         Whether a segment's weights may be half-step: ``2 * q + 1`` in place of ``q``.
+    border_shift : int
+        The most that a border within a walk shifts the accumulators to the left, up to 7; 0 builds
+        no borders.
     """
 
     rows: int = 1
@@ -61,6 +67,7 @@ class EngineConfig:
     shift: int = 0
     scale_bits: int = 0
     half_steps: bool = False
+    border_shift: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
@@ -166,12 +173,13 @@ class EngineConfig:
     def digest(self) -> str:
         """16 hex digits that name this configuration, the same in every process and version.
 
-        ``half_steps`` counts only where it is true, so that engines without it keep the digest that
-        they had before there was such a field.
+        Fields of :data:`_LATER` count only where they are in use, so that engines without them keep
+        the digest that they had before there were such fields.
         """
         fields = dataclasses.asdict(self)
-        if not self.half_steps:
-            del fields["half_steps"]
+        for name in _LATER:
+            if not fields[name]:
+                del fields[name]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

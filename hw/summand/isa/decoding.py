@@ -6,7 +6,13 @@ Then the command's payload follows.
 
 from dataclasses import replace
 
-from summand.isa.checks import check_group, check_segment_count, check_slices
+from summand.isa.borders import decode_borders
+from summand.isa.checks import (
+    check_border_count,
+    check_group,
+    check_segment_count,
+    check_slices,
+)
 from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
@@ -21,8 +27,8 @@ _OPS = frozenset(Op)
 def check_header(header: Header, config: EngineConfig) -> None:
     """Raise :class:`~summand.isa.CommandError` if the engine refuses this header.
 
-    :func:`decode` checks a GEMM's segments. Its length is compared with them only when the payload
-    has been taken: the lesser of what the length says and what the command needs.
+    :func:`decode` checks a GEMM's segments and borders. Its length is compared with them only when
+    the payload has been taken: the lesser of what the length says and what the command needs.
     """
     if header.op not in _OPS:
         raise CommandError(ErrorCode.OP)
@@ -40,7 +46,7 @@ def check_header(header: Header, config: EngineConfig) -> None:
 
 def table_beats(header: Header, config: EngineConfig) -> int:
     """Return the beats of the segment table after a header: 0 for all but a GEMM's."""
-    return segment_beats(header.c, config) if header.op == Op.GEMM else 0
+    return segment_beats(header.c + header.flags, config) if header.op == Op.GEMM else 0
 
 
 def decode(header: Header, table: bytes, config: EngineConfig) -> Command:
@@ -51,28 +57,28 @@ def decode(header: Header, table: bytes, config: EngineConfig) -> Command:
     header : Header
         The command's.
     table : bytes
-        Its segment table, of :func:`table_beats` beats.
+        Its segment table with the borders, of :func:`table_beats` beats.
     config : EngineConfig
         The engine whose stream it is.
 
     Raises
     ------
     CommandError
-        If the engine refuses a segment.
+        If the engine refuses a segment or a border.
     """
     if header.op != Op.GEMM:
         return _without_table(header)
     segments = decode_segments(table, header.c, config)
-    return Gemm(header.a, header.b, segments, header.d)
+    borders = decode_borders(table, header.flags, header.b, segments, config)
+    return Gemm(header.a, header.b, segments, header.d, borders)
 
 
 def _check_gemm(header: Header, config: EngineConfig) -> None:
-    if header.flags:
-        raise CommandError(ErrorCode.RESERVED)
+    check_border_count(header.flags, config)
     check_group(header.d, config)
     check_slices(header.a, header.b, config)
     check_segment_count(header.c)
-    if header.length < segment_beats(header.c, config):
+    if header.length < table_beats(header, config):
         raise CommandError(ErrorCode.LENGTH)
 
 

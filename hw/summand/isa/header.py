@@ -40,9 +40,9 @@ class Header:
     FENCE        tag             0           0           0
     ===========  ==============  ==========  ==========  ==========
 
-    ``flags`` is 0 in every operation. A GEMM's length includes its segment table. The fields may
-    hold anything that fits them; :func:`summand.isa.decoding.check_header` says what an engine
-    accepts.
+    ``flags`` is the number of a GEMM's borders, and 0 in the other operations. A GEMM's length
+    includes its segment table. The fields may hold anything that fits them;
+    :func:`summand.isa.decoding.check_header` says what an engine accepts.
     """
 
     op: int

@@ -9,6 +9,8 @@ from summand.isa.errors import ConfigError
 __all__ = [
     "ACC_SHIFT",
     "ACT_BITS",
+    "BORDERS",
+    "BORDER_SHIFT",
     "FIELDS",
     "MULT",
     "MULT_BITS",
@@ -69,6 +71,10 @@ ACT_BITS = Limits(4, 10)
 SCALE_BITS = Limits(1, 8)
 #: How far a segment's shift flag moves the accumulators to the left; 0 where no segment has one.
 ACC_SHIFT = Limits(0, 8)
+#: Borders of one GEMM.
+BORDERS = Limits(0, 15)
+#: The most that a border shifts the accumulators to the left; 0 where there are no borders.
+BORDER_SHIFT = Limits(0, 7)
 #: Bits of a requantise multiplier, which is unsigned.
 MULT_BITS = 16
 #: A requantise multiplier.
@@ -91,5 +97,6 @@ FIELDS: Mapping[str, Limits] = MappingProxyType(
         "table_share": Limits(1, 16, power_of_two=True),
         "shift": ACC_SHIFT,
         "scale_bits": Limits(0, SCALE_BITS.high),
+        "border_shift": BORDER_SHIFT,
     }
 )

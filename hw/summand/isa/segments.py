@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from summand.isa.beats import beats, pad
+from summand.isa.beats import beats
 from summand.isa.config import EngineConfig
 from summand.isa.encodings import PLANE_WORDS, Encoding
 from summand.isa.errors import CommandError, ErrorCode
@@ -15,7 +15,6 @@ __all__ = [
     "Segment",
     "check_segments",
     "decode_segments",
-    "encode_segments",
     "segment_beats",
 ]
 
@@ -113,7 +112,7 @@ class Segment:
 
 
 def segment_beats(count: int, config: EngineConfig) -> int:
-    """Return the beats of a table of ``count`` segments."""
+    """Return the beats of a table of ``count`` segments and borders."""
     return beats(count * SEGMENT_BYTES, config)
 
 
@@ -123,11 +122,6 @@ def check_segments(segments: Sequence[Segment], config: EngineConfig) -> None:
     for segment in segments:
         segment.validate(config, after=after)
         after = segment.end
-
-
-def encode_segments(segments: Sequence[Segment], config: EngineConfig) -> bytes:
-    """Return the table, padded to whole beats."""
-    return pad(b"".join(s.encode() for s in segments), config)
 
 
 def decode_segments(raw: bytes, count: int, config: EngineConfig) -> tuple[Segment, ...]:

@@ -60,8 +60,9 @@ def accumulate(
 ) -> npt.NDArray[np.int64]:
     """Return ``wrap((acc << shift) + sums)``, or ``wrap(sums)`` with ``clear``.
 
-    ``sums`` may be one slice's or the whole walk's: addition and shift commute with the wrap, so
-    wrapping once at the end equals wrapping after every slice. ``sums`` must stay below 2**61.
+    ``sums`` may be one slice's, or all of a walk up to its next border: addition and shift commute
+    with the wrap, so wrapping once at the end equals wrapping after every slice. ``sums`` must stay
+    below 2**61.
     """
     base = 0 if clear else acc.astype(np.int64) << shift
     return wrap(base + sums, acc_bits)

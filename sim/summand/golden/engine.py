@@ -10,6 +10,7 @@ from summand.golden.queue import ByteQueue
 from summand.golden.weights import WeightCache
 from summand.isa import CommandError, EngineConfig, ErrorCode, SummandError
 from summand.isa.beats import pad
+from summand.isa.borders import stretches
 from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
@@ -133,19 +134,21 @@ class GoldenEngine:
         x = self.activations[:, first : first + command.slices * cfg.depth]
         w = self._weights.get(words, command.slices, command.segments, command.group)
         bits = max(s.planes + s.half_step + cfg.scale_bits * s.scaled for s in command.segments)
-        sums = exact_product(x, w, act_bits=cfg.act_bits, bits=bits)
-        column = 0
-        for s in command.segments:
-            width = s.tiles * cfg.cols
-            acc = self.accumulators[:, s.tile * cfg.cols :][:, :width]
-            acc[:] = accumulate(
-                acc,
-                sums[:, column : column + width],
-                clear=s.clear,
-                shift=cfg.shift if s.shift else 0,
-                acc_bits=cfg.acc_bits,
-            )
-            column += width
+        for part in stretches(command.slices, command.borders):
+            k = slice(part.start * cfg.depth, part.stop * cfg.depth)
+            sums = exact_product(x[:, k], w[k], act_bits=cfg.act_bits, bits=bits)
+            column = 0
+            for s in command.segments:
+                width = s.tiles * cfg.cols
+                acc = self.accumulators[:, s.tile * cfg.cols :][:, :width]
+                acc[:] = accumulate(
+                    acc,
+                    sums[:, column : column + width],
+                    clear=s.clear and not part.start,
+                    shift=part.shift or (cfg.shift if s.shift and not part.start else 0),
+                    acc_bits=cfg.acc_bits,
+                )
+                column += width
 
     def _requantise(self, command: Requantise, payload: bytes) -> None:
         cfg = self.config

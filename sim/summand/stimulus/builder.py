@@ -97,7 +97,8 @@ class ProgramBuilder:
         """Add a GEMM; ``words`` are its scales and plane words in the order of the walk."""
         raw = command.encode(self.config)
         split = self.config.header_beats * self.config.beat_bytes
-        table = self._pad(raw[split:], len(command.segments) * SEGMENT_BYTES)
+        entries = len(command.segments) + len(command.borders)
+        table = self._pad(raw[split:], entries * SEGMENT_BYTES)
         self._add(self._pad(raw[:split], HEADER_BYTES) + table, words)
         self._plane_words += command.slices * command.words
 

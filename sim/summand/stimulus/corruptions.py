@@ -1,5 +1,6 @@
 """Commands that an engine refuses, at least one for every error code."""
 
+import dataclasses
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ import numpy as np
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.beats import pad
+from summand.isa.borders import encode_table
 from summand.isa.commands import Fence, Gemm, Requantise
 from summand.isa.header import Header, Op
-from summand.isa.limits import SEGMENTS
-from summand.isa.segments import Segment, encode_segments, segment_beats
+from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.segments import Segment, segment_beats
 from summand.stimulus.builder import ProgramBuilder, TestProgram
 
 __all__ = ["Corruption", "corrupt", "corruptions"]
@@ -45,7 +47,7 @@ def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
     Every field is bad alone somewhere, at its first bad value where there is one, and some
     commands are bad in several ways, which shows the order of the checks.
     """
-    parts = (_headers, _loads, _gemms, _tables, _lengths, _requantises, _stores)
+    parts = (_headers, _loads, _gemms, _tables, _borders, _lengths, _requantises, _stores)
     return tuple(c for part in parts for c in part(config))
 
 
@@ -73,6 +75,12 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
         yield _bad(f"op-{op}", ErrorCode.OP, cfg, Header(op, flags=1))
     for op in Op:
         yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=128))
+        if op != Op.GEMM or not cfg.border_shift:
+            yield _bad(f"{op.name}-borders", ErrorCode.RESERVED, cfg, Header(op, flags=1))
+    if cfg.border_shift:
+        # The number of segments and the length are bad too.
+        header = Header(Op.GEMM, 0, 0, 1, 0, flags=BORDERS.high + 1)
+        yield _bad("GEMM-too-many-borders", ErrorCode.RESERVED, cfg, header)
     for name in "bcd":
         header = Header(Op.FENCE, **{name: 1})
         yield _bad(f"fence-{name}", ErrorCode.RESERVED, cfg, header)
@@ -171,6 +179,45 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         yield Corruption(f"segment-no-tiles-length-bit-{bit}", ErrorCode.TILES, data)
 
 
+def _borders(cfg: EngineConfig) -> Iterator[Corruption]:
+    """Yield GEMMs with a bad border, after good segments or behind a segment that is bad too."""
+    if not cfg.border_shift:
+        return
+    entry = struct.Struct("<HBBI").pack
+    most = cfg.border_shift
+    cases = [
+        ("no-shift", [entry(0, 0, 0, 0)]),
+        ("shift", [entry(0, most + 1, 0, 0)]),
+        ("shift-top-bit", [entry(0, 0x80 | most, 0, 0)]),
+        ("reserved", [entry(0, most, 1, 0)]),
+        ("reserved-top-bit", [entry(0, most, 0, 1 << 31)]),
+        ("slice", [entry(2, most, 0, 0)]),
+        ("slice-top-bit", [entry(_TOP, most, 0, 0)]),
+        ("twice", [entry(1, most, 0, 0)] * 2),
+        ("descends", [entry(1, most, 0, 0), entry(0, 1, 0, 0)]),
+        ("third", [entry(0, 1, 0, 0), entry(1, 1, 0, 0), entry(2, most, 0, 0)]),
+    ]
+    good = Segment(tile=0, tiles=1, planes=1)
+    shifted = Segment(tile=1, tiles=1, planes=1, shift=True)
+    bad = Segment(tile=0, tiles=0, planes=1)
+    tables = [(name, ErrorCode.RESERVED, [good], borders) for name, borders in cases]
+    tables.append(("behind-a-bad-segment", ErrorCode.TILES, [good, bad], cases[0][1]))
+    if cfg.shift:
+        first = [entry(0, most, 0, 0)]
+        tables.append(("at-a-shift", ErrorCode.RESERVED, [good, shifted], first))
+        both = dataclasses.replace(shifted, clear=True)
+        tables.append(("at-a-moot-shift", ErrorCode.RESERVED, [good, both], first))
+    for name, code, segments, borders in tables:
+        raw = pad(b"".join([*(s.encode() for s in segments), *borders]), cfg)
+        beats = len(raw) // cfg.beat_bytes
+        length = beats + 2 * len(segments) * cfg.plane_beats
+        header = Header(Op.GEMM, length, 0, 2, len(segments), flags=len(borders))
+        yield Corruption(f"border-{name}", code, header.encode(cfg) + raw)
+    short = segment_beats(SEGMENTS.high + BORDERS.high, cfg) - 1
+    header = Header(Op.GEMM, short, 0, 1, SEGMENTS.high, flags=BORDERS.high)
+    yield _bad("borders-short-table", ErrorCode.LENGTH, cfg, header)
+
+
 def _bad_table(name: str, code: ErrorCode, cfg: EngineConfig, table: list[bytes]) -> Corruption:
     length = segment_beats(len(table), cfg) + len(table) * cfg.plane_beats
     header = Header(Op.GEMM, length, 0, 1, len(table)).encode(cfg)
@@ -185,7 +232,7 @@ def _lengths(cfg: EngineConfig) -> Iterator[Corruption]:
     )
     table_beats = segment_beats(len(table), cfg)
     needed = table_beats + 5 * cfg.plane_beats
-    raw_table = encode_segments(table, cfg)
+    raw_table = encode_table(table, (), cfg)
     for name, length in (
         ("table-only", table_beats),
         ("short", needed - 1),

@@ -3,9 +3,10 @@
 import numpy as np
 
 from summand.isa import EngineConfig
-from summand.isa.limits import SEGMENTS
+from summand.isa.borders import Border
+from summand.isa.limits import BORDERS, SEGMENTS
 
-__all__ = ["between", "group", "segment_count", "span", "tag"]
+__all__ = ["between", "borders", "group", "segment_count", "span", "tag"]
 
 
 def between(rng: np.random.Generator, low: int, high: int) -> int:
@@ -25,6 +26,15 @@ def span(rng: np.random.Generator, limit: int, longest: int) -> tuple[int, int]:
 def segment_count(rng: np.random.Generator) -> int:
     """Return how many segments a table has."""
     return int(rng.choice([1, 1, 2, 3, SEGMENTS.high, int(rng.integers(1, SEGMENTS.high + 1))]))
+
+
+def borders(rng: np.random.Generator, config: EngineConfig, slices: int) -> tuple[Border, ...]:
+    """Return a GEMM's borders: half the time none, else any number, at any slices."""
+    if not config.border_shift or rng.random() < 0.5:
+        return ()
+    count = between(rng, 1, min(slices, BORDERS.high))
+    places = sorted(rng.choice(slices, count, replace=False).tolist())
+    return tuple(Border(place, between(rng, 1, config.border_shift)) for place in places)
 
 
 def group(rng: np.random.Generator, config: EngineConfig, slices: int) -> int:

@@ -1,5 +1,7 @@
 """Random command streams that use every operation and read no undefined memory."""
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
@@ -106,6 +108,9 @@ class _RandomProgram:
         else:
             segments = self._segments(slices)
         group = draws.group(rng, cfg, slices)
+        borders = draws.borders(rng, cfg, slices)
+        if borders and borders[0].slice == 0:  # in place of the shift flags
+            segments = tuple(dataclasses.replace(s, shift=False) for s in segments)
         k = slice(first * cfg.depth, (first + slices) * cfg.depth)
         # Weights are zero where some of the first rows have nothing to multiply.
         live = self._act[: self._rows(cfg.rows), k].all(axis=0)
@@ -118,7 +123,8 @@ class _RandomProgram:
             payload.append(self._scales(scale_beats(segments, cfg)))
             payload.append(words[done : done + count].tobytes())
             done += count
-        self._builder.gemm(Gemm(first, slices, segments, group), b"".join(payload))
+        gemm = Gemm(first, slices, segments, group, borders)
+        self._builder.gemm(gemm, b"".join(payload))
         loaded = self._act[:, k]
         fed = np.asarray((loaded | ~live).all(axis=1))
         whole = np.asarray(loaded.all(axis=1))  # no half-step weight is zero

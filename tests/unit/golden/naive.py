@@ -52,8 +52,12 @@ class NaiveEngine:
             fold ^= half
         require(fold == 0x53D5, 1)
         op, flags, _, length, a, b, c, d = struct.unpack("<BBHIHHHH", raw)
-        do = {1: self.load, 3: self.gemm, 4: self.requantise, 5: self.store, 6: self.fence}
-        require(op in do, 2)
+        do = {1: self.load, 4: self.requantise, 5: self.store, 6: self.fence}
+        require(op == 3 or op in do, 2)
+        if op == 3:
+            require(flags <= 15 and (flags == 0 or self.cfg.border_shift > 0), 3)
+            self.gemm(length, a, b, c, d, flags)
+            return
         require(flags == 0, 3)
         do[op](length, a, b, c, d)
 
@@ -72,12 +76,12 @@ class NaiveEngine:
                 value = int.from_bytes(payload[at : at + width], "little")
                 self.act[row][a * cfg.depth + k] = signed(value, cfg.act_bits)
 
-    def gemm(self, length: int, a: int, b: int, c: int, d: int) -> None:
+    def gemm(self, length: int, a: int, b: int, c: int, d: int, count: int) -> None:
         cfg = self.cfg
         require(d == 0 or cfg.scale_bits > 0, 3)
         require(b >= 1 and a + b <= cfg.act_depth, 5)
         require(1 <= c <= 16, 7)
-        table_beats = -(-c * 8 // self.beat)
+        table_beats = -(-(c + count) * 8 // self.beat)
         require(length >= table_beats, 9)
         table = self.take(table_beats * self.beat)
         segments = []
@@ -91,6 +95,13 @@ class NaiveEngine:
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
             segments.append((tile, tiles, planes, flags))
+        borders: dict[int, int] = {}
+        for n in range(c, c + count):
+            place, shift, *zeros = struct.unpack("<HBBI", table[8 * n : 8 * n + 8])
+            require(1 <= shift <= cfg.border_shift and zeros == [0, 0], 3)
+            require(all(place > other for other in borders) and place < b, 3)
+            require(place > 0 or not any(s[3] & 2 for s in segments), 3)
+            borders[place] = shift
         word_bytes = cfg.cols * cfg.depth // 8
         need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
         starts = range(0, b, d or b)  # of groups
@@ -120,7 +131,9 @@ class NaiveEngine:
                             scale[n] = packed % 2**cfg.scale_bits
                             packed >>= cfg.scale_bits
                         turn += 1
-                    self.tile(a + s, t, taken, planes, flags if s == 0 else flags & 8, scale)
+                    moved = cfg.shift if flags & 2 and s == 0 else borders.get(s, 0)
+                    clear = flags & 1 and s == 0
+                    self.tile(a + s, t, taken, planes, flags, 0 if clear else 2**moved, scale)
 
     def tile(
         self,
@@ -129,6 +142,7 @@ class NaiveEngine:
         words: bytes,
         planes: int,
         flags: int,
+        keep: int,
         scale: list[int],
     ) -> None:
         cfg = self.cfg
@@ -145,8 +159,8 @@ class NaiveEngine:
                     weight = signed(weight, planes)
                     total += x[d] * (2 * weight + 1 if flags & 8 else weight)
                 n = t * cfg.cols + c
-                base = 0 if flags & 1 else self.acc[row][n] * 2 ** (cfg.shift if flags & 2 else 0)
-                self.acc[row][n] = signed(base + scale[c] * total, cfg.acc_bits)
+                value = keep * self.acc[row][n] + scale[c] * total
+                self.acc[row][n] = signed(value, cfg.acc_bits)
 
     def requantise(self, length: int, a: int, b: int, c: int, d: int) -> None:
         cfg = self.cfg

@@ -4,6 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from summand.isa import EngineConfig
+from summand.isa.borders import Border
 from summand.isa.header import Header
 from summand.isa.segments import Segment
 
@@ -19,6 +20,7 @@ CONFIG = EngineConfig(
     act_depth=8,
     shift=2,
     half_steps=True,
+    border_shift=3,
 )
 
 HALF = st.integers(0, 0xFFFF)
@@ -42,3 +44,5 @@ SEGMENTS = st.builds(
     shift=st.booleans(),
     half_step=st.booleans(),
 )
+
+BORDERS = st.builds(Border, slice=st.integers(0, 9), shift=st.integers(1, 3))

@@ -3,12 +3,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.isa import CommandError, EngineConfig, ErrorCode
+from summand.isa.borders import Border
 from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.decoding import check_header, decode, table_beats
 from summand.isa.header import Header, Op
 from summand.isa.segments import Segment
 
-from .examples import CONFIG, FIXED, HEADERS, SEGMENTS
+from .examples import BORDERS, CONFIG, FIXED, HEADERS, SEGMENTS
 
 SCALED = EngineConfig(
     rows=4, cols=4, depth=64, stream_bits=64, acc_depth=64, act_depth=8, scale_bits=4
@@ -46,6 +47,10 @@ def refusal(command: Command, config: EngineConfig = CONFIG) -> ErrorCode:
         (Header(Op.GEMM, 99, 0, 8, 17), ErrorCode.SEGMENTS),
         (Header(Op.GEMM, 99, 0, 9, 1), ErrorCode.ACTIVATIONS),
         (Header(Op.GEMM, 1, 0, 9, 1, 1), ErrorCode.RESERVED),
+        (Header(Op.GEMM, 16, 0, 8, 1, flags=15), ErrorCode.OK),
+        (Header(Op.GEMM, 15, 0, 8, 1, flags=15), ErrorCode.LENGTH),
+        (Header(Op.GEMM, 99, 0, 9, 17, flags=16), ErrorCode.RESERVED),
+        (Header(Op.LOAD, 8, 0, 1, 1, flags=1), ErrorCode.RESERVED),
         (Header(Op.REQUANTISE, 128, 0, 64, 4, 0), ErrorCode.OK),
         (Header(Op.REQUANTISE, 128, 0, 64, 4, 4), ErrorCode.OK),
         (Header(Op.REQUANTISE, 128, 0, 64, 4, 5), ErrorCode.ACTIVATIONS),
@@ -110,15 +115,20 @@ def test_a_requantise_names_no_more_features_than_its_memory_holds():
     assert refusal(Requantise(0, 5, 1, 0), EngineConfig(requant_depth=16)) == ErrorCode.TILES
 
 
+def _slice(border: Border) -> int:
+    return border.slice
+
+
 @st.composite
 def commands(draw: st.DrawFn) -> Command:
     """Draw any command that fits its header, good or bad."""
     half, small = st.integers(0, 0xFFFF), st.integers(0, 9)
     segments = st.lists(SEGMENTS, max_size=17).map(tuple)
+    borders = st.lists(BORDERS, max_size=2).map(lambda some: tuple(sorted(some, key=_slice)))
     return draw(
         st.one_of(
             st.builds(Load, small, small, small),
-            st.builds(Gemm, small, small, segments, st.sampled_from([0, 0, 1])),
+            st.builds(Gemm, small, small, segments, st.sampled_from([0, 0, 1]), borders),
             st.builds(Requantise, st.integers(0, 70), st.integers(0, 70), small, small),
             st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half),
             st.builds(Fence, half),

@@ -28,6 +28,7 @@ FIELDS = {
     "table_share": powers(1, 16),
     "shift": st.integers(0, 8),
     "half_steps": st.booleans(),
+    "border_shift": st.integers(0, 7),
 }
 
 
@@ -76,6 +77,7 @@ def test_the_digest_is_the_same_everywhere():
     """The digest is constant, because one version must recognise the engines of another."""
     assert EngineConfig().digest == "ecfc550053c4e23b"
     assert EngineConfig(half_steps=True).digest == "467d06e8a472cfd6"
+    assert EngineConfig(border_shift=1).digest == "861dfc5b6881154b"
 
 
 def test_missing_fields_take_their_defaults():
@@ -105,6 +107,8 @@ def test_missing_fields_take_their_defaults():
         ({"rows": True}, "rows must be a whole number, not True"),
         ({"rows": "4"}, "rows must be a whole number, not '4'"),
         ({"rows": None}, "rows must be a whole number, not None"),
+        ({"border_shift": 8}, "border_shift must be 0 to 7, not 8"),
+        ({"border_shift": True}, "border_shift must be a whole number, not True"),
         ({"half_steps": 1}, "half_steps must be true or false, not 1"),
         ({"half_steps": "no"}, "half_steps must be true or false, not 'no'"),
         ({"cols": 1}, r"cols \* depth \(64\) must be at least stream_bits \(256\); raise"),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 
 from summand.isa import CommandError, ErrorCode
-from summand.isa.segments import Segment, decode_segments, encode_segments, segment_beats
+from summand.isa.borders import Border, encode_table
+from summand.isa.segments import Segment, decode_segments, segment_beats
 
 from .examples import CONFIG, FIXED, NARROW, SEGMENTS, WIDE
 
@@ -48,7 +49,7 @@ def test_a_flag_needs_an_engine_that_has_it(flag):
 @pytest.mark.parametrize(("tile", "good"), [(0, False), (1, False), (2, True), (5, True)])
 def test_segments_ascend(tile, good):
     table = (Segment(tile=0, tiles=2, planes=1), Segment(tile=tile, tiles=1, planes=1))
-    raw = encode_segments(table, CONFIG)
+    raw = encode_table(table, (), CONFIG)
     if good:
         assert decode_segments(raw, 2, CONFIG) == table
         return
@@ -61,4 +62,5 @@ def test_segments_ascend(tile, good):
 def test_tables_fill_whole_beats(config, beats):
     assert segment_beats(3, config) == beats
     table = [Segment(tile=n, tiles=1, planes=1) for n in range(3)]
-    assert len(encode_segments(table, config)) == beats * config.beat_bytes
+    assert len(encode_table(table, (), config)) == beats * config.beat_bytes
+    assert len(encode_table(table[:1], [Border(0, 1)] * 2, config)) == beats * config.beat_bytes

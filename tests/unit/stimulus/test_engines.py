@@ -17,6 +17,7 @@ RANGES = {
     "shift": (0, 8),
     "scale_bits": (0, 8),
     "half_steps": (False, True),
+    "border_shift": (0, 7),
 }
 
 

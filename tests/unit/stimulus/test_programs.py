@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from summand.golden import GoldenEngine, split_packets
+from summand.isa.borders import decode_borders, stretches
 from summand.isa.header import Header, Op
 from summand.isa.packets import Kind, data_packet_bytes, status_packet_bytes
 from summand.isa.segments import decode_segments
@@ -39,6 +40,14 @@ def test_programs_use_everything(drawn):
                 seen["several segments"] += len(table) > 1
                 seen["keep"] += any(not s.clear for s in table)
                 seen["shift"] += any(s.shift for s in table)
+                borders = decode_borders(payload, header.flags, header.b, table, CONFIG)
+                seen["shift and border"] += any(s.shift for s in table) and len(borders) > 0
+                seen["a slice without a border behind one"] += any(
+                    s.stop - s.start > 1 for s in stretches(header.b, borders) if s.shift
+                )
+                seen["borders in slices of several tiles"] += (
+                    len(borders) > 0 and sum(s.tiles for s in table) > 1
+                )
                 seen["both steps"] += len({s.half_step for s in table}) > 1
                 seen["from requantised"] += bool(
                     written & set(range(header.a, header.a + header.b))

@@ -20,6 +20,7 @@ CONFIG = EngineConfig(
     shift=2,
     scale_bits=4,
     half_steps=True,
+    border_shift=3,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -29,6 +30,7 @@ ENDS = {
     "LOAD b": (1, 4),
     "LOAD c": (1, 3),
     "LOAD d": (0, 0),
+    "GEMM flags": (0, 4),
     "GEMM a": (0, 3),
     "GEMM b": (1, 4),
     "GEMM c": (1, 16),
@@ -52,6 +54,8 @@ ENDS = {
     "segment tiles": (1, 16),
     "segment planes": (1, 8),
     "segment flags": (0, 15),
+    "border slice": (0, 3),
+    "border shift": (1, 3),
     "entry mult": (0, 0xFFFF),
     "entry shift": (1, 47),
 }
@@ -75,12 +79,15 @@ def headers(program: TestProgram) -> list[tuple[Header, bytes]]:
 def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
     """Yield what a command and the tables in its payload say, field by field."""
     op = Op(header.op)
-    for name in ("length", "a", "b", "c", "d"):
+    for name in ("flags", "length", "a", "b", "c", "d"):
         yield f"{op.name} {name}", getattr(header, name)
     if op == Op.GEMM:
-        for entry in struct.iter_unpack("<HHBBH", payload[: header.c * 8]):
+        end = header.c * 8
+        for entry in struct.iter_unpack("<HHBBH", payload[:end]):
             for name, value in zip(("tile", "tiles", "planes", "flags"), entry, strict=False):
                 yield f"segment {name}", value
+        for place, shift in struct.iter_unpack("<HB5x", payload[end : end + header.flags * 8]):
+            yield from (("border slice", place), ("border shift", shift))
     if op == Op.REQUANTISE:
         for mult, shift, _ in struct.iter_unpack("<HBB", payload[: header.b * CONFIG.cols * 4]):
             yield from (("entry mult", mult), ("entry shift", shift))
