@@ -109,7 +109,7 @@ class ChannelGroups:
     def raised(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return grouped tokens ``[M, K]`` as one scale suits them: times ``2**levels``."""
         with np.errstate(over="ignore"):  # what is not finite is refused by quantisation
-            return np.ldexp(x, self.levels)
+            return x * np.ldexp(np.float32(1), self.levels)
 
     @cached_property
     def places(self) -> npt.NDArray[np.int64]:

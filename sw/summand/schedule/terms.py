@@ -64,11 +64,14 @@ class Sizes:
     terms : tuple of Term
         The terms in the order in which they add. Direct terms come first, because one walk over the
         input computes the first of them together with all first factors.
+    borders : tuple of pairs
+        First input feature of a finer group, and how far accumulators are shifted there.
     """
 
     in_features: int
     out_features: int
     terms: tuple[Term, ...]
+    borders: tuple[tuple[int, int], ...] = ()
 
     @property
     def direct(self) -> tuple[tuple[int, Direct], ...]:

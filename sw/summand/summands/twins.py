@@ -19,9 +19,7 @@ EXACT_FLOAT32 = 1 << 24
 class ExactProduct:
     """``x @ w`` of whole numbers by float32 BLAS, in pieces whose sums stay below 2**24."""
 
-    def __init__(
-        self, w: torch.Tensor, act_bits: int, lift: npt.NDArray[np.int64] | None = None
-    ):
+    def __init__(self, w: torch.Tensor, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
         """Take an integer ``[K, N]`` matrix and the width of activations.
 
         Where there is a ``lift``, ``x`` has activations times that: powers of two ``[K]`` that
@@ -120,9 +118,7 @@ class DirectTwin(Twin):
         What borders multiply each input feature's products by.
     """
 
-    def __init__(
-        self, operand: Operand, act_bits: int, lift: npt.NDArray[np.int64] | None = None
-    ):
+    def __init__(self, operand: Operand, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
         super().__init__()
         self._product = ExactProduct(torch.from_numpy(operand.integers()), act_bits, lift)
 

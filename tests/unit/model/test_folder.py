@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from summand.model import (
+    ChannelGroups,
     HostEntry,
     ModelError,
     ModelWriter,
@@ -19,6 +20,8 @@ from summand.model import (
 )
 from summand.model.manifest import Manifest, seal
 from summand.model.transform import same_transform
+
+from .grouped import grouped
 
 
 def write(path: Path, layers, **finish):
@@ -69,7 +72,7 @@ def same(a, b):
     bias=st.booleans(),
     group=st.sampled_from([0, 2, 4]),
     balance=st.booleans(),
-    rotation=st.none() | st.integers(0, 2**32 - 1),
+    rotation=st.none() | st.integers(0, 2**32 - 1) | grouped(9),
 )
 def test_layers_survive(
     tmp_path_factory, make_layer, seed, bits, rank, factor_bits, bias, group, balance, rotation
@@ -82,7 +85,8 @@ def test_layers_survive(
     )
     if balance or rotation is not None:
         c = np.random.default_rng(seed).uniform(0.1, 9, 9).astype(np.float32)
-        transform = Transform(9, c if balance else None, rotation)
+        turned = {"groups" if isinstance(rotation, ChannelGroups) else "rotation": rotation}
+        transform = Transform(9, c if balance else None, **turned)
         layer = dataclasses.replace(layer, transform=transform)
     path = tmp_path_factory.mktemp("m") / "model"
     write(path, [layer])
@@ -274,10 +278,10 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=6), "newer Summand; this one reads 5: upgrade"),
+        (lambda raw: raw.update(version=7), "newer Summand; this one reads 6: upgrade"),
         (
             lambda raw: raw.update(version=4),
-            "older Summand; .* 5: compress .* summand comp",
+            "older Summand; .* 6: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
@@ -344,7 +348,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 5, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 6, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))

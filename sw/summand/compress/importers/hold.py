@@ -11,7 +11,7 @@ import torch
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.weight import QuantisedWeight, bits_of
 from summand.compress.twin.integer import quantise_tokens
-from summand.model import Layer
+from summand.model import Layer, Transform
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.integers import requantise
@@ -26,9 +26,8 @@ _OFFSET_BITS = 8
 #: Inputs that requantisations and units are tried on, at most.
 _SAMPLE = 256
 
-#: Requantisations that are tried, a quarter of an octave apart, and what they multiply by.
-_REQUANTISATIONS = [requantisation(math.pow(2, octave / 4)) for octave in range(-56, 25)]
-_RATIOS = np.array([math.ldexp(mult, -shift) for mult, shift in _REQUANTISATIONS])
+#: Ratios of requantisations that are tried, as exponents of 2: a quarter of an octave apart.
+_LEAST, _MOST, _STEPS = -14, 6, 4
 
 _Floats = npt.NDArray[np.float64]
 
@@ -54,6 +53,8 @@ class Fidelity:
     @classmethod
     def of(cls, layer: Layer, weight: QuantisedWeight) -> "Fidelity":
         """Compare what a layer stands for with what its source stands for."""
+        if layer.groups is not None:
+            weight = weight.rows(layer.groups.order)
         dense = layer.summands[0]
         assert isinstance(dense, Dense)
         scales = np.ones((1, 1)) if dense.scales is None else dense.scales.astype(float)
@@ -73,6 +74,7 @@ def hold(
     act_bits: int,
     scale_bits: int,
     acc_bits: int,
+    transform: Transform | None = None,
 ) -> Layer:
     """Take a quantised layer over.
 
@@ -93,6 +95,9 @@ def hold(
         Inputs of the layer, to which the requantisation of a low-rank summand is fitted.
     act_bits, scale_bits, acc_bits : int
         The engine's.
+    transform : Transform, optional
+        Of the layer's input; one that leaves the integers as they are, in an order that leaves
+        their groups together.
 
     Raises
     ------
@@ -100,6 +105,10 @@ def hold(
         If no dense summand holds the integers, groups are not of neighbouring features, or
         accumulators are too narrow.
     """
+    groups = None if transform is None else transform.groups
+    if transform is not None and groups is not None:
+        weight = weight.rows(groups.order)
+        sample = torch.from_numpy(transform.apply(sample.numpy()))
     weight.check()
     k, n = weight.codes.shape
     codes, scales = weight.unsigned()
@@ -108,7 +117,11 @@ def hold(
     grouped = len(scales) > 1
     fit = None
     if weight.offsets is not None:
-        fit = _Offsets(weight.offsets.astype(np.float64), weight.groups, sums, sample, act_bits)
+        inputs = quantise_tokens(sample[:: -(-len(sample) // _SAMPLE)], act_bits, groups)
+        shifts = 0 if groups is None else groups.shifts
+        fit = _Offsets(
+            weight.offsets.astype(np.float64), weight.groups, sums, inputs, act_bits, shifts
+        )
 
     def layer_of(tops: range) -> Layer:
         lost = sums.lost
@@ -121,7 +134,9 @@ def hold(
             summands = [Dense(dense.weights, dense.bits, g, scale_bits, weight.group)]
         if fit is not None:
             summands.append(fit.low_rank(unit))
-        return Layer(name, k, n, act_bits, tuple(summands), unit.astype(np.float32), bias)
+        unit32 = unit.astype(np.float32)
+        layer = Layer(name, k, n, act_bits, tuple(summands), unit32, bias, transform)
+        return layer.with_centre(layer.matrix())
 
     most = scale_bits if grouped else 1
     if fit is None:
@@ -133,8 +148,8 @@ def hold(
         layer = layer_of(tops)
         if layer.acc_bits > acc_bits:
             continue
-        if fit is None:
-            return layer  # the finest scales that fit are the best
+        if fit is None:  # the finest scales that fit are the best
+            return layer
         error = fit.output_error(layer, weight)
         if error < least:
             best, least = layer, error
@@ -229,10 +244,12 @@ class _Offsets:
         The group of each input feature.
     sums : _Sums
         Of the groups' integers.
-    sample : float32 tensor, shape ``[S, K]``
-        Inputs of the layer.
+    inputs : pair of float32 tensors, shapes ``[S, K]`` and ``[S, 1]``
+        Of the layer: whole numbers and their scales.
     act_bits : int
         Of activations, and of the intermediate.
+    shifts : int
+        How far whole numbers may be above activations: by borders between groups of channels.
     """
 
     def __init__(
@@ -240,16 +257,20 @@ class _Offsets:
         offsets: _Floats,
         groups: npt.NDArray[np.integer],
         sums: _Sums,
-        sample: torch.Tensor,
+        inputs: tuple[torch.Tensor, torch.Tensor],
         act_bits: int,
+        shifts: int,
     ):
         self._offsets, self._sums = offsets, sums
         self._top = (1 << (act_bits - 1)) - 1
         self._a = np.where(groups[:, None] == np.arange(len(offsets)), -1, 0).astype(np.int8)
-        xq, s_x = quantise_tokens(sample[:: -(-len(sample) // _SAMPLE)], act_bits)
+        xq, s_x = inputs
         self._xq = xq.double().numpy()
         self._inner = self._xq @ self._a.astype(np.float64)
         self._loudness = np.square(s_x.double().numpy()[:, 0])
+        tried = range(_STEPS * (_LEAST - shifts), _STEPS * _MOST + 1)
+        self._tried = [requantisation(math.pow(2, step / _STEPS)) for step in tried]
+        self._ratios = np.array([math.ldexp(mult, -shift) for mult, shift in self._tried])[:, None]
 
     def low_rank(self, unit: _Floats) -> LowRank:
         """Return the summand for these units of the outputs."""
@@ -297,7 +318,7 @@ class _Offsets:
         inner, squares = self._inner[:, r], np.square(unit)
         want = -self._offsets[r] / unit
         high = (1 << (_OFFSET_BITS - 1)) - 1
-        ratios = _RATIOS[:, None]
+        ratios = self._ratios
         t = np.clip(np.floor(inner * ratios + 0.5), -self._top - 1, self._top)
         scaled = want / ratios
         b = np.clip(np.rint(scaled), -high - 1, high)
@@ -305,7 +326,7 @@ class _Offsets:
         of_b = np.square(t) @ self._loudness * (np.square(scaled - b) @ squares)
         least = int(np.argmin(of_t + of_b))
         without = np.square(inner) @ self._loudness * (np.square(want) @ squares)
-        return _REQUANTISATIONS[least] if (of_t + of_b)[least] < without else (0, 1)
+        return self._tried[least] if (of_t + of_b)[least] < without else (0, 1)
 
 
 def _relative(got: npt.NDArray[np.floating], want: npt.NDArray[np.floating]) -> float:

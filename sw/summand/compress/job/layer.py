@@ -127,6 +127,7 @@ def fit_layer(
         bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
     )
+    layer = layer.with_centre(layer.matrix())
     if layer.acc_bits > choice.acc_bits:
         raise CompressError(
             f"layer {name!r} needs accumulators of {layer.acc_bits} bits, more than the "

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from summand.compress.calibrate.calibration import InputStatistics, floored
+from summand.compress.solve.channels import choose_groups
 from summand.model import Transform
+from summand.recipe.grouping import Grouping
 
 __all__ = ["choose_transform", "transformed", "transformed_weight"]
 
@@ -18,7 +20,13 @@ _COLUMNS = 256
 
 
 def choose_transform(
-    weights: Sequence[torch.Tensor], energy: torch.Tensor, *, balance: bool, rotate: bool, seed: int
+    weights: Sequence[torch.Tensor],
+    seen: InputStatistics,
+    *,
+    balance: bool,
+    rotate: bool,
+    seed: int,
+    grouping: Grouping | None = None,
 ) -> Transform | None:
     """Return the transform for layers that share an input.
 
@@ -30,16 +38,16 @@ def choose_transform(
     ----------
     weights : sequence of float32 tensors, shape ``[N, K]``
         Of all layers of the group.
-    energy : float32 tensor, shape ``[K]``
-        Mean square of each channel; positive.
+    seen : InputStatistics
+        Of their input; with bounds of channels where these get groups.
     balance, rotate : bool
         What the transform consists of.
     seed : int
         Of the rotation.
+    grouping : Grouping, optional
+        How channels are put into groups behind the balance; not together with a rotation.
     """
-    k = len(energy)
-    if not (balance or rotate):
-        return None
+    energy, k = seen.energy, len(seen.energy)
     c = None
     if balance:
         squares = torch.zeros(k, dtype=torch.float64)
@@ -50,7 +58,10 @@ def choose_transform(
         loudness = (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
         ratio = (loudness.log() - energy.double().log()) / 4
         c = (ratio - ratio.mean()).exp().float().numpy()
-    return Transform(k, c, seed if rotate else None)
+    groups = None if grouping is None else choose_groups(seen, grouping, balance=c)
+    if c is None and groups is None and not rotate:
+        return None
+    return Transform(k, c, seed if rotate else None, groups)
 
 
 def transformed(statistics: InputStatistics, transform: Transform | None) -> InputStatistics:

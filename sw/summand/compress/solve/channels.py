@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from summand.compress.calibrate.calibration import InputStatistics
 from summand.model.channels import ChannelGroups
 from summand.recipe.grouping import Grouping
 
@@ -13,21 +14,33 @@ __all__ = ["choose_groups", "levels_of", "ordered_levels"]
 
 
 def choose_groups(
-    peaks: torch.Tensor, grouping: Grouping, *, together: int = 1
+    seen: InputStatistics,
+    grouping: Grouping,
+    *,
+    balance: npt.NDArray[np.float32] | None = None,
+    together: int = 1,
 ) -> ChannelGroups | None:
     """Return the groups of an input's channels, or None if all of them are in one.
 
+    The middle of each channel's range is its centre.
+
     Parameters
     ----------
-    peaks : float32 tensor, shape ``[K]``
-        Largest magnitude of each channel on the calibration text.
+    seen : InputStatistics
+        Of the input, with bounds of channels.
     grouping : Grouping
         How many there may be, and where they may begin.
+    balance : float32 array, shape ``[K]``, optional
+        What each channel is multiplied by before.
     together : int
         As in :func:`ordered_levels`.
     """
+    assert seen.low is not None
+    assert seen.high is not None
+    centre = (seen.low + seen.high) / 2
+    peaks = torch.maximum(seen.high - centre, centre - seen.low).double().numpy()
     order, levels = ordered_levels(
-        peaks.double().numpy(),
+        peaks if balance is None else peaks * balance,
         grouping.groups,
         block=grouping.block,
         together=together,
@@ -35,7 +48,9 @@ def choose_groups(
     )
     steps = np.diff(levels)
     borders = tuple((int(k) + 1, int(steps[k])) for k in np.flatnonzero(steps))
-    return ChannelGroups(order.astype(np.int32), borders) if borders else None
+    if not borders:
+        return None
+    return ChannelGroups(order.astype(np.int32), borders, centre.numpy())
 
 
 def levels_of(peaks: npt.NDArray[np.floating], groups: int) -> npt.NDArray[np.int64]:

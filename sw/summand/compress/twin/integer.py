@@ -30,9 +30,8 @@ def quantise_tokens(
     if groups is None:
         s_x = (x.abs().amax(dim=1, keepdim=True) / limit).clamp_min_(_TINY)
         return (x / s_x).round_().clamp_(-limit, limit), s_x
-    raised = torch.from_numpy(groups.raised(x.numpy()))
-    xq, s_x = quantise_tokens(raised, act_bits)
-    return xq * torch.from_numpy(groups.lift).float(), torch.ldexp(s_x, torch.tensor(-groups.shifts))
+    xq, s_x = quantise_tokens(torch.from_numpy(groups.raised(x.numpy())), act_bits)
+    return xq * torch.from_numpy(groups.lift).float(), s_x * 2.0**-groups.shifts
 
 
 class IntegerLinear(nn.Module):
@@ -83,9 +82,9 @@ class IntegerLinear(nn.Module):
         return acc
 
     def quantise(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Transform ``[..., K]`` and turn it into whole numbers ``[M, K]``, and scales ``[M, 1]``.
+        """Transform ``[..., K]``, and turn it into whole numbers as :func:`quantise_tokens` does.
 
-        As :func:`quantise_tokens` does. Raises :class:`CompressError` if an activation is not finite.
+        Raises :class:`CompressError` if an activation is not finite.
         """
         flat = x.detach().reshape(-1, self.in_features).to(torch.float32)
         if self._transform is not None:

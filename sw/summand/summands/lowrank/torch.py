@@ -33,9 +33,7 @@ class LowRankTwin(Twin):
         What borders multiply each input feature's products by.
     """
 
-    def __init__(
-        self, summand: LowRank, act_bits: int, lift: npt.NDArray[np.int64] | None = None
-    ):
+    def __init__(self, summand: LowRank, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
         super().__init__()
         self._top = 1 << (act_bits - 1)
         self._a = ExactProduct(torch.from_numpy(summand.a), act_bits, lift)
