@@ -6,16 +6,17 @@ adds them up.
 
 from summand.isa.config import EngineConfig
 from summand.isa.elements import element
-from summand.isa.limits import MULT_BITS, PLANES, SEGMENTS, SHIFT
+from summand.isa.limits import BORDERS, MULT_BITS, PLANES, SEGMENTS, SHIFT
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import requantise_product, scale_product
 from summand.isa.rounding import ceil_div, ceil_log2
-from summand.isa.widths import tile_bits
+from summand.isa.widths import border_bits, slice_bits, tile_bits
 
 __all__ = [
     "JOINED_ROWS",
     "accumulator_memory",
     "activation_memory",
+    "border_memory",
     "drain_memory",
     "drain_room",
     "joints",
@@ -64,6 +65,16 @@ def segment_memory(config: EngineConfig) -> EngineMemory:
         kind=MemoryKind.LUT,
         width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6 + config.half_steps,
         depth=SEGMENTS.high,
+    )
+
+
+def border_memory(config: EngineConfig) -> EngineMemory:
+    """Return a GEMM's checked borders: slices and shifts; only where ``border_shift`` is not 0."""
+    return EngineMemory(
+        name="borders",
+        kind=MemoryKind.LUT,
+        width=slice_bits(config) + border_bits(config),
+        depth=BORDERS.high + 1,
     )
 
 
@@ -121,10 +132,12 @@ def scale_memory(config: EngineConfig) -> EngineMemory:
 
 def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
     """Return all memories of an engine."""
+    borders = (border_memory(config),) if config.border_shift else ()
     scales = (scale_memory(config),) if config.scale_bits else ()
     return (
         element(config).memory,
         segment_memory(config),
+        *borders,
         accumulator_memory(config),
         activation_memory(config),
         parameter_memory(config),

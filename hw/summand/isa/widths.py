@@ -3,12 +3,25 @@
 from summand.isa.config import EngineConfig
 from summand.isa.rounding import ceil_log2
 
-__all__ = ["act_addr_bits", "plane_sum_bits", "row_bits", "scaled_bits", "tile_bits"]
+__all__ = [
+    "act_addr_bits",
+    "border_bits",
+    "plane_sum_bits",
+    "row_bits",
+    "scaled_bits",
+    "slice_bits",
+    "tile_bits",
+]
 
 
 def row_bits(config: EngineConfig) -> int:
     """Return the width of a row number."""
     return max(1, ceil_log2(config.rows))
+
+
+def slice_bits(config: EngineConfig) -> int:
+    """Return the width of the number of a walk's slice, counted from 0."""
+    return ceil_log2(config.act_depth)
 
 
 def tile_bits(config: EngineConfig) -> int:
@@ -19,6 +32,11 @@ def tile_bits(config: EngineConfig) -> int:
 def act_addr_bits(config: EngineConfig) -> int:
     """Return the width of an address of the activation memory, in words of a beat."""
     return ceil_log2(config.act_depth * config.slice_words)
+
+
+def border_bits(config: EngineConfig) -> int:
+    """Return the width of a border's shift; 0 without borders."""
+    return config.border_shift.bit_length()
 
 
 def plane_sum_bits(config: EngineConfig) -> int:

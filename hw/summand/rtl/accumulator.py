@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.isa.structure import accumulator_memory
-from summand.isa.widths import row_bits, scaled_bits, tile_bits
+from summand.isa.widths import border_bits, row_bits, scaled_bits, tile_bits
 from summand.rtl.add import Adder
 from summand.rtl.ram import BlockRam
 from summand.rtl.token import Result
@@ -27,6 +27,9 @@ class AccOrder(data.StructLayout):
         With :attr:`add`: start from zero instead of from the accumulators.
     shift : 1
         With :attr:`add`: shift the accumulators left first.
+    border : ``border_bits``
+        With :attr:`add` and without :attr:`shift`: shift them left by this first; only in an
+        engine with borders.
     drain : 1
         Read the accumulators. Never with :attr:`add`.
     drain_row : ``row_bits``
@@ -41,6 +44,7 @@ class AccOrder(data.StructLayout):
                 "add": 1,
                 "clear": 1,
                 "shift": 1,
+                **({"border": border_bits(config)} if config.border_shift else {}),
                 "drain": 1,
                 "drain_row": row_bits(config),
                 "tile": tile_bits(config),
@@ -51,6 +55,7 @@ class AccOrder(data.StructLayout):
 class Accumulators(wiring.Component):
     """``acc <- (clear ? 0 : acc << shift) + sum`` on one tile a cycle, wrapping.
 
+    The shift is 0, the engine's, or a border's.
     The word from the block RAM passes a register before the addition, where it is cleared if need
     be. Two orders for one tile are at least :attr:`DISTANCE` cycles apart, because a sum is written
     that long after its order; slices are further apart than that.
@@ -119,8 +124,15 @@ class Accumulators(wiring.Component):
             kept = held[c]
             if cfg.shift:
                 kept = Mux(s3.shift, (held[c] << cfg.shift)[: cfg.acc_bits].as_signed(), held[c])
-            m.submodules[f"adder_{c}"] = adder = Adder(cfg.acc_bits, len(self.sum[c]), cfg.acc_bits)
+            for bit in range(1, border_bits(cfg)):
+                moved = (kept << (1 << bit))[: cfg.acc_bits].as_signed()
+                kept = Mux(s3.border[bit], moved, kept)
+            m.submodules[f"adder_{c}"] = adder = Adder(
+                cfg.acc_bits, len(self.sum[c]), cfg.acc_bits, doubles=cfg.border_shift > 0
+            )
             m.d.comb += [adder.a.eq(kept), adder.b.eq(self.sum[c])]
+            if cfg.border_shift:
+                m.d.comb += adder.double.eq(s3.border[0])
             m.d.sync += total[c].eq(adder.o)
         m.d.comb += [
             memory.write_en.eq(s4_write),

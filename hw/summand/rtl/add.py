@@ -14,17 +14,22 @@ __all__ = ["Adder"]
 #: Half of a CCU2C: A + (B xor C) + carry. The four low bits are the carry where A and B xor C are
 #: equal, looked up by A and B: A.
 _SUM = 0x96AA
+#: The same of A and either of two: of C, or of B with D. Where B and C would be looked up with C and
+#: D clear, nothing is added.
+_SUM_OF_TWO = 0x665A
 #: Halves whose carry depends on none before: it is A, or A and B.
 _CARRY_A, _CARRY_BOTH = 0x000A, 0x0008
 
 
 class Adder(wiring.Component):
-    """``o = a + b``, or ``a - b`` with ``subtract``, all signed, to ``out`` bits. Combinational.
+    """``o = a + b``, ``a - b`` with ``subtract``, or ``2 * a + b`` with ``double``. Combinational.
+
+    All are signed; the sum wraps to ``out`` bits.
 
     On an ECP5 its carry chain is instantiated, because inferred chains are larger: the tools spend
     one cell before the chain on its first carry, one behind it on its last, and a look-up table on
     each bit that is complemented. Here half a cell makes the first carry, and the last is left
-    open.
+    open. Doubling takes no look-up table, because a half's own has a place for either bit.
 
     Parameters
     ----------
@@ -34,6 +39,8 @@ class Adder(wiring.Component):
         Bits of the sum, at least as many as of either operand.
     subtracts : bool
         Whether :attr:`subtract` is used.
+    doubles : bool
+        Whether there is :attr:`double`; not with ``subtracts``.
 
     Members
     -------
@@ -41,6 +48,8 @@ class Adder(wiring.Component):
         Operands.
     subtract : ``In(1)``
         Subtract ``b`` instead of adding it; 0 without ``subtracts``.
+    double : ``In(1)``
+        Double ``a`` first; only with ``doubles``.
     o : ``Out(signed(out))``
         The sum, wrapped to ``out`` bits.
     """
@@ -48,16 +57,22 @@ class Adder(wiring.Component):
     a: Signal
     b: Signal
     subtract: Signal
+    double: Signal
     o: Signal
 
-    def __init__(self, a: int, b: int, out: int, *, subtracts: bool = False):
+    def __init__(
+        self, a: int, b: int, out: int, *, subtracts: bool = False, doubles: bool = False
+    ):
         assert out >= max(a, b)
+        assert not (subtracts and doubles)
         self.subtracts = subtracts
+        self.doubles = doubles
         super().__init__(
             {
                 "a": In(signed(a)),
                 "b": In(signed(b)),
                 "subtract": In(1),
+                **({"double": In(1)} if doubles else {}),
                 "o": Out(signed(out)),
             }
         )
@@ -73,6 +88,8 @@ class Adder(wiring.Component):
             inverted = self.b ^ self.subtract.replicate(len(self.b)).as_signed()
             augend = Cat(Const(1, 1), self.a).as_signed()
             m.d.comb += self.o.eq((augend + Cat(self.subtract, inverted).as_signed()) >> 1)
+        elif self.doubles:
+            m.d.comb += self.o.eq(Mux(self.double, self.a << 1, self.a) + self.b)
         else:
             m.d.comb += self.o.eq(self.a + self.b)
 
@@ -81,27 +98,33 @@ class Adder(wiring.Component):
     def _chain(self, m: Module) -> None:
         size = len(self.o)
         bits = [(_extended(self.a, n), _extended(self.b, n), self.o[n]) for n in range(size)]
-        low = Const(0, 1)
+        low, high = Const(0, 1), Const(1, 1)
         subtract = self.subtract if self.subtracts else low
         if self.subtracts:
-            halves: list[_Half] = [(_CARRY_A, subtract, low, low, None)]
-        elif size % 2:
-            halves = [(_CARRY_A, low, low, low, None)]
+            halves: list[_Half] = [(_CARRY_A, subtract, low, low, high, None)]
+        elif size % 2 or self.doubles:
+            halves = [(_CARRY_A, low, low, low, high, None)]
         else:  # the chain is whole cells without the lowest bit, which a look-up table makes
             a, b, total = bits.pop(0)
             m.d.comb += total.eq(a ^ b)
-            halves = [(_CARRY_BOTH, a, b, low, None)]
-        halves += [(_SUM, a, b, subtract, total) for a, b, total in bits]
+            halves = [(_CARRY_BOTH, a, b, low, high, None)]
+        if self.doubles:
+            below = low
+            for a, b, total in bits:
+                halves.append((_SUM_OF_TWO, b, below, a, self.double, total))
+                below = a
+        else:
+            halves += [(_SUM, a, b, subtract, high, total) for a, b, total in bits]
         if len(halves) % 2:
-            halves.append((_SUM, low, low, low, None))
+            halves.append((_SUM, low, low, low, high, None))
         carry: Signal | None = None
         pairs = list(zip(halves[::2], halves[1::2], strict=True))
         for n, pair in enumerate(pairs):
             ports: dict[str, Any] = {}
-            for half, (table, a, b, c, total) in enumerate(pair):
+            for half, (table, a, b, c, d, total) in enumerate(pair):
                 ports |= {f"p_INIT{half}": Const(table, 16), f"p_INJECT1_{half}": "NO"}
                 ports |= {f"i_A{half}": a, f"i_B{half}": b, f"i_C{half}": c}
-                ports[f"i_D{half}"] = Const(1, 1)
+                ports[f"i_D{half}"] = d
                 if total is not None:
                     ports[f"o_S{half}"] = total
             if carry is not None:
@@ -112,8 +135,8 @@ class Adder(wiring.Component):
             m.submodules[f"cell_{n}"] = Instance("CCU2C", **ports)
 
 
-#: Table, operands, third operand, and the bit of the sum.
-_Half = tuple[int, Value, Value, Value, Value | None]
+#: Table, what it looks up by, and the bit of the sum.
+_Half = tuple[int, Value, Value, Value, Value, Value | None]
 
 
 def _extended(value: Signal, n: int) -> Value:

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import CHECK, Op
 from summand.isa.latencies import DECODER_LATENCY
-from summand.isa.limits import SEGMENTS
+from summand.isa.limits import BORDERS, SEGMENTS
 from summand.isa.segments import SEGMENT_BYTES
 from summand.rtl.compare import exceeds
 
@@ -91,6 +91,8 @@ class Decoder(wiring.Component):
         m.d.sync += [is_op[op].eq(h.op == op) for op in Op]
         fold = registered("fold", fold)
         flags = registered("flags", h.flags.any())
+        if cfg.border_shift:  # of a GEMM they are the number of borders
+            flags = Mux(is_op[Op.GEMM], registered("many", exceeds(h.flags, BORDERS.high)), flags)
         has_b = registered("has_b", h.b.any())
         has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())
@@ -101,11 +103,12 @@ class Decoder(wiring.Component):
         deep = registered("deep", exceeds(h.b, cfg.requant_depth // cfg.cols))
         features = h.b * cfg.cols
         t_words = registered("t_words", ceil_div(features, cfg.beat_elems))
+        entries = h.c[:5] + h.flags[:4] if cfg.border_shift else h.c[:5]
         per_beat = cfg.beat_bytes // SEGMENT_BYTES
         if per_beat:
-            seg_beats = ceil_div(h.c[:5], per_beat)
+            seg_beats = ceil_div(entries, per_beat)
         else:
-            seg_beats = h.c[:5] * (SEGMENT_BYTES // cfg.beat_bytes)
+            seg_beats = entries * (SEGMENT_BYTES // cfg.beat_bytes)
         # Adders, because a DSP block without registers would be slower.
         span = h.b[: self.span_bits]
         parts = [registered(f"part_{n}", Mux(h.c[n], span, 0)) for n in range(self.row_bits)]

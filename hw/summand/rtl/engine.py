@@ -11,6 +11,7 @@ from summand.isa.elements import element
 from summand.isa.latencies import SCALE_LATENCY
 from summand.isa.structure import drain_room
 from summand.rtl import elements, encodings
+from summand.rtl.borders import BorderTable
 from summand.rtl.counters import CountersLayout, CycleCounters
 from summand.rtl.delay import delayed
 from summand.rtl.drain import Drain
@@ -148,6 +149,14 @@ class Engine(wiring.Component):
             rows.i.eq(slots.o),
             drain.result.eq(rows.result),
         ]
+        if cfg.border_shift:
+            m.submodules.borders = borders = BorderTable(cfg)
+            wiring.connect(m, front.borders, borders.orders)
+            m.d.comb += [
+                borders.rewind.eq(front.walk.start),
+                borders.step.eq(walker.turn.release),
+                walker.border.eq(borders.shift),
+            ]
         if cfg.scale_bits:
             self._connect_scales(m, front, segments, walker, slots)
 

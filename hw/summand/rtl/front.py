@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import Op
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl.borders import BorderPort
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.drain import DrainPort
 from summand.rtl.elements.ports import PreparePort
@@ -51,6 +52,8 @@ class Front(wiring.Component):
         Where the beat at :attr:`planes` goes if it holds activations.
     segments : ``Out(SegmentPort)``
         A GEMM's segment table, and the verdict on it.
+    borders : ``Out(BorderPort)``
+        A GEMM's borders, and the verdict on them; only in an engine with borders.
     prepare : ``Out(PreparePort)``
         A GEMM's slices, for the element that multiplies.
     walk : ``Out(WalkPort)``
@@ -80,6 +83,7 @@ class Front(wiring.Component):
 
     load: Any
     segments: Any
+    borders: Any
     prepare: Any
     walk: Any
     requantise: Any
@@ -101,6 +105,7 @@ class Front(wiring.Component):
                 "scales": Out(beats),
                 "load": Out(LoadPort(config)),
                 "segments": Out(SegmentPort(config)),
+                **({"borders": Out(BorderPort())} if config.border_shift else {}),
                 "prepare": Out(PreparePort(config)),
                 "walk": Out(WalkPort(config)),
                 "requantise": Out(RequantisePort(config)),
@@ -166,6 +171,8 @@ class Front(wiring.Component):
             gemm.begin_drain.eq(begun.drain),
         ]
         wiring.connect(m, gemm.segments, wiring.flipped(self.segments))
+        if cfg.border_shift:
+            wiring.connect(m, gemm.borders, wiring.flipped(self.borders))
         wiring.connect(m, gemm.prepare, wiring.flipped(self.prepare))
         wiring.connect(m, gemm.walk, wiring.flipped(self.walk))
 
@@ -282,6 +289,10 @@ class Front(wiring.Component):
         begun: Any,
     ) -> None:
         m = machine.m
+        error = self.segments.error
+        if self.config.border_shift:
+            bad_border = (error == 0) & self.borders.refused
+            error = Mux(bad_border, ErrorCode.RESERVED, error)
         with m.State("GEMM"):
             with m.If(guard.conflict):
                 machine.wait()
@@ -290,12 +301,12 @@ class Front(wiring.Component):
                 machine.enter("SEGMENTS")
 
         with m.State("SEGMENTS"):
-            m.d.sync += machine.code.eq(self.segments.error)
+            m.d.sync += machine.code.eq(error)
             with m.If(gemm.taking):
                 machine.starve()
             with m.Elif(begun.gemm | ~gemm.checked):
                 pass
-            with m.Elif(self.segments.error != 0):
+            with m.Elif(error != 0):
                 machine.enter("FAIL")
             with m.Elif(self.drain.reading & self.segments.conflict):
                 machine.wait()

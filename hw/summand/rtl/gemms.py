@@ -7,7 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.limits import SEGMENTS
+from summand.isa.limits import BORDERS, SEGMENTS
+from summand.rtl.borders import BorderPort
 from summand.rtl.compare import exceeds
 from summand.rtl.decoder import HeaderLayout
 from summand.rtl.elements.ports import PreparePort
@@ -20,7 +21,7 @@ __all__ = ["GemmReader"]
 
 
 class GemmReader(wiring.Component):
-    """Read a GEMM's segments one by one, and order its slices and its walk.
+    """Read a GEMM's segments and borders one by one, and order its slices and its walk.
 
     Parameters
     ----------
@@ -40,11 +41,13 @@ class GemmReader(wiring.Component):
     i : ``In(stream.Signature(stream_bits))``
         Beats; only taken while :attr:`taking`.
     taking : ``Out(1)``
-        Segments are still to come.
+        Segments or borders are still to come.
     checked : ``Out(1)``
-        All segments have come, and the segment table's verdict is there.
+        All have come, and the tables' verdicts are there.
     segments, prepare, walk : ``Out(SegmentPort)``, ``Out(PreparePort)``, ``Out(WalkPort)``
         Orders.
+    borders : ``Out(BorderPort)``
+        Orders; only in an engine with borders.
     """
 
     header: Any
@@ -58,6 +61,7 @@ class GemmReader(wiring.Component):
     segments: Any
     prepare: Any
     walk: Any
+    borders: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -74,6 +78,7 @@ class GemmReader(wiring.Component):
                 "segments": Out(SegmentPort(config)),
                 "prepare": Out(PreparePort(config)),
                 "walk": Out(WalkPort(config)),
+                **({"borders": Out(BorderPort())} if config.border_shift else {}),
             }
         )
 
@@ -82,19 +87,25 @@ class GemmReader(wiring.Component):
         cfg = self.config
         header = self.header
 
+        most = SEGMENTS.high + BORDERS.high * (cfg.border_shift > 0)
         m.submodules.descriptors = descriptors = ItemReader(
-            Descriptor(cfg), width=cfg.stream_bits, most=SEGMENTS.high
+            Descriptor(cfg), width=cfg.stream_bits, most=most
         )
         wiring.connect(m, wiring.flipped(self.i), descriptors.i)
+        count, checked = header.c, self.segments.checked
+        segment, last_segment = descriptors.valid, descriptors.last
+        if cfg.border_shift:
+            count, checked = count + header.flags, checked & self.borders.checked
+            segment, last_segment = self._parted(m, descriptors)
         m.d.comb += [
             descriptors.start.eq(self.begin),
-            descriptors.count.eq(header.c),
+            descriptors.count.eq(count),
             self.taking.eq(descriptors.taking),
-            self.checked.eq(descriptors.done & self.segments.checked),
+            self.checked.eq(descriptors.done & checked),
             self.segments.begin.eq(self.begin),
-            self.segments.write.eq(descriptors.valid),
+            self.segments.write.eq(segment),
             self.segments.descriptor.eq(descriptors.item),
-            self.segments.last.eq(descriptors.last),
+            self.segments.last.eq(last_segment),
             self.segments.rewind.eq(self.begin_walk),
             self.prepare.start.eq(self.begin),
             self.prepare.addr.eq(header.a * cfg.slice_words),
@@ -109,3 +120,24 @@ class GemmReader(wiring.Component):
         m.d.sync += self.walk.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
         return m
+
+    def _parted(self, m: Module, descriptors: ItemReader) -> tuple[Value, Value]:
+        """Send on what comes behind the segments as borders.
+
+        Returns whether an item is a segment, and whether that is the last one.
+        """
+        left = Signal(range(SEGMENTS.high + 1))  # segments still to come
+        segment = descriptors.valid & (left != 0)
+        with m.If(self.begin):
+            m.d.sync += [left.eq(self.header.c), self.borders.shifted.eq(0)]
+        with m.Elif(segment):
+            m.d.sync += left.eq(left - 1)
+            with m.If(descriptors.item.shift):
+                m.d.sync += self.borders.shifted.eq(1)
+        m.d.comb += [
+            self.borders.begin.eq(self.begin),
+            self.borders.write.eq(descriptors.valid & (left == 0)),
+            self.borders.descriptor.as_value().eq(descriptors.item.as_value()),
+            self.borders.slices.eq(self.header.b),
+        ]
+        return segment, left == 1

@@ -100,6 +100,9 @@ class Row(wiring.Component):
             order.tile.eq(work.tile),
         ]
 
+        if cfg.border_shift:
+            m.d.comb += order.border.eq(work.border)
+
         m.submodules.accumulators = accumulators = Accumulators(cfg)
         # An order must reach the accumulators `SUM_DELAY` cycles before the sums that it adds.
         lead = element(cfg).latency + scaler_latency(cfg) - SUM_DELAY

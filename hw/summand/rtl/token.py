@@ -4,7 +4,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
-from summand.isa.widths import act_addr_bits, row_bits, tile_bits
+from summand.isa.widths import act_addr_bits, border_bits, row_bits, tile_bits
 from summand.rtl import elements
 from summand.rtl.activations import Fill
 
@@ -33,6 +33,9 @@ class Work(data.StructLayout):
         It is its tile's first plane (most significant, subtracted); it is its tile's last plane.
     clear, shift : 1
         With :attr:`last`: the accumulators start from zero; they are shifted left first.
+    border : ``border_bits``
+        With :attr:`last` and without :attr:`shift`: how far they are shifted left first; only in
+        an engine with borders.
     half_step : 1
         Its weights are half-step; only in an engine with them.
     tile : ``tile_bits``
@@ -56,6 +59,7 @@ class Work(data.StructLayout):
                 "last": 1,
                 "clear": 1,
                 "shift": 1,
+                **({"border": border_bits(config)} if config.border_shift else {}),
                 **({"half_step": 1} if config.half_steps else {}),
                 "tile": tile_bits(config),
                 "drain": 1,

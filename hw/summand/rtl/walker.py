@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.widths import border_bits
 from summand.rtl.elements.ports import TurnPort
 from summand.rtl.segments import RingPort
 from summand.rtl.token import Work
@@ -64,6 +65,8 @@ class Walker(wiring.Component):
         When words may enter the array.
     ring : ``Out(RingPort)``
         The segment ring.
+    border : ``In(border_bits)``
+        How far the slice's border shifts, steady with its words; only in an engine with borders.
     work : ``Out(Work)``
         The word and its orders; only the members that belong to words are driven.
     """
@@ -74,6 +77,7 @@ class Walker(wiring.Component):
     regroup: Signal
     turn: Any
     ring: Any
+    border: Signal
     work: Any
 
     def __init__(self, config: EngineConfig):
@@ -85,6 +89,7 @@ class Walker(wiring.Component):
                 "words": In(stream.Signature(config.plane_bits)),
                 "turn": Out(TurnPort()),
                 "ring": Out(RingPort(config)),
+                **({"border": In(border_bits(config))} if config.border_shift else {}),
                 "work": Out(Work(config)),
             }
         )
@@ -121,6 +126,8 @@ class Walker(wiring.Component):
         ]
         if cfg.half_steps:
             m.d.comb += self.work.half_step.eq(ring.entry.half_step)
+        if cfg.border_shift:
+            m.d.comb += self.work.border.eq(self.border)
 
         # `go` comes late in its cycle, so the kind of the next word is computed beside it. Two
         # steps without a word bring the ring to its first segment.

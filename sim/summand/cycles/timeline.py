@@ -150,11 +150,11 @@ class Timeline:
             self._wait(self._job_done_at() + timing.conflict)
         self._spend("header", 1 + timing.begin)
         begin = self.cycle - 1
-        segments = len(command.segments)
+        entries = len(command.segments) + len(command.borders)
         if per_beat := config.beat_bytes // SEGMENT_BYTES:
-            self._take_beats("header", segments, per_beat)
+            self._take_beats("header", entries, per_beat)
         else:
-            self._take_beats("header", segments * (SEGMENT_BYTES // config.beat_bytes), 1)
+            self._take_beats("header", entries * (SEGMENT_BYTES // config.beat_bytes), 1)
         self._spend("header", timing.settle - 1)
         if job:
             job.advance(self.cycle)

@@ -28,7 +28,7 @@ class Timing:
         From a header's last beat to its command's own state, the last of these starting the
         payload's count.
     settle : int
-        From a segment table's last segment to its verdict.
+        From the last entry of a segment table to its verdict.
     prime : int
         From the walk's beginning to the first word that may enter: one, and the ring's two steps.
     checked : int

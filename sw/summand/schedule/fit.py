@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from summand.isa import EngineConfig
+from summand.isa.limits import BORDERS
 from summand.schedule.errors import CompileError
 from summand.schedule.terms import Direct, Sizes
 
@@ -68,6 +69,7 @@ def misfits(needs: Needs, config: EngineConfig) -> Iterator[str]:
             "its weights are half-step, but the engine has no half_steps; use an engine with "
             "them, or compress the layer without"
         )
+    yield from _border_misfits(needs.sizes, config)
     least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
     if needs.sizes.factored and least >= config.act_depth:
         yield (
@@ -94,6 +96,33 @@ def _group_misfits(term: Direct, config: EngineConfig) -> Iterator[str]:
         )
 
 
+def _border_misfits(sizes: Sizes, config: EngineConfig) -> Iterator[str]:
+    borders = sizes.borders
+    amount = max((shift for _, shift in borders), default=0)
+    if amount > config.border_shift:
+        yield (
+            f"its channel groups' scales are up to 2^{amount} apart, but the engine's border_shift "
+            f"is {config.border_shift}; use an engine with border_shift {amount}, or compress it "
+            f"with groups nearer to each other, or without"
+        )
+    for first in [first for first, _ in borders if first % config.depth][:1]:
+        yield (
+            f"a channel group begins with input feature {first}, which is no multiple of the "
+            f"engine's depth, {config.depth}; use an engine with a depth that divides it, or other "
+            f"groups"
+        )
+    if len(borders) > BORDERS.high:
+        yield (
+            f"it has {len(borders)} borders between channel groups, but a walk at most "
+            f"{BORDERS.high}; compress it with fewer groups"
+        )
+    if borders and any(term.shift for _, term in sizes.direct[1:]):
+        yield (
+            "its sums are shifted between two direct terms, but with channel groups such terms add "
+            "in turns; compress it without a shift between them, or without channel groups"
+        )
+
+
 def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG) -> EngineConfig:
     """Return ``base`` with the widths that layers need, and slices that their groups are made of.
 
@@ -102,17 +131,25 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
     Raises
     ------
     CompileError
-        If no engine has slices as short as the groups.
+        If no engine has slices as short as the groups, of weights or of channels.
     """
     layers = list(layers)
     direct = [term for layer in layers for _, term in layer.sizes.direct]
     groups = [term.group for term in direct]
-    depth = math.gcd(base.depth, *groups)
+    borders = [border for layer in layers for border in layer.sizes.borders]
+    depth = math.gcd(base.depth, *groups, *(first for first, _ in borders))
     if depth < _LEAST_DEPTH:
-        odd = next(g for g in groups if g % _LEAST_DEPTH)
+        for odd in (g for g in groups if g % _LEAST_DEPTH):
+            raise CompileError(
+                f"group {odd} fits no engine: slices have {_LEAST_DEPTH} input features at least, "
+                f"and a group is a number of slices; compress with a multiple of {_LEAST_DEPTH} as "
+                f"group"
+            )
+        odd = next(first for first, _ in borders if first % _LEAST_DEPTH)
         raise CompileError(
-            f"group {odd} fits no engine: slices have {_LEAST_DEPTH} input features at least, and "
-            f"a group is a number of slices; compress with a multiple of {_LEAST_DEPTH} as group"
+            f"a channel group that begins with input feature {odd} fits no engine: slices have "
+            f"{_LEAST_DEPTH} input features at least, and a channel group is a number of slices; "
+            f"compress with groups of a multiple of {_LEAST_DEPTH}"
         )
     act_bits = max(layer.act_bits for layer in layers)
     shifts = frozenset[int]().union(*(layer.sizes.shifts for layer in layers))
@@ -128,6 +165,7 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
         shift=max(shifts, default=base.shift),
         scale_bits=scale_bits,
         half_steps=base.half_steps or any(map(_half_steps, layers)),
+        border_shift=max((shift for _, shift in borders), default=base.border_shift),
         stream_bits=stream_bits,
         cols=cols,
         depth=depth,

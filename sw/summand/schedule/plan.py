@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from summand.isa import EngineConfig
+from summand.isa.borders import Border, stretches
 from summand.schedule.steps import Fetch, Input, Matrix, PlanStep, Strip, Walk
 from summand.schedule.terms import Factored, Sizes
 from summand.schedule.tiling import Bundle, Piece, Run, Tiling
@@ -24,7 +25,8 @@ def plan(
     Per pass over output tiles and per round over ranks: walk over the input, requantise, walk
     over the intermediates; then fetch the pass. The first direct terms of all layers share a walk
     with the first factors; those behind them, if there are any, have walks of their own, because
-    a walk has each accumulator once.
+    a walk has each accumulator once. Such walks take turns from border to border of the input:
+    what all of them have added is shifted by the first one's next.
 
     Parameters
     ----------
@@ -33,6 +35,7 @@ def plan(
         requantisation goes on behind these.
     """
     steps: list[PlanStep] = []
+    borders = tuple(Border(first // config.depth, by) for first, by in layers[0].borders)
     if tiling.resident:
         steps.append(Input(0, tiling.slices))
     for p, runs in enumerate(passes):
@@ -46,9 +49,16 @@ def plan(
                 fresh = tuple(b for b in bundles if any(q.layer in here for q in b.pieces))
             first, *more = _direct(layers, runs if r == 0 else (), config)
             factors = _first_factors(layers, fresh)
-            steps += _walk_input(tiling, (*first, *factors), fresh, deferred=deferred)
-            for strips in more:
-                steps += _walk_input(tiling, strips, (), deferred=0)
+            whole = Walk(0, 0, tiling.slices, (*first, *factors), borders)
+            others = [Walk(0, 0, tiling.slices, strips) for strips in more]
+            for part in stretches(tiling.slices, borders if others else ()):
+                steps += _walk_input(
+                    tiling, whole.between(part.start, part.stop), fresh, deferred=deferred
+                )
+                for other in others:
+                    steps += _walk_input(
+                        tiling, other.between(part.start, part.stop), (), deferred=0
+                    )
             steps += _walk_intermediates(layers, runs, bundles, started, config)
         steps.append(Fetch(tuple(runs)))
     return tuple(steps)
@@ -100,18 +110,18 @@ def _factored(layers: Sequence[Sizes], piece: Piece) -> Factored:
 
 
 def _walk_input(
-    tiling: Tiling, strips: tuple[Strip, ...], fresh: Sequence[Bundle], *, deferred: int
+    tiling: Tiling, whole: Walk, fresh: Sequence[Bundle], *, deferred: int
 ) -> Iterator[PlanStep]:
-    """Yield the walk over the input, and the requantisation of what it makes."""
-    if not strips:
+    """Yield a walk over the input, and at the input's end the requantisation of what it makes."""
+    if not whole.strips:
         return
-    whole = Walk(0, 0, tiling.slices, strips)
-    for first in range(0, tiling.slices, tiling.chunk):
-        count = min(tiling.chunk, tiling.slices - first)
+    for first in range(0, whole.slices, tiling.chunk):
+        count = min(tiling.chunk, whole.slices - first)
+        walk = whole.between(first, first + count)
         if not tiling.resident:
-            yield Input(first, count)
-        walk = replace(whole.between(first, first + count), from_slice=0)
-        final = first + count == tiling.slices
+            yield Input(walk.first, count)
+            walk = replace(walk, from_slice=0)
+        final = walk.first + count == tiling.slices
         together = max(0, count - deferred) if final and fresh else count
         if together:
             yield from walk.between(0, together).lots()

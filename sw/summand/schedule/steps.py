@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from summand.isa.borders import Border
 from summand.isa.commands import Gemm, Load, Store
 from summand.isa.limits import SEGMENTS
 from summand.isa.segments import Segment
@@ -53,13 +54,15 @@ class Strip:
 class Walk:
     """One GEMM: ``slices`` slices of the strips' matrices from ``first`` on.
 
-    ``from_slice`` is the place of the first in the activation memory. Strips ascend.
+    ``from_slice`` is the place of the first in the activation memory. Strips ascend. ``borders``
+    count the walk's slices.
     """
 
     from_slice: int
     first: int
     slices: int
     strips: tuple[Strip, ...]
+    borders: tuple[Border, ...] = ()
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
@@ -82,7 +85,7 @@ class Walk:
 
     def command(self, rows: int, tag: int = 0) -> Gemm:
         """Return its GEMM."""
-        return Gemm(self.from_slice, self.slices, self.segments, self.group)
+        return Gemm(self.from_slice, self.slices, self.segments, self.group, self.borders)
 
     def within(self, low: int, high: int) -> "Walk":
         """Return the part of the walk in accumulator tiles ``low`` to ``high``."""
@@ -98,7 +101,16 @@ class Walk:
         strips = self.strips
         if start:
             strips = tuple(replace(s, clear=False, shift=False) for s in strips)
-        return Walk(self.from_slice + start, self.first + start, stop - start, strips)
+        return replace(
+            self,
+            from_slice=self.from_slice + start,
+            first=self.first + start,
+            slices=stop - start,
+            strips=strips,
+            borders=tuple(
+                Border(b.slice - start, b.shift) for b in self.borders if start <= b.slice < stop
+            ),
+        )
 
     def lots(self) -> Iterator["Walk"]:
         """Yield what is to be done in GEMMs of no more segments than one may have."""

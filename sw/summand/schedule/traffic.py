@@ -33,7 +33,7 @@ class Traffic:
     requantisations : int
         Of the parameters between the factors.
     headers : int
-        Of all commands, with the segment tables of GEMMs.
+        Of all commands, with the segment tables of GEMMs and their borders.
     activations : int
         Of the tokens.
     """
@@ -152,7 +152,8 @@ def _step(step: PlanStep, config: EngineConfig, rows: int) -> Traffic:
 
 
 def _walk(walk: Walk, config: EngineConfig) -> Traffic:
-    table = _padded(8 * SEGMENT_BYTES * len(walk.segments), config)
+    entries = len(walk.segments) + len(walk.borders)
+    table = _padded(8 * SEGMENT_BYTES * entries, config)
     groups = -(-walk.slices // walk.group) if walk.group else 1
     scales = groups * scale_beats(walk.segments, config) * config.stream_bits
     word = config.plane_beats * config.stream_bits

@@ -14,6 +14,10 @@ CONFIGS = [
     EngineConfig(rows=2, cols=4, depth=8, stream_bits=32, act_bits=4, acc_bits=16, acc_depth=16),
     EngineConfig(rows=3, cols=1, depth=32, stream_bits=32, acc_bits=32, acc_depth=32, shift=4),
     EngineConfig(cols=2, depth=16, stream_bits=32, acc_bits=21, acc_depth=16, shift=1),
+    EngineConfig(cols=2, depth=16, stream_bits=32, acc_bits=22, acc_depth=16, border_shift=1),
+    EngineConfig(
+        cols=1, depth=32, stream_bits=32, acc_bits=31, acc_depth=16, shift=3, border_shift=6
+    ),
 ]
 
 
@@ -30,7 +34,7 @@ class Model:
                 self.acc[order["tile"]],
                 sums,
                 clear=bool(order["clear"]),
-                shift=self.config.shift if order["shift"] else 0,
+                shift=self.config.shift if order["shift"] else order.get("border", 0),
                 acc_bits=self.config.acc_bits,
             )
         if order.get("drain") and order["drain_row"] == 0:
@@ -64,6 +68,8 @@ def random_orders(config, rng, count, tiles):
         tile = int(rng.integers(0, tiles))
         flags = {name: int(rng.random() < 0.3) for name in ("clear", "shift")}
         order = {"tile": tile, "drain_row": int(rng.random() < 0.3) % config.rows, **flags}
+        if config.border_shift and not order["shift"]:
+            order["border"] = int(rng.integers(config.border_shift + 1))
         kind = rng.random()
         if kind < 0.9 and free_at[tile] <= cycle:
             if kind < 0.6:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from summand.isa import CommandError, EngineConfig, ErrorCode
 from summand.isa.decoding import check_header
 from summand.isa.header import Header, Op
-from summand.isa.limits import SEGMENTS
+from summand.isa.limits import BORDERS, SEGMENTS
 from summand.isa.segments import segment_beats
 from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
@@ -24,6 +24,10 @@ CONFIGS = [
                  requant_depth=4096),
     EngineConfig(rows=2, cols=1, depth=64, stream_bits=64, acc_depth=32, act_depth=2,
                  requant_depth=16, scale_bits=4),
+    EngineConfig(rows=2, cols=2, depth=32, stream_bits=32, acc_depth=32, act_depth=16,
+                 requant_depth=16, border_shift=1),
+    EngineConfig(rows=2, cols=2, depth=256, stream_bits=512, acc_depth=32, act_depth=8,
+                 requant_depth=16, border_shift=7),
 ]  # fmt: skip
 
 #: Errors that follow from a header alone.
@@ -51,7 +55,7 @@ def needed(h, config):
         case Op.LOAD:
             return h.b * h.c * config.slice_words
         case Op.GEMM:
-            return segment_beats(h.c, config)
+            return segment_beats(h.c + h.flags, config)
         case Op.REQUANTISE:
             return -(-h.b * config.cols * 4 // config.beat_bytes)
     return 0
@@ -84,11 +88,14 @@ def random_header(rng, config):
         d = near(rng, max(0, config.act_depth - slices), least=0)
     if op == Op.FENCE:
         b = c = 0
-    h = Header(op, 0, a, b, c, d)
+    borders = 0
+    if op == Op.GEMM and config.border_shift:
+        borders = min(near(rng, BORDERS.high, least=0), 0xFF)
+    h = Header(op, 0, a, b, c, d, borders)
     length = needed(h, config)
     if rng.random() < 0.2:
         length += rng.choice([-1, 0, 1]) + rng.choice([0, 1 << rng.randrange(32)])
-    flags = 0
+    flags = borders
     if rng.random() < 0.05:
         flags = 1 << rng.randrange(8)
     b, c, d = (1 << rng.randrange(16) if rng.random() < 0.02 else v for v in (b, c, d))
@@ -104,7 +111,10 @@ def ends(config):
     rows, acts, tiles = config.rows, config.act_depth, config.acc_depth
     most = min(config.requant_depth, acts * config.depth) // config.cols
     group = 0xFFFF if config.scale_bits else 0
+    borders = BORDERS.high if config.border_shift else 0
     bare = [
+        Header(Op.GEMM, 0, 0, acts, 1, 0, borders),
+        Header(Op.GEMM, 0, 0, acts, SEGMENTS.high, group, borders),
         Header(Op.LOAD, 0, 0, 1, 1),
         Header(Op.LOAD, 0, acts - 1, 1, rows),
         Header(Op.LOAD, 0, 0, acts, rows),
@@ -159,7 +169,8 @@ def test_verdicts_equal_the_dataclass(config):
     headers = all_headers(config)
     want = [verdict(raw, config) for raw in headers]
     for raw, code, (error, area) in zip(headers, want, decode(config, headers), strict=True):
-        h = Header(*struct.unpack("<BxxxIHHHH", raw))
+        op, flags, *others = struct.unpack("<BBxxIHHHH", raw)
+        h = Header(op, *others, flags)
         assert error == code, h
         if code == ErrorCode.OK and h.op != Op.GEMM:
             assert area == h.b * h.c

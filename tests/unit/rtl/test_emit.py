@@ -63,6 +63,16 @@ def test_an_engine_without_half_steps_has_none_of_their_signals():
     assert [name for name in signals if name in without] == []
 
 
+def test_an_engine_without_borders_has_none_of_their_signals():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(border_shift=1))
+    )
+    signals = ("border", "double", "refused", "shifted", "many")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

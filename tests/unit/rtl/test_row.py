@@ -26,6 +26,8 @@ CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16, scale_bits=6),
     EngineConfig(rows=2, cols=2, depth=32, stream_bits=32, act_depth=4, acc_depth=16, table_share=4,
                  half_steps=True),
+    EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, act_depth=4, acc_depth=16,
+                 border_shift=3),
 ]  # fmt: skip
 
 
@@ -99,12 +101,13 @@ class Schedule:
             self.now += 1
         return free
 
-    def gemm(self, w, tiles, planes, *, scales=None, shift=False, halves=(), gaps=0.0):
+    def gemm(self, w, tiles, planes, *, scales=None, shift=False, halves=(), borders=(), gaps=0.0):
         """Multiply by ``w[slices * depth, tiles * cols]``; returns slots without a tile's end.
 
         The sums of each slice are multiplied by ``scales[slices, tiles * cols]``, 1 without. The
         accumulators start from zero or, with ``shift``, from what they hold, shifted. The weights
-        of the tiles in ``halves`` are half-step.
+        of the tiles in ``halves`` are half-step. Before slice ``s`` the accumulators are shifted by
+        ``borders[s]``.
         """
         cfg = self.config
         free = []
@@ -122,6 +125,8 @@ class Schedule:
                 flags = {"clear": int(s == 0 and not shift), "shift": int(s == 0 and shift)}
                 if cfg.half_steps:
                     flags["half_step"] = int(tile in halves)
+                if borders:
+                    flags["border"] = borders[s]
                 factors = None
                 if cfg.scale_bits:
                     factors = np.ones(cfg.cols, int)
@@ -275,4 +280,23 @@ def test_a_second_product_adds_to_the_first_one_shifted():
             schedule.drain(schedule.now, row, tile)
             want.append((schedule.now + trip(config, row), acc.tolist()))
             schedule.now += 1
+    assert schedule.run() == want
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_borders_shift_what_all_slices_before_have_added(gaps, planes):
+    config = CONFIGS[5]
+    rng = np.random.default_rng(planes)
+    slices, tiles, borders = 4, [3, 0, 7, 15, 4], [3, 1, 0, 2]
+    x = random_activations(config, rng, slices)
+    w = random_weights(config, rng, slices, len(tiles), planes)
+    schedule = Schedule(config, rng)
+    schedule.load(x)
+    schedule.gemm(w, tiles, planes, borders=borders, gaps=gaps)
+    y = np.zeros((config.rows, w.shape[1]), int)
+    for k, border in enumerate(borders):
+        part = slice(k * config.depth, (k + 1) * config.depth)
+        y = (y << border) + x[:, part] @ w[part]
+    want = drain_all(schedule, config, y.reshape(config.rows, len(tiles), config.cols), tiles)
     assert schedule.run() == want

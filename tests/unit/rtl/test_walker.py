@@ -8,7 +8,14 @@ from summand.rtl.walker import Walker
 from summand.testing.streams import Source, simulate
 
 CONFIG = EngineConfig(
-    cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=8, shift=1, half_steps=True
+    cols=2,
+    depth=16,
+    stream_bits=32,
+    acc_depth=16,
+    act_depth=8,
+    shift=1,
+    half_steps=True,
+    border_shift=7,
 )
 
 TABLES = [
@@ -73,6 +80,8 @@ class Walks:
             self.starts.append(cycle)
             for _ in range(3000):
                 self._entry(ctx, ring, steps)
+                border = self.rng.getrandbits(3)
+                ctx.set(dut.border, border)
                 self.source.before(ctx)
                 released = bool(ctx.get(dut.turn.release))
                 coming = wait == 0 and not released
@@ -94,6 +103,7 @@ class Walks:
                 if moved:
                     assert loaded
                     assert work.word == self.payloads[before]
+                    assert work.border == border
                     names = ("first", "last", "clear", "shift", "half_step", "tile")
                     self.words.append((cycle, {n: work[n] for n in names}))
                 else:
