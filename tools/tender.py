@@ -10,7 +10,8 @@ in FOLDER/cells.json, and not measured again.
 
 Scales are of each token, but "static" ones, which are from calibration: of each row chunk, as in
 the paper. "by 64" has groups that begin at multiples of 64 channels, as the compiler makes them;
-"one step" has no group whose scale is more than twice that of the next.
+"one step" has no group whose scale is more than twice that of the next, "rms" groups by channels'
+root mean squares instead of their largest values.
 """
 
 import argparse
@@ -56,6 +57,8 @@ class Way:
         Groups begin at multiples of it.
     step : int
         Most that the exponents of neighbouring groups' scales may differ.
+    rms : bool
+        Channels are put into groups by their root mean square, not by their largest value.
     """
 
     groups: int = 1
@@ -65,6 +68,7 @@ class Way:
     static: bool = False
     block: int = 1
     step: int = 15
+    rms: bool = False
 
 
 WAYS = {
@@ -74,11 +78,13 @@ WAYS = {
     "balanced, rotated": Way(balance=True, rotate=True),
     **{f"Tender, {g} groups": Way(g, centred=True) for g in (2, 4, 8, 14)},
     **{f"Tender, {g} groups, static": Way(g, centred=True, static=True) for g in (8, 14)},
-    "8 groups, not centred": Way(8),
+    **{f"{g} groups, not centred": Way(g) for g in (2, 4, 8, 14)},
     "8 groups by 64": Way(8, block=64),
     "8 groups by 64, one step": Way(8, block=64, step=1),
     "8 groups by 64, balanced": Way(8, balance=True, block=64),
-    "8 groups by 64, balanced, centred": Way(8, balance=True, centred=True, block=64),
+    **{f"{g} groups by 64, rms": Way(g, block=64, rms=True) for g in (2, 4, 8, 14)},
+    "8 groups by 64, rms, one step": Way(8, block=64, rms=True, step=1),
+    "8 groups by 64, rms, balanced": Way(8, balance=True, block=64, rms=True),
 }
 
 BITS = (8, 6, 5, 4)
@@ -122,7 +128,12 @@ class Rounded(nn.Module):
             low, high = low * front, high * front
         self._middle = (low + high) / 2 if way.centred else torch.zeros_like(low)
         peaks = torch.maximum(high - self._middle, self._middle - low)
-        levels = [_levels(p.numpy(), way) for p in peaks]
+        loud = peaks
+        if way.rms:
+            loud = seen.energy.sqrt()[None]
+            if self._transform is not None:
+                loud = loud * torch.from_numpy(self._transform.balance)
+        levels = [_levels(p.numpy(), way) for p in loud]
         self._lift = torch.tensor(np.array(levels)).exp2().float()
         top = (peaks * self._lift).amax(dim=1, keepdim=True)
         self._top = top if way.static else None

@@ -1,7 +1,7 @@
 """The summands and transform chosen for one layer."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from summand.recipe.grouping import Grouping
 from summand.recipe.options import Options
@@ -54,6 +54,9 @@ class Choice:
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":
         """Return what ``options`` mean for the head, or for another layer."""
+        grouping = None if options.rotate else options.grouping
+        if grouping is not None:  # accumulators are fine enough behind borders
+            options = replace(options, acc_shift=0)
         chosen: list[SummandChoice] = []
         for kind in kinds():
             before = [summand.entry() for summand in chosen]
@@ -65,7 +68,7 @@ class Choice:
             acc_bits=options.acc_bits,
             balance=options.balance,
             rotate=options.rotate,
-            grouping=None if options.rotate else options.grouping,
+            grouping=grouping,
         )
 
 

@@ -95,6 +95,8 @@ class Options(LowRankOptions, DenseOptions):
         super().__post_init__()
         if not any(kind.choice.of(self, head=False, before=()) for kind in kinds()):
             raise OptionError("bits must be 1 to 8 without a rank, not 0")
+        if self.act_groups == 1:
+            raise OptionError("act_groups must be 2 to 16, or 0 for one scale for all, not 1")
         if self.act_block % _SLICE:
             raise OptionError(
                 f"act_block must be a multiple of {_SLICE}, as every engine's depth is, not "

@@ -26,8 +26,9 @@ _OFFSET_BITS = 8
 #: Inputs that requantisations and units are tried on, at most.
 _SAMPLE = 256
 
-#: Ratios of requantisations that are tried, as exponents of 2: a quarter of an octave apart.
-_LEAST, _MOST, _STEPS = -14, 6, 4
+#: Requantisations that are tried, a quarter of an octave apart, and what they multiply by.
+_REQUANTISATIONS = [requantisation(math.pow(2, octave / 4)) for octave in range(-56, 25)]
+_RATIOS = np.array([math.ldexp(mult, -shift) for mult, shift in _REQUANTISATIONS])
 
 _Floats = npt.NDArray[np.float64]
 
@@ -96,19 +97,18 @@ def hold(
     act_bits, scale_bits, acc_bits : int
         The engine's.
     transform : Transform, optional
-        Of the layer's input; one that leaves the integers as they are, in an order that leaves
-        their groups together.
+        Of the layer's input: groups of channels, in an order that leaves those of weights whole.
 
     Raises
     ------
     NotHeldError
         If no dense summand holds the integers, groups are not of neighbouring features, or
-        accumulators are too narrow.
+        accumulators are too narrow; or if weights have offsets and channels groups.
     """
-    groups = None if transform is None else transform.groups
-    if transform is not None and groups is not None:
-        weight = weight.rows(groups.order)
-        sample = torch.from_numpy(transform.apply(sample.numpy()))
+    if transform is not None and transform.groups is not None:
+        if weight.offsets is not None:
+            raise NotHeldError("it has offsets, which go with no groups of channels")
+        weight = weight.rows(transform.groups.order)
     weight.check()
     k, n = weight.codes.shape
     codes, scales = weight.unsigned()
@@ -117,11 +117,7 @@ def hold(
     grouped = len(scales) > 1
     fit = None
     if weight.offsets is not None:
-        inputs = quantise_tokens(sample[:: -(-len(sample) // _SAMPLE)], act_bits, groups)
-        shifts = 0 if groups is None else groups.shifts
-        fit = _Offsets(
-            weight.offsets.astype(np.float64), weight.groups, sums, inputs, act_bits, shifts
-        )
+        fit = _Offsets(weight.offsets.astype(np.float64), weight.groups, sums, sample, act_bits)
 
     def layer_of(tops: range) -> Layer:
         lost = sums.lost
@@ -134,9 +130,8 @@ def hold(
             summands = [Dense(dense.weights, dense.bits, g, scale_bits, weight.group)]
         if fit is not None:
             summands.append(fit.low_rank(unit))
-        unit32 = unit.astype(np.float32)
-        layer = Layer(name, k, n, act_bits, tuple(summands), unit32, bias, transform)
-        return layer.with_centre(layer.matrix())
+        unit = unit.astype(np.float32)
+        return Layer(name, k, n, act_bits, tuple(summands), unit, bias, transform)
 
     most = scale_bits if grouped else 1
     if fit is None:
@@ -148,8 +143,8 @@ def hold(
         layer = layer_of(tops)
         if layer.acc_bits > acc_bits:
             continue
-        if fit is None:  # the finest scales that fit are the best
-            return layer
+        if fit is None:
+            return layer.with_centre(layer.matrix())  # the finest scales that fit are the best
         error = fit.output_error(layer, weight)
         if error < least:
             best, least = layer, error
@@ -244,12 +239,10 @@ class _Offsets:
         The group of each input feature.
     sums : _Sums
         Of the groups' integers.
-    inputs : pair of float32 tensors, shapes ``[S, K]`` and ``[S, 1]``
-        Of the layer: whole numbers and their scales.
+    sample : float32 tensor, shape ``[S, K]``
+        Inputs of the layer.
     act_bits : int
         Of activations, and of the intermediate.
-    shifts : int
-        How far whole numbers may be above activations: by borders between groups of channels.
     """
 
     def __init__(
@@ -257,20 +250,16 @@ class _Offsets:
         offsets: _Floats,
         groups: npt.NDArray[np.integer],
         sums: _Sums,
-        inputs: tuple[torch.Tensor, torch.Tensor],
+        sample: torch.Tensor,
         act_bits: int,
-        shifts: int,
     ):
         self._offsets, self._sums = offsets, sums
         self._top = (1 << (act_bits - 1)) - 1
         self._a = np.where(groups[:, None] == np.arange(len(offsets)), -1, 0).astype(np.int8)
-        xq, s_x = inputs
+        xq, s_x = quantise_tokens(sample[:: -(-len(sample) // _SAMPLE)], act_bits)
         self._xq = xq.double().numpy()
         self._inner = self._xq @ self._a.astype(np.float64)
         self._loudness = np.square(s_x.double().numpy()[:, 0])
-        tried = range(_STEPS * (_LEAST - shifts), _STEPS * _MOST + 1)
-        self._tried = [requantisation(math.pow(2, step / _STEPS)) for step in tried]
-        self._ratios = np.array([math.ldexp(mult, -shift) for mult, shift in self._tried])[:, None]
 
     def low_rank(self, unit: _Floats) -> LowRank:
         """Return the summand for these units of the outputs."""
@@ -318,7 +307,7 @@ class _Offsets:
         inner, squares = self._inner[:, r], np.square(unit)
         want = -self._offsets[r] / unit
         high = (1 << (_OFFSET_BITS - 1)) - 1
-        ratios = self._ratios
+        ratios = _RATIOS[:, None]
         t = np.clip(np.floor(inner * ratios + 0.5), -self._top - 1, self._top)
         scaled = want / ratios
         b = np.clip(np.rint(scaled), -high - 1, high)
@@ -326,7 +315,7 @@ class _Offsets:
         of_b = np.square(t) @ self._loudness * (np.square(scaled - b) @ squares)
         least = int(np.argmin(of_t + of_b))
         without = np.square(inner) @ self._loudness * (np.square(want) @ squares)
-        return self._tried[least] if (of_t + of_b)[least] < without else (0, 1)
+        return _REQUANTISATIONS[least] if (of_t + of_b)[least] < without else (0, 1)
 
 
 def _relative(got: npt.NDArray[np.floating], want: npt.NDArray[np.floating]) -> float:

@@ -89,11 +89,15 @@ class Keeper:
     ) -> Transform | None:
         """Return the transform of an input that layers share, some of which are taken over.
 
-        It leaves their integers as they are, and the groups that share a scale together.
+        It leaves their integers as they are, and the groups that share a scale together. Layers
+        with offsets get none: the intermediate that offsets go through is a few bits of the
+        accumulator's, and borders make this one finer.
         """
         if self.grouping is None:
             return None
         weights = [_matched(self.checkpoint, module, name) for name in group if name in self.kinds]
+        if any(weight.offsets is not None for weight in weights):
+            return None
         together = math.lcm(*(weight.group for weight in weights if len(weight.scales) > 1))
         groups = choose_groups(seen, self.grouping, together=together)
         return None if groups is None else Transform(groups.features, groups=groups)
