@@ -20,7 +20,7 @@ def loud_llama(make_llama, tokenizer, tmp_path_factory) -> Path:
     model = make_llama(blocks=2)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if "norm" in name:
+            if "layernorm" in name:
                 p[5:9] *= 30
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
@@ -31,7 +31,7 @@ def loud_llama(make_llama, tokenizer, tmp_path_factory) -> Path:
 def compressed(loud_llama, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("models") / "grouped"
     args = ["compress", str(loud_llama), "-o", str(out), "--calibration-tokens", "500", *ARGS]
-    assert main([*args, "--rank", "4"]) == 0
+    assert main([*args, "--bits", "8", "--rank", "4"]) == 0
     return out
 
 
@@ -47,7 +47,8 @@ def test_engines_compute_and_write_what_layers_mean(compressed, capsys, tmp_path
     args = ["--model", str(compressed), "--layers", grouped[0], "--config", str(config), "--json"]
     assert main(["verify", *args, "--device", "golden"]) == 0
     assert json.loads(capsys.readouterr().out)["exact"]
-    assert main(["run", str(compressed), "--prompt", "Hello", "--tokens", "5", "--json"]) == 0
+    there = ("--tokens", "5", "--config", str(config), "--device", "golden")
+    assert main(["run", str(compressed), "--prompt", "Hello", *there, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tokens"] == 5
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog; " * 9)

@@ -18,11 +18,14 @@ class Grouping:
     shift : int
         Most that accumulators are shifted at a border, 1 to 7: at most the engine's
         ``border_shift``.
+    act_bits : int
+        Bits that activations are rounded to.
     """
 
     groups: int
     block: int
     shift: int
+    act_bits: int
 
     def most(self, features: int) -> tuple[tuple[int, int], ...]:
         """Return as many borders as an input of ``features`` may get, for counting them."""

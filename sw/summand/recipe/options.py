@@ -123,4 +123,9 @@ class Options(LowRankOptions, DenseOptions):
         """How channels are put into groups, where they are."""
         if not self.act_groups:
             return None
-        return Grouping(groups=self.act_groups, block=self.act_block, shift=self.border_shift)
+        return Grouping(
+            groups=self.act_groups,
+            block=self.act_block,
+            shift=self.border_shift,
+            act_bits=self.act_bits,
+        )

@@ -85,8 +85,9 @@ def test_layers_survive(
     )
     if balance or rotation is not None:
         c = np.random.default_rng(seed).uniform(0.1, 9, 9).astype(np.float32)
-        turned = {"groups" if isinstance(rotation, ChannelGroups) else "rotation": rotation}
-        transform = Transform(9, c if balance else None, **turned)
+        groups = rotation if isinstance(rotation, ChannelGroups) else None
+        seed = None if isinstance(rotation, ChannelGroups) else rotation
+        transform = Transform(9, c if balance else None, seed, groups)
         layer = dataclasses.replace(layer, transform=transform)
     path = tmp_path_factory.mktemp("m") / "model"
     write(path, [layer])

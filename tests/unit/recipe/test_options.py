@@ -67,7 +67,9 @@ def test_distillation_that_cannot_be_is_refused(options, said):
 def test_channels_have_groups_where_they_are_not_rotated():
     with pytest.raises(OptionError, match="leaves no groups of them; give --no-rotate, or leave"):
         Options(act_groups=8)
-    assert Options(act_groups=8, rotate=False).grouping == Grouping(groups=8, block=64, shift=7)
+    assert Options(act_groups=8, rotate=False).grouping == Grouping(
+        groups=8, block=64, shift=7, act_bits=8
+    )
     kept = Options(act_groups=8, keep_quantised=True)
     assert kept.grouping is not None
     assert Choice.of(kept, head=False).grouping is None  # those that are not kept are rotated

@@ -1,7 +1,7 @@
 """Which layers of a quantised model are taken over as they are, and which cannot be."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.hold import Fidelity, hold
 from summand.compress.importers.rows import find_rows
 from summand.compress.importers.weight import Checkpoint, QuantisedWeight
+from summand.compress.solve.balance import loudness_of
 from summand.compress.solve.channels import choose_groups
 from summand.model import Layer, Transform
 from summand.recipe.grouping import Grouping
@@ -85,7 +86,7 @@ class Keeper:
         return cls(checkpoint, kinds, reasons, act_bits, scale_bits, acc_bits, grouping)
 
     def transform(
-        self, module: nn.Module, group: Iterable[str], seen: InputStatistics
+        self, module: nn.Module, group: Sequence[str], seen: InputStatistics
     ) -> Transform | None:
         """Return the transform of an input that layers share, some of which are taken over.
 
@@ -99,7 +100,8 @@ class Keeper:
         if any(weight.offsets is not None for weight in weights):
             return None
         together = math.lcm(*(weight.group for weight in weights if len(weight.scales) > 1))
-        groups = choose_groups(seen, self.grouping, together=together)
+        loudness = loudness_of([_linear(module, name).detach().float() for name in group])
+        groups = choose_groups(seen, self.grouping, loudness, together=together)
         return None if groups is None else Transform(groups.features, groups=groups)
 
     def take(
@@ -141,14 +143,19 @@ class Keeper:
         return Fidelity.of(layer, _matched(self.checkpoint, module, layer.name))
 
 
+def _linear(module: nn.Module, name: str) -> torch.Tensor:
+    weight = module.get_submodule(name).weight
+    assert isinstance(weight, torch.Tensor)
+    return weight
+
+
 def _matched(checkpoint: Checkpoint, module: nn.Module, name: str) -> QuantisedWeight:
     """Read a layer and put its outputs into the order that the model has them in."""
     if not checkpoint.holds(name):
         raise NotHeldError(f"not quantised in the {checkpoint.format} checkpoint")
     weight = checkpoint.weight(name).numbered()
     weight.check()
-    loaded = module.get_submodule(name).weight
-    assert isinstance(loaded, torch.Tensor)
+    loaded = _linear(module, name)
     matrix = np.ascontiguousarray(weight.matrix().T)
     order = find_rows(loaded.detach().float().numpy(), matrix)
     if order is None:

@@ -10,7 +10,7 @@ from summand.compress.solve.channels import choose_groups
 from summand.model import Transform
 from summand.recipe.grouping import Grouping
 
-__all__ = ["choose_transform", "transformed", "transformed_weight"]
+__all__ = ["choose_transform", "loudness_of", "transformed", "transformed_weight"]
 
 #: Rows of a weight matrix that are transformed at a time, in float64.
 _ROWS = 4096
@@ -47,21 +47,32 @@ def choose_transform(
     grouping : Grouping, optional
         How channels are put into groups behind the balance; not together with a rotation.
     """
-    energy, k = seen.energy, len(seen.energy)
-    c = None
-    if balance:
-        squares = torch.zeros(k, dtype=torch.float64)
-        for w in weights:
-            parts = w.split(_COLUMNS, dim=1)
-            squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
-        rows = sum(len(w) for w in weights)
-        loudness = (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
-        ratio = (loudness.log() - energy.double().log()) / 4
-        c = (ratio - ratio.mean()).exp().float().numpy()
-    groups = None if grouping is None else choose_groups(seen, grouping, balance=c)
+    if not (balance or rotate or grouping):
+        return None
+    c = groups = None
+    if balance or grouping:
+        loudness = loudness_of(weights)
+        if balance:
+            ratio = (loudness.log() - seen.energy.double().log()) / 4
+            c = (ratio - ratio.mean()).exp().float().numpy()
+        if grouping:
+            groups = choose_groups(seen, grouping, loudness, balance=c)
     if c is None and groups is None and not rotate:
         return None
-    return Transform(k, c, seed if rotate else None, groups)
+    return Transform(len(seen.energy), c, seed if rotate else None, groups)
+
+
+def loudness_of(weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean square of what multiplies each channel, float64 ``[K]``; positive.
+
+    ``weights`` are of all layers that share an input, float32 ``[N, K]``.
+    """
+    squares = torch.zeros(weights[0].shape[1], dtype=torch.float64)
+    for w in weights:
+        parts = w.split(_COLUMNS, dim=1)
+        squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
+    rows = sum(len(w) for w in weights)
+    return (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
 
 
 def transformed(statistics: InputStatistics, transform: Transform | None) -> InputStatistics:
