@@ -10,8 +10,8 @@ in FOLDER/cells.json, and not measured again.
 
 Scales are of each token, but "static" ones, which are from calibration: of each row chunk, as in
 the paper. "by 64" has groups that begin at multiples of 64 channels, as the compiler makes them;
-"one step" has no group whose scale is more than twice that of the next, "rms" groups by channels'
-root mean squares instead of their largest values.
+"one step" has no group whose scale is more than twice that of the next, "chosen" is what summand
+compress makes of each input: groups, with or without centres, or none.
 """
 
 import argparse
@@ -31,10 +31,14 @@ from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.text import rows_of
 from summand.compress.network.survey import call, linear_of, replaced
 from summand.compress.solve.balance import choose_transform, transformed_weight
-from summand.compress.solve.channels import ordered_levels
+from summand.compress.solve.levels import ordered_levels
+from summand.recipe.grouping import Grouping
 
 #: Tokens of a row chunk, which have static scales of their own, as in the paper.
 CHUNK = 256
+
+#: Distance of sampled tokens, as in calibration.
+STRIDE = 16
 
 TINY = torch.finfo(torch.float32).tiny
 
@@ -57,8 +61,8 @@ class Way:
         Groups begin at multiples of it.
     step : int
         Most that the exponents of neighbouring groups' scales may differ.
-    rms : bool
-        Channels are put into groups by their root mean square, not by their largest value.
+    chosen : bool
+        As ``summand compress`` chooses: with groups, with centres, or without either.
     """
 
     groups: int = 1
@@ -68,7 +72,7 @@ class Way:
     static: bool = False
     block: int = 1
     step: int = 15
-    rms: bool = False
+    chosen: bool = False
 
 
 WAYS = {
@@ -82,9 +86,10 @@ WAYS = {
     "8 groups by 64": Way(8, block=64),
     "8 groups by 64, one step": Way(8, block=64, step=1),
     "8 groups by 64, balanced": Way(8, balance=True, block=64),
-    **{f"{g} groups by 64, rms": Way(g, block=64, rms=True) for g in (2, 4, 8, 14)},
-    "8 groups by 64, rms, one step": Way(8, block=64, rms=True, step=1),
-    "8 groups by 64, rms, balanced": Way(8, balance=True, block=64, rms=True),
+    **{f"8 groups by {b}": Way(8, block=b) for b in (16, 32)},
+    "8 groups by 64, chosen": Way(8, block=64, chosen=True),
+    "8 groups by 64, chosen, balanced": Way(8, balance=True, block=64, chosen=True),
+    "8 groups by 16, chosen, balanced": Way(8, balance=True, block=16, chosen=True),
 }
 
 BITS = (8, 6, 5, 4)
@@ -92,16 +97,17 @@ BITS = (8, 6, 5, 4)
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Of a group of layers' input: mean squares ``[K]``, bounds ``[chunks, K]``."""
+    """Of a group of layers' input: mean squares ``[K]``, bounds ``[chunks, K]``, some tokens."""
 
     energy: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
+    sample: torch.Tensor
 
     def statistics(self) -> InputStatistics:
         """Return what a transform is chosen by."""
         low, high = self.low.amin(dim=0), self.high.amax(dim=0)
-        return InputStatistics(1, self.energy, None, torch.empty(0, len(low)), low, high)
+        return InputStatistics(1, self.energy, None, self.sample, low, high)
 
 
 class Rounded(nn.Module):
@@ -112,13 +118,26 @@ class Rounded(nn.Module):
     def __init__(self, linear: nn.Linear, seen: Seen, way: Way, bits: int, weights: Sequence):
         super().__init__()
         self._way, self._limit, self._inner = way, 2 ** (bits - 1) - 1, linear
+        grouping = None
+        if way.chosen:
+            grouping = Grouping(groups=way.groups, block=way.block, shift=7, act_bits=bits)
         self._transform = choose_transform(
-            weights, seen.statistics(), balance=way.balance, rotate=way.rotate, seed=0
+            weights,
+            seen.statistics(),
+            balance=way.balance,
+            rotate=way.rotate,
+            seed=0,
+            grouping=grouping,
         )
         self._weight = transformed_weight(linear.weight.detach(), self._transform)
-        if way.rotate:
+        self._added = torch.zeros(len(seen.energy))
+        if way.rotate or way.chosen:
             k = len(seen.energy)
             self._middle, self._lift, self._top = torch.zeros(1, k), torch.ones(1, k), None
+            if self._transform is not None and self._transform.groups is not None:
+                self._lift = torch.from_numpy(self._transform.groups.levels)[None].exp2().float()
+                if self._transform.centre is not None:
+                    self._added = torch.from_numpy(self._transform.centre).float()
             return
         low, high = seen.low, seen.high
         if not (way.static and way.groups > 1):
@@ -128,12 +147,7 @@ class Rounded(nn.Module):
             low, high = low * front, high * front
         self._middle = (low + high) / 2 if way.centred else torch.zeros_like(low)
         peaks = torch.maximum(high - self._middle, self._middle - low)
-        loud = peaks
-        if way.rms:
-            loud = seen.energy.sqrt()[None]
-            if self._transform is not None:
-                loud = loud * torch.from_numpy(self._transform.balance)
-        levels = [_levels(p.numpy(), way) for p in loud]
+        levels = [_levels(p.numpy(), way) for p in peaks]
         self._lift = torch.tensor(np.array(levels)).exp2().float()
         top = (peaks * self._lift).amax(dim=1, keepdim=True)
         self._top = top if way.static else None
@@ -151,6 +165,7 @@ class Rounded(nn.Module):
         top = flat.abs().amax(dim=1, keepdim=True) if self._top is None else self._top[chunk]
         scale = (top / self._limit).clamp_min(TINY)
         flat = (flat / scale).round_().clamp_(-self._limit, self._limit) * scale / lift + middle
+        flat += self._added
         return nn.functional.linear(flat, self._weight, self._inner.bias).reshape(*x.shape[:-1], -1)
 
 
@@ -166,11 +181,13 @@ def _levels(peaks: np.ndarray, way: Way) -> np.ndarray:
 def collect(module: nn.Module, rows: Sequence[torch.Tensor], names: Sequence[str]) -> dict:
     """Return what the layers of these names are fed with."""
     sums: dict[str, torch.Tensor] = {}
+    samples: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     bounds: dict[str, dict[int, tuple[torch.Tensor, torch.Tensor]]] = {name: {} for name in names}
 
     def hook(name: str):
         def note(_: nn.Module, args: tuple) -> None:
             x = args[0].detach().reshape(-1, args[0].shape[-1])
+            samples[name].append(x[::STRIDE].clone())
             sums[name] = sums.get(name, 0) + x.square().sum(dim=0)
             for i, part in enumerate(x.split(CHUNK)):
                 low, high = part.amin(dim=0), part.amax(dim=0)
@@ -192,6 +209,7 @@ def collect(module: nn.Module, rows: Sequence[torch.Tensor], names: Sequence[str
             sums[name] / count,
             torch.stack([low for low, _ in bounds[name].values()]),
             torch.stack([high for _, high in bounds[name].values()]),
+            torch.cat(samples[name]),
         )
         for name in names
     }
@@ -224,7 +242,7 @@ class Study:
         if not file.exists():
             rows = self._cut(calibration_text(), 8192)
             seen = collect(self._source.module, rows, [g[0] for g in self._found.groups])
-            raw = {name: (s.energy, s.low, s.high) for name, s in seen.items()}
+            raw = {name: (s.energy, s.low, s.high, s.sample) for name, s in seen.items()}
             torch.save(raw, file)
         self._seen = {name: Seen(*s) for name, s in torch.load(file).items()}
 
