@@ -23,7 +23,8 @@ pytestmark = pytest.mark.sim
 RESET_CYCLES = 4
 
 # Together they have 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
-# shared writers, two words of activations a pass and more, activations of two bytes.
+# shared writers, two words of activations a pass and more, activations of two bytes, and borders of
+# which two beats are one and four are a beat.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -34,6 +35,7 @@ CONFIGS = {
         act_depth=4,
         requant_depth=16,
         shift=4,
+        border_shift=3,
     ),
     "shared": EngineConfig(
         rows=4,
@@ -72,7 +74,14 @@ CONFIGS = {
         half_steps=True,
     ),
     "wide": EngineConfig(
-        rows=1, cols=4, depth=64, stream_bits=256, acc_depth=64, act_depth=4, requant_depth=32
+        rows=1,
+        cols=4,
+        depth=64,
+        stream_bits=256,
+        acc_depth=64,
+        act_depth=4,
+        requant_depth=32,
+        border_shift=1,
     ),
     "scaled": EngineConfig(
         rows=2,

@@ -8,7 +8,7 @@ import pytest
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
-from summand.rtl import engine, front, gemms, walker
+from summand.rtl import borders, engine, front, gemms, walker
 from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
 from summand.rtl.feeds.axi import MODULE, AxiEngine
@@ -95,6 +95,27 @@ MISTAKES = {
             "delayed(m, self.half_step, tree - 1,",
             "delayed(m, self.half_step, tree - 2,",
         ),
+    ),
+    "a-border-is-met-a-slice-late": (
+        engine,
+        (borders, "BorderTable", "(read.data.slice == here)", "(read.data.slice + 1 == here)"),
+    ),
+    "a-border-shifts-a-segments-first-tile-only": (
+        engine,
+        (
+            walker,
+            "Walker",
+            "self.work.border.eq(self.border)",
+            "self.work.border.eq(Mux(tile == ring.entry.tile, self.border, 0))",
+        ),
+    ),
+    "a-walk-has-one-border": (
+        engine,
+        (borders, "BorderTable", "with m.If(self.shift != 0):", "with m.If(0):"),
+    ),
+    "borders-begin-where-the-walk-before-ended": (
+        engine,
+        (borders, "BorderTable", "[here.eq(0), read.addr.eq(0)]", "here.eq(0)"),
     ),
     "half-steps-begin-a-segment-early": (
         engine,

@@ -12,7 +12,13 @@ from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import products
 from summand.isa.rounding import ceil_div
 from summand.isa.structure import JOINED_ROWS, joints, memories
-from summand.isa.widths import act_addr_bits, plane_sum_bits, tile_bits
+from summand.isa.widths import (
+    act_addr_bits,
+    border_bits,
+    plane_sum_bits,
+    slice_bits,
+    tile_bits,
+)
 
 __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_terms"]
 
@@ -48,11 +54,12 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         "trees": columns * (_tree_bits(config) + config.tables - 1),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
         + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
-        "shifters": columns * config.acc_bits * (config.shift > 0),
+        "shifters": columns * config.acc_bits * _shift_levels(config),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,  # their products are in DSP blocks
         "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
         * config.half_steps,  # chosen and added in each column; planes of ones in each row
+        "borders": (64 + columns) * (config.border_shift > 0),  # compared; chains one half longer
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -74,6 +81,8 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         + rows * config.depth // config.table_share * config.act_bits,
         "scales": _scale_bits(config),
         "half_steps": (columns + 2 * rows) * _digit_bits(config) * config.half_steps,
+        "borders": (4 * slice_bits(config) + (8 + 8 * rows) * border_bits(config) + 32)
+        * (config.border_shift > 0),  # kept and met; on their way in each row
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -96,6 +105,11 @@ def _blocks(memory: EngineMemory, cells: ModelledCells) -> int:
         if memory.depth <= depth:
             return ceil_div(memory.width, width)
     return memory.width * ceil_div(memory.depth, cells.block_ram_shapes[-1][1])
+
+
+def _shift_levels(config: EngineConfig) -> int:
+    """Return the choices before an accumulator's adder, which makes a border's lowest itself."""
+    return (config.shift > 0) + max(0, border_bits(config) - 1)
 
 
 def _tree_bits(config: EngineConfig) -> int:

@@ -82,6 +82,8 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
         {"scale_bits": 6, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"half_steps": True},
         {"half_steps": True, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {"border_shift": 1},
+        {"border_shift": 3, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"rows": 3, "cols": 4, "depth": 32, "stream_bits": 64, "table_share": 2},
         {"rows": 2, "cols": 4, "depth": 64, "stream_bits": 64, "table_share": 4, "shift": 4},
         {"cols": 4, "depth": 64, "stream_bits": 256, "acc_depth": 1024, "act_depth": 64},

@@ -5,8 +5,8 @@ from amaranth.sim import Simulator
 
 from summand.rtl.add import Adder
 
-#: Bits of the operands and of the sum; what it does besides adding. Chains of an odd and an even number
-#: of bits, sums that grow and sums that wrap, sign extension of either operand.
+#: Bits of the operands and of the sum; what it does besides adding. Chains of an odd and an even
+#: number of bits, sums that grow and sums that wrap, sign extension of either operand.
 SHAPES = [
     (10, 10, 11, {}),
     (11, 11, 12, {}),

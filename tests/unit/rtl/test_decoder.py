@@ -169,8 +169,8 @@ def test_verdicts_equal_the_dataclass(config):
     headers = all_headers(config)
     want = [verdict(raw, config) for raw in headers]
     for raw, code, (error, area) in zip(headers, want, decode(config, headers), strict=True):
-        op, flags, *others = struct.unpack("<BBxxIHHHH", raw)
-        h = Header(op, *others, flags)
+        op, flags, length, a, b, c, d = struct.unpack("<BBxxIHHHH", raw)
+        h = Header(op, length, a, b, c, d, flags)
         assert error == code, h
         if code == ErrorCode.OK and h.op != Op.GEMM:
             assert area == h.b * h.c

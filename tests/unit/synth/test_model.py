@@ -30,6 +30,7 @@ configs = st.builds(
     acc_depth=st.sampled_from([64, 1024, 4096]),
     shift=st.integers(0, 8),
     half_steps=st.booleans(),
+    border_shift=st.integers(0, 7),
 )
 
 
