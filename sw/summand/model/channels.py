@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from summand.isa.limits import Limits
 from summand.summands.errors import LayerError
+from summand.summands.integers import quantise
 
 __all__ = ["ChannelGroups", "check_borders"]
 
@@ -110,6 +111,16 @@ class ChannelGroups:
         """Return grouped tokens ``[M, K]`` as one scale suits them: times ``2**levels``."""
         with np.errstate(over="ignore"):  # what is not finite is refused by quantisation
             return x * np.ldexp(np.float32(1), self.levels)
+
+    def quantise(
+        self, x: npt.NDArray[np.float32], act_bits: int
+    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
+        """Turn grouped tokens ``[M, K]`` into integers, as :func:`.quantise` does.
+
+        The scales ``[M, 1]`` are those of the last group, which are the accumulators'.
+        """
+        xq, s_x = quantise(self.raised(np.asarray(x, np.float32)), act_bits)
+        return xq, np.ldexp(s_x, -self.shifts)
 
     @cached_property
     def places(self) -> npt.NDArray[np.int64]:

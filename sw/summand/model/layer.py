@@ -205,8 +205,7 @@ class Layer:
         try:
             if self.groups is None:
                 return quantise(x, self.act_bits)
-            xq, s_x = quantise(self.groups.raised(np.asarray(x, np.float32)), self.act_bits)
-            return xq, np.ldexp(s_x, -self.groups.shifts)
+            return self.groups.quantise(x, self.act_bits)
         except LayerError as e:
             raise LayerError(f"layer {self.name!r}: {e}") from None
 

@@ -8,10 +8,10 @@ import torch
 
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.solve.levels import ordered_levels
-from summand.compress.twin.integer import quantise_tokens
 from summand.model import Transform
 from summand.model.channels import ChannelGroups
 from summand.recipe.grouping import Grouping
+from summand.summands.integers import quantise
 
 __all__ = ["choose_groups"]
 
@@ -89,8 +89,12 @@ def _loss(
     transform = Transform(k, balance, groups=groups)
     weight = loudness.double().numpy() / (1 if balance is None else np.square(balance, dtype=float))
     x = transform.apply(seen.sample.numpy())
-    xq, s_x = quantise_tokens(torch.from_numpy(x), act_bits, groups)
-    lost = np.square((xq * s_x).double().numpy() - x)
+    if groups is None:
+        xq, s_x = quantise(x, act_bits)
+    else:
+        xq, s_x = groups.quantise(x, act_bits)
+        s_x = s_x * groups.lift
+    lost = np.square(xq * s_x.astype(np.float64) - x)
     whole = np.square(seen.sample.double().numpy()) @ loudness.double().numpy()
     share = lost @ (weight if groups is None else weight[groups.order])
     return float((share / np.maximum(whole, 1e-300)).mean())
