@@ -93,7 +93,7 @@ def cases(blocks: list[int]) -> Iterator[Case]:
         weights = {name: source.module.get_submodule(name).weight.detach() for name in group}
         seen = statistics[group[0]]
         transform = choose_transform(
-            list(weights.values()), seen.energy, balance=True, rotate=True, seed=0
+            list(weights.values()), seen, balance=True, rotate=True, seed=0
         )
         samples = [transformed(other[group[0]], transform).sample for other in others]
         for name in set(group) & set(names):

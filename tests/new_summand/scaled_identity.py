@@ -58,9 +58,10 @@ class ScaledIdentity(Summand):
         """Return ``x * factors``."""
         return x * self.factors.astype(np.int64)
 
-    def bounds(self, act_bits: int) -> Bounds:
+    def bounds(self, act_bits: int, lift: npt.NDArray[np.int64] | None = None) -> Bounds:
         """Return the factors' magnitudes, activations at their largest."""
-        return Bounds(np.abs(self.factors.astype(np.int64)) << (act_bits - 1))
+        sizes = np.abs(self.factors.astype(np.int64)) << (act_bits - 1)
+        return Bounds(sizes if lift is None else sizes * lift)
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """Return the diagonal matrix."""
@@ -205,8 +206,8 @@ class IdentityEstimator(Estimator):
         return Estimate(before.loss * (1 - share), before.lost)
 
 
-def _twin(summand: ScaledIdentity, act_bits: int) -> DirectTwin:
-    return DirectTwin(_operand(summand), act_bits)
+def _twin(summand: ScaledIdentity, act_bits: int, lift: npt.NDArray[np.int64] | None) -> DirectTwin:
+    return DirectTwin(_operand(summand), act_bits, lift)
 
 
 def _method(choice: IdentityChoice, solver: None) -> IdentityMethod:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from summand.isa import limits
+from summand.model.channels import check_borders
 from summand.model.typed import take
 from summand.schedule.fit import Needs
 from summand.schedule.terms import Sizes
@@ -54,6 +55,8 @@ class LayerEntry:
     padding; ``acc_bits`` is the accumulator that no activations can overflow; ``error`` is the
     relative error of the output on the calibration text. ``balance`` says whether inputs are
     balanced channel by channel, ``rotation`` is the seed of their rotation, if there is one.
+    ``borders`` are those of groups of channels, a feature and a shift each; ``centre`` says whether
+    the channels' centres are taken away.
     """
 
     name: str
@@ -65,6 +68,8 @@ class LayerEntry:
     bias: bool
     balance: bool
     rotation: int | None
+    borders: tuple[tuple[int, int], ...]
+    centre: bool
     bits: int
     error: float | None
 
@@ -77,6 +82,11 @@ class LayerEntry:
                 raise LayerError(f"{name} must be {low} to {high}, not {reprlib.repr(value)}")
         if not self.summands:
             raise LayerError("summands must hold one at least")
+        check_borders(self.borders, self.in_features)
+        if self.borders and self.rotation is not None:
+            raise LayerError("rotation must be null where there are borders")
+        if self.centre and not self.borders:
+            raise LayerError("centre must be false without borders")
 
     def to_raw(self) -> dict[str, Any]:
         """Return it as JSON; a summand's object names its ``kind``."""
@@ -91,7 +101,7 @@ class LayerEntry:
     @property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        return sizes_of(self.in_features, self.out_features, self.summands)
+        return sizes_of(self.in_features, self.out_features, self.summands, self.borders)
 
     @property
     def needs(self) -> Needs:

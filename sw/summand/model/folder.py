@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from summand.model.channels import ChannelGroups
 from summand.model.entries import FileEntry, LayerEntry
 from summand.model.errors import ModelError
 from summand.model.layer import Layer
@@ -176,10 +177,6 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
         summand.read(StoredTensors(file, f"{entry.name}.{i}"), k, n)
         for i, summand in enumerate(entry.summands)
     )
-    transform = None
-    if entry.balance or entry.rotation is not None:
-        balance = own.tensor("balance", "F32") if entry.balance else None
-        transform = Transform(k, balance, entry.rotation)
     layer = Layer(
         name=entry.name,
         in_features=k,
@@ -188,10 +185,22 @@ def _build(entry: LayerEntry, file: Any) -> Layer:
         summands=summands,
         scale=own.tensor("scale", "F32"),
         bias=own.tensor("bias", "F32") if entry.bias else None,
-        transform=transform,
+        transform=_transform(entry, own),
     )
     if layer.bits != entry.bits:
         raise ValueError(
             f"{entry.name} streams {layer.bits} bits, but {MANIFEST} says {entry.bits}"
         )
     return layer
+
+
+def _transform(entry: LayerEntry, own: StoredTensors) -> Transform | None:
+    """Make the transform of a layer's input from its tensors."""
+    balance = own.tensor("balance", "F32") if entry.balance else None
+    groups = None
+    if entry.borders:
+        centre = own.tensor("centre", "F32") if entry.centre else None
+        groups = ChannelGroups(own.tensor("order", "I32"), entry.borders, centre)
+    if balance is None and entry.rotation is None and groups is None:
+        return None
+    return Transform(entry.in_features, balance, entry.rotation, groups)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
+from summand.model.channels import ChannelGroups
 from summand.model.transform import Transform
 from summand.schedule.fit import Needs
 from summand.schedule.terms import Direct, Sizes
@@ -27,8 +28,10 @@ class Layer:
 
         acc = 0
         for summand in summands:
-            acc = (acc << summand.acc_shift) + summand.accumulate(xq)
+            acc = (acc << summand.acc_shift) + summand.accumulate(xq * lift)
         y = acc * s_x * scale (+ bias)
+
+    ``lift`` is 1 but where the transform has groups (:class:`.ChannelGroups`).
 
     Parameters
     ----------
@@ -114,7 +117,17 @@ class Layer:
     @cached_property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        return sizes_of(self.in_features, self.out_features, self.entries)
+        return sizes_of(self.in_features, self.out_features, self.entries, self.borders)
+
+    @property
+    def groups(self) -> ChannelGroups | None:
+        """Those of its input's channels, if there are any."""
+        return None if self.transform is None else self.transform.groups
+
+    @property
+    def borders(self) -> tuple[tuple[int, int], ...]:
+        """Those between groups of its input's channels."""
+        return () if self.groups is None else self.groups.borders
 
     @property
     def needs(self) -> Needs:
@@ -134,9 +147,10 @@ class Layer:
         ``-2**(act_bits - 1)``, from the weights as they are.
         """
         worst = 0
+        lift = None if self.groups is None else self.groups.lift
         total = np.zeros(self.out_features, np.int64)
         for summand in self.summands:
-            bounds = summand.bounds(self.act_bits)
+            bounds = summand.bounds(self.act_bits, lift)
             total = (total << summand.acc_shift) + bounds.outputs
             worst = max(worst, bounds.inside)
         return max(worst, int(total.max())).bit_length() + 1
@@ -144,7 +158,8 @@ class Layer:
     def plus(self, summand: Summand) -> "Layer":
         """Return the layer with another summand behind its own, whose integers stay.
 
-        Where the summand shifts the accumulator, its unit becomes finer by as much.
+        Where the summand shifts the accumulator, its unit becomes finer by as much. Where the
+        transform takes a centre away, the bias makes up for what the summand would make of it.
 
         Raises
         ------
@@ -157,19 +172,40 @@ class Layer:
                 f"its scale is too small to be divided by 2^{summand.acc_shift}; "
                 f"give a summand with acc_shift 0"
             )
-        return replace(self, summands=(*self.summands, summand), scale=scale)
+        added = replace(self, summands=(*self.summands, summand), scale=scale)
+        return added.with_centre(summand.matrix() * scale)
+
+    def with_centre(self, matrix: npt.NDArray[np.floating]) -> "Layer":
+        """Return the layer with a bias that makes up for the centre of its input's channels.
+
+        Parameters
+        ----------
+        matrix : float array, shape ``[K, N]``
+            What multiplies the input behind the transform.
+        """
+        centre = None if self.transform is None else self.transform.centre
+        if centre is None:
+            return self
+        bias = centre @ matrix.astype(np.float64)
+        if self.bias is not None:
+            bias = bias + self.bias
+        return replace(self, bias=bias.astype(np.float32))
 
     def quantise(
         self, x: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
         """Transform tokens ``[M, K]`` and turn them into integers, as :func:`quantise` does.
 
+        The scales are those of accumulators: where channels have groups, of the last one.
+
         Raises :class:`LayerError` if an activation is not finite.
         """
         if self.transform is not None:
             x = self.transform.apply(x)
         try:
-            return quantise(x, self.act_bits)
+            if self.groups is None:
+                return quantise(x, self.act_bits)
+            return self.groups.quantise(x, self.act_bits)
         except LayerError as e:
             raise LayerError(f"layer {self.name!r}: {e}") from None
 
@@ -183,6 +219,8 @@ class Layer:
             self._refuse(
                 f"activations must be of shape (tokens, {self.in_features}), not {x.shape}"
             )
+        if self.groups is not None:
+            x = x * self.groups.lift
         acc = np.zeros((len(x), self.out_features), np.int64)
         for summand in self.summands:
             acc = (acc << summand.acc_shift) + summand.accumulate(x, self.act_bits)

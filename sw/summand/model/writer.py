@@ -172,12 +172,16 @@ class ModelWriter:
 
 def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str, npt.NDArray[Any]]]:
     """Return a layer's entry, and its tensors by the names under which they are stored."""
-    transform = layer.transform
+    transform, groups = layer.transform, layer.groups
     parts: dict[str, npt.NDArray[Any]] = {"scale": layer.scale}
     if layer.bias is not None:
         parts["bias"] = layer.bias
     if transform is not None and transform.balance is not None:
         parts["balance"] = transform.balance
+    if groups is not None:
+        parts["order"] = groups.order
+        if groups.centre is not None:
+            parts["centre"] = groups.centre
     for i, summand in enumerate(layer.summands):
         tensors = kind_of(summand).entry.tensors(summand)
         parts |= {f"{i}.{name}": tensor for name, tensor in tensors.items()}
@@ -191,6 +195,8 @@ def _described(layer: Layer, error: float | None) -> tuple[LayerEntry, dict[str,
         bias=layer.bias is not None,
         balance=transform is not None and transform.balance is not None,
         rotation=transform.rotation if transform is not None else None,
+        borders=layer.borders,
+        centre=groups is not None and groups.centre is not None,
         bits=layer.bits,
         error=error,
     )

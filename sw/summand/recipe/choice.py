@@ -1,8 +1,9 @@
 """The summands and transform chosen for one layer."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from summand.recipe.grouping import Grouping
 from summand.recipe.options import Options
 from summand.schedule.terms import Sizes
 from summand.summands.base import Entry, label_of, sizes_of
@@ -24,6 +25,8 @@ class Choice:
         Of an activation, and of accumulators at most.
     balance, rotate : bool
         What the transform of its input consists of.
+    grouping : Grouping, optional
+        How its input's channels are put into groups; not together with a rotation.
     """
 
     summands: tuple[SummandChoice, ...]
@@ -31,6 +34,7 @@ class Choice:
     acc_bits: int
     balance: bool = True
     rotate: bool = True
+    grouping: Grouping | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -38,8 +42,9 @@ class Choice:
         return tuple(summand.entry() for summand in self.summands)
 
     def sizes(self, in_features: int, out_features: int) -> Sizes:
-        """Return all that the layer's commands depend on."""
-        return sizes_of(in_features, out_features, self.entries)
+        """Return all that the layer's commands depend on; as many borders as there can be."""
+        borders = () if self.grouping is None else self.grouping.most(in_features)
+        return sizes_of(in_features, out_features, self.entries, borders)
 
     @property
     def label(self) -> str:
@@ -49,6 +54,9 @@ class Choice:
     @classmethod
     def of(cls, options: Options, *, head: bool) -> "Choice":
         """Return what ``options`` mean for the head, or for another layer."""
+        grouping = None if options.rotate else options.grouping
+        if grouping is not None:  # accumulators are fine enough behind borders
+            options = replace(options, acc_shift=0)
         chosen: list[SummandChoice] = []
         for kind in kinds():
             before = [summand.entry() for summand in chosen]
@@ -60,6 +68,7 @@ class Choice:
             acc_bits=options.acc_bits,
             balance=options.balance,
             rotate=options.rotate,
+            grouping=grouping,
         )
 
 

@@ -6,11 +6,15 @@ from typing import Annotated
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError
+from summand.recipe.grouping import Grouping
 from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
 from summand.summands.registry import kinds
 
 __all__ = ["AccBits", "Options"]
+
+#: Input features of the narrowest engine's slices, which groups of channels are made of.
+_SLICE = 8
 
 #: Bits of the accumulators that summands are made for.
 AccBits = Annotated[
@@ -37,6 +41,31 @@ class Options(LowRankOptions, DenseOptions):
     acc_bits: AccBits = 32
     balance: Annotated[bool, Option("Let the host balance the channels of layers' inputs")] = True
     rotate: Annotated[bool, Option("Let the host rotate layers' inputs")] = True
+    act_groups: Annotated[
+        int,
+        Option(
+            "Groups of input channels, each with a scale a power of two finer than the one before",
+            limits=Limits(2, 16),
+            zero="one scale for all channels",
+            note="instead of a rotation",
+        ),
+    ] = 0
+    act_block: Annotated[
+        int,
+        Option(
+            "Input features that such a group has a multiple of",
+            limits=Limits(8, 4096),
+            note="a multiple of the engine's depth",
+        ),
+    ] = 64
+    border_shift: Annotated[
+        int,
+        Option(
+            "Bits by which the scale of such a group may differ from that of the next",
+            limits=Limits(1, limits.BORDER_SHIFT.high),
+            note="at most the engine's border_shift",
+        ),
+    ] = limits.BORDER_SHIFT.high
     sequential: Annotated[
         bool,
         Option(
@@ -66,6 +95,18 @@ class Options(LowRankOptions, DenseOptions):
         super().__post_init__()
         if not any(kind.choice.of(self, head=False, before=()) for kind in kinds()):
             raise OptionError("bits must be 1 to 8 without a rank, not 0")
+        if self.act_groups == 1:
+            raise OptionError("act_groups must be 2 to 16, or 0 for one scale for all, not 1")
+        if self.act_block % _SLICE:
+            raise OptionError(
+                f"act_block must be a multiple of {_SLICE}, as every engine's depth is, not "
+                f"{self.act_block}: {self.act_block - self.act_block % _SLICE + _SLICE} would do"
+            )
+        if self.act_groups and self.rotate and not self.keep_quantised:
+            raise OptionError(
+                "a rotation mixes all channels and leaves no groups of them; give --no-rotate, or "
+                "leave out act_groups"
+            )
         if self.sequential and self.keep_quantised:
             raise OptionError(
                 "layers that are taken over as they are make up for nothing; leave out sequential "
@@ -76,3 +117,15 @@ class Options(LowRankOptions, DenseOptions):
                 "layers that are taken over as they are have scales that stay; leave out distil or "
                 "keep_quantised"
             )
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """How channels are put into groups, where they are."""
+        if not self.act_groups:
+            return None
+        return Grouping(
+            groups=self.act_groups,
+            block=self.act_block,
+            shift=self.border_shift,
+            act_bits=self.act_bits,
+        )

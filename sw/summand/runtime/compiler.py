@@ -77,8 +77,9 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
         )
     if not same_transform(layer.transform, first.transform):
         refuse(
-            f"its input is balanced or rotated in another way than that of {first.name!r}, with "
-            f"which it shares it; compress them together, or put them into different groups"
+            f"its input is balanced, rotated or grouped in another way than that of "
+            f"{first.name!r}, with which it shares it; compress them together, or put them into "
+            f"different groups"
         )
     for reason in misfits(layer.needs, config):
         refuse(reason)

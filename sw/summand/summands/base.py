@@ -50,11 +50,17 @@ class Summand(ABC):
 
     @abstractmethod
     def accumulate(self, x: npt.NDArray[np.int64], act_bits: int) -> npt.NDArray[np.int64]:
-        """Return the exact integers ``[M, N]`` that it adds for tokens ``[M, K]``."""
+        """Return the exact integers ``[M, N]`` that it adds for tokens ``[M, K]``.
+
+        Where channels have groups, tokens are multiplied by what borders make of them in the end.
+        """
 
     @abstractmethod
-    def bounds(self, act_bits: int) -> Bounds:
-        """Return the largest magnitudes that any activations of ``act_bits`` can make."""
+    def bounds(self, act_bits: int, lift: npt.NDArray[np.int64] | None = None) -> Bounds:
+        """Return the largest magnitudes that any activations of ``act_bits`` can make.
+
+        ``lift``, ``[K]``, is what borders multiply each input feature's products by.
+        """
 
     @abstractmethod
     def matrix(self) -> npt.NDArray[np.float64]:
@@ -177,9 +183,18 @@ class Entry(ABC):
         """Return it in a few words, for tables."""
 
 
-def sizes_of(in_features: int, out_features: int, entries: Iterable[Entry]) -> Sizes:
-    """Return all that the commands of a layer with these summands depend on."""
-    return Sizes(in_features, out_features, tuple(entry.term() for entry in entries))
+def sizes_of(
+    in_features: int,
+    out_features: int,
+    entries: Iterable[Entry],
+    borders: tuple[tuple[int, int], ...] = (),
+) -> Sizes:
+    """Return all that the commands of a layer with these summands depend on.
+
+    ``borders`` are those of the groups of its input's channels.
+    """
+    terms = tuple(entry.term() for entry in entries)
+    return Sizes(in_features, out_features, terms, borders)
 
 
 def label_of(entries: Iterable[Entry]) -> str:

@@ -83,10 +83,18 @@ def check_matrix(what: str, value: object, bits: int, bits_name: str) -> None:
         )
 
 
-def magnitudes(matrix: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Sum the magnitudes of ``[K, N]`` over K, some rows at a time; returns ``[N]``."""
+def magnitudes(
+    matrix: npt.NDArray[np.integer], lift: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Sum the magnitudes of ``[K, N]`` over K, some rows at a time; returns ``[N]``.
+
+    ``lift``, ``[K]``, is what each row is multiplied by, 1 without it.
+    """
     total = np.zeros(matrix.shape[1], np.int64)
     for start in range(0, len(matrix), 256):
-        rows = matrix[start : start + 256].astype(np.int32)
-        total += np.abs(rows).sum(axis=0, dtype=np.int64)
+        rows = np.abs(matrix[start : start + 256].astype(np.int32))
+        if lift is None:
+            total += rows.sum(axis=0, dtype=np.int64)
+        else:
+            total += lift[start : start + 256] @ rows
     return total

@@ -8,6 +8,9 @@ from summand.summands.base import Entry, Factors, Operand, Summand
 from summand.summands.choosing import SummandChoice, SummandSpace
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from summand.summands.estimating import Estimator, Trial
     from summand.summands.solving import Method
     from summand.summands.twins import Twin
@@ -31,8 +34,9 @@ class Kind:
         Returns what of a summand is streamed: an :class:`Operand` where its term is direct,
         :class:`Factors` where it is factored.
     twin : callable
-        Returns the torch module that computes a summand's integers, for a width of activations.
-        Imports torch when it is called, not before, as all that follow do.
+        Returns the torch module that computes a summand's integers, for a width of activations and
+        what borders multiply each feature's products by, ``[K]`` or None. Imports torch when it is
+        called, not before, as all that follow do.
     choice : type of SummandChoice
         What a layer gets of the kind, made from options.
     method : callable
@@ -48,7 +52,7 @@ class Kind:
     summand: type[Summand]
     entry: type[Entry]
     operands: Callable[[Any], Operand | Factors]
-    twin: Callable[[Any, int], "Twin"]
+    twin: Callable[[Any, int, "npt.NDArray[np.int64] | None"], "Twin"]
     choice: type[SummandChoice]
     method: Callable[[Any, Any], "Method"]
     space: type[SummandSpace]

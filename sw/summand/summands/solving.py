@@ -22,11 +22,13 @@ class Inputs:
     moments : float32 tensor, shape ``[K, K]``, optional
         Mean of ``x^T x``; there where a method needs it.
     xq : float32 tensor, shape ``[S, K]``
-        Sampled tokens as the engine sees them: whole numbers.
+        Sampled tokens as the engine sees them: whole numbers, times ``lift``.
     s_x : float32 tensor, shape ``[S, 1]``
         Their scales.
     act_bits : int
         Of activations.
+    lift : int64 tensor, shape ``[K]``, optional
+        What borders between groups of channels multiply each feature's products by.
     """
 
     energy: torch.Tensor
@@ -34,6 +36,7 @@ class Inputs:
     xq: torch.Tensor
     s_x: torch.Tensor
     act_bits: int
+    lift: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,8 +50,8 @@ class Task:
     inputs : Inputs
         What the weight is multiplied by.
     room : int
-        Most that the magnitudes of integers may add up to, so that an accumulator does not
-        overflow that holds nothing else.
+        Most that the magnitudes of integers, times ``lift``, may add up to, so that an accumulator
+        does not overflow that holds nothing else.
     limit : int
         The same for what the summand adds to one output, which other summands add to too.
     unit : float32 tensor, shape ``[N]``, optional

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -17,18 +19,26 @@ EXACT_FLOAT32 = 1 << 24
 class ExactProduct:
     """``x @ w`` of whole numbers by float32 BLAS, in pieces whose sums stay below 2**24."""
 
-    def __init__(self, w: torch.Tensor, act_bits: int):
-        """Take an integer ``[K, N]`` matrix and the width of activations."""
+    def __init__(self, w: torch.Tensor, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
+        """Take an integer ``[K, N]`` matrix and the width of activations.
+
+        Where there is a ``lift``, ``x`` has activations times that: powers of two ``[K]`` that
+        never rise. All sums of a piece are multiples of its last one, which may then be so much
+        larger.
+        """
         act_max = 1 << (act_bits - 1)
         magnitude = w.to(torch.int32).abs()
+        lifts = torch.ones(len(w), dtype=torch.int64) if lift is None else torch.from_numpy(lift)
+        if lift is not None:
+            magnitude = magnitude * lifts[:, None]
         self._pieces: list[tuple[int, int]] = []
         start, total = 0, torch.zeros(w.shape[1], dtype=torch.int64)
-        if int(magnitude.sum(dim=0).max()) * act_max < EXACT_FLOAT32:
+        if int(magnitude.sum(dim=0).max()) * act_max < EXACT_FLOAT32 * int(lifts[-1]):
             self._pieces = [(0, len(w))]
         else:
-            for k, row in enumerate(magnitude):
+            for k, (row, unit) in enumerate(zip(magnitude, lifts.tolist(), strict=True)):
                 total = total + row
-                if int(total.max()) * act_max >= EXACT_FLOAT32:
+                if int(total.max()) * act_max >= EXACT_FLOAT32 * unit:
                     self._pieces.append((start, k))
                     start, total = k, row
             self._pieces.append((start, len(w)))
@@ -104,11 +114,13 @@ class DirectTwin(Twin):
         The matrix.
     act_bits : int
         Bits of an activation.
+    lift : int64 array, shape ``[K]``, optional
+        What borders multiply each input feature's products by.
     """
 
-    def __init__(self, operand: Operand, act_bits: int):
+    def __init__(self, operand: Operand, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
         super().__init__()
-        self._product = ExactProduct(torch.from_numpy(operand.integers()), act_bits)
+        self._product = ExactProduct(torch.from_numpy(operand.integers()), act_bits, lift)
 
     def forward(self, xq: torch.Tensor) -> torch.Tensor:
         """Return whole numbers ``[M, N]``."""

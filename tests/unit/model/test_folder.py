@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from summand.model import (
+    ChannelGroups,
     HostEntry,
     ModelError,
     ModelWriter,
@@ -19,6 +20,8 @@ from summand.model import (
 )
 from summand.model.manifest import Manifest, seal
 from summand.model.transform import same_transform
+
+from .grouped import grouped
 
 
 def write(path: Path, layers, **finish):
@@ -70,7 +73,7 @@ def same(a, b):
     group=st.sampled_from([0, 2, 4]),
     half_step=st.booleans(),
     balance=st.booleans(),
-    rotation=st.none() | st.integers(0, 2**32 - 1),
+    rotation=st.none() | st.integers(0, 2**32 - 1) | grouped(9),
 )
 def test_layers_survive(
     tmp_path_factory,
@@ -102,7 +105,9 @@ def test_layers_survive(
     )
     if balance or rotation is not None:
         c = np.random.default_rng(seed).uniform(0.1, 9, 9).astype(np.float32)
-        transform = Transform(9, c if balance else None, rotation)
+        groups = rotation if isinstance(rotation, ChannelGroups) else None
+        seed = None if isinstance(rotation, ChannelGroups) else rotation
+        transform = Transform(9, c if balance else None, seed, groups)
         layer = dataclasses.replace(layer, transform=transform)
     path = tmp_path_factory.mktemp("m") / "model"
     write(path, [layer])

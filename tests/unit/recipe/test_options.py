@@ -3,6 +3,8 @@ import dataclasses
 import pytest
 
 from summand.options.declaration import OptionError
+from summand.recipe.choice import Choice
+from summand.recipe.grouping import Grouping
 from summand.recipe.options import Options
 
 
@@ -19,6 +21,11 @@ from summand.recipe.options import Options
         ("acc_shift", 9),
         ("acc_bits", 33),
         ("bits", 4.0),
+        ("act_groups", 1),
+        ("act_groups", 17),
+        ("act_block", 20),
+        ("border_shift", 0),
+        ("border_shift", 8),
     ],
 )
 def test_impossible_options_are_named(field, value):
@@ -55,6 +62,25 @@ def test_no_summand_at_all_is_refused():
 def test_distillation_that_cannot_be_is_refused(options, said):
     with pytest.raises(OptionError, match=said):
         Options(**options)
+
+
+def test_channels_have_groups_where_they_are_not_rotated():
+    with pytest.raises(OptionError, match="leaves no groups of them; give --no-rotate, or leave"):
+        Options(act_groups=8)
+    assert Options(act_groups=8, rotate=False).grouping == Grouping(
+        groups=8, block=64, shift=7, act_bits=8
+    )
+    kept = Options(act_groups=8, keep_quantised=True)
+    assert kept.grouping is not None
+    assert Choice.of(kept, head=False).grouping is None  # those that are not kept are rotated
+    assert Options().grouping is None
+
+
+def test_as_many_borders_count_as_there_can_be():
+    choice = Choice.of(Options(act_groups=4, rotate=False), head=False)
+    assert choice.sizes(200, 8).borders == ((64, 1), (128, 1), (192, 1))
+    assert choice.sizes(128, 8).borders == ((64, 1),)
+    assert choice.sizes(64, 8).borders == ()
 
 
 def test_layers_taken_as_they_are_cannot_make_up_for_others():

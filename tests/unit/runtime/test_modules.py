@@ -74,7 +74,7 @@ def test_inputs_are_transformed_for_the_whole_group(config, make_layer, driver):
         same(SummandLinear(group, index), x)
     assert driver.runs == 1
     other = dataclasses.replace(layers[1], transform=Transform(24, balance, 6))
-    with pytest.raises(CompileError, match="'m.k': its input is balanced or rotated in another"):
+    with pytest.raises(CompileError, match="'m.k': its input is balanced, rotated or grouped in"):
         LayerGroup(driver, [layers[0], other])
 
 

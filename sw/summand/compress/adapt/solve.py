@@ -8,14 +8,14 @@ from summand.compress.adapt.peft_folder import LoraFactors
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.solve.balance import transformed, transformed_weight
-from summand.compress.twin.integer import quantise_tokens
+from summand.compress.solve.inputs import inputs_of
 from summand.model import Layer
 from summand.recipe.adapting import AdaptOptions
 from summand.summands.base import Summand
 from summand.summands.errors import SolveError
 from summand.summands.lowrank import LOW_RANK, LowRankChoice, LowRankOptions
 from summand.summands.registry import kind_of
-from summand.summands.solving import Inputs, Task
+from summand.summands.solving import Task
 
 __all__ = ["Fitted", "fit_factors"]
 
@@ -60,13 +60,11 @@ def fit_factors(
         )
     weight = transformed_weight(factors.delta, layer.transform)
     seen = transformed(statistics, layer.transform)
-    xq, s_x = quantise_tokens(seen.sample, layer.act_bits)
+    inputs = inputs_of(seen, layer.act_bits, layer.transform)
     room = ((1 << (options.acc_bits - 1)) - 1) >> (layer.act_bits - 1)
     task = Task(
         weight=weight,
-        inputs=Inputs(
-            energy=seen.energy, moments=seen.moments, xq=xq, s_x=s_x, act_bits=layer.act_bits
-        ),
+        inputs=inputs,
         room=room,
         limit=room,
         unit=torch.from_numpy(layer.scale),
@@ -80,9 +78,10 @@ def fit_factors(
             raise CompressError(f"layer {layer.name!r}: {e}") from None
         if layer.plus(part.summand).acc_bits > options.acc_bits:
             continue
-        twin = kind_of(part.summand).twin(part.summand, layer.act_bits)
+        lift = None if layer.groups is None else layer.groups.lift
+        twin = kind_of(part.summand).twin(part.summand, layer.act_bits, lift)
         with torch.no_grad():
-            got = twin(xq).float() * s_x * part.unit
+            got = twin(inputs.xq).float() * inputs.s_x * part.unit
         error = float((got - want).norm() / want.norm().clamp_min(1e-30))
         if best is None or error < best.error:
             best = Fitted(part.summand, error)

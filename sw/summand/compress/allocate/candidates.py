@@ -64,6 +64,7 @@ class Space:
         try:
             if engine is not None:
                 own = {"act_bits": engine.act_bits, "acc_bits": engine.acc_bits}
+                own |= _borders(options, engine)
                 for space in spaces:
                     own |= space.adopted(options, engine)
                 free = {name: value for name, value in own.items() if name not in fixed}
@@ -92,12 +93,27 @@ class Space:
         )
 
 
+def _borders(options: Options, engine: EngineConfig) -> dict[str, int]:
+    """Return where an engine lets groups of channels begin, and by how much scales may differ."""
+    if not options.act_groups:
+        return {}
+    return {"act_block": engine.depth, "border_shift": engine.border_shift or options.border_shift}
+
+
 def _check_engine(options: Options, engine: EngineConfig) -> None:
     """Refuse widths that an engine does not have."""
     if options.act_bits != engine.act_bits:
         refuse(options, "act_bits", f"the engine's, {engine.act_bits}")
     if options.acc_bits > engine.acc_bits:
         refuse(options, "acc_bits", f"at most the engine's, {engine.acc_bits}")
+    if not options.act_groups:
+        return
+    if not engine.border_shift:
+        refuse(options, "act_groups", "0 on an engine without border_shift")
+    if options.border_shift > engine.border_shift:
+        refuse(options, "border_shift", f"at most the engine's, {engine.border_shift}")
+    if options.act_block % engine.depth:
+        refuse(options, "act_block", f"a multiple of the engine's depth, {engine.depth}")
 
 
 def choice_bits(

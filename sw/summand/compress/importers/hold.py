@@ -11,7 +11,7 @@ import torch
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.weight import QuantisedWeight, bits_of
 from summand.compress.twin.integer import quantise_tokens
-from summand.model import Layer
+from summand.model import Layer, Transform
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.integers import requantise
@@ -54,6 +54,8 @@ class Fidelity:
     @classmethod
     def of(cls, layer: Layer, weight: QuantisedWeight) -> "Fidelity":
         """Compare what a layer stands for with what its source stands for."""
+        if layer.groups is not None:
+            weight = weight.rows(layer.groups.order)
         dense = layer.summands[0]
         assert isinstance(dense, Dense)
         scales = np.ones((1, 1)) if dense.scales is None else dense.scales.astype(float)
@@ -73,6 +75,7 @@ def hold(
     act_bits: int,
     scale_bits: int,
     acc_bits: int,
+    transform: Transform | None = None,
 ) -> Layer:
     """Take a quantised layer over.
 
@@ -93,13 +96,19 @@ def hold(
         Inputs of the layer, to which the requantisation of a low-rank summand is fitted.
     act_bits, scale_bits, acc_bits : int
         The engine's.
+    transform : Transform, optional
+        Of the layer's input: groups of channels, in an order that leaves those of weights whole.
 
     Raises
     ------
     NotHeldError
         If no dense summand holds the integers, groups are not of neighbouring features, or
-        accumulators are too narrow.
+        accumulators are too narrow; or if weights have offsets and channels groups.
     """
+    if transform is not None and transform.groups is not None:
+        if weight.offsets is not None:
+            raise NotHeldError("it has offsets, which go with no groups of channels")
+        weight = weight.rows(transform.groups.order)
     weight.check()
     k, n = weight.codes.shape
     codes, scales = weight.unsigned()
@@ -121,7 +130,8 @@ def hold(
             summands = [Dense(dense.weights, dense.bits, g, scale_bits, weight.group)]
         if fit is not None:
             summands.append(fit.low_rank(unit))
-        return Layer(name, k, n, act_bits, tuple(summands), unit.astype(np.float32), bias)
+        unit = unit.astype(np.float32)
+        return Layer(name, k, n, act_bits, tuple(summands), unit, bias, transform)
 
     most = scale_bits if grouped else 1
     if fit is None:
@@ -134,7 +144,7 @@ def hold(
         if layer.acc_bits > acc_bits:
             continue
         if fit is None:
-            return layer  # the finest scales that fit are the best
+            return layer.with_centre(layer.matrix())  # the finest scales that fit are the best
         error = fit.output_error(layer, weight)
         if error < least:
             best, least = layer, error

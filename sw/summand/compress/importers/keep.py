@@ -1,18 +1,23 @@
 """Which layers of a quantised model are taken over as they are, and which cannot be."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.importers.errors import NotHeldError
 from summand.compress.importers.hold import Fidelity, hold
 from summand.compress.importers.rows import find_rows
 from summand.compress.importers.weight import Checkpoint, QuantisedWeight
-from summand.model import Layer
+from summand.compress.solve.balance import loudness_of
+from summand.compress.solve.channels import choose_groups
+from summand.model import Layer, Transform
+from summand.recipe.grouping import Grouping
 
 __all__ = ["Keeper"]
 
@@ -31,6 +36,8 @@ class Keeper:
         The others, each with the reason why it cannot.
     act_bits, scale_bits, acc_bits : int
         The engine's.
+    grouping : Grouping, optional
+        How the channels of the layers' inputs are put into groups.
     """
 
     checkpoint: Checkpoint
@@ -39,6 +46,7 @@ class Keeper:
     act_bits: int
     scale_bits: int
     acc_bits: int
+    grouping: Grouping | None = None
 
     @classmethod
     def of(
@@ -50,6 +58,7 @@ class Keeper:
         act_bits: int,
         scale_bits: int,
         acc_bits: int,
+        grouping: Grouping | None = None,
     ) -> "Keeper":
         """Look at the layers of ``names`` in a loaded model.
 
@@ -74,10 +83,43 @@ class Keeper:
                 f"no layer can be taken over as it is (the first, {name}: {why}); leave out "
                 f"--keep-quantised to compress what they stand for"
             )
-        return cls(checkpoint, kinds, reasons, act_bits, scale_bits, acc_bits)
+        return cls(checkpoint, kinds, reasons, act_bits, scale_bits, acc_bits, grouping)
 
-    def take(self, module: nn.Module, name: str, sample: torch.Tensor) -> Layer:
-        """Return the layer ``name``; ``sample`` are some of its inputs, float32 ``[S, K]``."""
+    def transform(
+        self, module: nn.Module, group: Sequence[str], seen: InputStatistics
+    ) -> Transform | None:
+        """Return the transform of an input that layers share, some of which are taken over.
+
+        It leaves their integers as they are, and the groups that share a scale together. Layers
+        with offsets get none: the intermediate that offsets go through is a few bits of the
+        accumulator's, and borders make this one finer.
+        """
+        if self.grouping is None:
+            return None
+        weights = [_matched(self.checkpoint, module, name) for name in group if name in self.kinds]
+        if any(weight.offsets is not None for weight in weights):
+            return None
+        together = math.lcm(*(weight.group for weight in weights if len(weight.scales) > 1))
+        loudness = loudness_of([_linear(module, name).detach().float() for name in group])
+        groups = choose_groups(seen, self.grouping, loudness, together=together)
+        return None if groups is None else Transform(groups.features, groups=groups)
+
+    def take(
+        self,
+        module: nn.Module,
+        name: str,
+        sample: torch.Tensor,
+        transform: Transform | None = None,
+    ) -> Layer:
+        """Return the layer ``name``.
+
+        Parameters
+        ----------
+        sample : float32 tensor, shape ``[S, K]``
+            Some of its inputs.
+        transform : Transform, optional
+            Of its input, from :meth:`transform`.
+        """
         bias = getattr(module.get_submodule(name), "bias", None)
         try:
             return hold(
@@ -88,6 +130,7 @@ class Keeper:
                 act_bits=self.act_bits,
                 scale_bits=self.scale_bits,
                 acc_bits=self.acc_bits,
+                transform=transform,
             )
         except NotHeldError as e:
             raise CompressError(
@@ -100,14 +143,19 @@ class Keeper:
         return Fidelity.of(layer, _matched(self.checkpoint, module, layer.name))
 
 
+def _linear(module: nn.Module, name: str) -> torch.Tensor:
+    weight = module.get_submodule(name).weight
+    assert isinstance(weight, torch.Tensor)
+    return weight
+
+
 def _matched(checkpoint: Checkpoint, module: nn.Module, name: str) -> QuantisedWeight:
     """Read a layer and put its outputs into the order that the model has them in."""
     if not checkpoint.holds(name):
         raise NotHeldError(f"not quantised in the {checkpoint.format} checkpoint")
     weight = checkpoint.weight(name).numbered()
     weight.check()
-    loaded = module.get_submodule(name).weight
-    assert isinstance(loaded, torch.Tensor)
+    loaded = _linear(module, name)
     matrix = np.ascontiguousarray(weight.matrix().T)
     order = find_rows(loaded.detach().float().numpy(), matrix)
     if order is None:

@@ -88,6 +88,13 @@ class QuantisedWeight:
         matrix = self.codes * self.scales[self.groups]
         return matrix if self.offsets is None else matrix + self.offsets[self.groups]
 
+    def rows(self, order: npt.NDArray[np.integer]) -> "QuantisedWeight":
+        """Return all input features in this order, groups numbered anew."""
+        ordered = QuantisedWeight(
+            self.codes[order], self.scales, self.groups[order], self.kind, self.offsets
+        )
+        return ordered.numbered()
+
     def columns(self, order: npt.NDArray[np.integer]) -> "QuantisedWeight":
         """Return these output features, in this order."""
         offsets = None if self.offsets is None else self.offsets[:, order]

@@ -231,10 +231,11 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
     options = trial.space.options
     transform = choose_transform(
         list(trial.weights.values()),
-        trial.statistics.energy,
+        trial.statistics,
         balance=options.balance,
         rotate=options.rotate,
         seed=0,
+        grouping=None if options.rotate else options.grouping,
     )
     behind = transformed(trial.statistics, transform)
     out = {}

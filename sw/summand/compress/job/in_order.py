@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import torch
 from torch import nn
 
+from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.job.layer import fit_layer
 from summand.compress.job.sequential import Fitting, compress_in_order
@@ -59,9 +59,9 @@ def compress_layers_in_order(
     work = LayerWork(module=module, found=found, choices=choices, walk=walk)
     work.check()
 
-    def transform(group: Sequence[str], energy: torch.Tensor) -> Transform | None:
+    def transform(group: Sequence[str], seen: InputStatistics) -> Transform | None:
         work.check_loaded(group)
-        return work.transform(group, energy)
+        return work.transform(group, seen)
 
     def fit(name: str, fitting: Fitting) -> Layer:
         return fit_layer(

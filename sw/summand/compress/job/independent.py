@@ -53,7 +53,7 @@ def compress_layers(
         Solvers in the place of those that the choices name, by the kind of summand.
     keeper : Keeper, optional
         Takes over as they are what layers it can, from a quantised checkpoint. Their inputs, which
-        other layers may share, are not transformed.
+        other layers may share, are neither balanced nor rotated.
     walk : ModelWalk, optional
         How to go through the module; the whole of it at once by default.
     workers : Workers, optional
@@ -146,15 +146,16 @@ def _jobs(
     kept = keeper.kinds if keeper else {}
     for group in part.groups:
         seen = part.statistics[group[0]]
-        transform = None
-        if not any(name in kept for name in group):
-            transform = work.transform(group, seen.energy)
+        if keeper is not None and any(name in kept for name in group):
+            transform = keeper.transform(work.module, group, seen)
+        else:
+            transform = work.transform(group, seen)
         for name in group:
             if name in finished:
                 continue
             taken = None
             if keeper is not None and name in kept:
-                taken = keeper.take(work.module, name, seen.sample)
+                taken = keeper.take(work.module, name, seen.sample, transform)
             yield _LayerJob(
                 name=name,
                 linear=work.linear(name),

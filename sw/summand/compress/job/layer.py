@@ -9,13 +9,13 @@ from torch import nn
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.errors import CompressError
 from summand.compress.solve.balance import transformed, transformed_weight
+from summand.compress.solve.inputs import inputs_of
 from summand.compress.solve.summands import solve_summands
-from summand.compress.twin.integer import quantise_tokens
 from summand.model import Layer, Transform
 from summand.recipe.choice import Choice
 from summand.summands.errors import SolveError
 from summand.summands.registry import kind_of
-from summand.summands.solving import Inputs, Method
+from summand.summands.solving import Method
 
 __all__ = [
     "check_fits",
@@ -107,18 +107,10 @@ def fit_layer(
     Raises as :func:`compress_layer` does.
     """
     methods = methods_of(choice, solvers)
-    xq, s_x = quantise_tokens(statistics.sample, choice.act_bits)
-    inputs = Inputs(
-        energy=statistics.energy,
-        moments=statistics.moments,
-        xq=xq,
-        s_x=s_x,
-        act_bits=choice.act_bits,
-    )
     try:
         solved = solve_summands(
             weight,
-            inputs,
+            inputs_of(statistics, choice.act_bits, transform),
             tuple(zip(choice.summands, methods, strict=True)),
             acc_bits=choice.acc_bits,
         )
@@ -135,6 +127,7 @@ def fit_layer(
         bias=None if bias is None else bias.detach().to("cpu", torch.float32).numpy(),
         transform=transform,
     )
+    layer = layer.with_centre(layer.matrix())
     if layer.acc_bits > choice.acc_bits:
         raise CompressError(
             f"layer {name!r} needs accumulators of {layer.acc_bits} bits, more than the "

@@ -60,6 +60,7 @@ def plan(
             act_bits=options.act_bits,
             scale_bits=options.scale_bits,
             acc_bits=options.acc_bits,
+            grouping=options.grouping,
         )
     return Job(source, options, text, batches, found, choices, parts, keeper)
 

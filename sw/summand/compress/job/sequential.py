@@ -94,6 +94,7 @@ class _Place:
 
     def __init__(self, transform: Transform | None, k: int, act_bits: int):
         self._transform = transform
+        self._groups = None if transform is None else transform.groups
         self._act_bits = act_bits
         self._tokens = 0
         self._moments, self._cross = torch.zeros(k, k), torch.zeros(k, k)
@@ -108,7 +109,7 @@ class _Place:
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Take the same tokens ``[M, K]`` of both, not transformed."""
         x = self._behind(x)
-        q, s = quantise_tokens(self._behind(y), self._act_bits)
+        q, s = quantise_tokens(self._behind(y), self._act_bits, self._groups)
         y = q * s
         self._moments.addmm_(y.T, y)
         self._cross.addmm_(x.T, y)
@@ -143,7 +144,7 @@ def compress_in_order(
     *,
     blocks: Blocks | None,
     act_bits: int,
-    transform: Callable[[Sequence[str], torch.Tensor], Transform | None],
+    transform: Callable[[Sequence[str], InputStatistics], Transform | None],
     fit: Callable[[str, Fitting], Layer],
     loaded: Callable[[int], contextlib.AbstractContextManager[None]],
     finished: Callable[[str], Layer | None] = lambda _: None,
@@ -169,7 +170,7 @@ def compress_in_order(
     act_bits : int
         Of activations.
     transform : callable
-        Returns a group's transform, given its names and its input's energy.
+        Returns a group's transform, given its names and its input's statistics.
     fit : callable
         Compresses one layer; called on several threads.
     loaded : callable
@@ -193,14 +194,12 @@ def compress_in_order(
             for group in mine:
                 first = group[0]
                 before = torch.cat([x for xs in inputs[first] for x in xs])
-                energy = before.square().mean(dim=0).clamp_min_(1e-20)
-                check_finite(first, energy)
-                place = _Place(transform(group, energy), before.shape[1], act_bits)
+                seen = _seen(first, before)
+                place = _Place(transform(group, seen), before.shape[1], act_bits)
                 with replaced(module, compressed):
                     for xs, ys in ours.pairs(stage, first, inputs[first]):
                         place.add(xs, ys)
                 inputs[first] = []
-                sample = before[::_STRIDE].clone()
                 del before
                 fitted = place.fitted(first, centred=correct_bias, damping=damping)
                 linears = {name: linear_of(module, name) for name in group}
@@ -208,10 +207,18 @@ def compress_in_order(
                 todo = [(name, linears[name], fitted, fit) for name in group if name not in known]
                 for layer in in_parallel(_work, todo):
                     known[layer.name] = layer
-                    yield layer, sample
+                    yield layer, seen.sample
                 compressed |= {name: IntegerLinear(layer) for name, layer in known.items()}
             with replaced(module, compressed):
                 ours.advance(stage)
+
+
+def _seen(name: str, x: torch.Tensor) -> InputStatistics:
+    """Return what a transform is chosen by, of tokens ``[M, K]``."""
+    energy = x.square().mean(dim=0).clamp_min_(1e-20)
+    check_finite(name, energy)
+    sample = x[::_STRIDE].clone()
+    return InputStatistics(len(x), energy, None, sample, x.amin(dim=0), x.amax(dim=0))
 
 
 def _work(job: tuple[str, nn.Linear, "_Fitted", Callable[[str, Fitting], Layer]]) -> Layer:
@@ -222,7 +229,10 @@ def _work(job: tuple[str, nn.Linear, "_Fitted", Callable[[str, Fitting], Layer]]
     layer = fit(name, Fitting(target, fitted.statistics, fitted.transform))
     if fitted.means is None:
         return layer
-    mean, mean_hat = (x.numpy().astype(np.float64) for x in fitted.means)
+    centre = None if fitted.transform is None else fitted.transform.centre
+    mean, mean_hat = (
+        x.numpy().astype(np.float64) + (0.0 if centre is None else centre) for x in fitted.means
+    )
     bias = weight.numpy().astype(np.float64) @ mean - mean_hat @ layer.matrix()
     if layer.bias is not None:
         bias = bias + layer.bias

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
+from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.job.layer import check_fits, check_weights, methods_of
 from summand.compress.network.survey import Survey, linear_of
@@ -69,23 +69,24 @@ class LayerWork:
         methods = (m for name in group for m in methods_of(self.choices[name], self.solvers))
         return any(method.needs_moments for method in methods)
 
-    def transform(self, group: Sequence[str], energy: torch.Tensor) -> Transform | None:
+    def transform(self, group: Sequence[str], seen: InputStatistics) -> Transform | None:
         """Return the transform of the input that a group of layers shares.
 
         Parameters
         ----------
         group : sequence of str
             Names of the layers; their weights are in memory.
-        energy : float32 tensor, shape ``[K]``
-            Mean square of each input feature.
+        seen : InputStatistics
+            Of the input.
         """
         choice = self.choices[group[0]]
         return choose_transform(
             [self.linear(name).weight.detach() for name in group],
-            energy,
+            seen,
             balance=choice.balance,
             rotate=choice.rotate,
             seed=0,
+            grouping=choice.grouping,
         )
 
     def counted(

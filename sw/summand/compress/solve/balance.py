@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from summand.compress.calibrate.calibration import InputStatistics, floored
+from summand.compress.solve.channels import choose_groups
 from summand.model import Transform
+from summand.recipe.grouping import Grouping
 
-__all__ = ["choose_transform", "transformed", "transformed_weight"]
+__all__ = ["choose_transform", "loudness_of", "transformed", "transformed_weight"]
 
 #: Rows of a weight matrix that are transformed at a time, in float64.
 _ROWS = 4096
@@ -18,7 +20,13 @@ _COLUMNS = 256
 
 
 def choose_transform(
-    weights: Sequence[torch.Tensor], energy: torch.Tensor, *, balance: bool, rotate: bool, seed: int
+    weights: Sequence[torch.Tensor],
+    seen: InputStatistics,
+    *,
+    balance: bool,
+    rotate: bool,
+    seed: int,
+    grouping: Grouping | None = None,
 ) -> Transform | None:
     """Return the transform for layers that share an input.
 
@@ -30,27 +38,41 @@ def choose_transform(
     ----------
     weights : sequence of float32 tensors, shape ``[N, K]``
         Of all layers of the group.
-    energy : float32 tensor, shape ``[K]``
-        Mean square of each channel; positive.
+    seen : InputStatistics
+        Of their input; with bounds of channels where these get groups.
     balance, rotate : bool
         What the transform consists of.
     seed : int
         Of the rotation.
+    grouping : Grouping, optional
+        How channels are put into groups behind the balance; not together with a rotation.
     """
-    k = len(energy)
-    if not (balance or rotate):
+    if not (balance or rotate or grouping):
         return None
-    c = None
-    if balance:
-        squares = torch.zeros(k, dtype=torch.float64)
-        for w in weights:
-            parts = w.split(_COLUMNS, dim=1)
-            squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
-        rows = sum(len(w) for w in weights)
-        loudness = (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
-        ratio = (loudness.log() - energy.double().log()) / 4
-        c = (ratio - ratio.mean()).exp().float().numpy()
-    return Transform(k, c, seed if rotate else None)
+    c = groups = None
+    if balance or grouping:
+        loudness = loudness_of(weights)
+        if balance:
+            ratio = (loudness.log() - seen.energy.double().log()) / 4
+            c = (ratio - ratio.mean()).exp().float().numpy()
+        if grouping:
+            groups = choose_groups(seen, grouping, loudness, balance=c)
+    if c is None and groups is None and not rotate:
+        return None
+    return Transform(len(seen.energy), c, seed if rotate else None, groups)
+
+
+def loudness_of(weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean square of what multiplies each channel, float64 ``[K]``; positive.
+
+    ``weights`` are of all layers that share an input, float32 ``[N, K]``.
+    """
+    squares = torch.zeros(weights[0].shape[1], dtype=torch.float64)
+    for w in weights:
+        parts = w.split(_COLUMNS, dim=1)
+        squares += torch.cat([part.double().square().sum(dim=0) for part in parts])
+    rows = sum(len(w) for w in weights)
+    return (squares / rows).clamp_min_(float(squares.mean()) / rows * 1e-4 + 1e-30)
 
 
 def transformed(statistics: InputStatistics, transform: Transform | None) -> InputStatistics:

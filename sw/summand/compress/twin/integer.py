@@ -8,6 +8,7 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.compress.network.survey import put
 from summand.model import Layer
+from summand.model.channels import ChannelGroups
 from summand.summands.integers import act_limit
 from summand.summands.registry import kind_of
 from summand.summands.twins import EXACT_FLOAT32, Twin
@@ -17,14 +18,20 @@ __all__ = ["IntegerLinear", "quantise_tokens", "replace"]
 _TINY = torch.finfo(torch.float32).tiny
 
 
-def quantise_tokens(x: torch.Tensor, act_bits: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Do what :func:`summand.model.quantise` does, in torch.
+def quantise_tokens(
+    x: torch.Tensor, act_bits: int, groups: ChannelGroups | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Do what :meth:`summand.model.Layer.quantise` does behind the transform, in torch.
 
     Takes float32 ``[M, K]``; returns whole numbers in float32 ``[M, K]``, and scales ``[M, 1]``.
+    Where channels have groups, the whole numbers are multiplied by what borders make of them.
     """
     limit = act_limit(act_bits)
-    s_x = (x.abs().amax(dim=1, keepdim=True) / limit).clamp_min_(_TINY)
-    return (x / s_x).round_().clamp_(-limit, limit), s_x
+    if groups is None:
+        s_x = (x.abs().amax(dim=1, keepdim=True) / limit).clamp_min_(_TINY)
+        return (x / s_x).round_().clamp_(-limit, limit), s_x
+    xq, s_x = quantise_tokens(torch.from_numpy(groups.raised(x.numpy())), act_bits)
+    return xq * torch.from_numpy(groups.lift).float(), s_x * 2.0**-groups.shifts
 
 
 class IntegerLinear(nn.Module):
@@ -50,10 +57,11 @@ class IntegerLinear(nn.Module):
         self._act_bits = layer.act_bits
         self._bound = 1 << (layer.acc_bits - 1)
         self._shifts = [summand.acc_shift for summand in layer.summands]
+        lift = None if layer.groups is None else layer.groups.lift
         self._twins = nn.ModuleList(
-            kind_of(summand).twin(summand, layer.act_bits) for summand in layer.summands
+            kind_of(summand).twin(summand, layer.act_bits, lift) for summand in layer.summands
         )
-        self._transform = layer.transform
+        self._transform, self._groups = layer.transform, layer.groups
         self._scale = torch.from_numpy(layer.scale)
         self._bias = None if layer.bias is None else torch.from_numpy(layer.bias)
 
@@ -63,7 +71,7 @@ class IntegerLinear(nn.Module):
         return cast(tuple[Twin, ...], tuple(self._twins))
 
     def accumulate(self, xq: torch.Tensor) -> torch.Tensor:
-        """Return the accumulators of whole-number tokens, as whole numbers in floating point."""
+        """Return the accumulators of :meth:`quantise`'s tokens, whole numbers in floating point."""
         xq = xq.to(torch.float32)
         first, *rest = self.twins
         acc = first(xq)
@@ -74,7 +82,7 @@ class IntegerLinear(nn.Module):
         return acc
 
     def quantise(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Transform ``[..., K]`` and turn it into whole numbers ``[M, K]``, and scales ``[M, 1]``.
+        """Transform ``[..., K]``, and turn it into whole numbers as :func:`quantise_tokens` does.
 
         Raises :class:`CompressError` if an activation is not finite.
         """
@@ -85,7 +93,7 @@ class IntegerLinear(nn.Module):
             raise CompressError(
                 f"layer {self.name!r}: activations must be finite; the layers before it overflowed"
             )
-        return quantise_tokens(flat, self._act_bits)
+        return quantise_tokens(flat, self._act_bits, self._groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``[..., N]`` of ``[..., K]``, in ``x``'s type."""

@@ -10,6 +10,9 @@ from summand.summands.dense.term import Dense
 from summand.summands.kind import Kind
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from summand.summands.dense.estimate import DenseEstimator
     from summand.summands.dense.solve.method import DenseMethod
     from summand.summands.dense.solve.problem import DenseSolver
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["DENSE", "Dense", "DenseChoice", "DenseEntry", "DenseOptions", "DenseSpace"]
 
 
-def _twin(summand: Dense, act_bits: int) -> "DirectTwin":
+def _twin(summand: Dense, act_bits: int, lift: "npt.NDArray[np.int64] | None") -> "DirectTwin":
     from summand.summands.twins import DirectTwin
 
-    return DirectTwin(summand.operand(), act_bits)
+    return DirectTwin(summand.operand(), act_bits, lift)
 
 
 def _method(choice: DenseChoice, solver: "DenseSolver | None") -> "DenseMethod":

@@ -89,9 +89,9 @@ class Dense(Summand):
         """Return ``x @ (weights * scales)``, ``[M, N]``."""
         return x @ self.integers().astype(np.int64)
 
-    def bounds(self, act_bits: int) -> Bounds:
+    def bounds(self, act_bits: int, lift: npt.NDArray[np.int64] | None = None) -> Bounds:
         """Return the sums of magnitudes, activations at ``-2**(act_bits - 1)``."""
-        return Bounds(magnitudes(self.integers()) << (act_bits - 1))
+        return Bounds(magnitudes(self.integers(), lift) << (act_bits - 1))
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """Return weights times scales, ``[K, N]``."""

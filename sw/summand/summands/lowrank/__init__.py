@@ -11,6 +11,9 @@ from summand.summands.lowrank.stream import factors
 from summand.summands.lowrank.term import LowRank
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from summand.summands.estimating import Trial
     from summand.summands.lowrank.estimate import LowRankEstimator
     from summand.summands.lowrank.solve.method import LowRankMethod
@@ -27,10 +30,10 @@ __all__ = [
 ]
 
 
-def _twin(summand: LowRank, act_bits: int) -> "LowRankTwin":
+def _twin(summand: LowRank, act_bits: int, lift: "npt.NDArray[np.int64] | None") -> "LowRankTwin":
     from summand.summands.lowrank.torch import LowRankTwin
 
-    return LowRankTwin(summand, act_bits)
+    return LowRankTwin(summand, act_bits, lift)
 
 
 def _method(choice: LowRankChoice, solver: "LowRankSolver | None") -> "LowRankMethod":

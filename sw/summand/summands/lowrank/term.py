@@ -78,9 +78,9 @@ class LowRank(Summand):
         t = requantise(x @ self.a.astype(np.int64), self.mult, self.shift, act_bits)
         return t @ self.b.astype(np.int64)
 
-    def bounds(self, act_bits: int) -> Bounds:
+    def bounds(self, act_bits: int, lift: npt.NDArray[np.int64] | None = None) -> Bounds:
         """Return the sums of magnitudes, activations and intermediates at their largest."""
-        inside = int(magnitudes(self.a).max()) << (act_bits - 1)
+        inside = int(magnitudes(self.a, lift).max()) << (act_bits - 1)
         return Bounds(magnitudes(self.b) << (act_bits - 1), inside)
 
     def matrix(self) -> npt.NDArray[np.float64]:

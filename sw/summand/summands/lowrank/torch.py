@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -28,12 +29,14 @@ class LowRankTwin(Twin):
         What to compute.
     act_bits : int
         Bits of an activation and of the intermediate.
+    lift : int64 array, shape ``[K]``, optional
+        What borders multiply each input feature's products by.
     """
 
-    def __init__(self, summand: LowRank, act_bits: int):
+    def __init__(self, summand: LowRank, act_bits: int, lift: npt.NDArray[np.int64] | None = None):
         super().__init__()
         self._top = 1 << (act_bits - 1)
-        self._a = ExactProduct(torch.from_numpy(summand.a), act_bits)
+        self._a = ExactProduct(torch.from_numpy(summand.a), act_bits, lift)
         self._b = ExactProduct(torch.from_numpy(summand.b), act_bits)
         shift = summand.shift.astype(np.int64)
         self._mult = self._first_mult = torch.from_numpy(summand.mult.astype(np.float64))

@@ -10,7 +10,7 @@ from summand.compress import CompressError
 from summand.compress.adapt import LoraFactors
 from summand.compress.adapt.solve import fit_factors
 from summand.compress.calibrate.calibration import InputStatistics
-from summand.model import Layer, Transform
+from summand.model import ChannelGroups, Layer, Transform
 from summand.recipe.adapting import AdaptOptions
 from summand.summands.dense import Dense
 
@@ -62,6 +62,22 @@ def test_the_layer_gains_what_the_adapter_adds(seed, size, group, turned):
     assert lost == pytest.approx(fitted.error, rel=0.05, abs=1e-3)
     assert lost < 0.08
     assert fitted.summand.acc_shift == 0 or not group
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 1000), size=st.sampled_from([0.01, 0.02]))
+def test_groups_of_channels_and_their_centres_make_no_difference(seed, size):
+    centre = np.linspace(-1, 1, K, dtype=np.float32)
+    order = np.arange(K, dtype=np.int32)[::-1].copy()
+    groups = ChannelGroups(order, ((8, 1), (16, 1)), centre)
+    layer = layer_of(seed, transform=Transform(K, groups=groups))
+    layer = layer.with_centre(layer.matrix())
+    factors, seen = factors_of(seed, size), statistics_of(seed)
+    adapted = layer.plus(fit_factors(layer, factors, seen, AdaptOptions()).summand)
+    x = seen.sample.numpy()
+    gain = adapted.forward(x).astype(np.float64) - layer.forward(x)
+    want = x @ factors.delta.numpy().T
+    assert np.linalg.norm(gain - want) < 0.08 * np.linalg.norm(want)
 
 
 def test_more_bits_lose_less():

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.compress.importers import Fidelity, NotHeldError, QuantisedWeight, hold
+from summand.model import ChannelGroups, Transform
 
 from .conftest import dense, offsets
 
@@ -114,6 +115,32 @@ def test_offsets_of_nothing_stay_nothing():
     layer = held(w)
     assert not offsets(layer).b.any()
     assert Fidelity.of(layer, w).matrix_error < 0.006
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_groups_of_channels_leave_the_integers_as_they_are(seed):
+    """Whole groups of weights change places, and the bias makes up for the centre."""
+    w = weight(seed)
+    sets = np.random.default_rng(seed).permutation(3)
+    order = np.concatenate([np.arange(s * GROUP, (s + 1) * GROUP) for s in sets])
+    centre = np.random.default_rng(seed).normal(size=K).astype(np.float32)
+    groups = ChannelGroups(order.astype(np.int32), ((GROUP, 3), (2 * GROUP, 2)), centre)
+    loud = torch.ones(K)
+    loud[torch.from_numpy(order)] = torch.tensor([32.0, 4.0, 1.0]).repeat_interleave(GROUP)
+    x = sample() * loud + torch.from_numpy(centre)
+    bits = {"act_bits": 8, "scale_bits": 6, "acc_bits": 32}
+    transform = Transform(K, groups=groups)
+    layer = hold("m.x", w, bias=None, sample=x, transform=transform, **bits)
+    plain = hold("m.x", w, bias=None, sample=x, **bits)
+    assert layer.groups is groups
+    assert dense(layer).group == GROUP
+    assert np.array_equal(dense(layer).weights, w.codes[order])
+    assert Fidelity.of(layer, w).matrix_error == pytest.approx(Fidelity.of(plain, w).matrix_error)
+    want = x.numpy() @ w.matrix()
+    error, other = (np.linalg.norm(h.forward(x.numpy()) - want) for h in (layer, plain))
+    assert error < 0.01 * np.linalg.norm(want)
+    assert error < 0.9 * other
 
 
 def test_nine_bits_are_too_many():

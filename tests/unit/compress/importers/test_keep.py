@@ -1,5 +1,6 @@
 """Whole models: some layers are taken over, the rest are compressed anew, both are listed."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from summand.cli import main
 from summand.compress import CompressError, Options, Text, open_source, plan
 from summand.compress.importers.rows import find_rows
 from summand.model import SummandModel
+from summand.model.transform import same_transform
 from summand.summands.dense import DenseEntry
 
 from .conftest import dense, linear
@@ -51,6 +53,37 @@ def test_a_quantised_model_is_taken_over(quantised_folder, tmp_path):
     assert (
         json.loads((tmp_path / "m" / "config.json").read_text()).get("quantization_config") is None
     )
+
+
+def test_layers_that_are_taken_over_may_have_groups_of_channels(quantised_folder, tmp_path):
+    """Where there can be no rotation; the rest is rotated as ever."""
+    path, matrices = quantised_folder(packed(), PACKED)
+    options = dataclasses.replace(KEEP, act_groups=4, act_block=16)
+    source = open_source(str(path))
+    with torch.no_grad():
+        for name, p in source.module.named_parameters():
+            if "norm" in name:
+                p[5:12] *= 32
+    manifest = plan(source, options, TEXT, tokens=400).run(tmp_path / "m")
+    model = SummandModel(tmp_path / "m")
+    grouped = [name for name in matrices if model.entry(name).borders]
+    assert grouped
+    for name in matrices:
+        layer = model.layer(name)
+        matrix, transform = layer.matrix(), layer.transform
+        if transform is not None:
+            assert transform.groups is not None
+            assert transform.balance is None
+            assert not np.any(np.array([first for first, _ in layer.borders]) % 16)
+            matrix = matrix[transform.groups.places]
+        error = np.linalg.norm(matrix.T - matrices[name]) / np.linalg.norm(matrices[name])
+        kept = manifest.options["kept"]["layers"][name]
+        assert kept["matrix_error"] == pytest.approx(error, rel=1e-3)
+        assert error < 0.003
+    assert model.entry("lm_head").rotation == 0
+    for group in model.groups:
+        first, *others = (model.layer(name).transform for name in group)
+        assert all(same_transform(first, other) for other in others)
 
 
 def test_what_cannot_be_held_is_compressed_anew_and_named(quantised_folder, tmp_path):

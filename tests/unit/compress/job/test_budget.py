@@ -383,7 +383,7 @@ def test_estimates_are_near_what_compressing_loses():
     seen = collect(module, rows, groups, moments=found(module).layers)["loud"]
     weight = module.loud.weight.detach()
     transform = choose_transform(
-        [weight, module.dull.weight.detach()], seen.energy, balance=True, rotate=True, seed=0
+        [weight, module.dull.weight.detach()], seen, balance=True, rotate=True, seed=0
     )
     space = Space(
         options=Options(),

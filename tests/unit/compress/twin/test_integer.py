@@ -11,7 +11,7 @@ from torch import nn
 
 from summand.compress import CompressError, IntegerLinear
 from summand.compress.twin.integer import quantise_tokens, replace
-from summand.model import Layer, Transform
+from summand.model import ChannelGroups, Layer, Transform
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.integers import quantise
@@ -162,6 +162,33 @@ def test_transformed_outputs_equal_the_reference(seed, rotation, balanced):
     x = rng.standard_cauchy(size=(5, 24)).astype(np.float32)
     got = IntegerLinear(layer)(torch.from_numpy(x))
     np.testing.assert_array_equal(got.numpy(), layer.forward(x))
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    act_bits=st.integers(4, 10),
+    shifts=st.lists(st.integers(1, 7), min_size=1, max_size=3).filter(lambda s: sum(s) <= 15),
+    rank=st.integers(0, 2),
+)
+def test_outputs_of_groups_equal_the_reference(seed, act_bits, shifts, rank):
+    """Also where sums are far above what float32 holds."""
+    rng = np.random.default_rng(seed)
+    borders = tuple((8 * (i + 1), shift) for i, shift in enumerate(shifts))
+    centre = rng.normal(size=40).astype(np.float32)
+    groups = ChannelGroups(rng.permutation(40).astype(np.int32), borders, centre)
+    layer = dataclasses.replace(
+        random_layer(seed, k=40, n=11, rank=rank, bits=8, act_bits=act_bits),
+        transform=Transform(40, groups=groups),
+    )
+    x = rng.standard_cauchy(size=(5, 40)).astype(np.float32)
+    twin = IntegerLinear(layer)
+    xq, s_x = twin.quantise(torch.from_numpy(x))
+    raw, want_s = layer.quantise(x)
+    np.testing.assert_array_equal(s_x.numpy(), want_s)
+    np.testing.assert_array_equal(xq.numpy(), raw * groups.lift)
+    np.testing.assert_array_equal(twin.accumulate(xq).numpy(), layer.accumulate(raw))
+    np.testing.assert_array_equal(twin(torch.from_numpy(x)).numpy(), layer.forward(x))
 
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)

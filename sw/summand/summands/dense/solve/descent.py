@@ -32,7 +32,7 @@ def refine(
     for _ in range(rounds):
         tried = descend(problem, refit(problem, solution, moments), moments)
         loss = _loss(problem, tried, moments)
-        total = tried.integers().abs_().sum(dim=1, dtype=torch.int64)
+        total = tried.magnitudes(problem.lift)
         better = (loss < least) & (total <= problem.limit)
         solution = _where(better, tried, solution)
         least = torch.where(better, loss, least)

@@ -62,7 +62,7 @@ def within_limit(
     for _ in range(64):
         q = round_to(scales.steps(k))
         solution = DenseSolution(q, scales.scale, scales.scales, scales.group)
-        total = solution.integers().abs_().sum(dim=1, dtype=torch.int64)
+        total = solution.magnitudes(problem.lift)
         over = total > problem.limit
         if not over.any():
             return solution

@@ -44,6 +44,7 @@ class DenseMethod(Method):
                 limit=task.limit,
                 group=self.choice.group,
                 scale_bits=self.choice.scale_bits,
+                lift=task.inputs.lift,
             )
         )
         return Part(self._summand(found), found.scale, found.matrix)

@@ -25,12 +25,14 @@ class DenseProblem:
     moments : float32 tensor, shape ``[K, K]``, optional
         Mean of ``x^T x``; there when the solver asks for it.
     limit : int
-        Most that the magnitudes of one output feature's integers, times their group's scale, may
-        add up to, so that no accumulator can overflow.
+        Most that the magnitudes of one output feature's integers, times their group's scale and
+        ``lift``, may add up to, so that no accumulator can overflow.
     group : int
         Input features that share an integer scale; 0 for none, one scale an output.
     scale_bits : int
         Of these integer scales, 1 to 8; 0 without groups.
+    lift : int64 tensor, shape ``[K]``, optional
+        What borders between groups of channels multiply each feature's products by.
     """
 
     weight: torch.Tensor
@@ -40,6 +42,7 @@ class DenseProblem:
     limit: int
     group: int = 0
     scale_bits: int = 0
+    lift: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,11 @@ class DenseSolution:
             return wide
         spread = self.scales.to(torch.int32).repeat_interleave(self.group, dim=1)
         return wide * spread[:, : wide.shape[1]]
+
+    def magnitudes(self, lift: torch.Tensor | None) -> torch.Tensor:
+        """Return the sum of magnitudes of each output's integers times ``lift``, int64 ``[N]``."""
+        sizes = self.integers().abs_()
+        return (sizes if lift is None else sizes * lift).sum(dim=1, dtype=torch.int64)
 
     def matrix(self) -> torch.Tensor:
         """Return the float32 ``[N, K]`` matrix it stands for."""

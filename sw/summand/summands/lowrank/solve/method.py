@@ -91,6 +91,7 @@ class LowRankMethod(Method):
             s_x=inputs.s_x,
             act_bits=inputs.act_bits,
             limit=task.room,
+            lift=inputs.lift,
         )
         if task.unit is None:
             found, unit = solve_alone(problem, self.solver)

@@ -25,13 +25,15 @@ class LowRankProblem:
     moments : float32 tensor, shape ``[K, K]``
         Mean of ``x^T x`` on the calibration text.
     xq : float32 tensor, shape ``[S, K]``
-        Tokens of the calibration text as the engine sees them: whole numbers.
+        Tokens of the calibration text as the engine sees them: whole numbers, times ``lift``.
     s_x : float32 tensor, shape ``[S, 1]``
         Their scales.
     act_bits : int
         Of activations and of the intermediate.
     limit : int
-        Most that the magnitudes of a column of ``a`` may add up to.
+        Most that the magnitudes of a column of ``a``, times ``lift``, may add up to.
+    lift : int64 tensor, shape ``[K]``, optional
+        What borders between groups of channels multiply each feature's products by.
     """
 
     target: torch.Tensor
@@ -43,6 +45,7 @@ class LowRankProblem:
     s_x: torch.Tensor
     act_bits: int
     limit: int
+    lift: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

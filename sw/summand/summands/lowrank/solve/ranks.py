@@ -113,7 +113,7 @@ def _round_column(
     scale = search_scale(row, grid, weighting.energy, steps=18, refinements=2)
     for _ in range(64):
         q = grid.nearest_(row / scale[:, None])
-        total = float(q.abs().sum())
+        total = float((q if problem.lift is None else q * problem.lift).abs().sum())
         if total <= problem.limit:
             return q[0]
         scale = scale * (1.02 * total / max(problem.limit, 1))
