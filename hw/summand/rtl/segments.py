@@ -124,7 +124,7 @@ class SegmentTable(wiring.Component):
             | (seg.scaled if not cfg.scale_bits else 0)
         )
         if cfg.sparse_block:
-            lacking |= encoding.misfits(seg)
+            lacking |= encoding.bad_kept(seg)
         bad_words = Signal()
         m.d.sync += [
             taken.eq(orders.write),

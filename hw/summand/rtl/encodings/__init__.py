@@ -45,8 +45,8 @@ class EncodingParts:
 
     Parameters
     ----------
-    misfits : callable
-        Whether a descriptor asks for what the engine lacks, for the error ``RESERVED``.
+    bad_kept : callable
+        Whether a descriptor's ``kept`` is bad, for the error ``RESERVED``.
     refuses : callable
         Whether a descriptor is bad, for the error ``SEGMENTS``.
     tile_words : callable
@@ -59,7 +59,7 @@ class EncodingParts:
         then told of walks, and reads their segments itself.
     """
 
-    misfits: Callable[[Any], Value]
+    bad_kept: Callable[[Any], Value]
     refuses: Callable[[Any], Value]
     tile_words: Callable[[Any], Value]
     reader: Callable[[EngineConfig], Any]
@@ -69,7 +69,7 @@ class EncodingParts:
 def parts(config: EngineConfig) -> EncodingParts:
     """Return the gateware of the engine's encodings."""
     return EncodingParts(
-        misfits=lambda segment: _misfits(segment, config),
+        bad_kept=lambda segment: _bad_kept(segment, config),
         refuses=lambda segment: (segment.planes == 0) | exceeds(segment.planes, PLANES.high),
         tile_words=lambda segment: segment.planes,
         reader=SparseReader if config.sparse_block else _gatherer,
@@ -81,8 +81,6 @@ def _gatherer(config: EngineConfig) -> BeatGatherer:
     return BeatGatherer(config.stream_bits, config.plane_beats)
 
 
-def _misfits(segment: Any, config: EngineConfig) -> Value:
-    if not config.sparse_block:
-        return C(0)
+def _bad_kept(segment: Any, config: EngineConfig) -> Value:
     halved = segment.half_step & (segment.kept != 0) if config.half_steps else 0
     return exceeds(segment.kept, config.sparse_block - 1) | halved
