@@ -14,10 +14,11 @@ CONFIGS = {
         shift=4,
     ),
     # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, borders,
-    # no shift flag.
+    # sparse segments, no shift flag.
     "wide-activations": EngineConfig(
         rows=3, cols=4, depth=32, stream_bits=64, act_bits=10, acc_bits=24, acc_depth=16,
         act_depth=2, requant_depth=32, table_share=2, half_steps=True, border_shift=1,
+        sparse_block=8,
     ),
     # A header in less than a beat.
     "wide-stream": EngineConfig(

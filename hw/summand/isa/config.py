@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa.errors import ConfigError
-from summand.isa.limits import FIELDS, PLANES
+from summand.isa.limits import FIELDS, PLANES, SPARSE_BLOCKS
 
 __all__ = ["EngineConfig"]
 
 #: Fields that came after the first engines were made.
-_LATER = ("half_steps", "border_shift")
+_LATER = ("half_steps", "border_shift", "sparse_block")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,9 @@ class EngineConfig:
     border_shift : int
         The most that a border within a walk shifts the accumulators to the left, up to 7; 0 builds
         no borders.
+    sparse_block : int
+        Weights of consecutive inputs that are a block of a sparse segment, of which a few are kept:
+        4, 8 or 16; 0 builds no decoder.
     """
 
     rows: int = 1
@@ -68,12 +71,19 @@ class EngineConfig:
     scale_bits: int = 0
     half_steps: bool = False
     border_shift: int = 0
+    sparse_block: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
         if not isinstance(self.half_steps, bool):
             raise ConfigError(f"half_steps must be true or false, not {self.half_steps!r}")
+        if type(self.sparse_block) is not int or self.sparse_block not in SPARSE_BLOCKS:
+            *some, last = SPARSE_BLOCKS
+            raise ConfigError(
+                f"sparse_block must be {', '.join(map(str, some))} or {last}, "
+                f"not {self.sparse_block!r}"
+            )
         if self.plane_bits < self.stream_bits:
             raise ConfigError(
                 f"cols * depth ({self.plane_bits}) must be at least stream_bits "
@@ -102,6 +112,17 @@ class EngineConfig:
             raise ConfigError(
                 f"one tile's scales, cols * scale_bits ({self.cols * self.scale_bits} bits), must "
                 f"fit a beat of stream_bits ({self.stream_bits}); lower scale_bits or cols"
+            )
+        if self.sparse_block > self.depth:
+            raise ConfigError(
+                f"sparse_block ({self.sparse_block}) must be at most depth ({self.depth}); "
+                f"lower it or raise depth"
+            )
+        if self.sparse_block and self.plane_beats > self.sparse_block:
+            raise ConfigError(
+                f"a plane word's beats, cols * depth / stream_bits ({self.plane_beats}), must be "
+                f"at most sparse_block ({self.sparse_block}); raise it or stream_bits, or lower "
+                f"cols or depth"
             )
         if self.slice_sum_bits > self.acc_bits:
             raise ConfigError(
@@ -153,6 +174,11 @@ class EngineConfig:
     def scale_tiles(self) -> int:
         """Tiles whose scales share a beat; 0 without scales."""
         return self.stream_bits // (self.cols * self.scale_bits) if self.scale_bits else 0
+
+    @property
+    def beat_chunks(self) -> int:
+        """Chunks of sparse segments in a beat, each a bit of every block; 0 without a decoder."""
+        return self.sparse_block // self.plane_beats
 
     @property
     def slice_sum_bits(self) -> int:

@@ -60,9 +60,7 @@ class Adder(wiring.Component):
     double: Signal
     o: Signal
 
-    def __init__(
-        self, a: int, b: int, out: int, *, subtracts: bool = False, doubles: bool = False
-    ):
+    def __init__(self, a: int, b: int, out: int, *, subtracts: bool = False, doubles: bool = False):
         assert out >= max(a, b)
         assert not (subtracts and doubles)
         self.subtracts = subtracts

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import Op
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl import encodings
 from summand.rtl.borders import BorderPort
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.drain import DrainPort
@@ -293,6 +294,9 @@ class Front(wiring.Component):
         if self.config.border_shift:
             bad_border = (error == 0) & self.borders.refused
             error = Mux(bad_border, ErrorCode.RESERVED, error)
+        # Where beats are read ahead, all have been taken before the walk is done.
+        ahead = encodings.parts(self.config).ahead
+        wanted = self.planes.ready | self.scales.ready
         with m.State("GEMM"):
             with m.If(guard.conflict):
                 machine.wait()
@@ -316,7 +320,7 @@ class Front(wiring.Component):
 
         with m.State("WALK"):
             m.d.sync += machine.code.eq(ErrorCode.LENGTH)
-            with m.If(left.none):
+            with m.If(left.none & wanted if ahead else left.none):
                 machine.enter("FAIL")
             with m.Elif(begun.walk):
                 pass
@@ -326,7 +330,7 @@ class Front(wiring.Component):
                 machine.word(self.planes.ready)
                 with m.If(self.walk.done):
                     machine.enter("HEADER")
-                    with m.If(~left.one):
+                    with m.If(~(left.none if ahead else left.one)):
                         machine.enter("FAIL")
 
     def _requantise_states(

@@ -27,6 +27,7 @@ CORNERS = {
         scale_bits=0,
         half_steps=False,
         border_shift=0,
+        sparse_block=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -43,6 +44,7 @@ CORNERS = {
         scale_bits=8,
         half_steps=True,
         border_shift=7,
+        sparse_block=16,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -59,6 +61,7 @@ CORNERS = {
         scale_bits=8,
         half_steps=False,
         border_shift=1,
+        sparse_block=4,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -75,6 +78,7 @@ CORNERS = {
         scale_bits=1,
         half_steps=True,
         border_shift=0,
+        sparse_block=8,
     ),
     "most-rows": EngineConfig(
         rows=64,
@@ -91,6 +95,7 @@ CORNERS = {
         scale_bits=1,
         half_steps=True,
         border_shift=3,
+        sparse_block=0,
     ),
 }
 
@@ -117,8 +122,10 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             plain = EngineConfig(**sizes)
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
+        blocks = [b for b in (4, 8, 16) if plain.plane_beats <= b <= plain.depth]
         return dataclasses.replace(
             plain,
             half_steps=bool(rng.integers(2)),
             border_shift=int(rng.choice([0, 1, 1, 2, 3, 7])),
+            sparse_block=int(rng.choice([0, *blocks])),
         )

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from summand.isa import EngineConfig
+from summand.isa.patterns import SparsePattern
+
 __all__ = ["Direct", "Factored", "Sizes", "Term"]
 
 
@@ -21,6 +24,9 @@ class Direct:
         How far the accumulators are shifted left before it adds.
     half_step : bool
         Whether its weights are ``2 * q + 1``, with ``q`` what the planes hold.
+    kept, block : int
+        Of every ``block`` weights of an output at most ``kept`` are other than 0; 0 where all may
+        be.
     """
 
     planes: int
@@ -28,6 +34,15 @@ class Direct:
     scale_bits: int = 0
     shift: int = 0
     half_step: bool = False
+    kept: int = 0
+    block: int = 0
+
+    def pattern(self, config: EngineConfig | None = None) -> SparsePattern | None:
+        """Return its pattern, or as which ``config``'s engine streams it; None where it cannot."""
+        if not self.block:
+            return None
+        pattern = SparsePattern(kept=self.kept, block=self.block)
+        return pattern.widened(config.sparse_block) if config else pattern
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,8 @@ class Operand(NamedTuple):
         Input features that share scales; 0 without.
     half_step : bool
         Whether a weight is ``2 * q + 1``, with ``q`` what ``weights`` holds.
+    kept, block : int
+        Of every ``block`` weights along K at most ``kept`` are other than 0; 0 where all may be.
     """
 
     weights: npt.NDArray[np.int8]
@@ -89,6 +91,8 @@ class Operand(NamedTuple):
     scales: npt.NDArray[np.uint8] | None = None
     group: int = 0
     half_step: bool = False
+    kept: int = 0
+    block: int = 0
 
     def integers(self) -> npt.NDArray[np.int32]:
         """Return weights times scales, ``[K, N]``."""

@@ -86,15 +86,16 @@ class NaiveEngine:
         table = self.take(table_beats * self.beat)
         segments = []
         for n in range(c):
-            tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
+            tile, tiles, planes, flags, kept, zero = struct.unpack("<HHBBBB", table[8 * n :][:8])
             require(flags < 16 and zero == 0, 3)
             require(not (flags & 2 and cfg.shift == 0), 3)
             require(not (flags & 4 and cfg.scale_bits == 0), 3)
             require(not (flags & 8 and not cfg.half_steps), 3)
+            require(kept == 0 or (kept < cfg.sparse_block and not flags & 8), 3)
             after = segments[-1][0] + segments[-1][1] if segments else 0
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
-            segments.append((tile, tiles, planes, flags))
+            segments.append((tile, tiles, planes, flags, kept))
         borders: dict[int, int] = {}
         for n in range(c, c + count):
             place, shift, *zeros = struct.unpack("<HBBI", table[8 * n : 8 * n + 8])
@@ -102,8 +103,7 @@ class NaiveEngine:
             require(all(place > other for other in borders) and place < b, 3)
             require(place > 0 or not any(s[3] & 2 for s in segments), 3)
             borders[place] = shift
-        word_bytes = cfg.cols * cfg.depth // 8
-        need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
+        need = b * sum(self.segment_beats(*s) for s in segments)
         starts = range(0, b, d or b)  # of groups
         scaled = sum(s[1] for s in segments if s[3] & 4)
         per_beat = cfg.stream_bits // (cfg.cols * cfg.scale_bits) if scaled else 1
@@ -119,9 +119,12 @@ class NaiveEngine:
                     beats.append(int.from_bytes(words[: self.beat], "little"))
                     words = words[self.beat :]
             turn = 0
-            for tile, tiles, planes, flags in segments:
+            for tile, tiles, planes, flags, kept in segments:
+                size = self.segment_beats(tile, tiles, planes, flags, kept) * self.beat
+                bits = int.from_bytes(words[:size], "little")
+                words = words[size:]
                 for t in range(tile, tile + tiles):
-                    taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
+                    taken, bits = self.planes(bits, planes, kept)
                     scale = [1] * cfg.cols
                     if flags & 4:
                         packed = (
@@ -133,30 +136,73 @@ class NaiveEngine:
                         turn += 1
                     moved = cfg.shift if flags & 2 and s == 0 else borders.get(s, 0)
                     clear = flags & 1 and s == 0
-                    self.tile(a + s, t, taken, planes, flags, 0 if clear else 2**moved, scale)
+                    self.tile(a + s, t, taken, flags, 0 if clear else 2**moved, scale)
+
+    def index_chunks(self, kept: int) -> tuple[str, int]:
+        block = self.cfg.sparse_block
+        place_bits = block.bit_length() - 1
+        costs = {
+            "mask": block,
+            "positions": kept * place_bits,
+            "holes": (block - kept) * place_bits,
+        }
+        return min(costs.items(), key=lambda item: item[1])
+
+    def segment_beats(self, tile: int, tiles: int, planes: int, flags: int, kept: int) -> int:
+        word = self.cfg.cols * self.cfg.depth
+        if not kept:
+            return tiles * planes * word // 8 // self.beat
+        chunks = tiles * (self.index_chunks(kept)[1] + planes * kept)
+        return -(-chunks * word // self.cfg.sparse_block // (8 * self.beat))
+
+    def planes(self, bits: int, planes: int, kept: int) -> tuple[list[int], int]:
+        """Take a tile's weights from the lowest bits; returns its plane words and the rest."""
+        word = self.cfg.cols * self.cfg.depth
+        if not kept:
+            return [
+                bits >> p * word & ((1 << word) - 1) for p in range(planes)
+            ], bits >> planes * word
+        block = self.cfg.sparse_block
+        size = word // block
+        form, index_chunks = self.index_chunks(kept)
+        out = [0] * planes
+        for lane in range(size):
+            at = range(lane, (index_chunks + planes * kept) * size, size)
+            lane_bits = [bits >> n & 1 for n in at]
+            index, values = lane_bits[:index_chunks], lane_bits[index_chunks:]
+            if form == "mask":
+                chosen = [place for place in range(block) if index[place]]
+            else:
+                width = block.bit_length() - 1
+                named = [
+                    sum(bit << b for b, bit in enumerate(index[f : f + width]))
+                    for f in range(0, index_chunks, width)
+                ]
+                chosen = [n for n in range(block) if (n in named) == (form == "positions")]
+            for rank, place in enumerate(chosen[:kept]):
+                for p in range(planes):
+                    out[p] |= values[p * kept + rank] << (lane * block + place)
+        return out, bits >> (index_chunks + planes * kept) * size
 
     def tile(
         self,
         s: int,
         t: int,
-        words: bytes,
-        planes: int,
+        plane: list[int],
         flags: int,
         keep: int,
         scale: list[int],
     ) -> None:
         cfg = self.cfg
-        size = len(words) // planes
-        plane = [int.from_bytes(words[p * size : (p + 1) * size], "little") for p in range(planes)]
         for row in range(cfg.rows):
             x = self.act[row][s * cfg.depth : (s + 1) * cfg.depth]
             for c in range(cfg.cols):
                 total = 0
                 for d in range(cfg.depth):
                     weight = 0
-                    for p in range(planes):
-                        weight = 2 * weight + (plane[p] >> (c * cfg.depth + d) & 1)
-                    weight = signed(weight, planes)
+                    for word in plane:
+                        weight = 2 * weight + (word >> (c * cfg.depth + d) & 1)
+                    weight = signed(weight, len(plane))
                     total += x[d] * (2 * weight + 1 if flags & 8 else weight)
                 n = t * cfg.cols + c
                 value = keep * self.acc[row][n] + scale[c] * total

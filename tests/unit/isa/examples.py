@@ -21,6 +21,7 @@ CONFIG = EngineConfig(
     shift=2,
     half_steps=True,
     border_shift=3,
+    sparse_block=8,
 )
 
 HALF = st.integers(0, 0xFFFF)
@@ -35,7 +36,7 @@ HEADERS = st.builds(
     flags=st.integers(0, 255),
 )
 
-SEGMENTS = st.builds(
+_DENSE = st.builds(
     Segment,
     tile=st.integers(0, 31),
     tiles=st.integers(1, 32),
@@ -46,3 +47,13 @@ SEGMENTS = st.builds(
 )
 
 BORDERS = st.builds(Border, slice=st.integers(0, 9), shift=st.integers(1, 3))
+_SPARSE = st.builds(
+    Segment,
+    tile=st.integers(0, 31),
+    tiles=st.integers(1, 32),
+    planes=st.integers(1, 8),
+    clear=st.booleans(),
+    shift=st.booleans(),
+    kept=st.integers(1, 7),
+)
+SEGMENTS = _DENSE | _SPARSE

@@ -29,6 +29,7 @@ FIELDS = {
     "shift": st.integers(0, 8),
     "half_steps": st.booleans(),
     "border_shift": st.integers(0, 7),
+    "sparse_block": st.sampled_from([0, 4, 8, 16]),
 }
 
 
@@ -55,6 +56,7 @@ def test_derived_sizes_fit_together(config):
     largest = 255 if config.half_steps else 128  # of a weight, in magnitude
     assert config.depth * config.act_min * -largest < 1 << (config.slice_sum_bits - 1)
     assert config.slice_sum_bits <= config.acc_bits
+    assert config.beat_chunks * config.plane_beats == config.sparse_block
 
 
 @FIXED
@@ -78,6 +80,7 @@ def test_the_digest_is_the_same_everywhere():
     assert EngineConfig().digest == "ecfc550053c4e23b"
     assert EngineConfig(half_steps=True).digest == "467d06e8a472cfd6"
     assert EngineConfig(border_shift=1).digest == "861dfc5b6881154b"
+    assert EngineConfig(sparse_block=8).digest == "fddcfe75e0ea5142"
 
 
 def test_missing_fields_take_their_defaults():
@@ -111,6 +114,17 @@ def test_missing_fields_take_their_defaults():
         ({"border_shift": True}, "border_shift must be a whole number, not True"),
         ({"half_steps": 1}, "half_steps must be true or false, not 1"),
         ({"half_steps": "no"}, "half_steps must be true or false, not 'no'"),
+        ({"sparse_block": 5}, "sparse_block must be 0, 4, 8 or 16, not 5"),
+        ({"sparse_block": 4.0}, "sparse_block must be 0, 4, 8 or 16, not 4.0"),
+        ({"sparse_block": True}, "sparse_block must be 0, 4, 8 or 16, not True"),
+        (
+            {"depth": 8, "stream_bits": 32, "sparse_block": 16},
+            r"sparse_block \(16\) must be at most depth \(8\); lower it or raise depth",
+        ),
+        (
+            {"stream_bits": 32, "sparse_block": 4},
+            r"beats, cols \* depth / stream_bits \(8\), must be at most sparse_block \(4\); raise",
+        ),
         ({"cols": 1}, r"cols \* depth \(64\) must be at least stream_bits \(256\); raise"),
         (
             {"cols": 64, "depth": 8, "stream_bits": 128},

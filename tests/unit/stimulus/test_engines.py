@@ -18,6 +18,7 @@ RANGES = {
     "scale_bits": (0, 8),
     "half_steps": (False, True),
     "border_shift": (0, 7),
+    "sparse_block": (0, 16),
 }
 
 

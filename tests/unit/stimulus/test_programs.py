@@ -49,6 +49,7 @@ def test_programs_use_everything(drawn):
                     len(borders) > 0 and sum(s.tiles for s in table) > 1
                 )
                 seen["both steps"] += len({s.half_step for s in table}) > 1
+                seen["sparse and dense"] += len({s.kept > 0 for s in table}) > 1
                 seen["from requantised"] += bool(
                     written & set(range(header.a, header.a + header.b))
                 )

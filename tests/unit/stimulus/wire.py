@@ -21,6 +21,7 @@ CONFIG = EngineConfig(
     scale_bits=4,
     half_steps=True,
     border_shift=3,
+    sparse_block=8,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -56,12 +57,13 @@ ENDS = {
     "segment flags": (0, 15),
     "border slice": (0, 3),
     "border shift": (1, 3),
+    "segment kept": (0, 7),
     "entry mult": (0, 0xFFFF),
     "entry shift": (1, 47),
 }
 
 #: The most that fits a field, where it is not an argument's half-word.
-WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "shift": 0xFF}
+WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "kept": 0xFF, "shift": 0xFF}
 
 
 def headers(program: TestProgram) -> list[tuple[Header, bytes]]:
@@ -83,8 +85,10 @@ def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
         yield f"{op.name} {name}", getattr(header, name)
     if op == Op.GEMM:
         end = header.c * 8
-        for entry in struct.iter_unpack("<HHBBH", payload[:end]):
-            for name, value in zip(("tile", "tiles", "planes", "flags"), entry, strict=False):
+        for entry in struct.iter_unpack("<HHBBBB", payload[:end]):
+            for name, value in zip(
+                ("tile", "tiles", "planes", "flags", "kept"), entry, strict=False
+            ):
                 yield f"segment {name}", value
         for place, shift in struct.iter_unpack("<HB5x", payload[end : end + header.flags * 8]):
             yield from (("border slice", place), ("border shift", shift))
