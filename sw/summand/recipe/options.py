@@ -8,6 +8,8 @@ from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError
 from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
+from summand.summands.outliers import OutliersOptions
+from summand.summands.patterns import NO_PATTERN
 from summand.summands.registry import kinds
 
 __all__ = ["AccBits", "Options"]
@@ -24,7 +26,7 @@ AccBits = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(LowRankOptions, DenseOptions):
+class Options(LowRankOptions, OutliersOptions, DenseOptions):
     """Options of each kind of summand, and of the whole.
 
     Raises
@@ -66,6 +68,11 @@ class Options(LowRankOptions, DenseOptions):
         super().__post_init__()
         if not any(kind.choice.of(self, head=False, before=()) for kind in kinds()):
             raise OptionError("bits must be 1 to 8 without a rank, not 0")
+        if self.outliers != NO_PATTERN and not self.bits:
+            raise OptionError(
+                "outliers are beside a dense summand, and bits is 0; give bits, or leave out "
+                "outliers"
+            )
         if self.sequential and self.keep_quantised:
             raise OptionError(
                 "layers that are taken over as they are make up for nothing; leave out sequential "

@@ -21,6 +21,9 @@ class Direct:
         How far the accumulators are shifted left before it adds.
     half_step : bool
         Whether its weights are ``2 * q + 1``, with ``q`` what the planes hold.
+    kept, block : int
+        Of every ``block`` weights of an output at most ``kept`` are other than 0; 0 where all may
+        be.
     """
 
     planes: int
@@ -28,6 +31,8 @@ class Direct:
     scale_bits: int = 0
     shift: int = 0
     half_step: bool = False
+    kept: int = 0
+    block: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

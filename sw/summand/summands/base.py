@@ -74,12 +74,16 @@ class Operand(NamedTuple):
         What the sums over each group of input features are multiplied by.
     group : int
         Input features that share scales; 0 without.
+    kept, block : int
+        Of every ``block`` weights along K at most ``kept`` are other than 0; 0 where all may be.
     """
 
     weights: npt.NDArray[np.int8]
     planes: int
     scales: npt.NDArray[np.uint8] | None = None
     group: int = 0
+    kept: int = 0
+    block: int = 0
 
     def integers(self) -> npt.NDArray[np.int16]:
         """Return weights times scales, ``[K, N]``."""

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from summand.isa.patterns import Pattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.dense.disk import DenseEntry
+from summand.summands.patterns import check_blocks, kept_and_block, parse_pattern
 
 __all__ = ["DenseChoice"]
 
@@ -21,12 +23,18 @@ class DenseChoice(SummandChoice):
         As in :class:`~summand.summands.dense.disk.DenseEntry`.
     solver : str
         One of :data:`~summand.summands.dense.solve.named.DENSE_SOLVERS`.
+    pattern : Pattern, optional
+        How many weights are kept; without it, all.
+    score : str
+        Which they are, one of :data:`~summand.summands.sparse.SCORES`.
     """
 
     bits: int
     group: int = 0
     scale_bits: int = 0
     solver: str = "gptq"
+    pattern: Pattern | None = None
+    score: str = "sparsegpt"
 
     @classmethod
     def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "DenseChoice | None":
@@ -39,15 +47,21 @@ class DenseChoice(SummandChoice):
             group=options.group,
             scale_bits=options.scale_bits if options.group else 0,
             solver=options.solver,
+            pattern=None if head else parse_pattern(options.sparsity),
+            score=options.sparsity_score,
         )
 
     def entry(self) -> DenseEntry:
         """Return the summand's sizes."""
-        return DenseEntry(bits=self.bits, group=self.group, scale_bits=self.scale_bits)
+        kept, block = kept_and_block(self.pattern)
+        return DenseEntry(
+            bits=self.bits, group=self.group, scale_bits=self.scale_bits, kept=kept, block=block
+        )
 
-    def reserved(self) -> int:
+    def reserved(self, in_features: int) -> int:
         """Return 0: a dense summand is the first of all, and gets what the others leave."""
         return 0
 
     def check(self, in_features: int, out_features: int) -> None:
-        """Do nothing: layers of all sizes can have one."""
+        """Raise :class:`SolveError` if the inputs are no whole blocks of the pattern."""
+        check_blocks("sparsity", self.pattern, in_features)

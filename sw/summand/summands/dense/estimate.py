@@ -1,9 +1,11 @@
 """Estimates the loss of dense summands."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
+from summand.isa import limits
 from summand.summands.dense.choice import DenseChoice
 from summand.summands.dense.solve.gptq import Gptq
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolver
@@ -30,12 +32,12 @@ class DenseEstimator(Estimator):
     """Tries out narrow widths and one size of groups, the first that it is asked for.
 
     Other sizes are taken to differ as rounding to nearest does, and wider widths to lose a quarter
-    for each bit.
+    for each bit, but for what a pattern loses at any width.
     """
 
     def __init__(self, trial: Trial):
         self._trial = trial
-        self._known: dict[tuple[int, int, int, str], float] = {}
+        self._known: dict[DenseChoice, float] = {}
         self._base: int | None = None
 
     def add(self, choice: DenseChoice, before: Estimate | None) -> Estimate:
@@ -43,37 +45,42 @@ class DenseEstimator(Estimator):
         narrow = min(choice.bits, _WIDEST_TRIED)
         if self._base is None:
             self._base = choice.group
-        loss = self._tried(narrow, self._base, choice.scale_bits, choice.solver)
-        loss *= 4.0 ** (narrow - choice.bits)
+        loss = self._tried(replace(choice, bits=narrow, group=self._base))
+        if choice.bits > narrow:
+            pruned = 0.0
+            if choice.pattern is not None:
+                pruned = self._tried(replace(choice, bits=limits.PLANES.high, group=self._base))
+            loss = pruned + max(loss - pruned, 0) * 4.0 ** (narrow - choice.bits)
+        usual = replace(choice, bits=_USUAL)
         if choice.group != self._base:
-            loss *= self._tried(_USUAL, choice.group, choice.scale_bits, "rtn")
-            loss /= max(self._tried(_USUAL, self._base, choice.scale_bits, "rtn"), 1e-300)
+            rounded = replace(usual, solver="rtn", score=_score(choice))
+            loss *= self._tried(rounded)
+            loss /= max(self._tried(replace(rounded, group=self._base)), 1e-300)
+        return Estimate(loss, lambda: self._lost(self._trial.weight, usual))
 
-        def lost() -> torch.Tensor:
-            weight = self._trial.weight
-            return self._lost(weight, _USUAL, choice.group, choice.scale_bits, choice.solver)
-
-        return Estimate(loss, lost)
-
-    def _tried(self, bits: int, group: int, scale_bits: int, solver: str) -> float:
+    def _tried(self, choice: DenseChoice) -> float:
         """Return the loss of a dense summand."""
-        key = bits, group, scale_bits, solver
-        if key not in self._known:
-            lost = self._lost(self._trial.rows, bits, group, scale_bits, solver)
+        if choice not in self._known:
+            lost = self._lost(self._trial.rows, choice)
             errors = output_errors(lost, self._trial.energy, self._trial.moments)
-            self._known[key] = float(errors @ self._trial.costs)
-        return self._known[key]
+            self._known[choice] = float(errors @ self._trial.costs)
+        return self._known[choice]
 
-    def _lost(
-        self, weight: torch.Tensor, bits: int, group: int, scale_bits: int, solver: str
-    ) -> torch.Tensor:
+    def _lost(self, weight: torch.Tensor, choice: DenseChoice) -> torch.Tensor:
         problem = DenseProblem(
             weight=weight,
-            bits=bits,
+            bits=choice.bits,
             energy=self._trial.energy,
             moments=self._trial.moments,
             limit=1 << 40,
-            group=group,
-            scale_bits=scale_bits if group else 0,
+            group=choice.group,
+            scale_bits=choice.scale_bits if choice.group else 0,
+            pattern=choice.pattern,
+            score=choice.score,
         )
-        return weight - _PROBES[solver].solve(problem).matrix()
+        return weight - _PROBES[choice.solver].solve(problem).matrix()
+
+
+def _score(choice: DenseChoice) -> str:
+    """Return the score that rounding to nearest has in place of a choice's."""
+    return "wanda" if choice.score == "sparsegpt" else choice.score

@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
+from summand.isa.patterns import Pattern
 from summand.summands.base import Bounds, Operand, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes
+from summand.summands.sparse import check_sparse
 
 __all__ = ["Dense"]
 
@@ -31,6 +33,8 @@ class Dense(Summand):
         Input features that share scales, the last group's perhaps fewer; 0 without scales.
     acc_shift : int
         As in :class:`~summand.summands.base.Summand`.
+    pattern : Pattern, optional
+        How many weights may be other than 0; without it, all.
     """
 
     weights: npt.NDArray[np.int8]
@@ -39,9 +43,12 @@ class Dense(Summand):
     scale_bits: int = 0
     group: int = 0
     acc_shift: int = 0
+    pattern: Pattern | None = None
 
     def __post_init__(self):
         check_matrix("dense weights", self.weights, self.bits, "bits")
+        if self.pattern is not None:
+            check_sparse("dense weights", self.weights, self.pattern)
         if self.scales is None:
             if self.scale_bits or self.group:
                 raise LayerError(

@@ -44,6 +44,8 @@ class DenseMethod(Method):
                 limit=task.limit,
                 group=self.choice.group,
                 scale_bits=self.choice.scale_bits,
+                pattern=self.choice.pattern,
+                score=self.choice.score,
             )
         )
         return Part(self._summand(found), found.scale, found.matrix)
@@ -56,4 +58,5 @@ class DenseMethod(Method):
             scales=None if scales is None else scales.T.contiguous().numpy(),
             scale_bits=self.choice.scale_bits,
             group=self.choice.group,
+            pattern=self.choice.pattern,
         )

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import torch
 
+from summand.isa.patterns import Pattern
+
 __all__ = ["DenseProblem", "DenseSolution", "DenseSolver"]
 
 
@@ -29,6 +31,10 @@ class DenseProblem:
         Input features that share an integer scale; 0 for none, one scale an output.
     scale_bits : int
         Of these integer scales, 1 to 8; 0 without groups.
+    pattern : Pattern, optional
+        How many integers of each block may be other than 0; without it, all.
+    score : str
+        What the kept ones have most of, one of :data:`~summand.summands.patterns.SCORES`.
     """
 
     weight: torch.Tensor
@@ -38,6 +44,8 @@ class DenseProblem:
     limit: int
     group: int = 0
     scale_bits: int = 0
+    pattern: Pattern | None = None
+    score: str = "sparsegpt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +62,15 @@ class DenseSolution:
         What each group's integers are multiplied by, with ``group``.
     group : int
         Input features that share one of these; 0 without.
+    kept : bool tensor, shape ``[N, K]``, optional
+        Where a pattern lets integers be other than 0.
     """
 
     weights: torch.Tensor
     scale: torch.Tensor
     scales: torch.Tensor | None = None
     group: int = 0
+    kept: torch.Tensor | None = None
 
     def integers(self) -> torch.Tensor:
         """Return weights times group scales, int16 ``[N, K]``."""

@@ -1,0 +1,92 @@
+"""From a task to outliers, and a dense summand for what is not among them."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from summand.summands.dense.solve.descent import descend
+from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.errors import SolveError
+from summand.summands.inverse import Inverse
+from summand.summands.outliers.choice import OutliersChoice
+from summand.summands.outliers.term import Outliers
+from summand.summands.pruning import best_of_blocks, saliency
+from summand.summands.scaling import integer_range
+from summand.summands.solving import Method, Others, Part, Sum, Task
+
+__all__ = ["OutliersMethod"]
+
+#: Added to the diagonal of moments, as a share of its mean: as much as for the dense summand.
+_DAMPING = 0.1
+
+
+@dataclass(frozen=True)
+class OutliersMethod(Method):
+    """Finds outliers as chosen, in the way of SDQ (arXiv 2406.13868).
+
+    The weights of highest score in each block are taken out before anything is rounded. The
+    summands before them are found for the others alone, so that their scales are not spread for
+    the outliers' sake, and the outliers take what is left in their places: each is rounded to the
+    accumulator's unit, then set once more to what suits all others under the inputs' moments.
+
+    Parameters
+    ----------
+    choice : OutliersChoice
+        What to find.
+    """
+
+    choice: OutliersChoice
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether the score is one that needs them."""
+        return self.choice.score == "sparsegpt"
+
+    def solve(self, task: Task) -> Part:
+        """Return outliers of what the summands before them leave."""
+        inverse = self._inverse(task)
+        return self._fit(task, self._chosen(task, inverse), inverse)
+
+    def complete(self, task: Task, others: Others | None) -> Sum:
+        """Return outliers of the whole weight behind summands for the rest of it."""
+        if others is None:
+            raise SolveError("outliers take the unit of a summand before them: give bits")
+        inverse = self._inverse(task)
+        chosen = self._chosen(task, inverse)
+        before = others(task.weight.masked_fill(chosen, 0))
+        left = replace(task, weight=task.weight - before.matrix(), unit=before.unit)
+        return before.plus(self._fit(left, chosen, inverse))
+
+    def _inverse(self, task: Task) -> Inverse | None:
+        if not self.needs_moments:
+            return None
+        assert task.inputs.moments is not None
+        order = torch.arange(task.weight.shape[1])
+        return Inverse(task.inputs.moments, order, _DAMPING)
+
+    def _chosen(self, task: Task, inverse: Inverse | None) -> torch.Tensor:
+        """Return where outliers are, bool ``[N, K]``."""
+        diagonal = None if inverse is None else inverse.diagonal()
+        scores = saliency(self.choice.score, task.weight, task.inputs.energy, diagonal)
+        return best_of_blocks(scores, self.choice.pattern)
+
+    def _fit(self, task: Task, chosen: torch.Tensor, inverse: Inverse | None) -> Part:
+        if task.unit is None:
+            raise SolveError("outliers take the unit of a summand before them: give bits")
+        low, high = integer_range(self.choice.bits)
+        q = (task.weight / task.unit[:, None]).round_().clamp_(low, high).mul_(chosen)
+        found = DenseSolution(q.to(torch.int8), task.unit, kept=chosen)
+        if inverse is not None:
+            problem = DenseProblem(
+                weight=task.weight,
+                bits=self.choice.bits,
+                energy=task.inputs.energy,
+                moments=None,
+                limit=task.limit,
+            )
+            found = descend(problem, found, inverse.damped)
+        return Part(self._summand(found), task.unit, found.matrix)
+
+    def _summand(self, found: DenseSolution) -> Outliers:
+        weights = found.weights.T.contiguous().numpy()
+        return Outliers(weights, self.choice.bits, self.choice.pattern)
