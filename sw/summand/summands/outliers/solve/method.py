@@ -19,15 +19,19 @@ __all__ = ["OutliersMethod"]
 #: Added to the diagonal of moments, as a share of its mean: as much as for the dense summand.
 _DAMPING = 0.1
 
+#: How often the summands before outliers are found again.
+_ROUNDS = 1
+
 
 @dataclass(frozen=True)
 class OutliersMethod(Method):
     """Finds outliers as chosen, in the way of SDQ (arXiv 2406.13868).
 
-    The weights of highest score in each block are taken out before anything is rounded. The
-    summands before them are found for the others alone, so that their scales are not spread for
-    the outliers' sake, and the outliers take what is left in their places: each is rounded to the
-    accumulator's unit, then set once more to what suits all others under the inputs' moments.
+    The weights of highest score in each block are taken out before anything is rounded, and the
+    summands before them are found for the rest, so that no scale is spread for the outliers' sake.
+    Outliers are rounded to the unit that comes of it, and the summands before them are found once
+    more for what that leaves, so that they make up for its rounding as for their own. At last each
+    outlier is set to what suits all others under the inputs' moments, where these are known.
 
     Parameters
     ----------
@@ -44,25 +48,23 @@ class OutliersMethod(Method):
 
     def solve(self, task: Task) -> Part:
         """Return outliers of what the summands before them leave."""
-        inverse = self._inverse(task)
-        return self._fit(task, self._chosen(task, inverse), inverse)
+        inverse = _inverse(task)
+        return self._fit(task, task.weight, self._chosen(task, inverse), inverse)
 
     def complete(self, task: Task, others: Others | None) -> Sum:
         """Return outliers of the whole weight behind summands for the rest of it."""
         if others is None:
             raise SolveError("outliers take the unit of a summand before them: give bits")
-        inverse = self._inverse(task)
+        inverse = _inverse(task)
         chosen = self._chosen(task, inverse)
-        before = others(task.weight.masked_fill(chosen, 0))
+        held = task.weight * chosen
+        before = others(task.weight - held)
+        for _ in range(_ROUNDS):
+            left = replace(task, weight=task.weight - before.matrix(), unit=before.unit)
+            held = self._fit(left, held, chosen, inverse).matrix()
+            before = others(task.weight - held)
         left = replace(task, weight=task.weight - before.matrix(), unit=before.unit)
-        return before.plus(self._fit(left, chosen, inverse))
-
-    def _inverse(self, task: Task) -> Inverse | None:
-        if not self.needs_moments:
-            return None
-        assert task.inputs.moments is not None
-        order = torch.arange(task.weight.shape[1])
-        return Inverse(task.inputs.moments, order, _DAMPING)
+        return before.plus(self._fit(left, held, chosen, inverse))
 
     def _chosen(self, task: Task, inverse: Inverse | None) -> torch.Tensor:
         """Return where outliers are, bool ``[N, K]``."""
@@ -70,11 +72,14 @@ class OutliersMethod(Method):
         scores = saliency(self.choice.score, task.weight, task.inputs.energy, diagonal)
         return best_of_blocks(scores, self.choice.pattern)
 
-    def _fit(self, task: Task, chosen: torch.Tensor, inverse: Inverse | None) -> Part:
+    def _fit(
+        self, task: Task, start: torch.Tensor, chosen: torch.Tensor, inverse: Inverse | None
+    ) -> Part:
+        """Round ``start`` ``[N, K]`` in the chosen places, then fit it to the task's weight."""
         if task.unit is None:
             raise SolveError("outliers take the unit of a summand before them: give bits")
         low, high = integer_range(self.choice.bits)
-        q = (task.weight / task.unit[:, None]).round_().clamp_(low, high).mul_(chosen)
+        q = (start / task.unit[:, None]).round_().clamp_(low, high).mul_(chosen)
         found = DenseSolution(q.to(torch.int8), task.unit, kept=chosen)
         if inverse is not None:
             problem = DenseProblem(
@@ -90,3 +95,10 @@ class OutliersMethod(Method):
     def _summand(self, found: DenseSolution) -> Outliers:
         weights = found.weights.T.contiguous().numpy()
         return Outliers(weights, self.choice.bits, self.choice.pattern)
+
+
+def _inverse(task: Task) -> Inverse | None:
+    if task.inputs.moments is None:
+        return None
+    order = torch.arange(task.weight.shape[1])
+    return Inverse(task.inputs.moments, order, _DAMPING)
