@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa.errors import ConfigError
-from summand.isa.limits import FIELDS, PLANES
+from summand.isa.limits import FIELDS, PLANES, SPARSE_BLOCKS
 
 __all__ = ["EngineConfig"]
 
@@ -46,6 +46,9 @@ class EngineConfig:
         0 builds no multipliers.
     half_steps : bool
         Whether a segment's weights may be half-step: ``2 * q + 1`` in place of ``q``.
+    sparse_block : int
+        Weights of consecutive inputs that are a block of a sparse segment, of which a few are kept:
+        4, 8 or 16; 0 builds no decoder.
     """
 
     rows: int = 1
@@ -61,12 +64,19 @@ class EngineConfig:
     shift: int = 0
     scale_bits: int = 0
     half_steps: bool = False
+    sparse_block: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
         if not isinstance(self.half_steps, bool):
             raise ConfigError(f"half_steps must be true or false, not {self.half_steps!r}")
+        if type(self.sparse_block) is not int or self.sparse_block not in SPARSE_BLOCKS:
+            *some, last = SPARSE_BLOCKS
+            raise ConfigError(
+                f"sparse_block must be {', '.join(map(str, some))} or {last}, "
+                f"not {self.sparse_block!r}"
+            )
         if self.plane_bits < self.stream_bits:
             raise ConfigError(
                 f"cols * depth ({self.plane_bits}) must be at least stream_bits "
@@ -95,6 +105,17 @@ class EngineConfig:
             raise ConfigError(
                 f"one tile's scales, cols * scale_bits ({self.cols * self.scale_bits} bits), must "
                 f"fit a beat of stream_bits ({self.stream_bits}); lower scale_bits or cols"
+            )
+        if self.sparse_block > self.depth:
+            raise ConfigError(
+                f"sparse_block ({self.sparse_block}) must be at most depth ({self.depth}); "
+                f"lower it or raise depth"
+            )
+        if self.sparse_block and self.plane_beats > self.sparse_block:
+            raise ConfigError(
+                f"a plane word's beats, cols * depth / stream_bits ({self.plane_beats}), must be "
+                f"at most sparse_block ({self.sparse_block}); raise it or stream_bits, or lower "
+                f"cols or depth"
             )
         if self.slice_sum_bits > self.acc_bits:
             raise ConfigError(
@@ -148,6 +169,11 @@ class EngineConfig:
         return self.stream_bits // (self.cols * self.scale_bits) if self.scale_bits else 0
 
     @property
+    def beat_chunks(self) -> int:
+        """Chunks of sparse segments in a beat, each a bit of every block; 0 without a decoder."""
+        return self.sparse_block // self.plane_beats
+
+    @property
     def slice_sum_bits(self) -> int:
         """Width that holds one slice's sum of weights of the most planes, half-step or not."""
         return self.act_bits + PLANES.high + (self.depth - 1).bit_length()
@@ -166,12 +192,13 @@ class EngineConfig:
     def digest(self) -> str:
         """16 hex digits that name this configuration, the same in every process and version.
 
-        ``half_steps`` counts only where it is true, so that engines without it keep the digest that
-        they had before there was such a field.
+        ``half_steps`` and ``sparse_block`` count only where they are not false or 0, so that
+        engines without them keep the digest that they had before there were such fields.
         """
         fields = dataclasses.asdict(self)
-        if not self.half_steps:
-            del fields["half_steps"]
+        for name in ("half_steps", "sparse_block"):
+            if not fields[name]:
+                del fields[name]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -16,6 +16,7 @@ __all__ = [
     "SCALE_BITS",
     "SEGMENTS",
     "SHIFT",
+    "SPARSE_BLOCKS",
     "Limits",
 ]
 
@@ -75,6 +76,8 @@ MULT_BITS = 16
 MULT = Limits(0, (1 << MULT_BITS) - 1)
 #: How far a requantise parameter shifts to the right.
 SHIFT = Limits(1, 47)
+#: Weights of a block of a sparse segment; 0 where there are none.
+SPARSE_BLOCKS = (0, 4, 8, 16)
 
 #: What each field of an :class:`~summand.isa.EngineConfig` may be.
 FIELDS: Mapping[str, Limits] = MappingProxyType(

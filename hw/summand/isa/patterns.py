@@ -1,70 +1,77 @@
-"""N:M sparsity: how many of each block of weights may be other than zero, and what that streams."""
+"""N:M patterns of sparse weights, and what they take in the stream.
 
+SDQ (arXiv 2406.13868) streams dense and N:M sparse matrices that add up. Here the kept weights are
+found by an index that each tile has once for all its planes.
+"""
+
+import enum
 from dataclasses import dataclass
-from typing import Self
 
-from summand.isa.errors import ConfigError
+from summand.isa.rounding import ceil_log2
 
-__all__ = ["BLOCKS", "Pattern"]
-
-#: Weights of a block.
-BLOCKS = (4, 8, 16)
+__all__ = ["IndexForm", "SparsePattern"]
 
 
-@dataclass(frozen=True, order=True)
-class Pattern:
-    """Of each ``block`` weights along an output's inputs at most ``kept`` are other than zero.
+class IndexForm(enum.Enum):
+    """What an index says of each block."""
 
-    The stream counts in chunks of one bit a block: an index that says which weights are kept, then
-    their values.
+    #: Where the kept weights are: the bits of each one's place, least significant first.
+    POSITIONS = "positions"
+    #: A bit for each place: whether its weight is kept.
+    MASK = "mask"
+    #: Where the weights are that are not kept, as :attr:`POSITIONS`.
+    HOLES = "holes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparsePattern:
+    """At most ``kept`` of every ``block`` weights are not zero.
+
+    Indices and values are counted in chunks. A chunk is one bit for each block of a plane word.
 
     Parameters
     ----------
     kept : int
-        N, 1 to ``block - 1``.
+        1 to ``block - 1``.
     block : int
-        M: 4, 8 or 16.
-
-    Raises
-    ------
-    ConfigError
-        If a number is none of these.
+        4, 8 or 16.
     """
 
     kept: int
     block: int
 
-    def __post_init__(self):
-        if self.block not in BLOCKS:
-            known = ", ".join(map(str, BLOCKS[:-1]))
-            raise ConfigError(f"block must be {known} or {BLOCKS[-1]}, not {self.block}")
-        if not 1 <= self.kept < self.block:
-            raise ConfigError(
-                f"kept must be 1 to {self.block - 1} for blocks of {self.block}, not {self.kept}"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``"2:4"``; raises :class:`~summand.isa.ConfigError`."""
-        kept, colon, block = text.partition(":")
-        if not (colon and kept.isdecimal() and block.isdecimal() and len(text) < 8):
-            raise ConfigError(f"a pattern must be two whole numbers as in 2:4, not {text!r}")
-        return cls(int(kept), int(block))
-
     def __str__(self) -> str:
         return f"{self.kept}:{self.block}"
 
     @property
-    def position_bits(self) -> int:
-        """Bits that name one weight of a block."""
-        return self.block.bit_length() - 1
+    def place_bits(self) -> int:
+        """Bits of a place in a block."""
+        return ceil_log2(self.block)
+
+    @property
+    def index_form(self) -> IndexForm:
+        """The form of the index that takes the fewest chunks; of equal ones the mask."""
+        if self.kept * self.place_bits < self.block:
+            return IndexForm.POSITIONS
+        holes = self.block - self.kept
+        return IndexForm.HOLES if holes * self.place_bits < self.block else IndexForm.MASK
+
+    @property
+    def places(self) -> int:
+        """Places that the index names; 0 if it is a mask."""
+        named = {IndexForm.POSITIONS: self.kept, IndexForm.HOLES: self.block - self.kept}
+        return named.get(self.index_form, 0)
 
     @property
     def index_chunks(self) -> int:
-        """Chunks of the cheapest index: kept positions, a mask, or positions that are not kept."""
-        named = min(self.kept, self.block - self.kept)
-        return min(self.block, named * self.position_bits)
+        """Chunks of a tile's index."""
+        return self.places * self.place_bits or self.block
 
-    def chunks(self, planes: int) -> int:
-        """Return the chunks that a tile of weights of ``planes`` bits takes, its index included."""
+    @property
+    def index_apart(self) -> bool:
+        """Whether index and first plane are too long to be taken at once, as a plane word is."""
+        return self.index_chunks + self.kept > self.block
+
+    def tile_chunks(self, planes: int) -> int:
+        """Return the chunks of a tile's index and planes."""
         return self.index_chunks + planes * self.kept

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
-from summand.isa.encodings import PLANE_WORDS, Encoding
+from summand.isa.encodings import PLANE_WORDS, Encoding, SparseBlocks
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.limits import PLANES
 
@@ -42,6 +42,9 @@ class Segment:
         Multiply slice sums by the group's scales.
     half_step : bool
         Its weights are ``2 * q + 1``, with ``q`` what the planes hold.
+    kept : int
+        Of every ``config.sparse_block`` weights of consecutive inputs at most so many are not zero,
+        and just these are streamed; 0 in a dense segment.
     """
 
     tile: int
@@ -51,8 +54,9 @@ class Segment:
     shift: bool = False
     scaled: bool = False
     half_step: bool = False
+    kept: int = 0
 
-    _FORMAT = struct.Struct("<HHBBH")
+    _FORMAT = struct.Struct("<HHBBBB")
 
     @property
     def end(self) -> int:
@@ -62,16 +66,16 @@ class Segment:
     @property
     def encoding(self) -> Encoding:
         """The encoding of its weights."""
-        return PLANE_WORDS
+        return SparseBlocks(kept=self.kept) if self.kept else PLANE_WORDS
 
     @property
     def words(self) -> int:
-        """Words of its encoding that this segment takes in every slice."""
-        return self.tiles * self.encoding.tile_words(self.planes)
+        """Plane words of this segment that enter the array in every slice."""
+        return self.tiles * self.planes
 
     def beats(self, config: EngineConfig) -> int:
         """Return the beats that this segment's weights take in every slice."""
-        return self.words * self.encoding.word_beats(config)
+        return self.encoding.beats(self.tiles, self.planes, config)
 
     def validate(self, config: EngineConfig, *, after: int = 0) -> None:
         """Raise :class:`~summand.isa.CommandError` if the engine refuses this segment.
@@ -82,7 +86,8 @@ class Segment:
         if (
             (self.shift and not config.shift)
             or (self.scaled and not config.scale_bits)
-            or (self.half_step and not config.half_steps)
+            or (self.half_step and (self.kept or not config.half_steps))
+            or (self.kept and self.kept >= config.sparse_block)
         ):
             raise CommandError(ErrorCode.RESERVED)
         if self.tiles < 1 or self.tile < after or self.end > config.acc_depth:
@@ -93,12 +98,12 @@ class Segment:
     def encode(self) -> bytes:
         """Return the 8-byte descriptor."""
         flags = self.clear | self.shift << 1 | self.scaled << 2 | self.half_step << 3
-        return self._FORMAT.pack(self.tile, self.tiles, self.planes, flags, 0)
+        return self._FORMAT.pack(self.tile, self.tiles, self.planes, flags, self.kept, 0)
 
     @classmethod
     def decode(cls, raw: bytes) -> "Segment":
         """Read a descriptor; raises :class:`~summand.isa.CommandError` with ``RESERVED``."""
-        tile, tiles, planes, flags, reserved = cls._FORMAT.unpack(raw)
+        tile, tiles, planes, flags, kept, reserved = cls._FORMAT.unpack(raw)
         if flags > 0b1111 or reserved:
             raise CommandError(ErrorCode.RESERVED)
         return cls(
@@ -109,6 +114,7 @@ class Segment:
             shift=bool(flags & 2),
             scaled=bool(flags & 4),
             half_step=bool(flags & 8),
+            kept=kept,
         )
 
 

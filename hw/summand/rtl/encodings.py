@@ -8,7 +8,6 @@ from amaranth import *
 from amaranth.lib import data
 
 from summand.isa import EngineConfig
-from summand.isa.encodings import PLANE_WORDS, Encoding
 from summand.isa.limits import PLANES
 from summand.rtl.compare import exceeds
 from summand.rtl.gearbox import BeatGatherer
@@ -44,28 +43,23 @@ class EncodingParts:
 
     Parameters
     ----------
-    encoding : Encoding
-        Its figures.
     refuses : callable
         Whether a descriptor is bad, for the error ``SEGMENTS``.
     tile_words : callable
         Words of a tile, of a good descriptor.
     reader : callable
-        Component from beats ``i`` to words ``o``; a word is at ``o`` ``encoding.latency`` cycles
-        after its last beat was at ``i``.
+        Component from beats ``i`` to words ``o``; a word is at ``o`` with its last beat.
     """
 
-    encoding: Encoding
     refuses: Callable[[Any], Value]
     tile_words: Callable[[Any], Value]
     reader: Callable[[EngineConfig], Any]
 
 
 _PLANE_WORDS = EncodingParts(
-    encoding=PLANE_WORDS,
     refuses=lambda segment: (segment.planes == 0) | exceeds(segment.planes, PLANES.high),
     tile_words=lambda segment: segment.planes,
-    reader=lambda config: BeatGatherer(config.stream_bits, PLANE_WORDS.word_beats(config)),
+    reader=lambda config: BeatGatherer(config.stream_bits, config.plane_beats),
 )
 
 

@@ -9,6 +9,7 @@ from summand.isa import EngineConfig
 from summand.isa.planes import unpack_planes
 from summand.isa.scales import unpack_scales
 from summand.isa.segments import Segment
+from summand.isa.sparse import unpack_sparse
 from summand.isa.walks import group_slices, scale_beats
 
 __all__ = ["WeightCache", "decode_walk"]
@@ -24,7 +25,7 @@ def decode_walk(
     """
     features = sum(s.tiles for s in segments) * config.cols
     out = np.empty((slices * config.depth, features), np.float32)
-    slice_bytes = sum(s.words for s in segments) * config.plane_bits // 8
+    slice_bytes = sum(s.beats(config) for s in segments) * config.beat_bytes
     scale_bytes = scale_beats(segments, config) * config.beat_bytes
     at = row = 0
     for count in group_slices(slices, group if scale_bytes else 0):
@@ -57,21 +58,24 @@ def _decode_planes(
     out: npt.NDArray[np.float32],
     config: EngineConfig,
 ) -> None:
-    """Decode plane words into ``out``, shape ``[slices * depth, features]``."""
-    raw = np.frombuffer(words, np.uint8).reshape(slices, -1, config.plane_bits // 8)
-    word = column = 0
+    """Decode words of weights into ``out``, shape ``[slices * depth, features]``."""
+    raw = np.frombuffer(words, np.uint8).reshape(slices, -1)
+    at = column = 0
     for s in segments:
-        part = raw[:, word : word + s.words].reshape(slices, s.tiles, s.planes, -1)
-        width = s.tiles * config.cols
+        size, width = s.beats(config) * config.beat_bytes, s.tiles * config.cols
+        part = raw[:, at : at + size]
         found = out[:, column : column + width]
-        found[:] = unpack_planes(part, config)
+        if s.kept:
+            found[:] = unpack_sparse(part, s.tiles, s.planes, s.kept, config)
+        else:
+            found[:] = unpack_planes(part.reshape(slices, s.tiles, s.planes, -1), config)
         if s.half_step:
             found *= 2
             found += 1
-        word, column = word + s.words, column + width
+        at, column = at + size, column + width
 
 
-_Key = tuple[bytes, int, int, tuple[tuple[int, int, bool, bool], ...]]
+_Key = tuple[bytes, int, int, tuple[tuple[int, int, bool, bool, int], ...]]
 
 
 class WeightCache:
@@ -99,7 +103,7 @@ class WeightCache:
         self, words: bytes, slices: int, segments: tuple[Segment, ...], group: int = 0
     ) -> npt.NDArray[np.float32]:
         """Return :func:`decode_walk` of the arguments; the array must not be changed."""
-        kinds = tuple((s.tiles, s.planes, s.scaled, s.half_step) for s in segments)
+        kinds = tuple((s.tiles, s.planes, s.scaled, s.half_step, s.kept) for s in segments)
         key = (words, slices, group, kinds)
         found = self._held.get(key)
         if found is not None:

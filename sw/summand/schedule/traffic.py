@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from summand.isa import EngineConfig
 from summand.isa.header import HEADER_BYTES
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.isa.segments import SEGMENT_BYTES
 from summand.isa.walks import scale_beats
 from summand.schedule.choice import alone
@@ -100,7 +100,7 @@ def _term(term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
                 scales = -(-k // term.group) * _scale_bits(n, term.scale_bits, config)
             planes = _matrix(k, n, config) * term.planes
             if term.block:
-                chunks = Pattern(term.kept, term.block).chunks(term.planes)
+                chunks = SparsePattern(kept=term.kept, block=term.block).tile_chunks(term.planes)
                 planes = _matrix(k, n, config) // term.block * chunks
             return Traffic(planes=planes, scales=scales)
         case Factored():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Tensors
 from summand.summands.errors import LayerError
 from summand.summands.sparse import kept_values, spread_values
@@ -65,7 +65,7 @@ def unpack(
 
 
 def packed_matrix(
-    matrix: npt.NDArray[np.int8], bits: int, pattern: Pattern | None
+    matrix: npt.NDArray[np.int8], bits: int, pattern: SparsePattern | None
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the tensors of a matrix ``[K, N]``: ``weights``, and with a pattern ``positions``.
 
@@ -76,12 +76,12 @@ def packed_matrix(
     values, positions = kept_values(matrix, pattern)
     return {
         "weights": pack(values, bits),
-        "positions": pack(positions, pattern.position_bits),
+        "positions": pack(positions, pattern.place_bits),
     }
 
 
 def read_matrix(
-    tensors: Tensors, bits: int, pattern: Pattern | None, in_features: int, out_features: int
+    tensors: Tensors, bits: int, pattern: SparsePattern | None, in_features: int, out_features: int
 ) -> npt.NDArray[np.int8]:
     """Undo :func:`packed_matrix`.
 
@@ -99,5 +99,5 @@ def read_matrix(
         )
     shape = (in_features // pattern.block * pattern.kept, out_features)
     values = tensors.packed("weights", bits, shape)
-    packed = tensors.packed("positions", pattern.position_bits, shape)
+    packed = tensors.packed("positions", pattern.place_bits, shape)
     return spread_values(values, packed & (pattern.block - 1), pattern)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from summand.isa import EngineConfig
-from summand.isa.errors import ConfigError
-from summand.isa.patterns import Pattern
+from summand.isa.limits import SPARSE_BLOCKS
+from summand.isa.patterns import SparsePattern
 from summand.summands.choosing import refuse
 from summand.summands.errors import LayerError, SolveError
 
@@ -26,27 +26,36 @@ SCORES = ("magnitude", "wanda", "sparsegpt")
 NO_PATTERN = "none"
 
 
-def parse_pattern(text: str) -> Pattern | None:
-    """Read the value of an option; raises :class:`~summand.isa.ConfigError`."""
-    return None if text == NO_PATTERN else Pattern.parse(text)
-
-
-def pattern_of(kept: int, block: int) -> Pattern | None:
-    """Return the pattern of two fields, both 0 without one; raises :class:`LayerError`."""
-    if not kept and not block:
+def parse_pattern(text: str) -> SparsePattern | None:
+    """Read the value of an option; raises :class:`LayerError`."""
+    if text == NO_PATTERN:
         return None
-    try:
-        return Pattern(kept, block)
-    except ConfigError as e:
-        raise LayerError(str(e)) from None
+    kept, colon, block = text.partition(":")
+    if not (colon and kept.isdecimal() and block.isdecimal() and len(text) < 8):
+        raise LayerError(f"a pattern must be {NO_PATTERN}, or two whole numbers as in 2:4")
+    return _checked(int(kept), int(block))
 
 
-def kept_and_block(pattern: Pattern | None) -> tuple[int, int]:
+def pattern_of(kept: int, block: int) -> SparsePattern | None:
+    """Return the pattern of two fields, both 0 without one; raises :class:`LayerError`."""
+    return _checked(kept, block) if kept or block else None
+
+
+def _checked(kept: int, block: int) -> SparsePattern:
+    if not block or block not in SPARSE_BLOCKS:
+        *some, last = (size for size in SPARSE_BLOCKS if size)
+        raise LayerError(f"block must be {', '.join(map(str, some))} or {last}, not {block}")
+    if not 1 <= kept < block:
+        raise LayerError(f"kept must be 1 to {block - 1} for blocks of {block}, not {kept}")
+    return SparsePattern(kept=kept, block=block)
+
+
+def kept_and_block(pattern: SparsePattern | None) -> tuple[int, int]:
     """Undo :func:`pattern_of`."""
     return (pattern.kept, pattern.block) if pattern else (0, 0)
 
 
-def check_blocks(option: str, pattern: Pattern | None, in_features: int) -> None:
+def check_blocks(option: str, pattern: SparsePattern | None, in_features: int) -> None:
     """Raise :class:`SolveError`, naming an option, if inputs are no whole blocks of its pattern."""
     if pattern is not None and in_features % pattern.block:
         raise SolveError(

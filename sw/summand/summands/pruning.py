@@ -2,7 +2,7 @@
 
 import torch
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 
 __all__ = ["best_of_blocks", "saliency"]
 
@@ -33,7 +33,7 @@ def saliency(
     return weight.square() / inverse
 
 
-def best_of_blocks(scores: torch.Tensor, pattern: Pattern) -> torch.Tensor:
+def best_of_blocks(scores: torch.Tensor, pattern: SparsePattern) -> torch.Tensor:
     """Return where the ``kept`` highest scores of each block are, bool ``[N, K]``.
 
     Of equal scores the first is taken.

@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.errors import LayerError
 
 __all__ = ["check_sparse", "kept_values", "spread_values"]
 
 
-def check_sparse(what: str, matrix: npt.NDArray[np.int8], pattern: Pattern) -> None:
+def check_sparse(what: str, matrix: npt.NDArray[np.int8], pattern: SparsePattern) -> None:
     """Raise :class:`LayerError` unless a matrix ``[K, N]`` has a pattern along K."""
     k, n = matrix.shape
     if k % pattern.block:
@@ -28,7 +28,7 @@ def check_sparse(what: str, matrix: npt.NDArray[np.int8], pattern: Pattern) -> N
 
 
 def kept_values(
-    matrix: npt.NDArray[np.int8], pattern: Pattern
+    matrix: npt.NDArray[np.int8], pattern: SparsePattern
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
     """Take the kept weights out of a matrix ``[K, N]`` that has a pattern.
 
@@ -49,7 +49,7 @@ def kept_values(
 
 
 def spread_values(
-    values: npt.NDArray[np.int8], positions: npt.NDArray[np.integer], pattern: Pattern
+    values: npt.NDArray[np.int8], positions: npt.NDArray[np.integer], pattern: SparsePattern
 ) -> npt.NDArray[np.int8]:
     """Undo :func:`kept_values`.
 

@@ -82,17 +82,17 @@ class NaiveEngine:
         table = self.take(table_beats * self.beat)
         segments = []
         for n in range(c):
-            tile, tiles, planes, flags, zero = struct.unpack("<HHBBH", table[8 * n : 8 * n + 8])
+            tile, tiles, planes, flags, kept, zero = struct.unpack("<HHBBBB", table[8 * n :][:8])
             require(flags < 16 and zero == 0, 3)
             require(not (flags & 2 and cfg.shift == 0), 3)
             require(not (flags & 4 and cfg.scale_bits == 0), 3)
             require(not (flags & 8 and not cfg.half_steps), 3)
+            require(kept == 0 or (kept < cfg.sparse_block and not flags & 8), 3)
             after = segments[-1][0] + segments[-1][1] if segments else 0
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
             require(1 <= planes <= 8, 7)
-            segments.append((tile, tiles, planes, flags))
-        word_bytes = cfg.cols * cfg.depth // 8
-        need = b * sum(s[1] * s[2] for s in segments) * word_bytes // self.beat
+            segments.append((tile, tiles, planes, flags, kept))
+        need = b * sum(self.segment_beats(*s) for s in segments)
         starts = range(0, b, d or b)  # of groups
         scaled = sum(s[1] for s in segments if s[3] & 4)
         per_beat = cfg.stream_bits // (cfg.cols * cfg.scale_bits) if scaled else 1
@@ -108,9 +108,12 @@ class NaiveEngine:
                     beats.append(int.from_bytes(words[: self.beat], "little"))
                     words = words[self.beat :]
             turn = 0
-            for tile, tiles, planes, flags in segments:
+            for tile, tiles, planes, flags, kept in segments:
+                size = self.segment_beats(tile, tiles, planes, flags, kept) * self.beat
+                bits = int.from_bytes(words[:size], "little")
+                words = words[size:]
                 for t in range(tile, tile + tiles):
-                    taken, words = words[: planes * word_bytes], words[planes * word_bytes :]
+                    taken, bits = self.planes(bits, planes, kept)
                     scale = [1] * cfg.cols
                     if flags & 4:
                         packed = (
@@ -120,29 +123,72 @@ class NaiveEngine:
                             scale[n] = packed % 2**cfg.scale_bits
                             packed >>= cfg.scale_bits
                         turn += 1
-                    self.tile(a + s, t, taken, planes, flags if s == 0 else flags & 8, scale)
+                    self.tile(a + s, t, taken, flags if s == 0 else flags & 8, scale)
+
+    def index_chunks(self, kept: int) -> tuple[str, int]:
+        block = self.cfg.sparse_block
+        place_bits = block.bit_length() - 1
+        costs = {
+            "mask": block,
+            "positions": kept * place_bits,
+            "holes": (block - kept) * place_bits,
+        }
+        return min(costs.items(), key=lambda item: item[1])
+
+    def segment_beats(self, tile: int, tiles: int, planes: int, flags: int, kept: int) -> int:
+        word = self.cfg.cols * self.cfg.depth
+        if not kept:
+            return tiles * planes * word // 8 // self.beat
+        chunks = tiles * (self.index_chunks(kept)[1] + planes * kept)
+        return -(-chunks * word // self.cfg.sparse_block // (8 * self.beat))
+
+    def planes(self, bits: int, planes: int, kept: int) -> tuple[list[int], int]:
+        """Take a tile's weights from the lowest bits; returns its plane words and the rest."""
+        word = self.cfg.cols * self.cfg.depth
+        if not kept:
+            return [
+                bits >> p * word & ((1 << word) - 1) for p in range(planes)
+            ], bits >> planes * word
+        block = self.cfg.sparse_block
+        size = word // block
+        form, index_chunks = self.index_chunks(kept)
+        out = [0] * planes
+        for lane in range(size):
+            at = range(lane, (index_chunks + planes * kept) * size, size)
+            lane_bits = [bits >> n & 1 for n in at]
+            index, values = lane_bits[:index_chunks], lane_bits[index_chunks:]
+            if form == "mask":
+                chosen = [place for place in range(block) if index[place]]
+            else:
+                width = block.bit_length() - 1
+                named = [
+                    sum(bit << b for b, bit in enumerate(index[f : f + width]))
+                    for f in range(0, index_chunks, width)
+                ]
+                chosen = [n for n in range(block) if (n in named) == (form == "positions")]
+            for rank, place in enumerate(chosen[:kept]):
+                for p in range(planes):
+                    out[p] |= values[p * kept + rank] << (lane * block + place)
+        return out, bits >> (index_chunks + planes * kept) * size
 
     def tile(
         self,
         s: int,
         t: int,
-        words: bytes,
-        planes: int,
+        plane: list[int],
         flags: int,
         scale: list[int],
     ) -> None:
         cfg = self.cfg
-        size = len(words) // planes
-        plane = [int.from_bytes(words[p * size : (p + 1) * size], "little") for p in range(planes)]
         for row in range(cfg.rows):
             x = self.act[row][s * cfg.depth : (s + 1) * cfg.depth]
             for c in range(cfg.cols):
                 total = 0
                 for d in range(cfg.depth):
                     weight = 0
-                    for p in range(planes):
-                        weight = 2 * weight + (plane[p] >> (c * cfg.depth + d) & 1)
-                    weight = signed(weight, planes)
+                    for word in plane:
+                        weight = 2 * weight + (word >> (c * cfg.depth + d) & 1)
+                    weight = signed(weight, len(plane))
                     total += x[d] * (2 * weight + 1 if flags & 8 else weight)
                 n = t * cfg.cols + c
                 base = 0 if flags & 1 else self.acc[row][n] * 2 ** (cfg.shift if flags & 2 else 0)

@@ -19,6 +19,7 @@ CONFIG = EngineConfig(
     act_depth=8,
     shift=2,
     half_steps=True,
+    sparse_block=8,
 )
 
 HALF = st.integers(0, 0xFFFF)
@@ -33,7 +34,7 @@ HEADERS = st.builds(
     flags=st.integers(0, 255),
 )
 
-SEGMENTS = st.builds(
+_DENSE = st.builds(
     Segment,
     tile=st.integers(0, 31),
     tiles=st.integers(1, 32),
@@ -42,3 +43,13 @@ SEGMENTS = st.builds(
     shift=st.booleans(),
     half_step=st.booleans(),
 )
+_SPARSE = st.builds(
+    Segment,
+    tile=st.integers(0, 31),
+    tiles=st.integers(1, 32),
+    planes=st.integers(1, 8),
+    clear=st.booleans(),
+    shift=st.booleans(),
+    kept=st.integers(1, 7),
+)
+SEGMENTS = _DENSE | _SPARSE

@@ -28,6 +28,7 @@ FIELDS = {
     "table_share": powers(1, 16),
     "shift": st.integers(0, 8),
     "half_steps": st.booleans(),
+    "sparse_block": st.sampled_from([0, 4, 8, 16]),
 }
 
 
@@ -54,6 +55,7 @@ def test_derived_sizes_fit_together(config):
     largest = 255 if config.half_steps else 128  # of a weight, in magnitude
     assert config.depth * config.act_min * -largest < 1 << (config.slice_sum_bits - 1)
     assert config.slice_sum_bits <= config.acc_bits
+    assert config.beat_chunks * config.plane_beats == config.sparse_block
 
 
 @FIXED
@@ -76,6 +78,7 @@ def test_the_digest_is_the_same_everywhere():
     """The digest is constant, because one version must recognise the engines of another."""
     assert EngineConfig().digest == "ecfc550053c4e23b"
     assert EngineConfig(half_steps=True).digest == "467d06e8a472cfd6"
+    assert EngineConfig(sparse_block=8).digest == "fddcfe75e0ea5142"
 
 
 def test_missing_fields_take_their_defaults():
@@ -107,6 +110,17 @@ def test_missing_fields_take_their_defaults():
         ({"rows": None}, "rows must be a whole number, not None"),
         ({"half_steps": 1}, "half_steps must be true or false, not 1"),
         ({"half_steps": "no"}, "half_steps must be true or false, not 'no'"),
+        ({"sparse_block": 5}, "sparse_block must be 0, 4, 8 or 16, not 5"),
+        ({"sparse_block": 4.0}, "sparse_block must be 0, 4, 8 or 16, not 4.0"),
+        ({"sparse_block": True}, "sparse_block must be 0, 4, 8 or 16, not True"),
+        (
+            {"depth": 8, "stream_bits": 32, "sparse_block": 16},
+            r"sparse_block \(16\) must be at most depth \(8\); lower it or raise depth",
+        ),
+        (
+            {"stream_bits": 32, "sparse_block": 4},
+            r"beats, cols \* depth / stream_bits \(8\), must be at most sparse_block \(4\); raise",
+        ),
         ({"cols": 1}, r"cols \* depth \(64\) must be at least stream_bits \(256\); raise"),
         (
             {"cols": 64, "depth": 8, "stream_bits": 128},

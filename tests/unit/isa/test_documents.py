@@ -95,6 +95,6 @@ def test_every_counter_is_there():
 
 def test_every_field_of_the_configuration_is_there():
     names = list(EngineConfig.__dataclass_fields__)
-    assert len(names) == 13  # the text counts them, without half_steps
+    assert len(names) == 14  # the text counts them, without half_steps and sparse_block
     for name in names:
         assert f"| `{name}` |" in TEXT

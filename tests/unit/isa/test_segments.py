@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from .examples import CONFIG, FIXED, NARROW, SEGMENTS, WIDE
 @given(SEGMENTS)
 def test_segment_round_trip(segment):
     raw = segment.encode()
-    assert raw[6:] == b"\0\0"
+    assert raw[6:] == bytes([segment.kept, 0])
     assert Segment.decode(raw) == segment
     assert segment.words == segment.tiles * segment.planes
 
@@ -23,7 +24,9 @@ def test_segment_round_trip(segment):
     [
         ((0, 1, 1, 4, 0), ErrorCode.RESERVED),
         ((0, 1, 1, 16, 0), ErrorCode.RESERVED),
-        ((0, 1, 1, 0, 1), ErrorCode.RESERVED),
+        ((0, 1, 1, 0, 8), ErrorCode.RESERVED),
+        ((0, 1, 1, 0, 0x101), ErrorCode.RESERVED),
+        ((0, 1, 1, 8, 1), ErrorCode.RESERVED),
         ((0, 0, 1, 0, 0), ErrorCode.TILES),
         ((1, 64, 1, 0, 0), ErrorCode.TILES),
         ((0, 1, 0, 0, 0), ErrorCode.SEGMENTS),
@@ -36,9 +39,14 @@ def test_bad_segments_are_refused(fields, code):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("flag", ["shift", "half_step"])
-def test_a_flag_needs_an_engine_that_has_it(flag):
-    segment = Segment(tile=0, tiles=1, planes=1, **{flag: True})
+_PLAIN = Segment(tile=0, tiles=1, planes=1)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [replace(_PLAIN, shift=True), replace(_PLAIN, half_step=True), replace(_PLAIN, kept=7)],
+)
+def test_a_feature_needs_an_engine_that_has_it(segment):
     segment.validate(CONFIG)
     with pytest.raises(CommandError) as caught:
         segment.validate(NARROW)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.dense.disk import DenseEntry
@@ -23,7 +23,7 @@ class DenseChoice(SummandChoice):
         As in :class:`~summand.summands.dense.disk.DenseEntry`.
     solver : str
         One of :data:`~summand.summands.dense.solve.named.DENSE_SOLVERS`.
-    pattern : Pattern, optional
+    pattern : SparsePattern, optional
         How many weights are kept; without it, all.
     score : str
         Which they are, one of :data:`~summand.summands.sparse.SCORES`.
@@ -33,7 +33,7 @@ class DenseChoice(SummandChoice):
     group: int = 0
     scale_bits: int = 0
     solver: str = "gptq"
-    pattern: Pattern | None = None
+    pattern: SparsePattern | None = None
     score: str = "sparsegpt"
 
     @classmethod

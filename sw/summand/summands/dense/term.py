@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Bounds, Operand, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes
@@ -33,7 +33,7 @@ class Dense(Summand):
         Input features that share scales, the last group's perhaps fewer; 0 without scales.
     acc_shift : int
         As in :class:`~summand.summands.base.Summand`.
-    pattern : Pattern, optional
+    pattern : SparsePattern, optional
         How many weights may be other than 0; without it, all.
     """
 
@@ -43,7 +43,7 @@ class Dense(Summand):
     scale_bits: int = 0
     group: int = 0
     acc_shift: int = 0
-    pattern: Pattern | None = None
+    pattern: SparsePattern | None = None
 
     def __post_init__(self):
         check_matrix("dense weights", self.weights, self.bits, "bits")

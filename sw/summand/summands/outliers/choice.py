@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.outliers.disk import OutliersEntry
@@ -21,14 +21,14 @@ class OutliersChoice(SummandChoice):
     ----------
     bits : int
         Of an outlier, 1 to 8.
-    pattern : Pattern
+    pattern : SparsePattern
         How many there are in each block.
     score : str
         What they have most of, one of :data:`~summand.summands.patterns.SCORES`.
     """
 
     bits: int
-    pattern: Pattern
+    pattern: SparsePattern
     score: str = "sparsegpt"
 
     @classmethod

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from summand.isa import limits
 from summand.isa.limits import Limits
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.schedule.terms import Direct
 from summand.summands.base import Entry, Tensors
 from summand.summands.errors import LayerError
@@ -43,9 +43,9 @@ class OutliersEntry(Entry):
             raise LayerError("outliers must have kept and block, not 0")
 
     @property
-    def pattern(self) -> Pattern:
+    def pattern(self) -> SparsePattern:
         """How many weights may be other than 0."""
-        return Pattern(self.kept, self.block)
+        return SparsePattern(kept=self.kept, block=self.block)
 
     @classmethod
     def of(cls, summand: Outliers) -> "OutliersEntry":

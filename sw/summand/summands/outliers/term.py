@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Bounds, Operand, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes
@@ -27,7 +27,7 @@ class Outliers(Summand):
         Two's complement of ``bits``.
     bits : int
         1 to 8: the bit-planes that are streamed.
-    pattern : Pattern
+    pattern : SparsePattern
         How many weights may be other than 0.
     acc_shift : int
         0.
@@ -35,7 +35,7 @@ class Outliers(Summand):
 
     weights: npt.NDArray[np.int8]
     bits: int
-    pattern: Pattern
+    pattern: SparsePattern
     acc_shift: int = 0
 
     def __post_init__(self):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from summand.isa.patterns import Pattern
+from summand.isa.patterns import SparsePattern
 
 __all__ = ["DenseProblem", "DenseSolution", "DenseSolver"]
 
@@ -31,7 +31,7 @@ class DenseProblem:
         Input features that share an integer scale; 0 for none, one scale an output.
     scale_bits : int
         Of these integer scales, 1 to 8; 0 without groups.
-    pattern : Pattern, optional
+    pattern : SparsePattern, optional
         How many integers of each block may be other than 0; without it, all.
     score : str
         What the kept ones have most of, one of :data:`~summand.summands.patterns.SCORES`.
@@ -44,7 +44,7 @@ class DenseProblem:
     limit: int
     group: int = 0
     scale_bits: int = 0
-    pattern: Pattern | None = None
+    pattern: SparsePattern | None = None
     score: str = "sparsegpt"
 
 
