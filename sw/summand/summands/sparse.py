@@ -6,7 +6,16 @@ import numpy.typing as npt
 from summand.isa.patterns import SparsePattern
 from summand.summands.errors import LayerError
 
-__all__ = ["check_sparse", "kept_values", "spread_values"]
+__all__ = ["check_sparse", "is_sparse", "kept_values", "spread_values"]
+
+
+def is_sparse(matrix: npt.NDArray[np.integer], pattern: SparsePattern) -> bool:
+    """Whether a matrix ``[K, N]`` has a pattern along K."""
+    k, n = matrix.shape
+    if k % pattern.block:
+        return False
+    count = np.count_nonzero(matrix.reshape(-1, pattern.block, n), axis=1)
+    return bool((count <= pattern.kept).all())
 
 
 def check_sparse(what: str, matrix: npt.NDArray[np.int8], pattern: SparsePattern) -> None:

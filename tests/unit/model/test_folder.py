@@ -274,10 +274,10 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=6), "newer Summand; this one reads 5: upgrade"),
+        (lambda raw: raw.update(version=7), "newer Summand; this one reads 6: upgrade"),
         (
             lambda raw: raw.update(version=4),
-            "older Summand; .* 5: compress .* summand comp",
+            "older Summand; .* 6: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
@@ -317,7 +317,10 @@ def test_a_manifest_of_another_kind_is_refused(folder, change, match):
         (lambda raw: raw["summands"][1].update(rank=3), r"tensor block\.linear\.1\.a"),
         (lambda raw: raw["summands"].reverse(), r"tensor block\.linear\.0\.a"),
         (lambda raw: raw["summands"][1].update(acc_shift=9), "acc_shift must be 0 to 8, not 9"),
-        (lambda raw: raw["summands"][1].update(kind="sparse"), "kind must be dense, low_rank, not"),
+        (
+            lambda raw: raw["summands"][1].update(kind="sparse"),
+            "kind must be dense, outliers, low_rank, not",
+        ),
         (lambda raw: raw["summands"][0].pop("bits"), r"summands\[0\] has no field bits"),
     ],
 )
@@ -344,7 +347,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 5, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 6, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))
