@@ -23,7 +23,8 @@ pytestmark = pytest.mark.sim
 RESET_CYCLES = 4
 
 # Together they have 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
-# shared writers, two words of activations a pass and more, activations of two bytes.
+# shared writers, two words of activations a pass and more, activations of two bytes, and chunks of
+# which a beat has 1, 4 and 16.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -70,6 +71,39 @@ CONFIGS = {
         table_share=2,
         scale_bits=3,
         half_steps=True,
+    ),
+    "sparse": EngineConfig(
+        rows=2,
+        cols=4,
+        depth=32,
+        stream_bits=64,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=32,
+        table_share=2,
+        scale_bits=3,
+        sparse_block=8,
+    ),
+    "sparse-slow": EngineConfig(
+        rows=1,
+        cols=8,
+        depth=16,
+        stream_bits=32,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=16,
+        sparse_block=4,
+    ),
+    "sparse-fast": EngineConfig(
+        rows=1,
+        cols=2,
+        depth=32,
+        stream_bits=64,
+        acc_depth=64,
+        act_depth=4,
+        requant_depth=16,
+        half_steps=True,
+        sparse_block=16,
     ),
     "wide": EngineConfig(
         rows=1, cols=4, depth=64, stream_bits=256, acc_depth=64, act_depth=4, requant_depth=32

@@ -13,11 +13,12 @@ CONFIGS = {
         rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16,
         shift=4,
     ),
-    # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, no
-    # shifter.
+    # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, sparse
+    # segments, no shifter.
     "wide-activations": EngineConfig(
         rows=3, cols=4, depth=32, stream_bits=64, act_bits=10, acc_bits=24, acc_depth=16,
         act_depth=2, requant_depth=32, table_share=2, half_steps=True,
+        sparse_block=8,
     ),
     # A header in less than a beat.
     "wide-stream": EngineConfig(

@@ -21,7 +21,7 @@ CONFIGS = {
     ),
     "full": EngineConfig(
         rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16,
-        table_share=2, shift=4, scale_bits=4, half_steps=True,
+        table_share=2, shift=4, scale_bits=4, half_steps=True, sparse_block=16,
     ),
 }  # fmt: skip
 

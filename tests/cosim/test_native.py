@@ -8,9 +8,10 @@ import pytest
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
-from summand.rtl import engine, front, gemms, walker
+from summand.rtl import encodings, engine, front, gemms, walker
 from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
+from summand.rtl.encodings.sparse import expander, funnel, places, planner, reader
 from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.stimulus.builder import TestProgram
 from summand.stimulus.corruptions import corrupt, corruptions
@@ -99,6 +100,39 @@ MISTAKES = {
     "half-steps-begin-a-segment-early": (
         engine,
         (walker, "Walker", "ring.entry.half_step", "ring.ahead.half_step"),
+    ),
+    "the-weights-of-a-group-are-read-before-its-scales": (
+        reader,
+        (planner, "Planner", "waiting.eq(walks.grouped)", "waiting.eq(0)"),
+    ),
+    "a-sparse-segments-last-beat-is-not-filled-up": (
+        reader,
+        (planner, "Planner", "Mux(step & segment_ends, beats << shift, end)", "end"),
+    ),
+    "more-words-are-made-than-are-held": (
+        encodings,
+        (reader, "SparseReader", "funnel.room.eq(owed != WORDS_AHEAD)", "funnel.room.eq(1)"),
+    ),
+    "more-is-ordered-than-has-room": (
+        encodings,
+        (reader, "SparseReader", "planner.room.eq(planned != GATHERS_AHEAD)", "planner.room.eq(1)"),
+    ),
+    "chunks-are-gathered-before-they-come": (
+        reader,
+        (
+            funnel,
+            "ChunkFunnel",
+            "self.orders.ready.eq(came & self.room)",
+            "self.orders.ready.eq(self.room)",
+        ),
+    ),
+    "values-beyond-the-kept-ones-are-used": (
+        reader,
+        (expander, "WordExpander", "value.eq(0)", "value.eq(chunk)"),
+    ),
+    "places-that-an-index-does-not-have-are-read": (
+        expander,
+        (places, "KeptPlaces", "if n else last", "if 0 else self.index[end - bits : end]"),
     ),
 }
 

@@ -10,6 +10,7 @@ __all__ = [
     "SCALE_LATENCY",
     "SEGMENT_LATENCY",
     "SUM_DELAY",
+    "UNPACK_LATENCY",
 ]
 
 #: From a block RAM's address to its word, which comes from the output register.
@@ -28,5 +29,7 @@ SCALE_LATENCY = BLOCK_RAM_LATENCY + 1
 SUM_DELAY = 3
 #: From an order to the accumulators to what it reads.
 RESULT_LATENCY = 3
+#: From the gathering of a sparse segment's chunks to their plane word at the walker.
+UNPACK_LATENCY = 7
 #: From a drained tile's entry into the FIFO to its place at the output.
 FIFO_LATENCY = 3

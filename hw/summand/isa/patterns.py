@@ -72,6 +72,12 @@ class SparsePattern:
         """Whether index and first plane are too long to be taken at once, as a plane word is."""
         return self.index_chunks + self.kept > self.block
 
+    def widened(self, block: int) -> "SparsePattern | None":
+        """Return the pattern of blocks of ``block`` weights that all such weights have, if any."""
+        if not block or block % self.block:
+            return None
+        return SparsePattern(kept=self.kept * block // self.block, block=block)
+
     def tile_chunks(self, planes: int) -> int:
         """Return the chunks of a tile's index and planes."""
         return self.index_chunks + planes * self.kept

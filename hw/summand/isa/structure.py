@@ -13,11 +13,15 @@ from summand.isa.rounding import ceil_div, ceil_log2
 from summand.isa.widths import tile_bits
 
 __all__ = [
+    "GATHERS_AHEAD",
     "JOINED_ROWS",
+    "WORDS_AHEAD",
     "accumulator_memory",
     "activation_memory",
+    "chunk_memory",
     "drain_memory",
     "drain_room",
+    "gather_memory",
     "joints",
     "memories",
     "parameter_memory",
@@ -25,11 +29,17 @@ __all__ = [
     "scale_memory",
     "scaler_latency",
     "segment_memory",
+    "word_memory",
 ]
 
 #: Rows whose results are joined at once: as many as a look-up table of four inputs joins with what
 #: comes from the rows behind.
 JOINED_ROWS = 3
+#: Plane words, or chunks for so many, that are held ahead of the walk where segments may be sparse.
+WORDS_AHEAD = 16
+#: Orders to gather chunks that are given ahead. The chunks of so many have room beside what is left
+#: of a beat.
+GATHERS_AHEAD = WORDS_AHEAD - 1
 
 
 def scaler_latency(config: EngineConfig) -> int:
@@ -59,10 +69,11 @@ def joints(config: EngineConfig) -> list[int]:
 
 def segment_memory(config: EngineConfig) -> EngineMemory:
     """Return the ring of checked segments: two tile numbers, the words of a tile, flags."""
+    kept = ceil_log2(config.sparse_block) if config.sparse_block else 0
     return EngineMemory(
         name="segments",
         kind=MemoryKind.LUT,
-        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6 + config.half_steps,
+        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6 + config.half_steps + kept,
         depth=SEGMENTS.high,
     )
 
@@ -119,9 +130,40 @@ def scale_memory(config: EngineConfig) -> EngineMemory:
     )
 
 
+def chunk_memory(config: EngineConfig) -> EngineMemory:
+    """Return the chunks that wait to be gathered; only where ``sparse_block`` is not 0."""
+    return EngineMemory(
+        name="chunks",
+        kind=MemoryKind.LUT,
+        width=config.plane_bits // config.sparse_block,
+        depth=WORDS_AHEAD,
+        count=config.sparse_block,
+    )
+
+
+def gather_memory(config: EngineConfig) -> EngineMemory:
+    """Return the orders to gather chunks: where, how many beats they need, and what they are."""
+    place = ceil_log2(config.sparse_block)
+    ahead = ceil_log2(WORDS_AHEAD)
+    return EngineMemory(
+        name="gathers",
+        kind=MemoryKind.LUT,
+        width=3 * place + 2 * ahead + 1 + ceil_log2(config.plane_beats) + 2,
+        depth=WORDS_AHEAD,
+    )
+
+
+def word_memory(config: EngineConfig) -> EngineMemory:
+    """Return the plane words that wait to be walked; only where ``sparse_block`` is not 0."""
+    return EngineMemory(
+        name="plane words", kind=MemoryKind.LUT, width=config.plane_bits, depth=WORDS_AHEAD
+    )
+
+
 def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
     """Return all memories of an engine."""
     scales = (scale_memory(config),) if config.scale_bits else ()
+    ahead = (chunk_memory, gather_memory, word_memory) if config.sparse_block else ()
     return (
         element(config).memory,
         segment_memory(config),
@@ -130,4 +172,5 @@ def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
         parameter_memory(config),
         drain_memory(config),
         *scales,
+        *(memory(config) for memory in ahead),
     )

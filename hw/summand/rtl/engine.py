@@ -99,7 +99,7 @@ class Engine(wiring.Component):
         m.submodules.inlet = inlet = StreamBuffer(cfg.stream_bits)
         m.submodules.outlet = outlet = StreamRegister(Beat(cfg.stream_bits))
         m.submodules.front = front = Front(cfg)
-        m.submodules.gatherer = gatherer = encodings.parts().reader(cfg)
+        m.submodules.gatherer = gatherer = encodings.parts(cfg).reader(cfg)
         m.submodules.segments = segments = SegmentTable(cfg)
         m.submodules.walker = walker = Walker(cfg)
         m.submodules.loader = loader = elements.parts(cfg).loader(cfg)
@@ -150,6 +150,15 @@ class Engine(wiring.Component):
         ]
         if cfg.scale_bits:
             self._connect_scales(m, front, segments, walker, slots)
+        if encodings.parts(cfg).ahead:
+            wiring.connect(m, gatherer.ring, segments.plan)
+            m.d.comb += [
+                gatherer.walks.start.eq(front.walk.start),
+                gatherer.walks.slices.eq(front.walk.slices),
+                gatherer.walks.group.eq(front.walk.group),
+                gatherer.walks.grouped.eq(segments.scaled_tiles != 0),
+                gatherer.walks.regroup.eq(walker.regroup),
+            ]
 
         m.d.comb += [
             counters.activity.eq(front.activity),

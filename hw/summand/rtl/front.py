@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import Op
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.rtl import encodings
 from summand.rtl.counters import Activity, CountDown
 from summand.rtl.drain import DrainPort
 from summand.rtl.elements.ports import PreparePort
@@ -282,6 +283,9 @@ class Front(wiring.Component):
         begun: Any,
     ) -> None:
         m = machine.m
+        # Where beats are read ahead, all have been taken before the walk is done.
+        ahead = encodings.parts(self.config).ahead
+        wanted = self.planes.ready | self.scales.ready
         with m.State("GEMM"):
             with m.If(guard.conflict):
                 machine.wait()
@@ -305,7 +309,7 @@ class Front(wiring.Component):
 
         with m.State("WALK"):
             m.d.sync += machine.code.eq(ErrorCode.LENGTH)
-            with m.If(left.none):
+            with m.If(left.none & wanted if ahead else left.none):
                 machine.enter("FAIL")
             with m.Elif(begun.walk):
                 pass
@@ -315,7 +319,7 @@ class Front(wiring.Component):
                 machine.word(self.planes.ready)
                 with m.If(self.walk.done):
                     machine.enter("HEADER")
-                    with m.If(~left.one):
+                    with m.If(~(left.none if ahead else left.one)):
                         machine.enter("FAIL")
 
     def _requantise_states(

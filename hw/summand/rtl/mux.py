@@ -13,12 +13,15 @@ __all__ = ["Chooser", "choose"]
 _TREES = (4, 8, 16)
 
 
-def choose(m: Module, words: Value, index: Value, width: int) -> Value:
-    """Return word ``index`` of ``words``, one after another, each ``width`` bits."""
+def choose(m: Module, words: Value, index: Value, width: int, *, name: str = "choice") -> Value:
+    """Return word ``index`` of ``words``, one after another, each ``width`` bits.
+
+    ``name`` is the submodule's, where ``m`` chooses more than once.
+    """
     count = len(words) // width
     if count not in _TREES:
         return words.word_select(index, width)
-    m.submodules.choice = choice = Chooser(width, count)
+    m.submodules[name] = choice = Chooser(width, count)
     m.d.comb += [choice.i.eq(words), choice.select.eq(index)]
     return choice.o
 

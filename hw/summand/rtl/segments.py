@@ -3,61 +3,19 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.latencies import SEGMENT_LATENCY
-from summand.isa.limits import PLANES
 from summand.isa.structure import segment_memory
-from summand.isa.widths import tile_bits
 from summand.rtl import encodings
 from summand.rtl.compare import exceeds
 from summand.rtl.encodings import Descriptor
+from summand.rtl.ring import RingPort, SegmentEntry
 
-__all__ = ["RingPort", "SegmentEntry", "SegmentPort", "SegmentTable"]
-
-
-class SegmentEntry(data.StructLayout):
-    """A checked segment as the walker uses it.
-
-    Members
-    -------
-    tile : ``tile_bits``
-        First tile.
-    more : ``tile_bits``
-        Tiles after the first.
-    words : 3
-        Words of a tile after the tile's first.
-    clear, shift : 1
-        As in the descriptor; they apply in the command's first slice.
-    scaled : 1
-        Its tiles have scales.
-    half_step : 1
-        Its weights are half-step; only in an engine with them.
-    one_tile, one_word : 1
-        :attr:`more` is 0; :attr:`words` is 0.
-    last : 1
-        It is the table's last segment.
-    """
-
-    def __init__(self, config: EngineConfig):
-        bits = tile_bits(config)
-        super().__init__(
-            {
-                "tile": bits,
-                "more": bits,
-                "words": range(PLANES.high),
-                "clear": 1,
-                "shift": 1,
-                "scaled": 1,
-                **({"half_step": 1} if config.half_steps else {}),
-                "one_tile": 1,
-                "one_word": 1,
-                "last": 1,
-            }
-        )
+__all__ = ["SegmentPort", "SegmentTable"]
 
 
 class SegmentPort(wiring.Signature):
@@ -104,30 +62,6 @@ class SegmentPort(wiring.Signature):
         )
 
 
-class RingPort(wiring.Signature):
-    """The ring of checked segments, as the walker sees it.
-
-    Members
-    -------
-    next : ``Out(1)``
-        Step: :attr:`entry` becomes the following segment, and the first after the last. Two steps
-        after a rewind it is the first.
-    entry : ``In(SegmentEntry)``
-        The current segment.
-    ahead : ``In(SegmentEntry)``
-        What :attr:`entry` will be after the next step.
-    """
-
-    def __init__(self, config: EngineConfig):
-        super().__init__(
-            {
-                "next": Out(1),
-                "entry": In(SegmentEntry(config)),
-                "ahead": In(SegmentEntry(config)),
-            }
-        )
-
-
 class SegmentTable(wiring.Component):
     """Check segments one a cycle, keep them, and hand them out in a ring.
 
@@ -142,6 +76,8 @@ class SegmentTable(wiring.Component):
         Segments, and the verdict on them.
     ring : ``In(RingPort)``
         Checked segments.
+    plan : ``In(RingPort)``
+        The same for what reads sparse segments ahead of the walk; only in an engine with them.
     scaled_tiles : ``Out(range(acc_depth + 1))``
         Tiles of all scaled segments, if there is no error; valid as the verdict.
     """
@@ -151,6 +87,7 @@ class SegmentTable(wiring.Component):
 
     orders: Any
     ring: Any
+    plan: Any
     scaled_tiles: Signal
 
     def __init__(self, config: EngineConfig):
@@ -159,6 +96,7 @@ class SegmentTable(wiring.Component):
             {
                 "orders": In(SegmentPort(config)),
                 "ring": In(RingPort(config)),
+                **({"plan": In(RingPort(config))} if config.sparse_block else {}),
                 "scaled_tiles": Out(range(config.acc_depth + 1)),
             }
         )
@@ -170,7 +108,7 @@ class SegmentTable(wiring.Component):
 
         # Stage 1: tests of one segment.
         seg = orders.descriptor
-        encoding = encodings.parts()
+        encoding = encodings.parts(cfg)
         words = encoding.tile_words(seg)
         taken = Signal()
         entry = Signal(SegmentEntry(cfg))
@@ -179,6 +117,14 @@ class SegmentTable(wiring.Component):
         tiles = Signal(16)
         empty = Signal()
         reserved = Signal()
+        lacking = (
+            (seg.flags != 0)
+            | (seg.reserved != 0)
+            | (seg.shift if not cfg.shift else 0)
+            | (seg.scaled if not cfg.scale_bits else 0)
+        )
+        if cfg.sparse_block:
+            lacking |= encoding.bad_kept(seg)
         bad_words = Signal()
         m.d.sync += [
             taken.eq(orders.write),
@@ -187,12 +133,7 @@ class SegmentTable(wiring.Component):
             end.eq(seg.tile + seg.tiles),
             empty.eq(seg.tiles == 0),
             bad_words.eq(encoding.refuses(seg)),
-            reserved.eq(
-                (seg.flags != 0)
-                | (seg.reserved != 0)
-                | (seg.shift if not cfg.shift else 0)
-                | (seg.scaled if not cfg.scale_bits else 0)
-            ),
+            reserved.eq(lacking),
             entry.tile.eq(seg.tile),
             entry.more.eq(seg.tiles - 1),
             entry.one_tile.eq(seg.tiles == 1),
@@ -205,6 +146,8 @@ class SegmentTable(wiring.Component):
         ]
         if cfg.half_steps:
             m.d.sync += entry.half_step.eq(seg.half_step)
+        if cfg.sparse_block:
+            m.d.sync += entry.kept.eq(seg.kept)
 
         # Stage 2: keep the segment, and compare it with others' ends.
         m.submodules.memory = memory = Memory(
@@ -251,14 +194,15 @@ class SegmentTable(wiring.Component):
             m.d.sync += self.scaled_tiles.eq(0)
 
         # The ring reads one segment ahead, because a segment may last for one cycle only.
-        read = memory.read_port(domain="comb")
-        with m.If(ring.next):
-            m.d.sync += [
-                ring.entry.eq(ring.ahead),
-                ring.ahead.eq(read.data),
-                read.addr.eq(Mux(read.data.last, 0, read.addr + 1)),
-            ]
-        with m.If(orders.rewind):
-            m.d.sync += read.addr.eq(0)
+        for readers in (ring, self.plan) if cfg.sparse_block else (ring,):
+            read = memory.read_port(domain="comb")
+            with m.If(readers.next):
+                m.d.sync += [
+                    readers.entry.eq(readers.ahead),
+                    readers.ahead.eq(read.data),
+                    read.addr.eq(Mux(read.data.last, 0, read.addr + 1)),
+                ]
+            with m.If(orders.rewind):
+                m.d.sync += read.addr.eq(0)
 
         return m

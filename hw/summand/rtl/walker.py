@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.elements.ports import TurnPort
-from summand.rtl.segments import RingPort
+from summand.rtl.ring import RingPort
 from summand.rtl.token import Work
 
 __all__ = ["WalkPort", "Walker"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
+from summand.cycles.ahead import walk_ahead
 from summand.cycles.drain import NEVER, Background, RequantiseJob, StoreJob
 from summand.cycles.inlet import Inlet
 from summand.cycles.outlet import Outlet
@@ -163,7 +164,8 @@ class Timeline:
             if job.settled:
                 job = None
         self._spend("header", 1 + timing.begin)
-        walked = walk(command, begin, self.cycle - 1, self._inlet, job, config, timing)
+        law = walk_ahead if config.sparse_block else walk
+        walked = law(command, begin, self.cycle - 1, self._inlet, job, config, timing)
         self._spend("work", walked.work)
         self._spend("load", walked.load)
         self._spend("table", walked.table)

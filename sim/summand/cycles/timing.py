@@ -12,8 +12,15 @@ from summand.isa.latencies import (
     RESULT_LATENCY,
     SEGMENT_LATENCY,
     SUM_DELAY,
+    UNPACK_LATENCY,
 )
-from summand.isa.structure import drain_room, requantise_latency, scaler_latency
+from summand.isa.structure import (
+    GATHERS_AHEAD,
+    WORDS_AHEAD,
+    drain_room,
+    requantise_latency,
+    scaler_latency,
+)
 
 __all__ = ["Timing"]
 
@@ -41,6 +48,12 @@ class Timing:
         Writer steps that fill a table.
     read_ahead : int
         From a pass's first step to the order to read for the next pass.
+    gathers : int
+        Gatherings of chunks that may be ordered ahead, where segments may be sparse.
+    words : int
+        Words that may be held ahead there.
+    unpack : int
+        From the gathering of a word's chunks there to the word.
     word : int
         From a word's entry to the cycle whose slot and bus it takes.
     bus : int
@@ -77,6 +90,9 @@ class Timing:
     fill: int = ACTIVATION_LATENCY + 1
     steps: int
     read_ahead: int
+    gathers: int = GATHERS_AHEAD
+    words: int = WORDS_AHEAD
+    unpack: int = UNPACK_LATENCY
     word: int = 1
     bus: int = 2
     order: int

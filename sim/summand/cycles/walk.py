@@ -1,65 +1,15 @@
-"""A GEMM's walk: when tables are ready, and when each plane word enters the array."""
-
-from dataclasses import dataclass
+"""A GEMM's walk: when each plane word enters the array."""
 
 from summand.cycles.drain import Background
 from summand.cycles.inlet import Inlet
+from summand.cycles.tables import Tables
 from summand.cycles.timing import Timing
+from summand.cycles.walked import Walked
 from summand.isa import EngineConfig
 from summand.isa.commands import Gemm
 from summand.isa.walks import scale_beats
 
-__all__ = ["Tables", "Walked", "walk"]
-
-
-class Tables:
-    """When the look-up tables hold each slice of a walk.
-
-    A slice takes ``table_share`` passes of the writers, which begin when its activations have
-    been read and the slice before has been walked.
-
-    Parameters
-    ----------
-    begin : int
-        Cycle in which they begin.
-    """
-
-    def __init__(self, begin: int, config: EngineConfig, timing: Timing):
-        words = config.slice_words // config.table_share
-        self._steps = timing.steps
-        self._ahead = timing.ahead(words)
-        self._passes = (config.table_share - 1) * self._ahead  # all but the last
-        self._read = begin + timing.filled(words)  # when the next slice's first pass can begin
-
-    def ready(self, released: int) -> int:
-        """Return the first cycle in which the next slice's words may enter.
-
-        ``released`` is the cycle of the last word of the slice before.
-        """
-        last_pass = max(self._read, released + 1) + self._passes
-        self._read = last_pass + self._ahead
-        return last_pass + self._steps
-
-
-@dataclass(frozen=True)
-class Walked:
-    """Cycles of a walk.
-
-    Parameters
-    ----------
-    work, load : int
-        Beats of plane words, and of scales.
-    table, stream : int
-        Cycles that waited for look-up tables, and for the source.
-    end : int
-        The walk's last cycle.
-    """
-
-    work: int
-    load: int
-    table: int
-    stream: int
-    end: int
+__all__ = ["walk"]
 
 
 def walk(

@@ -137,7 +137,9 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         ("flags", ErrorCode.RESERVED, entry(0, 1, 1, 16, 0)),
         ("flags-top", ErrorCode.RESERVED, entry(0, 1, 1, 0x80, 0)),
         ("reserved", ErrorCode.RESERVED, entry(0, 1, 1, 0, 0x100)),
-        ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 1)),
+        ("kept", ErrorCode.RESERVED, entry(0, 1, 1, 0, max(1, cfg.sparse_block))),
+        ("kept-top", ErrorCode.RESERVED, entry(0, 1, 1, 0, 0x80)),
+        ("reserved-before-tiles", ErrorCode.RESERVED, entry(0, 0, 0, 0, 0x100)),
         ("no-tiles", ErrorCode.TILES, entry(0, 0, 1, 0, 0)),
         ("tiles", ErrorCode.TILES, entry(1, cfg.acc_depth, 1, 1, 0)),
         ("tiles-alone", ErrorCode.TILES, entry(0, cfg.acc_depth + 1, 1, 1, 0)),
@@ -153,6 +155,8 @@ def _tables(cfg: EngineConfig) -> Iterator[Corruption]:
         cases.append(("scaled", ErrorCode.RESERVED, entry(0, 1, 1, 4, 0)))
     if not cfg.half_steps:
         cases.append(("half-step", ErrorCode.RESERVED, entry(0, 1, 1, 8, 0)))
+    elif cfg.sparse_block:
+        cases.append(("half-step-kept", ErrorCode.RESERVED, entry(0, 1, 1, 8, 1)))
     for name, code, bad in cases:
         # Also among good ones and before one that is bad in another way: the first is reported.
         other = entry(2, 1, 0, 0, 0) if code != ErrorCode.SEGMENTS else entry(2, 0, 1, 0, 0)

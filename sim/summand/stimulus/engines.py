@@ -26,6 +26,7 @@ CORNERS = {
         shift=0,
         scale_bits=0,
         half_steps=False,
+        sparse_block=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -41,6 +42,7 @@ CORNERS = {
         shift=8,
         scale_bits=8,
         half_steps=True,
+        sparse_block=16,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -56,6 +58,7 @@ CORNERS = {
         shift=8,
         scale_bits=8,
         half_steps=False,
+        sparse_block=4,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -71,6 +74,7 @@ CORNERS = {
         shift=0,
         scale_bits=1,
         half_steps=True,
+        sparse_block=8,
     ),
     "most-rows": EngineConfig(
         rows=64,
@@ -86,6 +90,7 @@ CORNERS = {
         shift=1,
         scale_bits=1,
         half_steps=True,
+        sparse_block=0,
     ),
 }
 
@@ -112,4 +117,7 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             plain = EngineConfig(**sizes)
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
-        return dataclasses.replace(plain, half_steps=bool(rng.integers(2)))
+        plain = dataclasses.replace(plain, half_steps=bool(rng.integers(2)))
+        blocks = [b for b in (4, 8, 16) if plain.plane_beats <= b <= plain.depth]
+        block = int(rng.choice([0, *blocks]))
+        return dataclasses.replace(plain, sparse_block=block)

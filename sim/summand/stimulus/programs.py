@@ -11,6 +11,7 @@ from summand.isa.walks import group_slices, scale_beats
 from summand.stimulus import draws
 from summand.stimulus.builder import ProgramBuilder, TestProgram
 from summand.stimulus.values import plane_words, signed_values
+from summand.stimulus.weights import segment_bytes
 
 __all__ = ["random_program"]
 
@@ -109,10 +110,7 @@ class _RandomProgram:
         k = slice(first * cfg.depth, (first + slices) * cfg.depth)
         # Weights are zero where some of the first rows have nothing to multiply.
         live = self._act[: self._rows(cfg.rows), k].all(axis=0)
-        shape = (slices * sum(s.words for s in segments), cfg.cols * cfg.depth // 8)
-        mask = np.packbits(live.reshape(slices, cfg.depth), axis=1, bitorder="little")
-        mask = np.tile(mask, (1, cfg.cols))
-        words = plane_words(rng, shape).reshape(slices, -1, shape[1]) & mask[:, None]
+        words = segment_bytes(rng, segments, live.reshape(slices, cfg.depth), cfg)
         payload, done = [], 0
         for count in group_slices(slices, group):
             payload.append(self._scales(scale_beats(segments, cfg)))
@@ -171,6 +169,8 @@ class _RandomProgram:
         """Return a segment with random flags; it clears tiles that were not written."""
         cfg, rng = self._config, self._rng
         kept = self._acc[:, tile : tile + tiles].all(axis=1).any()
+        half_step = bool(cfg.half_steps and rng.random() < 0.5)
+        sparse = bool(cfg.sparse_block and not half_step and rng.random() < 0.6)
         return Segment(
             tile=tile,
             tiles=tiles,
@@ -178,7 +178,8 @@ class _RandomProgram:
             clear=bool(not kept or rng.random() < 0.3),
             shift=bool(cfg.shift and rng.random() < 0.3),
             scaled=bool(cfg.scale_bits and rng.random() < 0.5),
-            half_step=bool(cfg.half_steps and rng.random() < 0.5),
+            half_step=half_step,
+            kept=draws.between(rng, 1, cfg.sparse_block - 1) if sparse else 0,
         )
 
     def _defined_tiles(self, longest: int) -> tuple[int, int, int] | None:

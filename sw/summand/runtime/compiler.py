@@ -102,7 +102,7 @@ class _Filler:
         }
         self._bytes: dict[_Content, bytes] = {}
         for (i, t), operands in self._operands.items():
-            if isinstance(operands, Operand):
+            if isinstance(operands, Operand) and not operands.block:
                 packing.words(layers[i].summands[t], "direct")
 
     def _operand(self, matrix: Matrix) -> Operand:
@@ -162,12 +162,10 @@ class _Filler:
         return np.concatenate(rows)
 
     def _strip(self, walk: Walk, strip: Strip) -> npt.NDArray[np.uint8]:
-        """Return a strip's plane words of a walk, shape ``[slices, bytes]``."""
-        matrix = strip.matrix
-        summand = self._layers[matrix.layer].summands[matrix.term]
-        words = self._packing.words(summand, matrix.role, matrix.pieces)
-        cut = words[walk.first : walk.first + walk.slices, strip.first : strip.first + strip.tiles]
-        return cut.reshape(walk.slices, -1)
+        """Return a strip's weights of a walk, shape ``[slices, bytes]``."""
+        summand = self._layers[strip.matrix.layer].summands[strip.matrix.term]
+        slices = slice(walk.first, walk.first + walk.slices)
+        return self._packing.strip(summand, strip, slices)
 
     def _parameters(self, piece: Piece) -> bytes:
         factors = self._factors(piece.layer, piece.term)

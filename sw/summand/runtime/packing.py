@@ -1,4 +1,4 @@
-"""Plane words of summands, packed once for all programs that stream them."""
+"""Weights of summands as beats, packed once for all programs that stream them."""
 
 from weakref import WeakKeyDictionary
 
@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from summand.isa import EngineConfig
 from summand.isa.planes import pack_planes
-from summand.schedule.steps import Role
+from summand.isa.sparse import pack_sparse
+from summand.schedule.steps import Role, Strip
 from summand.schedule.tiling import Piece
 from summand.summands.base import Factors, Operand, Summand
 from summand.summands.registry import kind_of
@@ -15,6 +16,8 @@ from summand.summands.registry import kind_of
 __all__ = ["Packing"]
 
 _Words = npt.NDArray[np.uint8]
+#: A matrix's role, ranks of a factor, and the tiles and kept weights of a strip of a sparse one.
+_Part = tuple[Role, tuple[Piece, ...], tuple[int, int, int] | None]
 
 
 class Packing:
@@ -30,15 +33,39 @@ class Packing:
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        self._kept: WeakKeyDictionary[Summand, dict[tuple[Role, tuple[Piece, ...]], _Words]]
+        self._kept: WeakKeyDictionary[Summand, dict[_Part, _Words]]
         self._kept = WeakKeyDictionary()
 
+    def strip(self, summand: Summand, strip: Strip, slices: slice) -> _Words:
+        """Return what a strip of a summand streams in some slices, shape ``[slices, bytes]``."""
+        matrix = strip.matrix
+        if not strip.kept:
+            words = self.words(summand, matrix.role, matrix.pieces)
+            part = words[slices, strip.first : strip.first + strip.tiles]
+            return part.reshape(len(part), -1)
+        held = self._kept.setdefault(summand, {})
+        key = matrix.role, matrix.pieces, (strip.first, strip.tiles, strip.kept)
+        if key not in held:
+            held[key] = self._sparse(summand, strip)
+        return held[key][slices]
+
     def words(self, summand: Summand, role: Role, pieces: tuple[Piece, ...] = ()) -> _Words:
-        """Return plane words ``[slices, tiles, bytes]`` of a summand, or of ranks of a factor."""
-        kept = self._kept.setdefault(summand, {})
-        if (role, pieces) not in kept:
-            kept[role, pieces] = self._pack(summand, role, pieces)
-        return kept[role, pieces]
+        """Return plane words of a dense matrix: a summand's, or of ranks of a factor.
+
+        Of shape ``[slices, tiles, planes, bytes]``.
+        """
+        held = self._kept.setdefault(summand, {})
+        key = role, pieces, None
+        if key not in held:
+            held[key] = self._pack(summand, role, pieces)
+        return held[key]
+
+    def _sparse(self, summand: Summand, strip: Strip) -> _Words:
+        operand = kind_of(summand).operands(summand)
+        assert isinstance(operand, Operand)
+        cols = self.config.cols
+        part = operand.weights[:, strip.first * cols : (strip.first + strip.tiles) * cols]
+        return pack_sparse(part, operand.planes, strip.kept, self.config)
 
     def _pack(self, summand: Summand, role: Role, pieces: tuple[Piece, ...]) -> _Words:
         operands = kind_of(summand).operands(summand)

@@ -68,6 +68,13 @@ def misfits(needs: Needs, config: EngineConfig) -> Iterator[str]:
             "its weights are half-step, but the engine has no half_steps; use an engine with "
             "them, or compress the layer without"
         )
+    for _, term in needs.sizes.direct:
+        if term.block and term.pattern(config) is None:
+            yield (
+                f"of every {term.block} weights {term.kept} are kept, but the engine's "
+                f"sparse_block is {config.sparse_block}; use an engine whose sparse_block is "
+                f"{term.block} or a multiple, or compress the layer without a pattern"
+            )
     least = -(-config.cols // config.depth)  # slices that one tile's intermediate takes
     if needs.sizes.factored and least >= config.act_depth:
         yield (
@@ -97,6 +104,9 @@ def _group_misfits(term: Direct, config: EngineConfig) -> Iterator[str]:
 def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG) -> EngineConfig:
     """Return ``base`` with the widths that layers need, and slices that their groups are made of.
 
+    Where layers are sparse, blocks are as long as the longest of theirs, or as a plane word's beats
+    ask for.
+
     Plane words and memories are as large as before, where slices are not too short for that.
 
     Raises
@@ -121,6 +131,14 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
     cols = base.cols * base.depth // depth
     while cols * scale_bits > stream_bits:
         cols //= 2
+    sparse_block = base.sparse_block
+    if blocks := [term.block for term in direct if term.block]:
+        sparse_block = max(sparse_block, cols * depth // stream_bits, *blocks)
+    if sparse_block > depth:
+        raise CompileError(
+            f"blocks of {sparse_block} weights fit no engine with groups of {depth} input "
+            f"features; compress with longer groups, or with a pattern of shorter blocks"
+        )
     return replace(
         base,
         act_bits=act_bits,
@@ -128,6 +146,7 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
         shift=max(shifts, default=base.shift),
         scale_bits=scale_bits,
         half_steps=base.half_steps or any(map(_half_steps, layers)),
+        sparse_block=sparse_block,
         stream_bits=stream_bits,
         cols=cols,
         depth=depth,

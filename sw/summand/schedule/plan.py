@@ -62,6 +62,7 @@ def _direct(
     walks: list[list[Strip]] = [[] for _ in range(most)]
     for r in runs:
         for strips, (t, term) in zip(walks, layers[r.layer].direct, strict=False):
+            pattern = term.pattern(config)
             strips.append(
                 Strip(
                     Matrix(r.layer, t, "direct"),
@@ -73,6 +74,7 @@ def _direct(
                     shift=term.shift > 0,
                     group=term.group // config.depth,
                     half_step=term.half_step,
+                    kept=pattern.kept if pattern else 0,
                 )
             )
     return list(map(tuple, walks))

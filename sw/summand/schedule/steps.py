@@ -40,6 +40,22 @@ class Strip:
     #: Slices that share scales; 0 without.
     group: int = 0
     half_step: bool = False
+    #: Weights of a block that are streamed; 0 where all are.
+    kept: int = 0
+
+    @property
+    def segment(self) -> Segment:
+        """The segment that it is by itself."""
+        return Segment(
+            tile=self.tile,
+            tiles=self.tiles,
+            planes=self.planes,
+            clear=self.clear,
+            shift=self.shift,
+            scaled=bool(self.group),
+            half_step=self.half_step,
+            kept=self.kept,
+        )
 
     def within(self, low: int, high: int) -> "Strip | None":
         """Return the part in accumulator tiles ``low`` to ``high``, if there is one."""
@@ -63,9 +79,10 @@ class Walk:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """The segment table: neighbours of the same kind are one segment.
+        """The segment table: dense neighbours of the same kind are one segment.
 
-        Their plane words are in tile order slice by slice, as they are side by side.
+        Their plane words are in tile order slice by slice, as they are side by side. Sparse ones
+        are filled up to whole beats each.
         """
         return _joined(self.strips)
 
@@ -156,18 +173,11 @@ PlanStep = Input | Walk | Bundle | Fetch
 def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:
     joined: list[Segment] = []
     for s in strips:
-        segment = Segment(
-            tile=s.tile,
-            tiles=s.tiles,
-            planes=s.planes,
-            clear=s.clear,
-            shift=s.shift,
-            scaled=bool(s.group),
-            half_step=s.half_step,
-        )
+        segment = s.segment
         last = joined[-1] if joined else None
         if (
             last
+            and not last.kept
             and replace(segment, tile=last.tile, tiles=last.tiles) == last
             and last.end == s.tile
         ):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from summand.isa import EngineConfig
+from summand.isa.patterns import SparsePattern
+
 __all__ = ["Direct", "Factored", "Sizes", "Term"]
 
 
@@ -33,6 +36,13 @@ class Direct:
     half_step: bool = False
     kept: int = 0
     block: int = 0
+
+    def pattern(self, config: EngineConfig | None = None) -> SparsePattern | None:
+        """Return its pattern, or as which ``config``'s engine streams it; None where it cannot."""
+        if not self.block:
+            return None
+        pattern = SparsePattern(kept=self.kept, block=self.block)
+        return pattern.widened(config.sparse_block) if config else pattern
 
 
 @dataclass(frozen=True, kw_only=True)

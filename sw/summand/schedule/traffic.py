@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from summand.isa import EngineConfig
 from summand.isa.header import HEADER_BYTES
-from summand.isa.patterns import SparsePattern
+from summand.isa.rounding import ceil_div
 from summand.isa.segments import SEGMENT_BYTES
 from summand.isa.walks import scale_beats
 from summand.schedule.choice import alone
@@ -26,7 +26,7 @@ class Traffic:
     Parameters
     ----------
     planes : int
-        Of the direct terms' bit-planes.
+        Of the direct terms' bit-planes, with the indices of sparse ones.
     scales : int
         Of their groups' scales.
     factors : int
@@ -98,11 +98,7 @@ def _term(term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
             scales = 0
             if term.group:
                 scales = -(-k // term.group) * _scale_bits(n, term.scale_bits, config)
-            planes = _matrix(k, n, config) * term.planes
-            if term.block:
-                chunks = SparsePattern(kept=term.kept, block=term.block).tile_chunks(term.planes)
-                planes = _matrix(k, n, config) // term.block * chunks
-            return Traffic(planes=planes, scales=scales)
+            return Traffic(planes=_planes(term, layer, config), scales=scales)
         case Factored():
             rank = term.rank
             first = _matrix(k, rank, config) * term.first
@@ -111,6 +107,18 @@ def _term(term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
             if config:
                 parameters = _parameters(-(-rank // config.cols), config)
             return Traffic(factors=first + second, requantisations=parameters)
+
+
+def _planes(term: Direct, layer: Sizes, config: EngineConfig | None) -> int:
+    """Return the bits of a matrix's planes, and of its index where it is sparse."""
+    k, n = layer.in_features, layer.out_features
+    if config and (pattern := term.pattern(config)):
+        tiles = ceil_div(n, config.cols)
+        beats = ceil_div(tiles * pattern.tile_chunks(term.planes), config.beat_chunks)
+        return ceil_div(k, config.depth) * beats * config.stream_bits
+    if pattern := term.pattern():
+        return ceil_div(_matrix(k, n, config), pattern.block) * pattern.tile_chunks(term.planes)
+    return _matrix(k, n, config) * term.planes
 
 
 def _matrix(k: int, n: int, config: EngineConfig | None) -> int:
@@ -160,10 +168,10 @@ def _walk(walk: Walk, config: EngineConfig) -> Traffic:
     table = _padded(8 * SEGMENT_BYTES * len(walk.segments), config)
     groups = -(-walk.slices // walk.group) if walk.group else 1
     scales = groups * scale_beats(walk.segments, config) * config.stream_bits
-    word = config.plane_beats * config.stream_bits
     planes = {True: 0, False: 0}
     for strip in walk.strips:
-        planes[strip.matrix.role == "direct"] += walk.slices * strip.tiles * strip.planes * word
+        bits = walk.slices * strip.segment.beats(config) * config.stream_bits
+        planes[strip.matrix.role == "direct"] += bits
     return Traffic(planes=planes[True], factors=planes[False], scales=scales, headers=table)
 
 

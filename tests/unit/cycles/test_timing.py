@@ -17,7 +17,7 @@ CONFIGS = [
 #: Of the default engine: one row, 16 tables a column, accumulators of 32 bits.
 DEFAULT = {
     "decode": 5, "settle": 5, "prime": 3, "checked": 3, "begin": 1,
-    "fill": 4, "steps": 15, "read_ahead": 11,
+    "fill": 4, "steps": 15, "read_ahead": 11, "gathers": 15, "words": 16, "unpack": 7,
     "word": 1, "bus": 2, "order": 3, "result": 5, "fifo": 3, "room": 32, "credit": 2,
     "hold": 1, "requantise": 11, "word_hold": 1,
     "idle": 1, "landing": 3, "conflict": 1,

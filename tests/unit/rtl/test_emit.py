@@ -63,6 +63,17 @@ def test_an_engine_without_half_steps_has_none_of_their_signals():
     assert [name for name in signals if name in without] == []
 
 
+def test_an_engine_without_sparse_segments_reads_plane_words_as_ever():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(sparse_block=4))
+    )
+    signals = ("planner", "funnel", "expander", "kept", "plan__")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+    assert "gatherer_part" not in having
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

@@ -15,6 +15,7 @@ PLAIN = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=16)
 SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
 SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits=3)
 HALVING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, half_steps=True)
+SPARSE = replace(HALVING, sparse_block=8)
 
 
 def good_table(rng, config):
@@ -36,6 +37,9 @@ def good_table(rng, config):
                 half_step=config.half_steps and rng.random() < 0.5,
             )
         )
+        if config.sparse_block and rng.random() < 0.5:
+            kept = rng.randint(1, config.sparse_block - 1)
+            segments[-1] = replace(segments[-1], half_step=False, kept=kept)
         after = segments[-1].end
     return segments
 
@@ -51,7 +55,7 @@ def spoiled(rng, raw):
             (3, [1, 255]),
             (4, [0, 9, 255]),
             (5, [2, 4, 8, 16, 128]),
-            (6, [1]),
+            (6, [1, 7, 8, 128]),
             (7, [128]),
         ]
     )
@@ -91,8 +95,8 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
 
 @pytest.mark.parametrize(
     "config",
-    [PLAIN, SHIFTING, SCALING, HALVING],
-    ids=["plain", "shifting", "scaling", "halving"],
+    [PLAIN, SHIFTING, SCALING, HALVING, SPARSE],
+    ids=["plain", "shifting", "scaling", "halving", "sparse"],
 )
 def test_the_first_bad_segment_is_reported(config):
     """Good tables and spoiled ones in turn: no table affects the next."""
@@ -119,7 +123,7 @@ def test_the_first_bad_segment_is_reported(config):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([SHIFTING, SCALING, HALVING]),
+    st.sampled_from([SHIFTING, SCALING, HALVING, SPARSE]),
     st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3),
 )
 def test_any_bytes_get_the_decoders_verdict(config, raw):

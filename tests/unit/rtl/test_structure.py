@@ -26,6 +26,9 @@ CONFIGS = {
         rows=2, cols=2, depth=32, stream_bits=64, acc_depth=16, act_depth=4, scale_bits=2,
         half_steps=True,
     ),
+    "sparse": EngineConfig(
+        rows=2, cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=4, sparse_block=8
+    ),
     "wide sums": EngineConfig(
         cols=1, depth=256, stream_bits=32, act_bits=10, acc_depth=16, act_depth=2, scale_bits=1
     ),

@@ -17,6 +17,7 @@ RANGES = {
     "shift": (0, 8),
     "scale_bits": (0, 8),
     "half_steps": (False, True),
+    "sparse_block": (0, 16),
 }
 
 

@@ -20,6 +20,7 @@ CONFIG = EngineConfig(
     shift=2,
     scale_bits=4,
     half_steps=True,
+    sparse_block=8,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -52,12 +53,13 @@ ENDS = {
     "segment tiles": (1, 16),
     "segment planes": (1, 8),
     "segment flags": (0, 15),
+    "segment kept": (0, 7),
     "entry mult": (0, 0xFFFF),
     "entry shift": (1, 47),
 }
 
 #: The most that fits a field, where it is not an argument's half-word.
-WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "shift": 0xFF}
+WIDEST = {"length": 0xFFFFFFFF, "planes": 0xFF, "flags": 0xFF, "kept": 0xFF, "shift": 0xFF}
 
 
 def headers(program: TestProgram) -> list[tuple[Header, bytes]]:
@@ -78,8 +80,10 @@ def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
     for name in ("length", "a", "b", "c", "d"):
         yield f"{op.name} {name}", getattr(header, name)
     if op == Op.GEMM:
-        for entry in struct.iter_unpack("<HHBBH", payload[: header.c * 8]):
-            for name, value in zip(("tile", "tiles", "planes", "flags"), entry, strict=False):
+        for entry in struct.iter_unpack("<HHBBBB", payload[: header.c * 8]):
+            for name, value in zip(
+                ("tile", "tiles", "planes", "flags", "kept"), entry, strict=False
+            ):
                 yield f"segment {name}", value
     if op == Op.REQUANTISE:
         for mult, shift, _ in struct.iter_unpack("<HBB", payload[: header.b * CONFIG.cols * 4]):

@@ -127,3 +127,10 @@ def test_too_few_runs_are_told():
 def test_families_without_a_model_are_told():
     with pytest.raises(ModelError, match="no model of resources for Gowin"):
         estimate(SMALL, GOWIN)
+
+
+def test_sparse_segments_have_no_term_and_no_part_is_too_small_for_them():
+    config = dataclasses.replace(SMALL, sparse_block=8)
+    with pytest.raises(ModelError, match=r"no term for sparse_block \(8\); count .* --no-route"):
+        estimate(config, ECP5)
+    fits(dataclasses.replace(config, rows=64), LFE5U_85F)
