@@ -9,7 +9,7 @@ layers. "dense" is the error of a mix of dense layers of the nearest sizes at th
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -72,8 +72,8 @@ class Case:
         return float((acc * s_x.double() * unit - want).square().sum() / want.square().sum())
 
 
-def cases(blocks: list[int], *, rotate: bool = True) -> Iterator[Case]:
-    """Yield the layers, their inputs balanced, and rotated or not."""
+def cases(blocks: list[int]) -> Iterator[Case]:
+    """Yield the layers."""
     source = open_source("smollm2")
     names = [f"model.layers.{i}.{layer}" for i in blocks for layer in LAYERS]
 
@@ -93,7 +93,7 @@ def cases(blocks: list[int], *, rotate: bool = True) -> Iterator[Case]:
         weights = {name: source.module.get_submodule(name).weight.detach() for name in group}
         seen = statistics[group[0]]
         transform = choose_transform(
-            list(weights.values()), seen.energy, balance=True, rotate=rotate, seed=0
+            list(weights.values()), seen.energy, balance=True, rotate=True, seed=0
         )
         samples = [transformed(other[group[0]], transform).sample for other in others]
         for name in set(group) & set(names):
@@ -165,11 +165,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Whether a low-rank summand is worth its bits.")
     parser.add_argument("--blocks", type=int, nargs="+", default=[5, 20])
-    show(list(in_parallel(measure, list(cases(parser.parse_args().blocks)))))
-
-
-def show(results: Sequence[Mapping[str, Point]]) -> None:
-    """Print the means of all layers; variants with ``+`` in their names beside dense ones."""
+    results = list(in_parallel(measure, list(cases(parser.parse_args().blocks))))
     means: dict[str, Point] = {}
     for name in results[0]:
         bits = sum(r[name][0] for r in results) / len(results)
