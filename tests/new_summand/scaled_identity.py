@@ -132,7 +132,7 @@ class IdentityChoice(SummandChoice):
         """Return its sizes."""
         return ScaledIdentityEntry(bits=self.bits, acc_shift=self.acc_shift)
 
-    def reserved(self) -> int:
+    def reserved(self, in_features: int) -> int:
         """Return the largest magnitude of a factor."""
         return 1 << (self.bits - 1)
 

@@ -1,5 +1,6 @@
 """The command that makes a model anew, from the manifest of one that cannot be read any more."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,6 +29,11 @@ def remake_command(raw: Mapping[str, Any]) -> str:
     return " ".join(words)
 
 
+def _is_plain(value: str) -> bool:
+    """Whether a value is a name, or a pattern such as 2:4."""
+    return value.isidentifier() or re.fullmatch(r"[0-9]{1,2}:[0-9]{1,2}", value) is not None
+
+
 def _flags(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if not name.isidentifier():
@@ -36,7 +42,7 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, bool):
             if value or name in _NEGATABLE:
                 yield f"--{'' if value else 'no-'}{flag}"
-        elif isinstance(value, int) or (isinstance(value, str) and value.isidentifier()):
+        elif isinstance(value, int) or (isinstance(value, str) and _is_plain(value)):
             yield f"--{flag} {value}"
     calibration = options.get("calibration")
     if isinstance(calibration, dict) and isinstance(tokens := calibration.get("tokens"), int):

@@ -2,6 +2,7 @@
 
 import functools
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
@@ -36,6 +37,8 @@ class Option:
     revocable : bool
         Whether a switch that is off by default can be turned off too, because what else was given
         may turn it on.
+    read : callable, optional
+        Reads a text that is no name; raises :class:`~summand.isa.SummandError` where it cannot.
     """
 
     about: str
@@ -45,6 +48,7 @@ class Option:
     names: tuple[str, ...] = ()
     metavar: str | None = None
     revocable: bool = False
+    read: Callable[[str], object] | None = None
 
     def __post_init__(self):
         if missing := [name for name in self.names if name not in self.about]:
@@ -68,10 +72,21 @@ class Option:
             raise OptionError(f"{name} must be true or false, not {value!r}")
         if self.names and value not in self.names:
             raise OptionError(f"{name} must be {' or '.join(self.names)}, not {value!r}")
+        if self.read is not None:
+            self._check_text(name, value)
         if self.limits is not None:
             allowed = self.limits if self.zero is None else Limits(0, self.limits.high)
             if not isinstance(value, int) or value not in allowed:
                 raise OptionError(f"{name} must be {allowed}, not {value!r}")
+
+    def _check_text(self, name: str, value: object) -> None:
+        assert self.read is not None
+        if not isinstance(value, str):
+            raise OptionError(f"{name} must be a text, not {value!r}")
+        try:
+            self.read(value)
+        except SummandError as e:
+            raise OptionError(f"{name} cannot be {value!r}: {e}") from None
 
 
 @functools.cache

@@ -9,6 +9,8 @@ from summand.options.declaration import Option, OptionError
 from summand.recipe.grouping import Grouping
 from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
+from summand.summands.outliers import OutliersOptions
+from summand.summands.patterns import NO_PATTERN
 from summand.summands.registry import kinds
 
 __all__ = ["AccBits", "Options"]
@@ -28,7 +30,7 @@ AccBits = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(LowRankOptions, DenseOptions):
+class Options(LowRankOptions, OutliersOptions, DenseOptions):
     """Options of each kind of summand, and of the whole.
 
     Raises
@@ -106,6 +108,11 @@ class Options(LowRankOptions, DenseOptions):
             raise OptionError(
                 "a rotation mixes all channels and leaves no groups of them; give --no-rotate, or "
                 "leave out act_groups"
+            )
+        if self.outliers != NO_PATTERN and not self.bits:
+            raise OptionError(
+                "outliers are beside a dense summand, and bits is 0; give bits, or leave out "
+                "outliers"
             )
         if self.sequential and self.keep_quantised:
             raise OptionError(

@@ -36,7 +36,7 @@ class SummandChoice(ABC):
         """Return the summand's sizes."""
 
     @abstractmethod
-    def reserved(self) -> int:
+    def reserved(self, in_features: int) -> int:
         """Return what the summand adds at most, before anything else is known about it.
 
         As a sum of magnitudes: what it adds to an accumulator is at most that many times the
@@ -89,7 +89,7 @@ class SummandSpace(ABC):
     @abstractmethod
     def variants(
         self, in_features: int, out_features: int, *, head: bool
-    ) -> Iterator[Mapping[str, int]]:
+    ) -> Iterator[Mapping[str, int | str]]:
         """Yield what a layer of a size may get, as values of options."""
 
 

@@ -1,11 +1,17 @@
 """Integers of 1 to 8 bits, packed without gaps: how weights lie on disk."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["pack", "packed_bytes", "unpack"]
+from summand.isa.patterns import SparsePattern
+from summand.summands.base import Tensors
+from summand.summands.errors import LayerError
+from summand.summands.sparse import kept_values, spread_values
+
+__all__ = ["pack", "packed_bytes", "packed_matrix", "read_matrix", "unpack"]
 
 
 def packed_bytes(count: int, bits: int) -> int:
@@ -56,3 +62,42 @@ def unpack(
             np.packbits(each, axis=1, bitorder="little")[:, 0].view(np.int8) >> spare
         )
     return out.reshape(shape)
+
+
+def packed_matrix(
+    matrix: npt.NDArray[np.int8], bits: int, pattern: SparsePattern | None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the tensors of a matrix ``[K, N]``: ``weights``, and with a pattern ``positions``.
+
+    With a pattern only kept weights are there; see :func:`~summand.summands.sparse.kept_values`.
+    """
+    if pattern is None:
+        return {"weights": pack(matrix, bits)}
+    values, positions = kept_values(matrix, pattern)
+    return {
+        "weights": pack(values, bits),
+        "positions": pack(positions, pattern.place_bits),
+    }
+
+
+def read_matrix(
+    tensors: Tensors, bits: int, pattern: SparsePattern | None, in_features: int, out_features: int
+) -> npt.NDArray[np.int8]:
+    """Undo :func:`packed_matrix`.
+
+    Raises
+    ------
+    LayerError, ValueError
+        If the tensors do not fit the sizes, or positions do not ascend.
+    """
+    if pattern is None:
+        return tensors.packed("weights", bits, (in_features, out_features))
+    if in_features % pattern.block:
+        raise LayerError(
+            f"pattern {pattern} needs a multiple of {pattern.block} input features, "
+            f"not {in_features}"
+        )
+    shape = (in_features // pattern.block * pattern.kept, out_features)
+    values = tensors.packed("weights", bits, shape)
+    packed = tensors.packed("positions", pattern.place_bits, shape)
+    return spread_values(values, packed & (pattern.block - 1), pattern)

@@ -7,6 +7,7 @@ from summand.summands.choosing import SummandChoice
 from summand.summands.dense import DENSE
 from summand.summands.kind import Kind
 from summand.summands.lowrank import LOW_RANK
+from summand.summands.outliers import OUTLIERS
 
 __all__ = ["entry_of", "kind_named", "kind_of", "kinds", "register"]
 
@@ -48,5 +49,5 @@ def entry_of(summand: Summand) -> Entry:
     return kind_of(summand).entry.of(summand)
 
 
-for _kind in (DENSE, LOW_RANK):
+for _kind in (DENSE, OUTLIERS, LOW_RANK):
     register(_kind)

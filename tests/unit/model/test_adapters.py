@@ -148,7 +148,10 @@ def read(folder: Path, base: SummandModel) -> None:
         (lambda raw: raw["layers"][0].update(name="block.9"), "has no layer 'block.9'"),
         (lambda raw: raw["layers"][0].update(acc_bits=20), "but manifest.json says 20"),
         (lambda raw: raw["layers"][0]["summand"].update(rank=4), "take .* bytes, not uint8"),
-        (lambda raw: raw["layers"][0]["summand"].update(kind="sparse"), "must be dense, low_rank"),
+        (
+            lambda raw: raw["layers"][0]["summand"].update(kind="sparse"),
+            "must be dense, outliers, low_rank",
+        ),
         (lambda raw: raw["files"].update({"x": raw["files"]["adapter.safetensors"]}), "files must"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
     ],

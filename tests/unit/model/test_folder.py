@@ -342,7 +342,10 @@ def test_a_manifest_of_another_kind_is_refused(folder, change, match):
         (lambda raw: raw["summands"][1].update(rank=3), r"tensor block\.linear\.1\.a"),
         (lambda raw: raw["summands"].reverse(), r"tensor block\.linear\.0\.a"),
         (lambda raw: raw["summands"][1].update(acc_shift=9), "acc_shift must be 0 to 8, not 9"),
-        (lambda raw: raw["summands"][1].update(kind="sparse"), "kind must be dense, low_rank, not"),
+        (
+            lambda raw: raw["summands"][1].update(kind="sparse"),
+            "kind must be dense, outliers, low_rank, not",
+        ),
         (lambda raw: raw["summands"][0].pop("bits"), r"summands\[0\] has no field bits"),
     ],
 )

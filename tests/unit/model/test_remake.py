@@ -14,6 +14,8 @@ OPTIONS = {
     "group": 0,
     "rank": 8,
     "solver": "gptq",
+    "sparsity": "2:4",
+    "outliers": "none",
     "balance": False,
     "rotate": True,
     "sequential": False,
@@ -28,7 +30,8 @@ def test_it_says_what_the_manifest_says():
     source = {"kind": "folder", "path": "/models/a b", "sha256": "0"}
     assert remake_command({"source": source, "options": OPTIONS}) == (
         "summand compress '/models/a b' -o DIR --bits 4 --group 0 --rank 8 --solver gptq "
-        "--no-balance --rotate --distil 0 --calibration-tokens 16384 --target-bits 4.25"
+        "--sparsity 2:4 --outliers none --no-balance --rotate --distil 0 "
+        "--calibration-tokens 16384 --target-bits 4.25"
     )
 
 

@@ -91,3 +91,21 @@ def test_layers_taken_as_they_are_cannot_make_up_for_others():
 def test_a_group_that_no_engine_has_is_refused_with_the_next():
     with pytest.raises(OptionError, match="group must be a multiple of 8, .* not 20: 24 would do"):
         Options(group=20)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sparsity": "2:6"}, "sparsity cannot be '2:6': block must be 4, 8 or 16, not 6"),
+        ({"outliers": "8:8"}, "outliers cannot be '8:8': kept must be 1 to 7"),
+        ({"sparsity": 4}, "sparsity must be a text, not 4"),
+        ({"sparsity_score": "luck"}, "sparsity_score must be magnitude or wanda or sparsegpt"),
+        ({"outlier_bits": 9}, "outlier_bits must be 1 to 8, not 9"),
+        ({"sparsity": "2:4", "bits": 0, "rank": 4}, "sparsity is of the dense summand, and bits"),
+        ({"outliers": "1:8", "bits": 0, "rank": 4}, "outliers are beside a dense summand, and"),
+        ({"sparsity": "2:4", "solver": "rtn"}, "must be magnitude or wanda with solver rtn"),
+    ],
+)
+def test_sparsity_that_cannot_be_is_refused(options, said):
+    with pytest.raises(OptionError, match=said):
+        Options(**options)

@@ -26,8 +26,9 @@ class FolderCheckpoint(ABC):
     #: For reports.
     format: str
 
-    #: The part that every quantised layer has, and no other; int32.
+    #: The part that every quantised layer has, and no other, and its type.
     _INTEGERS: str
+    _WORDS: type[np.integer] = np.int32
 
     #: All parts of a quantised layer's weight.
     _PARTS: Collection[str]
@@ -62,6 +63,10 @@ class FolderCheckpoint(ABC):
             If its tensors and the configuration contradict each other.
         """
 
+    def matrix(self, name: str) -> npt.NDArray[np.float32]:
+        """Return what a layer stands for, float32 ``[K, N]``; raises as :meth:`weight` does."""
+        return self.weight(name).matrix()
+
     def _agree(
         self, name: str, part: str, found: npt.NDArray[Any], shape: tuple[int, ...], stated: str
     ) -> None:
@@ -71,5 +76,7 @@ class FolderCheckpoint(ABC):
                 f"layer {name}: its {part} is of shape {found.shape}, but {stated}, as "
                 f"config.json has it, make {shape}; one of both is of another model"
             )
-        if part == self._INTEGERS and found.dtype != np.int32:
-            raise CompressError(f"layer {name}: its {part} must be int32, not {found.dtype}")
+        if part == self._INTEGERS and found.dtype != self._WORDS:
+            raise CompressError(
+                f"layer {name}: its {part} must be {np.dtype(self._WORDS)}, not {found.dtype}"
+            )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from summand.compress.errors import CompressError
+from summand.compress.importers.bitmask import BITMASKS, BitmaskCheckpoint
 from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.gptq_folder import GptqCheckpoint
 from summand.compress.importers.packed import PackedCheckpoint
@@ -54,6 +55,10 @@ def open_folder(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> Fo
     method, form = config.get("quant_method"), config.get("format")
     if method == "gptq":
         return GptqCheckpoint(tensors, config)
+    sparsity = config.get("sparsity_config")
+    sparse = sparsity.get("format") if isinstance(sparsity, Mapping) else None
+    if method == "compressed-tensors" and sparse in BITMASKS:
+        return BitmaskCheckpoint(tensors, config)
     if method == "compressed-tensors" and form in ("pack-quantized", "mixed-precision"):
         return PackedCheckpoint(tensors, config)
     kind = f"{method} {form}" if form else str(method)
@@ -71,6 +76,6 @@ def float_tensors(checkpoint: FolderCheckpoint, tensors: Tensors) -> dict[str, t
         if not checkpoint.owns(name)
     }
     for name in checkpoint.names:
-        matrix = torch.from_numpy(checkpoint.weight(name).matrix())
+        matrix = torch.from_numpy(checkpoint.matrix(name))
         state[f"{name}.weight"] = matrix.T.contiguous()
     return state

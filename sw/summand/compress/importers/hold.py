@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +112,7 @@ def hold(
     weight.check()
     k, n = weight.codes.shape
     codes, scales = weight.unsigned()
-    dense = Dense(codes.astype(np.int8), bits_of(codes))
+    dense = Dense(codes.astype(np.int8), bits_of(codes), pattern=weight.pattern)
     sums = _Sums.of(weight, codes)
     grouped = len(scales) > 1
     fit = None
@@ -127,7 +127,9 @@ def hold(
         summands: list[Summand] = [dense]
         if grouped:
             g = integers.astype(np.uint8)
-            summands = [Dense(dense.weights, dense.bits, g, scale_bits, weight.group)]
+            summands = [
+                replace(dense, scales=g, scale_bits=scale_bits, group=weight.group),
+            ]
         if fit is not None:
             summands.append(fit.low_rank(unit))
         unit = unit.astype(np.float32)

@@ -1,17 +1,13 @@
 """compressed-tensors' ``pack-quantized``: integers in words along the input features."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from summand.compress.errors import CompressError
-from summand.compress.importers.checkpoint import FolderCheckpoint
+from summand.compress.importers.compressed import CompressedTensors
 from summand.compress.importers.errors import NotHeldError
-from summand.compress.importers.packed_rules import PackedRules
-from summand.compress.importers.tensors import Tensors
 from summand.compress.importers.weight import QuantisedWeight
 from summand.compress.importers.words import unpack_words
+from summand.summands.sparse import is_sparse
 
 __all__ = ["PackedCheckpoint"]
 
@@ -19,35 +15,21 @@ __all__ = ["PackedCheckpoint"]
 _WIDTHS = (1, 2, 4, 8)
 
 
-class PackedCheckpoint(FolderCheckpoint):
+class PackedCheckpoint(CompressedTensors):
     """A folder in which compressed-tensors wrote integer weights, symmetric or not.
 
     A layer ``x`` has ``x.weight_packed`` int32 ``[N, K * bits / 32]``, ``x.weight_shape``,
     ``x.weight_scale`` ``[N, G]``, and perhaps ``x.weight_zero_point`` and ``x.weight_g_idx``.
-    Integers are stored with ``2**(bits - 1)`` added.
-
-    Parameters
-    ----------
-    tensors : Tensors
-        The folder's.
-    config : mapping
-        ``quantization_config`` of its ``config.json``.
-
-    Raises
-    ------
-    CompressError
-        If something in the configuration is not understood.
+    Integers are stored with ``2**(bits - 1)`` added. Layers that are as sparse as the configuration
+    says have its pattern.
     """
 
-    format = "compressed-tensors"
     _INTEGERS = "weight_packed"
     _PARTS = frozenset(
         f"weight_{part}" for part in ("packed", "shape", "scale", "zero_point", "g_idx")
     )
-
-    def __init__(self, tensors: Tensors, config: Mapping[str, Any]):
-        super().__init__(tensors)
-        self._rules = PackedRules(config)
+    _FORMAT = "pack-quantized"
+    _SPARSE = ("dense", None)
 
     def weight(self, name: str) -> QuantisedWeight:
         """Read a layer."""
@@ -59,19 +41,11 @@ class PackedCheckpoint(FolderCheckpoint):
                 f"packed integers of {bits} bits; those of {', '.join(map(str, _WIDTHS))} bits can "
                 f"be read"
             )
-        packed, scale = get(f"{name}.weight_packed"), get(f"{name}.weight_scale")
+        packed = get(f"{name}.weight_packed")
         n, k = (int(v) for v in get(f"{name}.weight_shape"))
-        count = -(-k // scheme.group) if scheme.group else 1
         self._agree(name, "weight_packed", packed, (n, -(-k // (32 // bits))), stated)
-        rows = 1 if scheme.strategy == "tensor" else n
-        if scheme.strategy != "group" and scale.size == rows:
-            scale = scale.reshape(rows, 1)  # stored with and without a second axis
-        self._agree(name, "weight_scale", scale, (rows, count), stated)
-        scale = np.broadcast_to(scale, (n, count))
-        index = find(f"{name}.weight_g_idx")
-        if index is None or index.min() < 0:
-            index = np.arange(k) // (scheme.group or k)
-        self._agree(name, "weight_g_idx", index, (k,), stated)
+        scale, index = self._scales(name, scheme, n, k)
+        rows, count = (1 if scheme.strategy == "tensor" else n), scale.shape[1]
         half = 1 << (bits - 1)
         codes = unpack_words(packed, bits, k).T - half
         zero = find(f"{name}.weight_zero_point")
@@ -91,4 +65,8 @@ class PackedCheckpoint(FolderCheckpoint):
             self._agree(name, "weight_zero_point", zero, (rows, count), stated)
             zero = np.broadcast_to(zero, (n, count)).astype(np.int16)
             codes = codes - zero.T[index]
-        return QuantisedWeight(codes, np.ascontiguousarray(scale.T), index, f"{bits} bits")
+        pattern = self._rules.pattern
+        if pattern is not None and not is_sparse(codes, pattern):
+            pattern = None
+        kind = f"{bits} bits" + (f", {pattern}" if pattern else "")
+        return QuantisedWeight(codes, np.ascontiguousarray(scale.T), index, kind, pattern=pattern)

@@ -1,22 +1,28 @@
 """What the configuration of compressed-tensors says of each layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from summand.compress.errors import CompressError
 from summand.compress.importers.stated import Expression, Section
+from summand.isa.patterns import SparsePattern
 
 __all__ = ["PackedRules", "PackedScheme"]
 
 _PATH = "quantization_config"
-_FORMAT = "pack-quantized"
 
 #: The one class of modules that is packed here.
 _CLASS = "Linear"
 
 #: Of the whole configuration: a state, a statistic, a version.
 _ABOUT = frozenset({"global_compression_ratio", "quantization_status", "version"})
+
+#: Of where zeros are: statistics, and layers that show by their tensors.
+_ABOUT_ZEROS = frozenset({"global_sparsity", "ignore", "registry_requires_subclass", "targets"})
+
+#: Patterns by the name of their structure; others say nothing of where zeros are.
+_PATTERNS = {"2:4": SparsePattern(kept=2, block=4)}
 
 #: How scales and integers were found, and in what order; ``weight_g_idx`` has what came out.
 _SEARCH = frozenset({"actorder", "observer", "observer_kwargs", "scale_dtype", "zp_dtype"})
@@ -77,6 +83,17 @@ class PackedRules:
     ----------
     raw : mapping
         ``quantization_config`` of ``config.json``.
+    form : str
+        How integers are written: what ``format`` must be.
+    sparse : collection of str or None
+        How zeros are left out: what ``format`` of ``sparsity_config`` may be.
+
+    Attributes
+    ----------
+    sparse : str, optional
+        ``format`` of ``sparsity_config``.
+    pattern : SparsePattern, optional
+        What ``sparsity_config`` says of where zeros are.
 
     Raises
     ------
@@ -84,7 +101,7 @@ class PackedRules:
         If something in it is not understood.
     """
 
-    def __init__(self, raw: Mapping[str, Any]):
+    def __init__(self, raw: Mapping[str, Any], *, form: str, sparse: Collection[str | None]):
         top = Section(
             _PATH,
             raw,
@@ -94,14 +111,15 @@ class PackedRules:
         sparsity = Section(
             f"{_PATH}.sparsity_config",
             top.get("sparsity_config", {}),
-            applied=("format",),
-            without_effect=("global_sparsity", "sparsity_structure", "registry_requires_subclass")
-            + ("ignore", "targets"),
+            applied=("format", "sparsity_structure"),
+            without_effect=_ABOUT_ZEROS,
         )
-        sparsity.one_of("format", ("dense", None))
+        self.sparse = sparsity.one_of("format", sparse)
+        self.pattern = _PATTERNS.get(str(sparsity.get("sparsity_structure")))
         self._ignored = _targets(top, "ignore")
         self._schemes: dict[_Target, PackedScheme] = {}
-        mixed = top.get("format") != _FORMAT  # each group says its own
+        said = top.one_of("format", (form, "mixed-precision", "dense", None))
+        mixed = said == "mixed-precision"  # each group says its own
         groups = top.get("config_groups", {})
         if not isinstance(groups, Mapping):
             top.refuse("config_groups", "must be an object")
@@ -109,7 +127,7 @@ class PackedRules:
             section = Section(
                 f"{_PATH}.config_groups.{name}", group, applied=("format", "targets", "weights")
             )
-            section.one_of("format", (_FORMAT,) if mixed else (_FORMAT, None))
+            section.one_of("format", (form,) if mixed else (form, None))
             weights = Section(
                 f"{section.path}.weights",
                 section.get("weights", {}),

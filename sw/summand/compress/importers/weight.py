@@ -1,12 +1,14 @@
 """A weight matrix as others quantised it: integers, and scales and offsets of groups."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from summand.compress.importers.errors import NotHeldError
+from summand.isa.patterns import SparsePattern
+from summand.summands.sparse import is_sparse
 
 __all__ = ["Checkpoint", "QuantisedWeight", "bits_of"]
 
@@ -27,6 +29,8 @@ class QuantisedWeight:
         Added to every weight of a group.
     kind : str
         For reports.
+    pattern : SparsePattern, optional
+        How many integers of each block of input features are other than 0 at most.
     """
 
     codes: npt.NDArray[np.int16]
@@ -34,6 +38,7 @@ class QuantisedWeight:
     groups: npt.NDArray[np.integer]
     kind: str
     offsets: npt.NDArray[np.float32] | None = None
+    pattern: SparsePattern | None = None
 
     def __post_init__(self):
         k, n = self.codes.shape
@@ -64,8 +69,8 @@ class QuantisedWeight:
         used, first, groups = np.unique(self.groups, return_index=True, return_inverse=True)
         order = first.argsort()
         offsets = None if self.offsets is None else self.offsets[used[order]]
-        return QuantisedWeight(
-            self.codes, self.scales[used[order]], order.argsort()[groups], self.kind, offsets
+        return replace(
+            self, scales=self.scales[used[order]], groups=order.argsort()[groups], offsets=offsets
         )
 
     def unsigned(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
@@ -82,6 +87,8 @@ class QuantisedWeight:
             raise NotHeldError("activation order: its groups are not of neighbouring features")
         if (bits := bits_of(self.unsigned()[0])) > 8:
             raise NotHeldError(f"its integers less their zero points need {bits} bits, 8 is most")
+        if self.pattern is not None and not is_sparse(self.codes, self.pattern):
+            raise NotHeldError(f"its integers are not as sparse as {self.pattern}")
 
     def matrix(self) -> npt.NDArray[np.float32]:
         """Return the float32 ``[K, N]`` matrix it stands for."""
@@ -98,8 +105,8 @@ class QuantisedWeight:
     def columns(self, order: npt.NDArray[np.integer]) -> "QuantisedWeight":
         """Return these output features, in this order."""
         offsets = None if self.offsets is None else self.offsets[:, order]
-        return QuantisedWeight(
-            self.codes[:, order], self.scales[:, order], self.groups, self.kind, offsets
+        return replace(
+            self, codes=self.codes[:, order], scales=self.scales[:, order], offsets=offsets
         )
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.dense.disk import DenseEntry
 from summand.summands.grid import Grid
+from summand.summands.patterns import check_blocks, kept_and_block, parse_pattern
 
 __all__ = ["DenseChoice"]
 
@@ -22,6 +24,10 @@ class DenseChoice(SummandChoice):
         As in :class:`~summand.summands.dense.disk.DenseEntry`.
     solver : str
         One of :data:`~summand.summands.dense.solve.named.DENSE_SOLVERS`.
+    pattern : SparsePattern, optional
+        How many weights are kept; without it, all.
+    score : str
+        Which they are, one of :data:`~summand.summands.sparse.SCORES`.
     """
 
     bits: int
@@ -29,6 +35,8 @@ class DenseChoice(SummandChoice):
     scale_bits: int = 0
     half_step: bool = False
     solver: str = "gptq"
+    pattern: SparsePattern | None = None
+    score: str = "sparsegpt"
 
     @property
     def grid(self) -> Grid:
@@ -37,30 +45,40 @@ class DenseChoice(SummandChoice):
 
     @classmethod
     def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "DenseChoice | None":
-        """Return what :class:`~summand.summands.dense.options.DenseOptions` mean for a layer."""
+        """Return what :class:`~summand.summands.dense.options.DenseOptions` mean for a layer.
+
+        Weights with a pattern are never half-step, because those that are not kept are 0.
+        """
         bits = options.head_bits if head else options.bits
         if not bits:
             return None
+        pattern = None if head else parse_pattern(options.sparsity)
         return cls(
             bits=bits,
             group=options.group,
             scale_bits=options.scale_bits if options.group else 0,
-            half_step=options.half_step,
+            half_step=options.half_step and pattern is None,
             solver=options.solver,
+            pattern=pattern,
+            score=options.sparsity_score,
         )
 
     def entry(self) -> DenseEntry:
         """Return the summand's sizes."""
+        kept, block = kept_and_block(self.pattern)
         return DenseEntry(
             bits=self.bits,
             group=self.group,
             scale_bits=self.scale_bits,
             half_step=self.half_step,
+            kept=kept,
+            block=block,
         )
 
-    def reserved(self) -> int:
+    def reserved(self, in_features: int) -> int:
         """Return 0: a dense summand is the first of all, and gets what the others leave."""
         return 0
 
     def check(self, in_features: int, out_features: int) -> None:
-        """Do nothing: layers of all sizes can have one."""
+        """Raise :class:`SolveError` if the inputs are no whole blocks of the pattern."""
+        check_blocks("sparsity", self.pattern, in_features)

@@ -12,7 +12,8 @@ from summand.schedule.terms import Direct
 from summand.summands.base import Entry, Tensors
 from summand.summands.dense.term import Dense
 from summand.summands.errors import LayerError
-from summand.summands.packing import pack
+from summand.summands.packing import packed_matrix, read_matrix
+from summand.summands.patterns import kept_and_block, pattern_of
 
 __all__ = ["DenseEntry"]
 
@@ -29,12 +30,17 @@ class DenseEntry(Entry):
         Input features that share scales, and bits of a scale; 0 without scales.
     half_step : bool
         Whether weights are ``2 * q + 1``, with ``q`` what is packed.
+    kept, block : int
+        Of every ``block`` weights of an output at most ``kept`` are other than 0; 0 where all may
+        be.
     """
 
     bits: int
     group: int = 0
     scale_bits: int = 0
     half_step: bool = False
+    kept: int = 0
+    block: int = 0
 
     ranges: ClassVar[Mapping[str, Limits]] = {
         "bits": limits.PLANES,
@@ -49,36 +55,42 @@ class DenseEntry(Entry):
                 f"group and scale_bits must both be 0 or neither, "
                 f"not {self.group} and {self.scale_bits}"
             )
+        pattern_of(self.kept, self.block)
 
     @classmethod
     def of(cls, summand: Dense) -> "DenseEntry":
         """Return a summand's."""
+        kept, block = kept_and_block(summand.pattern)
         return cls(
             bits=summand.bits,
             group=summand.group,
             scale_bits=summand.scale_bits,
             half_step=summand.half_step,
+            kept=kept,
+            block=block,
             acc_shift=summand.acc_shift,
         )
 
     @staticmethod
     def tensors(summand: Dense) -> Mapping[str, npt.NDArray[Any]]:
-        """Return packed ``weights``, and ``scales`` if there are any."""
-        tensors: dict[str, npt.NDArray[Any]] = {"weights": pack(summand.weights, summand.bits)}
+        """Return packed ``weights``, and ``positions`` and ``scales`` if there are any."""
+        tensors = packed_matrix(summand.weights, summand.bits, summand.pattern)
         if summand.scales is not None:
             tensors["scales"] = summand.scales
         return tensors
 
     def read(self, tensors: Tensors, in_features: int, out_features: int) -> Dense:
         """Make the summand from its tensors; raises as :meth:`Entry.read` does."""
+        pattern = pattern_of(self.kept, self.block)
         return Dense(
-            tensors.packed("weights", self.bits, (in_features, out_features)),
+            read_matrix(tensors, self.bits, pattern, in_features, out_features),
             self.bits,
             scales=tensors.tensor("scales", "U8") if self.group else None,
             scale_bits=self.scale_bits,
             group=self.group,
             acc_shift=self.acc_shift,
             half_step=self.half_step,
+            pattern=pattern,
         )
 
     def term(self) -> Direct:
@@ -89,10 +101,13 @@ class DenseEntry(Entry):
             scale_bits=self.scale_bits,
             shift=self.acc_shift,
             half_step=self.half_step,
+            kept=self.kept,
+            block=self.block,
         )
 
     def label(self) -> str:
         """Return it in a few words, for tables."""
         groups = f", groups of {self.group} with {self.scale_bits}-bit scales"
         half = " half-step" if self.half_step else ""
-        return f"dense {self.bits} bits{half}{groups if self.group else ''}"
+        pattern = f" {self.kept}:{self.block}" if self.block else ""
+        return f"dense {self.bits} bits{half}{pattern}{groups if self.group else ''}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from summand.isa import limits
 from summand.summands.dense.choice import DenseChoice
 from summand.summands.dense.solve.gptq import Gptq
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolver
@@ -31,7 +32,7 @@ class DenseEstimator(Estimator):
     """Tries out narrow widths and one size of groups, the first that it is asked for.
 
     Other sizes are taken to differ as rounding to nearest does, and wider widths to lose a quarter
-    for each bit.
+    for each bit, but for what a pattern loses at any width.
     """
 
     def __init__(self, trial: Trial):
@@ -45,10 +46,14 @@ class DenseEstimator(Estimator):
         if self._base is None:
             self._base = choice.group
         loss = self._tried(replace(choice, bits=narrow, group=self._base))
-        loss *= 4.0 ** (narrow - choice.bits)
+        if choice.bits > narrow:
+            pruned = 0.0
+            if choice.pattern is not None:
+                pruned = self._tried(replace(choice, bits=limits.PLANES.high, group=self._base))
+            loss = pruned + max(loss - pruned, 0) * 4.0 ** (narrow - choice.bits)
         usual = replace(choice, bits=_USUAL)
         if choice.group != self._base:
-            rounded = replace(usual, solver="rtn")
+            rounded = replace(usual, solver="rtn", score=_score(choice))
             loss *= self._tried(rounded)
             loss /= max(self._tried(replace(rounded, group=self._base)), 1e-300)
         return Estimate(loss, lambda: self._lost(self._trial.weight, usual))
@@ -70,5 +75,12 @@ class DenseEstimator(Estimator):
             limit=1 << 40,
             group=choice.group,
             scale_bits=choice.scale_bits if choice.group else 0,
+            pattern=choice.pattern,
+            score=choice.score,
         )
         return weight - _PROBES[choice.solver].solve(problem).matrix()
+
+
+def _score(choice: DenseChoice) -> str:
+    """Return the score that rounding to nearest has in place of a choice's."""
+    return "wanda" if choice.score == "sparsegpt" else choice.score

@@ -6,6 +6,7 @@ from typing import Annotated
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError, OptionSet
+from summand.summands.patterns import NO_PATTERN, SCORES, parse_pattern
 
 __all__ = ["DenseOptions"]
 
@@ -57,6 +58,24 @@ class DenseOptions(OptionSet):
             "Solver of the dense summand: gptq, or rtn to round to nearest", names=("rtn", "gptq")
         ),
     ] = "gptq"
+    sparsity: Annotated[
+        str,
+        Option(
+            "N of each M weights of an output are kept, the others are 0; none for all, or M of 4, "
+            "8 or 16",
+            note="at most the engine's sparse_block; the head keeps all",
+            metavar="N:M",
+            read=parse_pattern,
+        ),
+    ] = NO_PATTERN
+    sparsity_score: Annotated[
+        str,
+        Option(
+            "What the kept weights and outliers have most of: magnitude, wanda (times the input's "
+            "size), or sparsegpt (what the others cannot make up for)",
+            names=SCORES,
+        ),
+    ] = "sparsegpt"
     head_bits: Annotated[
         int,
         Option("Bits of the output head's weights", limits=limits.PLANES, note="it gets no rank"),
@@ -68,4 +87,15 @@ class DenseOptions(OptionSet):
             raise OptionError(
                 f"group must be a multiple of {_SLICE}, as every engine's depth is, not "
                 f"{self.group}: {self.group - self.group % _SLICE + _SLICE} would do"
+            )
+        if self.sparsity == NO_PATTERN:
+            return
+        if not self.bits:
+            raise OptionError(
+                "sparsity is of the dense summand, and bits is 0; give bits, or leave out sparsity"
+            )
+        if self.solver == "rtn" and self.sparsity_score == "sparsegpt":
+            raise OptionError(
+                "sparsity_score must be magnitude or wanda with solver rtn, which does not make up "
+                "for weights that become 0, not sparsegpt"
             )

@@ -7,6 +7,7 @@ from typing import Any
 from summand.isa import EngineConfig
 from summand.summands.choosing import SummandSpace, refuse
 from summand.summands.errors import SolveError
+from summand.summands.patterns import NO_PATTERN, check_engine, fits
 
 __all__ = ["DenseSpace"]
 
@@ -22,13 +23,16 @@ class DenseSpace(SummandSpace):
         With half-step weights 1 bit is worth trying too: they are -1 and 1, not -1 and 0.
     groups : tuple of int
         Input features that share a scale.
+    sparsity : tuple of str
+        Patterns; the head keeps all weights.
     """
 
     bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     head_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     groups: tuple[int, ...] = (32, 64, 128)
+    sparsity: tuple[str, ...] = (NO_PATTERN,)
 
-    varied = ("bits", "head_bits", "group")
+    varied = ("bits", "head_bits", "group", "sparsity")
 
     def __post_init__(self):
         if 0 in self.bits:
@@ -45,6 +49,7 @@ class DenseSpace(SummandSpace):
             bits=(options.bits,) if "bits" in fixed else (*least, *cls.bits),
             head_bits=(options.head_bits,) if "head_bits" in fixed else (*least, *cls.head_bits),
             groups=(options.group,) if "group" in fixed else groups,
+            sparsity=(options.sparsity,) if "sparsity" in fixed else _patterns(engine),
         )
 
     @classmethod
@@ -56,6 +61,7 @@ class DenseSpace(SummandSpace):
     @classmethod
     def check(cls, options: Any, fixed: Collection[str], engine: EngineConfig) -> None:
         """Raise :class:`SolveError` for what the engine does not have."""
+        check_engine(options, "sparsity", engine)
         if options.half_step and not engine.half_steps:
             refuse(options, "half_step", "off on an engine without half_steps")
         if engine.scale_bits and options.scale_bits > engine.scale_bits:
@@ -69,8 +75,21 @@ class DenseSpace(SummandSpace):
 
     def variants(
         self, in_features: int, out_features: int, *, head: bool
-    ) -> Iterator[Mapping[str, int]]:
-        """Yield widths and groups."""
+    ) -> Iterator[Mapping[str, int | str]]:
+        """Yield widths, groups and patterns; those that the inputs are no blocks of are left out.
+
+        A pattern that is the only one is kept, and refused when the layer is checked.
+        """
+        patterns = [s for s in self.sparsity if len(self.sparsity) == 1 or fits(s, in_features)]
         for bits in self.head_bits if head else self.bits:
             for group in self.groups:
-                yield {"bits": bits, "head_bits": bits, "group": group}
+                for sparsity in patterns[:1] if head else patterns:
+                    yield {"bits": bits, "head_bits": bits, "group": group, "sparsity": sparsity}
+
+
+def _patterns(engine: EngineConfig | None) -> tuple[str, ...]:
+    """Return all weights, and a quarter, a half and three quarters of an engine's blocks."""
+    block = 0 if engine is None else engine.sparse_block
+    if not block:
+        return (NO_PATTERN,)
+    return (NO_PATTERN, *(f"{block * i // 4}:{block}" for i in (1, 2, 3)))

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
+from summand.isa.patterns import SparsePattern
 from summand.summands.base import Bounds, Operand, Summand
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix, magnitudes
+from summand.summands.patterns import kept_and_block
+from summand.summands.sparse import check_sparse
 
 __all__ = ["Dense"]
 
@@ -33,6 +36,8 @@ class Dense(Summand):
         As in :class:`~summand.summands.base.Summand`.
     half_step : bool
         Whether a weight is ``2 * q + 1``, with ``q`` what the planes hold.
+    pattern : SparsePattern, optional
+        How many weights may be other than 0; without it, all.
     """
 
     weights: npt.NDArray[np.int8]
@@ -42,9 +47,17 @@ class Dense(Summand):
     group: int = 0
     acc_shift: int = 0
     half_step: bool = False
+    pattern: SparsePattern | None = None
 
     def __post_init__(self):
         check_matrix("dense weights", self.weights, self.bits, "bits")
+        if self.pattern is not None:
+            check_sparse("dense weights", self.weights, self.pattern)
+            if self.half_step:
+                raise LayerError(
+                    f"weights of pattern {self.pattern} cannot be half-step, because those that "
+                    f"are not kept are 0"
+                )
         if self.scales is None:
             if self.scale_bits or self.group:
                 raise LayerError(
@@ -79,7 +92,14 @@ class Dense(Summand):
 
     def operand(self) -> Operand:
         """Return the matrix as an engine multiplies by it."""
-        return Operand(self.weights, self.bits, self.scales, self.group, self.half_step)
+        return Operand(
+            self.weights,
+            self.bits,
+            self.scales,
+            self.group,
+            self.half_step,
+            *kept_and_block(self.pattern),
+        )
 
     def integers(self) -> npt.NDArray[np.int32]:
         """Return weights times scales, ``[K, N]``."""

@@ -62,7 +62,7 @@ class LowRankChoice(SummandChoice):
             rank=self.rank, a_bits=self.bits, b_bits=self.bits, acc_shift=self.acc_shift
         )
 
-    def reserved(self) -> int:
+    def reserved(self, in_features: int) -> int:
         """Return what a column of the second factor adds up to at most."""
         return self.rank << (self.bits - 1)
 

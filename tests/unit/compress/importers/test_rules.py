@@ -229,7 +229,11 @@ WEIGHTS = "quantization_config.config_groups.group_0.weights"
     ("config", "what"),
     [
         (PACKED | {"transform_config": ROTATED}, "transform_config is not understood"),
-        (PACKED | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparsity_config.format"),
+        (
+            PACKED | {"sparsity_config": {"format": "sparse-24-bitmask"}},
+            "quantization_config.format",
+        ),
+        (PACKED | {"sparsity_config": {"format": "sparse-48"}}, "sparsity_config.format"),
         (PACKED | {"kv_cache_scheme": {"num_bits": 8}}, "kv_cache_scheme is not understood"),
         (packed_config(group_size=16, type="float"), f"{WEIGHTS}.type must be int"),
         (packed_config(group_size=16, dynamic=True), f"{WEIGHTS}.dynamic must be False"),

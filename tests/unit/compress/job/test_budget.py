@@ -31,6 +31,7 @@ from summand.schedule.terms import Direct, Sizes
 from summand.schedule.traffic import layer_traffic
 from summand.summands.dense import DenseChoice, DenseSpace
 from summand.summands.lowrank import LowRankChoice, LowRankSpace
+from summand.summands.outliers import OutliersChoice
 from summand.summands.solving import output_errors
 
 ENGINE = EngineConfig(depth=32, cols=4, stream_bits=128, scale_bits=4)
@@ -65,6 +66,11 @@ def dense(choice):
 def rank(choice):
     """Return the rank that is chosen, or 0."""
     return sum(s.rank for s in choice.summands if isinstance(s, LowRankChoice))
+
+
+def outliers(choice):
+    """Return the pattern of the outliers that are chosen, if there are any."""
+    return next((s.pattern for s in choice.summands if isinstance(s, OutliersChoice)), None)
 
 
 def found(module):
@@ -341,6 +347,21 @@ def test_an_engine_says_which_groups_and_ranks():
     }
 
 
+def test_an_engine_says_which_patterns():
+    engine = replace(ENGINE, sparse_block=8)
+
+    def patterns(options: Options, fixed: tuple[str, ...], k: int, *, head: bool) -> set[str]:
+        choices = Space.of(options, fixed, engine).choices(k, 64, head=head)
+        return {f"{dense(c).pattern} {outliers(c)}" for c in choices}
+
+    some = {f"{p} {o}" for p in (None, "2:8", "4:8", "6:8") for o in (None, "1:8")}
+    assert patterns(Options(), (), 64, head=False) == some
+    assert patterns(Options(), (), 60, head=False) == {"None None"}
+    assert patterns(Options(), (), 64, head=True) == {"None None"}
+    fixed = Options(sparsity="2:4", outliers="none")
+    assert patterns(fixed, ("sparsity", "outliers"), 64, head=False) == {"2:4 None"}
+
+
 def test_an_engine_says_which_widths():
     engine = replace(ENGINE, act_bits=10, acc_bits=24, shift=3)
     space = Space.of(Options(), (), engine)
@@ -361,6 +382,8 @@ def test_an_engine_says_which_widths():
         ({"acc_shift": 4}, {"shift": 3}, "acc_shift must be 0 or the engine's shift, 3, not 4"),
         ({"scale_bits": 6}, {}, "scale_bits must be at most the engine's, 4, not 6"),
         ({"group": 32}, {"scale_bits": 0}, "group must be 0 on an engine without scale_bits"),
+        ({"sparsity": "2:4"}, {}, "sparsity must be none on an engine without sparse_block"),
+        ({"outliers": "1:16"}, {"sparse_block": 8}, "sparse_block, 8, not 1:16; leave outliers"),
         ({"group": 48}, {}, "group must be a multiple of the engine's depth, 32, not 48"),
     ],
 )

@@ -76,7 +76,7 @@ def refit(problem: DenseProblem, solution: DenseSolution, moments: torch.Tensor)
             rest -= (new - s[:, g])[:, None] * gram[:, g]
             s[:, g] = new
         unit = _unit(gram, right, s, unit)
-    return DenseSolution(solution.weights, unit, s.to(torch.uint8), solution.group)
+    return dataclasses.replace(solution, scale=unit, scales=s.to(torch.uint8))
 
 
 def _unit(
@@ -94,9 +94,10 @@ def descend(problem: DenseProblem, solution: DenseSolution, moments: torch.Tenso
     """Return the solution with every integer set, one after another, to what suits the others.
 
     Cyclic coordinate descent: with all other weights held, an integer's best value is a rounded
-    quotient.
+    quotient. Integers that are not kept stay 0.
     """
     k = problem.weight.shape[1]
+    kept = None if solution.kept is None else solution.kept.T.contiguous()
     # Features along the first axis: a feature's weights are then one run of memory.
     q = solution.weights.T.float().contiguous()
     step = _spread(solution, k)
@@ -107,6 +108,8 @@ def descend(problem: DenseProblem, solution: DenseSolution, moments: torch.Tenso
         for i in range(start, stop):
             own = moments[i, i]
             new = problem.grid.nearest_(q[i] - slope[i - start] / (own * step[i]))
+            if kept is not None:
+                new.mul_(kept[i])
             moved = (new - q[i]).mul_(step[i])
             q[i] = new
             error[i] += moved
@@ -129,13 +132,13 @@ def _loss(problem: DenseProblem, solution: DenseSolution, moments: torch.Tensor)
 
 
 def _where(choose: torch.Tensor, one: DenseSolution, other: DenseSolution) -> DenseSolution:
-    """Return ``one``'s outputs where chosen, else ``other``'s."""
+    """Return ``one``'s outputs where chosen, else ``other``'s; both keep the same integers."""
     scales = None
     if one.scales is not None and other.scales is not None:
         scales = torch.where(choose[:, None], one.scales, other.scales)
-    return DenseSolution(
-        torch.where(choose[:, None], one.weights, other.weights),
-        torch.where(choose, one.scale, other.scale),
-        scales,
-        one.group,
+    return dataclasses.replace(
+        one,
+        weights=torch.where(choose[:, None], one.weights, other.weights),
+        scale=torch.where(choose, one.scale, other.scale),
+        scales=scales,
     )

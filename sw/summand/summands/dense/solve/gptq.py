@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from summand.summands.dense.solve.descent import refine
-from summand.summands.dense.solve.grouping import Scales, within_limit
+from summand.summands.dense.solve.grouping import Rounded, Scales, within_limit
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
-from summand.summands.errors import SolveError
+from summand.summands.inverse import Inverse
+from summand.summands.pruning import best_of_blocks, saliency
 
 __all__ = ["Gptq"]
 
@@ -25,6 +26,11 @@ class Gptq:
     block lost goes to the features after it in one product. Group scales are found before (features
     keep their groups whatever the order). Afterwards scales are fitted to the integers and the
     integers to the scales. Outputs are worked on some thousand at a time, which bounds memory.
+
+    With a pattern its blocks are taken whole, the loudest first, and weights that are not kept are
+    rounded to 0, for which the features after them make up too, as in SparseGPT (arXiv 2301.00774).
+    The score ``"sparsegpt"`` chooses them when their block's turn comes, from what the features
+    before it have made of it; the others choose by the weights as they were.
 
     Parameters
     ----------
@@ -47,60 +53,35 @@ class Gptq:
     def solve(self, problem: DenseProblem) -> DenseSolution:
         """Find scales and integers; scales that let an accumulator overflow are stretched."""
         assert problem.moments is not None
-        order = problem.energy.argsort(descending=True, stable=True)
-        damped, factor = self._factor(problem.moments, order)
+        order = _order(problem)
+        inverse = Inverse(problem.moments, order, self.damping)
         chunk = max(1, min(_OUTPUTS, _GRAMS // self._groups(problem) ** 2))
         return _joined(
             [
-                self._solve(dataclasses.replace(problem, weight=part), order, factor, damped)
+                self._solve(dataclasses.replace(problem, weight=part), order, inverse)
                 for part in problem.weight.split(chunk)
             ]
         )
 
-    def _solve(
-        self,
-        problem: DenseProblem,
-        order: torch.Tensor,
-        factor: torch.Tensor,
-        damped: torch.Tensor,
-    ) -> DenseSolution:
-        scales = Scales.search(problem, steps=18, refinements=2)
+    def _solve(self, problem: DenseProblem, order: torch.Tensor, inverse: Inverse) -> DenseSolution:
+        first, scaled = None, problem
+        if problem.pattern is not None:
+            diagonal = inverse.diagonal()
+            scores = saliency(problem.score, problem.weight, problem.energy, diagonal)
+            first = best_of_blocks(scores, problem.pattern)
+            scaled = dataclasses.replace(problem, weight=problem.weight * first)
+        scales = Scales.search(scaled, steps=18, refinements=2)
 
-        def round_to(steps: torch.Tensor) -> torch.Tensor:
-            return self._round(problem, steps, order, factor)
+        def round_to(steps: torch.Tensor) -> Rounded:
+            return self._round(problem, steps, order, inverse.factor, first)
 
         found = within_limit(problem, scales, round_to)
-        return refine(problem, found, damped, rounds=self.rounds)
+        return refine(problem, found, inverse.damped, rounds=self.rounds)
 
     @staticmethod
     def _groups(problem: DenseProblem) -> int:
         k = problem.weight.shape[1]
         return -(-k // (problem.group or k))
-
-    def _factor(
-        self, moments: torch.Tensor, order: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the damped moments, and the upper factor of their inverse behind ``order``.
-
-        The factor ``U`` with ``U^T U = H^-1`` is the inverse of the upper ``R`` with
-        ``R R^T = H``, and that is the Cholesky factor of ``H`` read backwards: one decomposition
-        and the inverse of a triangle. Both are float32, of the shape of ``moments``.
-        """
-        damped = (moments + moments.T).div_(2)
-        mean = damped.diagonal().mean().clamp_min(1e-30)
-        backwards = order.flip(0)
-        damping, added = self.damping, 0.0
-        for _ in range(8):
-            damped.diagonal().add_((damping - added) * mean)
-            lower, failed = torch.linalg.cholesky_ex(damped[backwards][:, backwards].double())
-            if not failed:
-                lower = lower.float()
-                inverse = torch.linalg.solve_triangular(lower, torch.eye(len(lower)), upper=False)
-                return damped, inverse.flip(0, 1)
-            damping, added = 10 * damping, damping
-        raise SolveError(
-            "the inputs' moments cannot be inverted even when damped; calibrate on more text"
-        )
 
     def _round(
         self,
@@ -108,25 +89,58 @@ class Gptq:
         steps: torch.Tensor,
         order: torch.Tensor,
         factor: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return the integers ``[N, K]`` in the original order of features."""
+        first: torch.Tensor | None,
+    ) -> Rounded:
+        """Return the integers ``[N, K]`` in the original order of features.
+
+        ``first`` are the weights that would be kept as they are, ``[N, K]``, if there is a pattern.
+        """
         # Features along the first axis: a feature's weights are then one run of memory.
         w = problem.weight.T[order].contiguous()
         step = steps.expand(-1, len(w)).T[order].contiguous()
+        kept = None if first is None else first.T[order].contiguous()
+        pattern = problem.pattern if problem.score == "sparsegpt" else None
+        whole = problem.pattern.block if problem.pattern else 1
+        size = max(self.block - self.block % whole, whole)
         q = torch.empty_like(w)
-        for start in range(0, len(w), self.block):
-            stop = min(start + self.block, len(w))
+        for start in range(0, len(w), size):
+            stop = min(start + size, len(w))
             part, inner = w[start:stop], factor[start:stop, start:stop]
             lost = torch.empty_like(part)
             for i in range(stop - start):
+                if pattern is not None and kept is not None and not i % whole:
+                    turn = slice(i, i + whole)
+                    scores = part[turn].square() / inner.diagonal()[turn, None].square()
+                    kept[start + i : start + i + whole] = best_of_blocks(scores.T, pattern).T
                 s = step[start + i]
                 q[start + i] = problem.grid.nearest_(part[i] / s)
+                if kept is not None:
+                    q[start + i] *= kept[start + i]
                 lost[i] = (part[i] - q[start + i] * s) / inner[i, i]
                 part[i + 1 :].addr_(inner[i, i + 1 :], lost[i], alpha=-1)
             w[stop:].addmm_(factor[start:stop, stop:].T, lost, alpha=-1)
-        back = torch.empty_like(q)
-        back[order] = q
-        return back.T.contiguous().to(torch.int16)
+        return Rounded(
+            _in_order(q, order).to(torch.int16), None if kept is None else _in_order(kept, order)
+        )
+
+
+def _order(problem: DenseProblem) -> torch.Tensor:
+    """Return the features in the order in which they are rounded; blocks of a pattern together."""
+    energy = problem.energy
+    if problem.pattern is None:
+        return energy.argsort(descending=True, stable=True)
+    blocks = energy.view(-1, problem.pattern.block)
+    inside = blocks.argsort(dim=1, descending=True, stable=True)
+    first = torch.arange(0, len(energy), problem.pattern.block)
+    order = blocks.sum(dim=1).argsort(descending=True, stable=True)
+    return (inside + first[:, None])[order].flatten()
+
+
+def _in_order(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Return rows ``[K, N]`` as ``[N, K]``, features in their own order again."""
+    back = torch.empty_like(rows)
+    back[order] = rows
+    return back.T.contiguous()
 
 
 def _joined(parts: list[DenseSolution]) -> DenseSolution:
@@ -134,10 +148,15 @@ def _joined(parts: list[DenseSolution]) -> DenseSolution:
     first, *rest = parts
     if not rest:
         return first
-    scales = [part.scales for part in parts if part.scales is not None]
+
+    def of_all(some: list[torch.Tensor | None]) -> torch.Tensor | None:
+        there = [part for part in some if part is not None]
+        return torch.cat(there) if there else None
+
     return DenseSolution(
         torch.cat([part.weights for part in parts]),
         torch.cat([part.scale for part in parts]),
-        torch.cat(scales) if scales else None,
+        of_all([part.scales for part in parts]),
         first.group,
+        of_all([part.kept for part in parts]),
     )

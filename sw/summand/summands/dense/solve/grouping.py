@@ -5,6 +5,7 @@ As in VS-Quant (arXiv 2102.04503): a group's scale costs ``scale_bits`` instead 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -13,7 +14,14 @@ from summand.summands.errors import SolveError
 from summand.summands.grid import Grid
 from summand.summands.scaling import search_scale
 
-__all__ = ["Scales", "search_two_level", "within_limit"]
+__all__ = ["Rounded", "Scales", "search_two_level", "within_limit"]
+
+
+class Rounded(NamedTuple):
+    """Integers and which of them are kept, as in :class:`.DenseSolution`."""
+
+    weights: torch.Tensor
+    kept: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +57,7 @@ class Scales:
 
 
 def within_limit(
-    problem: DenseProblem, scales: Scales, round_to: Callable[[torch.Tensor], torch.Tensor]
+    problem: DenseProblem, scales: Scales, round_to: Callable[[torch.Tensor], Rounded]
 ) -> DenseSolution:
     """Round with ``round_to(steps)``; stretch the scales of outputs beyond the problem's limit.
 
@@ -60,8 +68,8 @@ def within_limit(
     """
     k = problem.weight.shape[1]
     for _ in range(64):
-        q = round_to(scales.steps(k))
-        solution = DenseSolution(q, scales.scale, scales.scales, scales.group)
+        q, kept = round_to(scales.steps(k))
+        solution = DenseSolution(q, scales.scale, scales.scales, scales.group, kept)
         total = solution.magnitudes(problem.lift)
         over = total > problem.limit
         if not over.any():

@@ -45,6 +45,8 @@ class DenseMethod(Method):
                 group=self.choice.group,
                 scale_bits=self.choice.scale_bits,
                 lift=task.inputs.lift,
+                pattern=self.choice.pattern,
+                score=self.choice.score,
             )
         )
         return Part(self._summand(found), found.scale, found.matrix)
@@ -58,4 +60,5 @@ class DenseMethod(Method):
             scale_bits=self.choice.scale_bits,
             group=self.choice.group,
             half_step=self.choice.half_step,
+            pattern=self.choice.pattern,
         )

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 
+from summand.isa.patterns import SparsePattern
 from summand.summands.grid import Grid
 
 __all__ = ["DenseProblem", "DenseSolution", "DenseSolver"]
@@ -33,6 +34,10 @@ class DenseProblem:
         Of these integer scales, 1 to 8; 0 without groups.
     lift : int64 tensor, shape ``[K]``, optional
         What borders between groups of channels multiply each feature's products by.
+    pattern : SparsePattern, optional
+        How many integers of each block may be other than 0; without it, all.
+    score : str
+        What the kept ones have most of, one of :data:`~summand.summands.patterns.SCORES`.
     """
 
     weight: torch.Tensor
@@ -43,6 +48,8 @@ class DenseProblem:
     group: int = 0
     scale_bits: int = 0
     lift: torch.Tensor | None = None
+    pattern: SparsePattern | None = None
+    score: str = "sparsegpt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +66,15 @@ class DenseSolution:
         What each group's integers are multiplied by, with ``group``.
     group : int
         Input features that share one of these; 0 without.
+    kept : bool tensor, shape ``[N, K]``, optional
+        Where a pattern lets integers be other than 0.
     """
 
     weights: torch.Tensor
     scale: torch.Tensor
     scales: torch.Tensor | None = None
     group: int = 0
+    kept: torch.Tensor | None = None
 
     def integers(self) -> torch.Tensor:
         """Return weights times group scales, int32 ``[N, K]``."""

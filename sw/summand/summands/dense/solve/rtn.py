@@ -1,11 +1,12 @@
 """Round to nearest, with scales that are searched for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from summand.summands.dense.solve.grouping import Scales, within_limit
+from summand.summands.dense.solve.grouping import Rounded, Scales, within_limit
 from summand.summands.dense.solve.problem import DenseProblem, DenseSolution
+from summand.summands.pruning import best_of_blocks, saliency
 
 __all__ = ["RoundToNearest"]
 
@@ -15,7 +16,8 @@ class RoundToNearest:
     """Rounds each weight by itself; the scales minimise the energy-weighted square error.
 
     A scale of an output may be negative: two's complement has one more step below zero than above,
-    and the sign decides which end of the weights gets it.
+    and the sign decides which end of the weights gets it. With a pattern the weights of least score
+    become 0 before anything else.
 
     Parameters
     ----------
@@ -34,9 +36,17 @@ class RoundToNearest:
 
     def solve(self, problem: DenseProblem) -> DenseSolution:
         """Search scales, round, and stretch the scales that would let an accumulator overflow."""
+        kept = None
+        if problem.pattern is not None:
+            scores = saliency(problem.score, problem.weight, problem.energy)
+            kept = best_of_blocks(scores, problem.pattern)
+            problem = replace(problem, weight=problem.weight * kept)
         scales = Scales.search(problem, steps=self.steps, refinements=self.refinements)
 
-        def round_to(steps: torch.Tensor) -> torch.Tensor:
-            return problem.grid.nearest_(problem.weight / steps).to(torch.int16)
+        def round_to(steps: torch.Tensor) -> Rounded:
+            q = problem.grid.nearest_(problem.weight / steps)
+            if kept is not None:
+                q.mul_(kept)
+            return Rounded(q.to(torch.int16), kept)
 
         return within_limit(problem, scales, round_to)
