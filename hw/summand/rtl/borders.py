@@ -141,10 +141,7 @@ class BorderTable(wiring.Component):
         m.d.sync += [
             checking.eq(taken),
             bad.eq(
-                bad_fields
-                | beyond
-                | (first & orders.shifted)
-                | (some & (entry.slice <= before))
+                bad_fields | beyond | (first & orders.shifted) | (some & (entry.slice <= before))
             ),
         ]
         with m.If(taken):
