@@ -14,8 +14,8 @@ __all__ = ["Adder"]
 #: Half of a CCU2C: A + (B xor C) + carry. The four low bits are the carry where A and B xor C are
 #: equal, looked up by A and B: A.
 _SUM = 0x96AA
-#: The same of A and either of two: of C, or of B with D. Where B and C would be looked up with C and
-#: D clear, nothing is added.
+#: Half of one that adds C to A, or B where D is set. With C and D clear it adds nothing, so the
+#: four low bits are A here too.
 _SUM_OF_TWO = 0x665A
 #: Halves whose carry depends on none before: it is A, or A and B.
 _CARRY_A, _CARRY_BOTH = 0x000A, 0x0008
