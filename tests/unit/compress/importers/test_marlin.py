@@ -150,14 +150,16 @@ def fewer(parts):
     ],
 )
 def test_what_contradicts_itself_is_refused(change, match):
-    parts = marlin(*layer(4, 32), 4, grouped=True)
+    codes, scales = layer(4, 32)
+    parts = marlin(codes, scales, 4, grouped=True)
     with pytest.raises(CompressError, match=match):
         damaged(parts, change)
 
 
 @pytest.mark.parametrize("weights", [{"num_bits": 2}, {"symmetric": False}])
 def test_other_widths_and_zero_points_are_not_known(weights):
-    parts = marlin(*layer(4, 32), 4, grouped=True)
+    codes, scales = layer(4, 32)
+    parts = marlin(codes, scales, 4, grouped=True)
     with pytest.raises(NotHeldError, match="marlin-24 of .* 4 and 8 bits without zero points"):
         read(parts, config(**weights)).weight("x")
 
