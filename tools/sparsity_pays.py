@@ -30,7 +30,7 @@ from summand.summands.solving import Inputs, output_errors
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
 OUTPUTS = 256
 
-DENSE = {f"{bits} bits": Options(bits=bits) for bits in (2, 3, 4, 5)}
+DENSE = {f"{bits} bits": Options(bits=bits) for bits in (2, 3, 4, 5, 6)}
 PATTERNS = {
     f"{bits} bits, {pattern}{score and f' by {score}'}": Options(
         bits=bits, sparsity=pattern, sparsity_score=score or "sparsegpt"

@@ -1,6 +1,7 @@
 """Compressed layers with patterns and outliers: what they mean is what an engine computes."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ ENGINE = EngineConfig(
 )
 
 
-def layer(seed: int, **options: int | str) -> Layer:
+def layer(seed: int, **options: Any) -> Layer:
     """Compress a layer of random weights."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(300, K, generator=g) @ torch.randn(K, K, generator=g)
@@ -39,7 +40,7 @@ def layer(seed: int, **options: int | str) -> Layer:
     return replace(compress_layer("x", linear, seen, choice), name=f"l{seed}")
 
 
-MIXED = {
+MIXED: dict[str, dict[str, Any]] = {
     "a pattern": {"bits": 4, "sparsity": "2:4"},
     "a pattern by wanda, in groups": {
         "bits": 3, "sparsity": "5:8", "sparsity_score": "wanda", "group": 16, "scale_bits": 4,

@@ -10,6 +10,7 @@ from summand.compress.errors import CompressError
 from summand.compress.importers.bitmask import BITMASKS, BitmaskCheckpoint
 from summand.compress.importers.checkpoint import FolderCheckpoint
 from summand.compress.importers.gptq_folder import GptqCheckpoint
+from summand.compress.importers.marlin import MarlinCheckpoint
 from summand.compress.importers.packed import PackedCheckpoint
 from summand.compress.importers.tensors import Tensors
 from summand.model import ModelError
@@ -59,6 +60,8 @@ def open_folder(folder: Path, tensors: Tensors, config: Mapping[str, Any]) -> Fo
     sparse = sparsity.get("format") if isinstance(sparsity, Mapping) else None
     if method == "compressed-tensors" and sparse in BITMASKS:
         return BitmaskCheckpoint(tensors, config)
+    if method == "compressed-tensors" and form == "marlin-24":
+        return MarlinCheckpoint(tensors, config)
     if method == "compressed-tensors" and form in ("pack-quantized", "mixed-precision"):
         return PackedCheckpoint(tensors, config)
     kind = f"{method} {form}" if form else str(method)
