@@ -1,6 +1,7 @@
 """The law's own consistency; ``tests/cosim`` compares it with the gateware."""
 
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,3 +165,20 @@ def test_starving_drain_ends_with_the_walk():
     timeline.run(Store(0, 200, 1))
     timeline.run(Gemm(0, 2, (Segment(tile=200, tiles=800, planes=1),)))
     assert timeline.finish() > timeline.cycle + 40
+
+
+@pytest.mark.parametrize(
+    ("block", "kept", "cycles"),
+    [(8, 2, 2880), (8, 4, 3921), (8, 6, 4893), (8, 0, 5217), (0, 0, 5463)],
+)
+def test_sparse_layers_take_what_the_documentation_says(block, kept, cycles):
+    """The second example of docs/cycles.md, up to the FENCE's report."""
+    config = EngineConfig(
+        rows=4, cols=8, depth=64, stream_bits=256, act_depth=64, table_share=2, sparse_block=block
+    )
+    segment = Segment(tile=0, tiles=72, planes=4, clear=True, kept=kept)
+    before, after = count([Load(0, 9, 4), Fence(), Gemm(0, 9, (segment,)), Fence()], config)
+    assert after.cycles - before.cycles == cycles
+    text = (Path(__file__).parents[3] / "docs/cycles.md").read_text()
+    assert f"| {segment.beats(config) * 9} | {segment.words * 9} |" in text
+    assert str(cycles) in text

@@ -40,6 +40,7 @@ def test_programs_use_everything(drawn):
                 seen["keep"] += any(not s.clear for s in table)
                 seen["shift"] += any(s.shift for s in table)
                 seen["both steps"] += len({s.half_step for s in table}) > 1
+                seen["sparse and dense"] += len({s.kept > 0 for s in table}) > 1
                 seen["from requantised"] += bool(
                     written & set(range(header.a, header.a + header.b))
                 )

@@ -7,10 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.patterns import IndexForm
 from summand.rtl.delay import delayed
 from summand.rtl.encodings.sparse.funnel import Gathered
-from summand.rtl.encodings.sparse.gathers import by_kept, patterns
 from summand.rtl.encodings.sparse.places import KeptPlaces
 from summand.rtl.encodings.sparse.spread import BlockSpread
 
@@ -61,14 +59,7 @@ class WordExpander(wiring.Component):
         cfg = self.config
         block = cfg.sparse_block
         chunks = self.i.chunks
-        kept = self.i.kept
-
-        # What the pattern says of the index.
-        found = patterns(cfg)
-        mask = by_kept(kept, 0, [p.index_form is IndexForm.MASK for p in found])
-        holes = by_kept(kept, 0, [p.index_form is IndexForm.HOLES for p in found])
-        named = by_kept(kept, 0, [(1 << p.places) - 1 for p in found])
-        dense = delayed(m, kept == 0, self.LATENCY, "dense", reset_less=True)
+        dense = delayed(m, self.i.dense, self.LATENCY, "dense", reset_less=True)
         renew = Signal()
         m.d.comb += renew.eq(self.valid & self.i.index)
 
@@ -78,7 +69,7 @@ class WordExpander(wiring.Component):
             value = Signal.like(chunk, name=f"came_{n}", reset_less=True)
             came.append(value)
             m.d.sync += value.eq(chunk)
-            with m.If(by_kept(kept, 0, [n >= p.kept for p in found])):
+            with m.If(self.i.spare[n]):
                 m.d.sync += value.eq(0)
         values = [delayed(m, v, 1, f"value_{n}", reset_less=True) for n, v in enumerate(came)]
         weights = delayed(m, Cat(*values), 1, "weights", reset_less=True)
@@ -89,9 +80,9 @@ class WordExpander(wiring.Component):
             held = Signal(block, name=f"kept_{lane}", reset_less=True)
             m.d.comb += [
                 places.index.eq(Cat(chunk[lane] for chunk in chunks)),
-                places.named.eq(named),
-                places.mask.eq(mask),
-                places.holes.eq(holes),
+                places.named.eq(self.i.named),
+                places.mask.eq(self.i.mask),
+                places.holes.eq(self.i.holes),
                 spread.kept.eq(held),
                 spread.values.eq(Cat(value[lane] for value in values)),
                 spread.dense.eq(dense),

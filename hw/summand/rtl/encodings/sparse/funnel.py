@@ -8,10 +8,12 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.patterns import IndexForm
 from summand.isa.rounding import ceil_log2
 from summand.isa.structure import chunk_memory
 from summand.rtl.delay import delayed
-from summand.rtl.encodings.sparse.gathers import Gather, beat_count_bits
+from summand.rtl.encodings.sparse.gathers import Gather, beat_count_bits, by_kept, patterns
+from summand.rtl.encodings.sparse.places import most_places
 from summand.rtl.mux import choose
 
 __all__ = ["ChunkFunnel", "Gathered"]
@@ -27,8 +29,14 @@ class Gathered(data.StructLayout):
     -------
     chunks : array of ``sparse_block`` chunks
         Values from the first on, an index up to the last; others may be anything.
-    kept, index, word
+    index, word
         As in the :class:`~summand.rtl.encodings.sparse.gathers.Gather`.
+    mask, holes, named
+        What the index is, as for :class:`~summand.rtl.encodings.sparse.places.KeptPlaces`.
+    spare : ``sparse_block``
+        Which of the chunks are no values.
+    dense : 1
+        They are a dense word.
     """
 
     def __init__(self, config: EngineConfig):
@@ -36,9 +44,13 @@ class Gathered(data.StructLayout):
         super().__init__(
             {
                 "chunks": data.ArrayLayout(config.plane_bits // block, block),
-                "kept": ceil_log2(block),
                 "index": 1,
                 "word": 1,
+                "mask": 1,
+                "holes": 1,
+                "named": most_places(block),
+                "spare": block,
+                "dense": 1,
             }
         )
 
@@ -115,12 +127,25 @@ class ChunkFunnel(wiring.Component):
         turn = delayed(m, turn[: ceil_log2(_NEAR)], 1, "near_turn", reset_less=True)
         chunks = self._turned(m, near, turn, 1)
         m.d.comb += [to.eq(chunk) for to, chunk in zip(self.o.chunks, chunks, strict=True)]
-        for name in ("kept", "index", "word"):
+        for name in ("index", "word"):
             m.d.comb += self.o[name].eq(delayed(m, order[name], self.LATENCY, name))
+        self._tell_pattern(m, delayed(m, order.kept, self.LATENCY - 1, "kept", reset_less=True))
         given = self.orders.valid & self.orders.ready
         m.d.comb += self.valid.eq(delayed(m, given, self.LATENCY, "given"))
 
         return m
+
+    def _tell_pattern(self, m: Module, kept: Value) -> None:
+        """Say what the pattern says of index and values; ``kept`` is a cycle ahead of them."""
+        found = patterns(self.config)
+        forms = [p.index_form for p in found]
+        m.d.sync += [
+            self.o.mask.eq(by_kept(kept, 0, [form is IndexForm.MASK for form in forms])),
+            self.o.holes.eq(by_kept(kept, 0, [form is IndexForm.HOLES for form in forms])),
+            self.o.named.eq(by_kept(kept, 0, [(1 << p.places) - 1 for p in found])),
+            self.o.spare.eq(by_kept(kept, 0, [-1 << p.kept & (1 << p.block) - 1 for p in found])),
+            self.o.dense.eq(kept == 0),
+        ]
 
     def _memories(self, m: Module, taken: Signal, write: Signal) -> list[Value]:
         """Write beats to the memories; returns what each reads for the order a cycle ago."""

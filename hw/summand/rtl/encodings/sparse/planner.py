@@ -110,11 +110,15 @@ class Planner(wiring.Component):
         index = [p.index_chunks for p in found]
         whole = [p.kept if p.index_apart else p.index_chunks + p.kept for p in found]
         lead = [0 if p.index_apart else p.index_chunks for p in found]
-        chunks = Mux(
-            apart,
-            by_kept(kept, 0, index),
-            Mux(first_word, by_kept(kept, block, whole), by_kept(kept, block, range(1, block))),
-        )
+        values = [p.kept for p in found]
+
+        def chunks(more: int) -> Value:
+            """Return how many chunks it takes, and so many more."""
+            of_index = by_kept(kept, 0, [n + more for n in index])
+            of_first = by_kept(kept, block + more, [n + more for n in whole])
+            of_other = by_kept(kept, block + more, [n + more for n in values])
+            return Mux(apart, of_index, Mux(first_word, of_first, of_other))
+
         skip = Mux(apart, by_kept(kept, 0, index), Mux(first_word, by_kept(kept, 0, lead), 0))
 
         # A segment's last beat in a slice is filled up.
@@ -124,8 +128,8 @@ class Planner(wiring.Component):
         end = Signal.like(chunk)
         beats = Signal.like(self.wanted)
         m.d.comb += [
-            end.eq(chunk + chunks),
-            beats.eq((end + per_beat - 1) >> shift),
+            end.eq(chunk + chunks(0)),
+            beats.eq((chunk + chunks(per_beat - 1)) >> shift),
             order.chunk.eq(chunk),
             order.turn.eq(chunk + skip),
             order.beats.eq(beats),
