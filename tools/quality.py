@@ -56,7 +56,7 @@ def figures(folder: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
         summand = str(Path(sys.executable).with_name("summand"))
         kept = ("--statistics", str(folder.with_name("statistics")))
         command = (summand, "compress", "smollm2", "-o", str(folder), *arguments, *kept)
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, stdout=sys.stderr)
         command = (summand, "evaluate", str(folder), "--other", "--json")
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         cache.write_text(said)
