@@ -1,5 +1,7 @@
 """Layers with sparse summands: their bits, and what a folder keeps of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -8,6 +10,7 @@ from summand.isa.patterns import SparsePattern
 from summand.model import Layer, ModelError, ModelWriter, SummandModel
 from summand.model.manifest import Manifest
 from summand.summands.dense import Dense, DenseEntry
+from summand.summands.errors import LayerError
 from summand.summands.outliers import Outliers, OutliersEntry
 
 K, N = 32, 6
@@ -88,3 +91,12 @@ def test_positions_that_repeat_are_refused(tmp_path):
     save_file(tensors, path)
     with pytest.raises(ModelError, match="positions must ascend within each block of 4"):
         SummandModel(tmp_path / "m", verify=False).layer("x")
+
+
+def test_no_half_step_weight_has_a_pattern():
+    dense = layer(7).summands[0]
+    assert isinstance(dense, Dense)
+    with pytest.raises(LayerError, match="half_step must be false with pattern 2:4"):
+        replace(dense, half_step=True)
+    with pytest.raises(LayerError, match="half_step must be false with kept 2 and block 4"):
+        DenseEntry(bits=3, kept=2, block=4, half_step=True)

@@ -45,21 +45,17 @@ class DenseChoice(SummandChoice):
 
     @classmethod
     def of(cls, options: Any, *, head: bool, before: Sequence[Entry]) -> "DenseChoice | None":
-        """Return what :class:`~summand.summands.dense.options.DenseOptions` mean for a layer.
-
-        Weights with a pattern are never half-step, because those that are not kept are 0.
-        """
+        """Return what :class:`~summand.summands.dense.options.DenseOptions` mean for a layer."""
         bits = options.head_bits if head else options.bits
         if not bits:
             return None
-        pattern = None if head else parse_pattern(options.sparsity)
         return cls(
             bits=bits,
             group=options.group,
             scale_bits=options.scale_bits if options.group else 0,
-            half_step=options.half_step and pattern is None,
+            half_step=options.half_step,
             solver=options.solver,
-            pattern=pattern,
+            pattern=None if head else parse_pattern(options.sparsity),
             score=options.sparsity_score,
         )
 

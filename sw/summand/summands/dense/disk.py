@@ -55,7 +55,11 @@ class DenseEntry(Entry):
                 f"group and scale_bits must both be 0 or neither, "
                 f"not {self.group} and {self.scale_bits}"
             )
-        pattern_of(self.kept, self.block)
+        if pattern_of(self.kept, self.block) is not None and self.half_step:
+            raise LayerError(
+                f"half_step must be false with kept {self.kept} and block {self.block}: no "
+                f"half-step weight is 0"
+            )
 
     @classmethod
     def of(cls, summand: Dense) -> "DenseEntry":

@@ -94,6 +94,10 @@ class DenseOptions(OptionSet):
             raise OptionError(
                 "sparsity is of the dense summand, and bits is 0; give bits, or leave out sparsity"
             )
+        if self.half_step:
+            raise OptionError(
+                "no half-step weight is 0, as sparsity wants them; leave out half_step or sparsity"
+            )
         if self.solver == "rtn" and self.sparsity_score == "sparsegpt":
             raise OptionError(
                 "sparsity_score must be magnitude or wanda with solver rtn, which does not make up "

@@ -45,18 +45,22 @@ class DenseSpace(SummandSpace):
         if engine is not None:
             groups = tuple(engine.depth * i for i in (1, 2, 4)) if engine.scale_bits else (0,)
         least = (1,) if options.half_step else ()
+        sparsity = (options.sparsity,)
+        if "sparsity" not in fixed and not (options.half_step and "half_step" in fixed):
+            sparsity = _patterns(engine)
         return cls(
             bits=(options.bits,) if "bits" in fixed else (*least, *cls.bits),
             head_bits=(options.head_bits,) if "head_bits" in fixed else (*least, *cls.head_bits),
             groups=(options.group,) if "group" in fixed else groups,
-            sparsity=(options.sparsity,) if "sparsity" in fixed else _patterns(engine),
+            sparsity=sparsity,
         )
 
     @classmethod
     def adopted(cls, options: Any, engine: EngineConfig) -> Mapping[str, int]:
         """Return the width of scales, and half-step weights where the engine has them."""
         scale_bits = engine.scale_bits or options.scale_bits
-        return {"scale_bits": scale_bits, "half_step": engine.half_steps}
+        half_step = engine.half_steps and options.sparsity == NO_PATTERN
+        return {"scale_bits": scale_bits, "half_step": half_step}
 
     @classmethod
     def check(cls, options: Any, fixed: Collection[str], engine: EngineConfig) -> None:
@@ -78,13 +82,16 @@ class DenseSpace(SummandSpace):
     ) -> Iterator[Mapping[str, int | str]]:
         """Yield widths, groups and patterns; those that the inputs are no blocks of are left out.
 
-        A pattern that is the only one is kept, and refused when the layer is checked.
+        A pattern that is the only one is kept, and refused when the layer is checked. Weights of a
+        pattern are not half-step.
         """
         patterns = [s for s in self.sparsity if len(self.sparsity) == 1 or fits(s, in_features)]
         for bits in self.head_bits if head else self.bits:
             for group in self.groups:
                 for sparsity in patterns[:1] if head else patterns:
-                    yield {"bits": bits, "head_bits": bits, "group": group, "sparsity": sparsity}
+                    whole = {} if sparsity == NO_PATTERN else {"half_step": False}
+                    each = {"bits": bits, "head_bits": bits, "group": group, "sparsity": sparsity}
+                    yield each | whole
 
 
 def _patterns(engine: EngineConfig | None) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def naive(given: DenseProblem, steps: torch.Tensor, damping: float) -> torch.Ten
             error = (w[:, i] - q[:, i] * steps[:, i]) / inverse[0, 0]
             w[:, rest] -= error[:, None] * inverse[0, 1:]
             left = rest
-    return q.to(torch.int8)
+    return q.to(torch.int16)
 
 
 @pytest.mark.parametrize("pattern", ["2:4", "3:8"])
