@@ -131,6 +131,8 @@ def test_a_difference_is_told_and_leaves_with_1(verify, monkeypatch):
         (("--shape", "1,2"), "three whole numbers M,K,N"),
         (("--shape", "1,2,x"), "three whole numbers M,K,N"),
         (("--shape", "0,2,3"), "tokens must be 1 to 65536, not 0"),
+        (("--shape", "1,8,3", "--sparsity", "2:5"), "--sparsity cannot be '2:5'"),
+        (("--shape", "1,64,3", "--half-step"), "the engine has no half_steps"),
         (("--shape", "1,2,3", "--bits", 9), "bits must be 1 to 8, not 9"),
         (("--shape", "1,2,3", "--rank", -1), "rank must be 0"),
         (("--shape", "1,2,3", "--stall", 1), "--stall must be at least 0 and less than 1"),

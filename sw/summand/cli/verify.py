@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from summand.isa.patterns import SparsePattern
     from summand.model import Layer, SummandModel
     from summand.runtime.verify import Comparison, Shape
 
@@ -41,6 +42,15 @@ def _verify(
     half_step: Annotated[
         bool, typer.Option("--half-step", help="Its dense weights are half-step.")
     ] = False,
+    sparsity: Annotated[
+        str, typer.Option(metavar="N:M", help="Pattern of its dense weights; none for all.")
+    ] = "none",
+    outliers: Annotated[
+        str, typer.Option(metavar="N:M", help="Pattern of its 8-bit outliers; none for none.")
+    ] = "none",
+    act_groups: Annotated[
+        int, typer.Option(help="Groups of its input's channels, 2 to 16; 0 for none.")
+    ] = 0,
     rank: Annotated[int, typer.Option(help="Rank of its low-rank summand; 0 for none.")] = 0,
     rank_bits: Annotated[int, typer.Option(help="Bits of its low-rank factors, 1 to 8.")] = 4,
     model: Annotated[
@@ -80,7 +90,16 @@ def _verify(
     target = DeviceChoice.choose(device, config, board)
     engine = target.engine
     if shape is not None:
-        sizes = _shape(shape, bits=bits, half_step=half_step, rank=rank, rank_bits=rank_bits)
+        sizes = _shape(
+            shape,
+            bits=bits,
+            half_step=half_step,
+            sparsity=_pattern("--sparsity", sparsity),
+            outliers=_pattern("--outliers", outliers),
+            act_groups=act_groups,
+            rank=rank,
+            rank_bits=rank_bits,
+        )
         jobs = _random_job(engine, sizes, seed)
     else:
         assert model is not None
@@ -118,6 +137,16 @@ def _shape(shape: str, **more: Any) -> "Shape":
             f"--shape must be three whole numbers M,K,N (tokens, inputs, outputs), not {shape!r}"
         ) from None
     return Shape(tokens=m, in_features=k, out_features=n, **more)
+
+
+def _pattern(option: str, text: str) -> "SparsePattern | None":
+    from summand.summands.errors import LayerError
+    from summand.summands.patterns import parse_pattern
+
+    try:
+        return parse_pattern(text)
+    except LayerError as e:
+        raise SummandError(f"{option} cannot be {text!r}: {e}") from None
 
 
 def _random_job(engine: EngineConfig, sizes: "Shape", seed: int) -> _Jobs:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig, SummandError, limits
-from summand.model import Layer
+from summand.isa.patterns import SparsePattern
+from summand.model import ChannelGroups, Layer, Transform
 from summand.runtime.compiler import compile_layers
 from summand.runtime.device import GoldenDevice
 from summand.runtime.driver import Driver
@@ -18,6 +19,8 @@ from summand.stimulus.values import signed_values
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
+from summand.summands.outliers import Outliers
+from summand.summands.patterns import check_blocks
 
 __all__ = ["Comparison", "Shape", "compare", "random_layer", "random_tokens"]
 
@@ -37,6 +40,12 @@ class Shape:
         Of the dense summand, 1 to 8.
     half_step : bool
         Whether its weights are half-step.
+    sparsity : SparsePattern, optional
+        Its pattern; without it, all weights are kept.
+    outliers : SparsePattern, optional
+        Of outliers of 8 bits beside it.
+    act_groups : int
+        Groups of the input's channels, as alike in size as the engine's slices allow; 0 for none.
     rank : int
         Of the low-rank summand; 0 leaves it out.
     rank_bits : int
@@ -48,6 +57,9 @@ class Shape:
     out_features: int
     bits: int
     half_step: bool = False
+    sparsity: SparsePattern | None = None
+    outliers: SparsePattern | None = None
+    act_groups: int = 0
     rank: int = 0
     rank_bits: int = 4
 
@@ -57,6 +69,7 @@ class Shape:
             ("in_features", 1, 1 << 20),
             ("out_features", 1, 1 << 20),
             ("bits", *limits.PLANES),
+            ("act_groups", 0, 16),
             ("rank", 0, 1 << 16),
             ("rank_bits", *limits.PLANES),
         ):
@@ -68,6 +81,8 @@ class Shape:
                 f"a random layer may have {_MAX_WEIGHTS} weights, inputs and outputs at most; "
                 f"make the shape smaller"
             )
+        check_blocks("sparsity", self.sparsity, k)
+        check_blocks("outliers", self.outliers, k)
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,13 @@ def random_layer(
         rank=shape.rank,
         rank_bits=shape.rank_bits,
     )
-    summands: list[Summand] = [Dense(data.dense, shape.bits, half_step=shape.half_step)]
+    weights = data.dense if shape.sparsity is None else _thinned(rng, data.dense, shape.sparsity)
+    summands: list[Summand] = [
+        Dense(weights, shape.bits, half_step=shape.half_step, pattern=shape.sparsity)
+    ]
+    if shape.outliers is not None:
+        wide = signed_values(rng, 8, weights.size).reshape(weights.shape).astype(np.int8)
+        summands.append(Outliers(_thinned(rng, wide, shape.outliers), 8, shape.outliers))
     if shape.rank:
         low_rank = LowRank(
             a=data.a,
@@ -176,5 +197,33 @@ def random_layer(
         act_bits=config.act_bits,
         summands=tuple(summands),
         scale=np.ones(shape.out_features, np.float32),
+        transform=_grouped(rng, config, shape),
     )
     return layer, data.x
+
+
+def _thinned(
+    rng: np.random.Generator, matrix: npt.NDArray[np.int8], pattern: SparsePattern
+) -> npt.NDArray[np.int8]:
+    """Return a matrix ``[K, N]`` of which random weights are kept in each block."""
+    k, n = matrix.shape
+    blocks = matrix.reshape(k // pattern.block, pattern.block, n)
+    order = rng.random(blocks.shape).argsort(axis=1)
+    return (blocks * (order < pattern.kept)).astype(np.int8).reshape(k, n)
+
+
+def _grouped(rng: np.random.Generator, config: EngineConfig, shape: Shape) -> Transform | None:
+    """Return channels in random order and as many groups as asked, each of whole slices."""
+    if not shape.act_groups:
+        return None
+    k = shape.in_features
+    slices = -(-k // config.depth)
+    if not 2 <= shape.act_groups <= slices:
+        raise SummandError(
+            f"act_groups must be 2 to {slices}, the slices of {config.depth} that {k} inputs "
+            f"have, or 0 for none, not {shape.act_groups}"
+        )
+    firsts = [slices * g // shape.act_groups for g in range(1, shape.act_groups)]
+    borders = tuple((first * config.depth, 1) for first in firsts)
+    order = rng.permutation(k).astype(np.int32)
+    return Transform(k, groups=ChannelGroups(order, borders))

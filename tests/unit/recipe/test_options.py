@@ -102,6 +102,7 @@ def test_a_group_that_no_engine_has_is_refused_with_the_next():
         ({"sparsity_score": "luck"}, "sparsity_score must be magnitude or wanda or sparsegpt"),
         ({"outlier_bits": 9}, "outlier_bits must be 1 to 8, not 9"),
         ({"sparsity": "2:4", "bits": 0, "rank": 4}, "sparsity is of the dense summand, and bits"),
+        ({"sparsity": "2:4", "half_step": True}, "no half-step weight is 0, as sparsity wants"),
         ({"outliers": "1:8", "bits": 0, "rank": 4}, "outliers are beside a dense summand, and"),
         ({"sparsity": "2:4", "solver": "rtn"}, "must be magnitude or wanda with solver rtn"),
     ],

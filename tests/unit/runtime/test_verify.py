@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from summand.isa import SummandError
+from summand.isa.patterns import SparsePattern
 from summand.runtime import Driver, GoldenDevice
 from summand.runtime.driver import Result
 from summand.runtime.verify import Shape, compare, random_layer, random_tokens
@@ -22,13 +23,21 @@ class WrongDriver(Driver):
         return Result(result.outputs, result.usage)
 
 
-@pytest.mark.parametrize("rank", [0, 9])
-@pytest.mark.parametrize("half_step", [False, True])
-def test_golden_agrees_with_itself(config, rank, half_step):
-    config = dataclasses.replace(config, half_steps=half_step)
-    layer, xq = random_layer(
-        np.random.default_rng(1), config, shape(rank=rank, half_step=half_step)
-    )
+PATTERN = SparsePattern(kept=2, block=8)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {},
+        {"half_step": True, "rank": 9},
+        {"sparsity": PATTERN, "outliers": PATTERN},
+        {"act_groups": 2, "rank": 9, "outliers": PATTERN},
+    ],
+)
+def test_golden_agrees_with_itself(config, kinds):
+    config = dataclasses.replace(config, half_steps=True, sparse_block=16, border_shift=1, shift=0)
+    layer, xq = random_layer(np.random.default_rng(1), config, shape(in_features=32, **kinds))
     result = compare([layer], Driver(GoldenDevice(config)), xq)
     assert result.exact
     assert result.usage.tokens == 3
@@ -67,3 +76,16 @@ def test_random_tokens_reach_the_ends(config):
 def test_impossible_shapes(change, text):
     with pytest.raises(SummandError, match=text):
         shape(**change)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sparsity": PATTERN}, "sparsity 2:8 .* 30"),
+        ({"act_groups": 3}, "act_groups must be 2 to 2, the slices of 16 that 30 inputs have"),
+        ({"act_groups": 17}, "act_groups must be 0 to 16, not 17"),
+    ],
+)
+def test_what_a_random_layer_cannot_have_is_named(config, changes, said):
+    with pytest.raises(SummandError, match=said):
+        random_layer(np.random.default_rng(1), config, shape(**changes))

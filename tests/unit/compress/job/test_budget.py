@@ -358,6 +358,14 @@ def test_an_engine_says_which_patterns():
     assert patterns(Options(), (), 64, head=False) == some
     assert patterns(Options(), (), 60, head=False) == {"None None"}
     assert patterns(Options(), (), 64, head=True) == {"None None"}
+    halves = replace(engine, half_steps=True)
+    both = {
+        (dense(c).half_step, dense(c).pattern is None)
+        for c in Space.of(Options(), (), halves).choices(64, 64, head=False)
+    }
+    assert both == {(True, True), (False, False)}
+    held = Space.of(Options(half_step=True), ("half_step",), halves).choices(64, 64, head=False)
+    assert {dense(c).pattern for c in held} == {None}
     fixed = Options(sparsity="2:4", outliers="none")
     assert patterns(fixed, ("sparsity", "outliers"), 64, head=False) == {"2:4 None"}
 
