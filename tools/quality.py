@@ -34,6 +34,7 @@ def alike(*more: str, bits: tuple[int, ...] = (5, 4, 3)) -> dict[str, tuple[str,
 WAYS: dict[str, dict[str, tuple[str, ...]]] = {
     "allocated": allocated(),
     "allocated, half-step": allocated("--half-step"),
+    "allocated, half-step, distilled": allocated("--half-step", "--distil", "48"),
     "alike": alike(),
     "alike, half-step": alike("--half-step", bits=(4, 3, 2)),
     "2:4": alike("--sparsity", "2:4", bits=(4,)),
@@ -90,7 +91,7 @@ def plot(folder: Path, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 3, figsize=(11, 4), sharey=True, layout="constrained")
-    markers = dict(zip(WAYS, "os^v*DPX<>h", strict=True))
+    markers = dict(zip(WAYS, "osd^v*DPX<>h", strict=True))
     for way, rows in kept(folder):
         rows.sort(key=lambda found: found["streamed_bits_per_weight"])
         bits = [found["streamed_bits_per_weight"] for found in rows]

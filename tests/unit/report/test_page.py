@@ -39,6 +39,8 @@ def entry(name: str, bits: int, error: float | None = 0.03) -> LayerEntry:
         bias=False,
         balance=False,
         rotation=0,
+        borders=(),
+        centre=False,
         bits=128 * 64 * bits,
         error=error,
     )

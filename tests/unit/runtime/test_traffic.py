@@ -86,6 +86,8 @@ def entry(name, bits=4, *, act_bits=8, low_rank=None, **dense):
         bias=False,
         balance=False,
         rotation=None,
+        borders=(),
+        centre=False,
         bits=3200,
         error=None,
     )

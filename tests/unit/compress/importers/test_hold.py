@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def sample(seed=1) -> torch.Tensor:
 
 
 def held(w: QuantisedWeight, scale_bits=6, acc_bits=32):
-    bits = {"act_bits": 8, "scale_bits": scale_bits, "acc_bits": acc_bits}
+    bits: dict[str, Any] = {"act_bits": 8, "scale_bits": scale_bits, "acc_bits": acc_bits}
     return hold("m.x", w, bias=None, sample=sample(), **bits)
 
 
@@ -129,7 +131,7 @@ def test_groups_of_channels_leave_the_integers_as_they_are(seed):
     loud = torch.ones(K)
     loud[torch.from_numpy(order)] = torch.tensor([32.0, 4.0, 1.0]).repeat_interleave(GROUP)
     x = sample() * loud + torch.from_numpy(centre)
-    bits = {"act_bits": 8, "scale_bits": 6, "acc_bits": 32}
+    bits: dict[str, Any] = {"act_bits": 8, "scale_bits": 6, "acc_bits": 32}
     transform = Transform(K, groups=groups)
     layer = hold("m.x", w, bias=None, sample=x, transform=transform, **bits)
     plain = hold("m.x", w, bias=None, sample=x, **bits)

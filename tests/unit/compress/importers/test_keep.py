@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_a_gguf_file_is_taken_over(tmp_path):
 
     source = open_source("smollm2")
     names = [f"model.layers.2.self_attn.{p}_proj" for p in "qkv"] + ["lm_head"]
-    bits = {"act_bits": 8, "scale_bits": 6, "acc_bits": 32}
+    bits: dict[str, Any] = {"act_bits": 8, "scale_bits": 6, "acc_bits": 32}
     keeper = Keeper.of(source.quantised, source.module, names, **bits)
     assert keeper.kinds == dict.fromkeys(names[:3], "Q4_1") | {"lm_head": "Q8_0"}
     sample = torch.randn(64, 576, generator=torch.Generator().manual_seed(0))
