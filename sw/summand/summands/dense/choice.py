@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
 from summand.summands.dense.disk import DenseEntry
-from summand.summands.grid import Grid
 from summand.summands.patterns import check_blocks, kept_and_block, parse_pattern
+
+if TYPE_CHECKING:
+    from summand.summands.grid import Grid
 
 __all__ = ["DenseChoice"]
 
@@ -39,8 +41,10 @@ class DenseChoice(SummandChoice):
     score: str = "sparsegpt"
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> "Grid":
         """The integers that weights may become."""
+        from summand.summands.grid import Grid
+
         return Grid(self.bits, self.half_step)
 
     @classmethod
