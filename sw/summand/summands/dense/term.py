@@ -52,12 +52,11 @@ class Dense(Summand):
     def __post_init__(self):
         check_matrix("dense weights", self.weights, self.bits, "bits")
         if self.pattern is not None:
-            check_sparse("dense weights", self.weights, self.pattern)
             if self.half_step:
                 raise LayerError(
-                    f"weights of pattern {self.pattern} cannot be half-step, because those that "
-                    f"are not kept are 0"
+                    f"half_step must be false with pattern {self.pattern}: no half-step weight is 0"
                 )
+            check_sparse("dense weights", self.weights, self.pattern)
         if self.scales is None:
             if self.scale_bits or self.group:
                 raise LayerError(
