@@ -56,7 +56,7 @@ def walk_ahead(
     scales = scale_beats(gemm.segments, config)
     group = (gemm.group or gemm.slices) if scales else 1
     known: tuple[tuple[int, ...], int, int] | None = None  # state, last word, slice
-    n = load = 0
+    n = 0
     while n < gemm.slices:
         if n % group == 0:
             if inlet.steady and not job:

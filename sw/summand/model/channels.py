@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from summand.isa.limits import Limits
+from summand.isa.limits import BORDER_SHIFT, BORDERS, Limits
 from summand.summands.errors import LayerError
 from summand.summands.integers import quantise
 
 __all__ = ["ChannelGroups", "check_borders"]
 
 #: Borders between groups, what accumulators are shifted by at one, and at all of them together.
-_BORDERS, _SHIFT, _SHIFTS = 15, Limits(1, 7), 15
+_BORDERS, _SHIFT, _SHIFTS = BORDERS.high, Limits(1, BORDER_SHIFT.high), 15
 
 
 def check_borders(borders: Sequence[Sequence[int]], features: int) -> None:

@@ -29,7 +29,7 @@ class DenseChoice(SummandChoice):
     pattern : SparsePattern, optional
         How many weights are kept; without it, all.
     score : str
-        Which they are, one of :data:`~summand.summands.sparse.SCORES`.
+        Which they are, one of :data:`~summand.summands.patterns.SCORES`.
     """
 
     bits: int
