@@ -3,8 +3,8 @@
 import torch
 
 from summand.compress.calibrate.calibration import InputStatistics
-from summand.compress.twin.integer import quantise_tokens
 from summand.model import Transform
+from summand.summands.integers import quantise
 from summand.summands.solving import Inputs
 
 __all__ = ["inputs_of"]
@@ -15,12 +15,18 @@ def inputs_of(
 ) -> Inputs:
     """Return a layer's inputs for solvers; ``statistics`` are of those behind ``transform``."""
     groups = None if transform is None else transform.groups
-    xq, s_x = quantise_tokens(statistics.sample, act_bits, groups)
+    x, lift = statistics.sample.numpy(), None
+    if groups is None:
+        whole, scales = quantise(x, act_bits)
+    else:
+        whole, scales = groups.quantise(x, act_bits)
+        lift = torch.from_numpy(groups.lift)
+    xq = torch.from_numpy(whole).float()
     return Inputs(
         energy=statistics.energy,
         moments=statistics.moments,
-        xq=xq,
-        s_x=s_x,
+        xq=xq if lift is None else xq * lift.float(),
+        s_x=torch.from_numpy(scales),
         act_bits=act_bits,
-        lift=None if groups is None else torch.from_numpy(groups.lift),
+        lift=lift,
     )
