@@ -6,6 +6,7 @@ from typing import Annotated
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError
+from summand.options.slices import LEAST_SLICE, check_slices
 from summand.recipe.grouping import Grouping
 from summand.summands.dense import DenseOptions
 from summand.summands.lowrank import LowRankOptions
@@ -14,9 +15,6 @@ from summand.summands.patterns import NO_PATTERN
 from summand.summands.registry import kinds
 
 __all__ = ["AccBits", "Options"]
-
-#: Input features of the narrowest engine's slices, which groups of channels are made of.
-_SLICE = 8
 
 #: Bits of the accumulators that summands are made for.
 AccBits = Annotated[
@@ -56,7 +54,7 @@ class Options(LowRankOptions, OutliersOptions, DenseOptions):
         int,
         Option(
             "Input features that such a group has a multiple of",
-            limits=Limits(8, 4096),
+            limits=Limits(LEAST_SLICE, 4096),
             note="a multiple of the engine's depth",
         ),
     ] = 64
@@ -99,11 +97,7 @@ class Options(LowRankOptions, OutliersOptions, DenseOptions):
             raise OptionError("bits must be 1 to 8 without a rank, not 0")
         if self.act_groups == 1:
             raise OptionError("act_groups must be 2 to 16, or 0 for one scale for all, not 1")
-        if self.act_block % _SLICE:
-            raise OptionError(
-                f"act_block must be a multiple of {_SLICE}, as every engine's depth is, not "
-                f"{self.act_block}: {self.act_block - self.act_block % _SLICE + _SLICE} would do"
-            )
+        check_slices("act_block", self.act_block)
         if self.act_groups and self.rotate and not self.keep_quantised:
             raise OptionError(
                 "a rotation mixes all channels and leaves no groups of them; give --no-rotate, or "

@@ -6,12 +6,10 @@ from typing import Annotated
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.options.declaration import Option, OptionError, OptionSet
+from summand.options.slices import LEAST_SLICE, check_slices
 from summand.summands.patterns import NO_PATTERN, SCORES, parse_pattern
 
 __all__ = ["DenseOptions"]
-
-#: Input features of the narrowest engine's slices, which groups are made of.
-_SLICE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class DenseOptions(OptionSet):
         int,
         Option(
             "Input features that share an integer scale",
-            limits=Limits(_SLICE, 4096),
+            limits=Limits(LEAST_SLICE, 4096),
             zero="one float scale an output",
             note="a multiple of the engine's depth",
         ),
@@ -83,11 +81,7 @@ class DenseOptions(OptionSet):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.group % _SLICE:
-            raise OptionError(
-                f"group must be a multiple of {_SLICE}, as every engine's depth is, not "
-                f"{self.group}: {self.group - self.group % _SLICE + _SLICE} would do"
-            )
+        check_slices("group", self.group)
         if self.sparsity == NO_PATTERN:
             return
         if not self.bits:
