@@ -147,8 +147,8 @@ def test_baselines_are_worked_out_once(evaluate, model, monkeypatch):
 
 
 def test_a_head_in_parts_has_baselines(evaluate, llama_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("summand.compress.job.plan._LARGE_HEAD", 256)
-    monkeypatch.setattr("summand.compress.job.plan._HEAD_PARTS", 4)
+    monkeypatch.setattr("summand.compress.allocate.parts._LARGE_HEAD", 256)
+    monkeypatch.setattr("summand.compress.allocate.parts._HEAD_PARTS", 4)
     monkeypatch.setattr("summand.report.baselines.METHODS", METHODS[1:2])
     model = tmp_path / "m"
     args = ["compress", llama_folder, "-o", model, "--target-bits", 4.5, "--rank", 0]

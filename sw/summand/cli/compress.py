@@ -131,15 +131,15 @@ def _compress(
         source = open_source(model, lazy=target is None)
         if source.note:
             progress.print(f"summand: {source.note}", soft_wrap=True)
-        job = plan(source, options, text, tokens=calibration_tokens, split_head=target is not None)
+        job = plan(source, options, text, tokens=calibration_tokens)
     store = job.statistics(statistics) if statistics else None
     if store and store.note:
         progress.print(store.note)
     if target is not None:
         sources = {name: context.get_parameter_source(name) for name in context.params}
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
-        with part_bars(("calibrating", "sensitivity", "estimating"), progress) as show:
-            count = partial(streamed_bits, job.source.module, job.survey, engine=target.engine)
+        with part_bars(("sensitivity", "calibrating", "estimating"), progress) as show:
+            count = partial(streamed_bits, engine=target.engine)
             job = job.allocated(
                 target, fixed, workers=team, statistics=store, count=count, progress=show
             )

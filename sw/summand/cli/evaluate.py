@@ -240,7 +240,8 @@ def _baselines(
     from summand.compress import CompressError, calibration_text, read_text
     from summand.compress.calibrate.text import rows_of
     from summand.compress.sources.sources import head_layers
-    from summand.model.split import split_as
+    from summand.model import SummandModel
+    from summand.model.host import split_like
     from summand.report import Baselines
 
     manifest, source = subject.manifest, subject.source
@@ -255,7 +256,7 @@ def _baselines(
             f"the model was calibrated on another text ({known.get('text')}); give it with "
             f"--calibration for the baselines"
         )
-    split_as(source.module, manifest.split, {e.name: e.out_features for e in manifest.layers})
+    split_like(source.module, SummandModel(folder, verify=False))
     batches = rows_of(
         source.module, source.tokenizer, body, tokens=known["tokens"], window=source.window
     )

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from summand.model.channels import ChannelGroups
 from summand.model.entries import FileEntry, LayerEntry
 from summand.model.errors import ModelError
@@ -19,6 +22,7 @@ __all__ = [
     "HOST",
     "LAYERS",
     "MANIFEST",
+    "ORDER",
     "SummandModel",
     "check_file",
     "has_format",
@@ -30,6 +34,9 @@ __all__ = [
 MANIFEST = "manifest.json"
 LAYERS = "layers.safetensors"
 HOST = "host.safetensors"
+
+#: Name of a host tensor of a layer in parts: the order of its outputs.
+ORDER = "output_order"
 
 _REDO = "copy the folder again, or compress the model again"
 
@@ -147,6 +154,23 @@ class SummandModel:
             raise ModelError(
                 f"{self.path} has no layer {name!r}; its manifest lists them"
             ) from None
+
+    @property
+    def output_orders(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Orders of outputs ``[N]`` of the layers in parts that have one.
+
+        At each place it has the output that the parts, one behind another, compute there.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            check_size(self.host_file)
+            with safe_open(self.host_file, framework="numpy") as file:
+                names = set(file.keys()).intersection(f"{n}.{ORDER}" for n in self.manifest.split)
+                layers = [name.removesuffix(f".{ORDER}") for name in sorted(names)]
+                return {name: StoredTensors(file, name).tensor(ORDER, "I64") for name in layers}
+        except (OSError, SafetensorError, ValueError) as e:
+            raise ModelError(f"{self.host_file}: {e}; {_REDO}") from None
 
     def layer(self, name: str) -> Layer:
         """Read one layer."""

@@ -22,7 +22,7 @@ from summand.model.limits import Stored
 from summand.model.split import split_as
 from summand.model.tensors import merge
 
-__all__ = ["attach_host", "load_host", "load_tokenizer", "write_host"]
+__all__ = ["attach_host", "load_host", "load_tokenizer", "split_like", "write_host"]
 
 _REDO = "compress the model again"
 
@@ -89,8 +89,7 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     buffers = {name for name, _ in module.named_buffers()}
     for name in buffers & tensors.keys():
         tensors[name] = tensors[name].data
-    outputs = {name: model.entry(name).out_features for name in model.names}
-    split_as(module, model.manifest.split, outputs)
+    split_like(module, model)
     prefixes = tuple(f"{name}." for name in model.names)
     with guarded(model.host_file, _REDO):
         missing, unexpected = module.load_state_dict(tensors, strict=False, assign=True)
@@ -98,6 +97,22 @@ def attach_host(module: nn.Module, model: SummandModel) -> None:
     if missing or unexpected:
         what = f"lacks {missing[0]}" if missing else f"has {unexpected[0]}, which the model lacks"
         raise ModelError(f"{model.host_file} {what}; compress the model again")
+
+
+def split_like(module: nn.Module, model: SummandModel) -> None:
+    """Split those layers of a module that were compressed in parts, as they were.
+
+    Raises
+    ------
+    ModelError
+        If the module has no such layers, or the folder's orders of outputs are none.
+    """
+    outputs = {name: model.entry(name).out_features for name in model.names}
+    orders = {name: torch.from_numpy(order) for name, order in model.output_orders.items()}
+    try:
+        split_as(module, model.manifest.split, outputs, orders)
+    except ModelError as e:
+        raise ModelError(f"{model.path}: {e}; {_REDO}") from None
 
 
 def load_host(model: SummandModel) -> nn.Module:

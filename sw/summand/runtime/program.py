@@ -113,14 +113,13 @@ class Program:
 
     @property
     def name(self) -> str:
-        """Names the group, for people."""
-        first = self.outputs[0].name
+        """Names the group, for people; parts of a layer go by the layer's name."""
+        first, *rest = dict.fromkeys(_whole(o.name) for o in self.outputs)
         if len(self.outputs) == 1:
-            return first
+            return self.outputs[0].name
         parent = first.rpartition(".")[0]
-        same = parent and all(o.name.rpartition(".")[0] == parent for o in self.outputs)
-        rest = (o.name.rpartition(".")[2] if same else o.name for o in self.outputs[1:])
-        return "+".join((first, *rest))
+        same = parent and all(name.rpartition(".")[0] == parent for name in rest)
+        return "+".join((first, *(name.rpartition(".")[2] if same else name for name in rest)))
 
     def schedule(self, tokens: int) -> tuple[Batch, ...]:
         """Return the batches that ``tokens`` tokens go through the engine in.
@@ -200,3 +199,9 @@ class Program:
             start = run.first * cols
             width = min(run.tiles * cols, target.shape[1] - start)
             target[:, start : start + width] = block[:, (run.tile - fetch.tile) * cols :][:, :width]
+
+
+def _whole(name: str) -> str:
+    """Return a layer's name without the number of a part."""
+    parent, _, leaf = name.rpartition(".")
+    return parent if parent and leaf.isdecimal() else name

@@ -58,9 +58,9 @@ class LoraFactors:
         """What is added to the weight, float32 ``[N, K]``."""
         return (self.b.double() @ self.a.double()).float()
 
-    def outputs(self, first: int, last: int) -> "LoraFactors":
-        """Return those of some of the outputs."""
-        return LoraFactors(self.a, self.b[first:last])
+    def of(self, outputs: torch.Tensor) -> "LoraFactors":
+        """Return those of some of the outputs, int64 ``[n]``."""
+        return LoraFactors(self.a, self.b[outputs])
 
 
 class PeftFolder:

@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
 from summand.compress.adapt.peft_folder import LoraFactors, PeftFolder
 from summand.compress.errors import CompressError
 from summand.model import SummandModel
@@ -10,7 +14,7 @@ from summand.model import SummandModel
 __all__ = ["Place", "find_places"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Place:
     """A compressed layer that an adapter adds to.
 
@@ -20,18 +24,17 @@ class Place:
         Its name.
     module : str
         The adapter's module: the layer itself, or what was compressed in parts.
-    first, last : int
-        The module's outputs that are the layer's: from ``first`` to before ``last``.
+    outputs : int64 array, shape ``[N]``
+        Which of the module's outputs the layer's are.
     """
 
     layer: str
     module: str
-    first: int
-    last: int
+    outputs: npt.NDArray[np.int64]
 
     def factors(self, adapter: PeftFolder) -> LoraFactors:
         """Read what is added to the layer."""
-        return adapter.factors(self.module).outputs(self.first, self.last)
+        return adapter.factors(self.module).of(torch.from_numpy(self.outputs))
 
 
 def find_places(adapter: PeftFolder, base: SummandModel) -> tuple[Place, ...]:
@@ -44,15 +47,19 @@ def find_places(adapter: PeftFolder, base: SummandModel) -> tuple[Place, ...]:
         one that cannot be expressed.
     """
     found: dict[str, Place] = {}
+    orders = base.output_orders
     for module, (k, n) in adapter.shapes.items():
-        places = tuple(_places(module, base))
+        places = tuple(_places(module, base, orders.get(module)))
         if not places:
             raise CompressError(
                 f"{adapter.path}: module {module} is no compressed layer of {base.path}"
                 f"{_why(module, base)}; train the adapter on layers that are compressed, or give "
                 f"the model that it was trained on"
             )
-        inputs, outputs = base.entry(places[0].layer).in_features, places[-1].last
+        inputs, outputs = (
+            base.entry(places[0].layer).in_features,
+            sum(len(place.outputs) for place in places),
+        )
         if (k, n) != (inputs, outputs):
             raise CompressError(
                 f"{adapter.path}: module {module} must map {inputs} features to {outputs} as in "
@@ -64,21 +71,27 @@ def find_places(adapter: PeftFolder, base: SummandModel) -> tuple[Place, ...]:
     return tuple(found[name] for name in base.names if name in found)
 
 
-def _places(module: str, base: SummandModel) -> Iterator[Place]:
+def _places(
+    module: str, base: SummandModel, order: npt.NDArray[np.int64] | None
+) -> Iterator[Place]:
     if module in base.names:
         outputs = base.entry(module).out_features
-        yield Place(layer=module, module=module, first=0, last=outputs)
+        yield Place(layer=module, module=module, outputs=np.arange(outputs))
     if module in base.manifest.split:
-        first = 0
-        for part in range(sum(name.startswith(f"{module}.") for name in base.names)):
-            last = first + base.entry(f"{module}.{part}").out_features
-            yield Place(layer=f"{module}.{part}", module=module, first=first, last=last)
-            first = last
+        parts = [
+            f"{module}.{i}" for i in range(sum(n.startswith(f"{module}.") for n in base.names))
+        ]
+        ends = np.cumsum([base.entry(part).out_features for part in parts])
+        every = np.arange(ends[-1]) if order is None else order
+        for part, outputs in zip(parts, np.split(every, ends[:-1]), strict=True):
+            yield Place(layer=part, module=module, outputs=outputs)
 
 
 def _check_complete(adapter: PeftFolder, base: SummandModel) -> None:
     """Refuse an adapter that leaves out layers of the names that it adapts."""
-    for name in base.names:
+    parts = tuple(f"{name}." for name in base.manifest.split)
+    whole = [name for name in base.names if not name.startswith(parts)]
+    for name in [*whole, *base.manifest.split]:
         if adapter.config.is_target(name) and name not in adapter.shapes:
             raise CompressError(
                 f"{adapter.path}: it has no factors for {name} of {base.path}, though it adapts "

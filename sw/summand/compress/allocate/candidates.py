@@ -22,8 +22,9 @@ from summand.summands.registry import kind_of, kinds
 
 __all__ = ["Space", "choice_bits", "estimate"]
 
-#: Outputs of a layer that are tried out: the most sensitive, and as many of the others.
-_OUTPUTS = 128
+#: Outputs of a layer that are tried out, at least and at most: an eighth of all, of the most
+#: sensitive ones, and as many of the others.
+_LEAST, _MOST = 16, 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +174,12 @@ def _trial(weight: torch.Tensor, seen: InputStatistics, sensitivity: torch.Tenso
     assert seen.moments is not None
     # Without the most sensitive ones a head, whose frequent words count most, looks harmless.
     order = sensitivity.argsort(descending=True, stable=True)
-    rest = order[_OUTPUTS:]
-    some = rest[:: max(1, -(-len(rest) // _OUTPUTS))]
-    tried = torch.cat([order[:_OUTPUTS], some])
+    count = min(_MOST, max(_LEAST, len(order) // 8))
+    rest = order[count:]
+    some = rest[:: max(1, -(-len(rest) // count))]
+    tried = torch.cat([order[:count], some])
     costs = sensitivity[tried] / 2
-    costs[_OUTPUTS:] *= len(rest) / max(1, len(some))
+    costs[count:] *= len(rest) / max(1, len(some))
     return Trial(
         weight=weight, rows=weight[tried], costs=costs, energy=seen.energy, moments=seen.moments
     )

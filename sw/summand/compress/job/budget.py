@@ -20,14 +20,14 @@ from summand.isa import EngineConfig
 from summand.recipe.choice import Choice
 from summand.summands.dense.solve import RoundToNearest
 
-__all__ = ["SENSITIVITIES", "Allocation", "BitBudget", "choose"]
+__all__ = ["SENSITIVITIES", "Allocation", "BitBudget", "check_target", "choose", "sampled"]
 
 #: How sensitivity is found: see :mod:`~summand.compress.allocate.sensitivity`.
 SENSITIVITIES = ("fisher", "differences")
 
-#: Calibration tokens that sensitivity takes, about. Few are enough: twice the sensitivity is worth
-#: half a bit to a layer.
-_TOKENS = 2048
+#: Calibration tokens that sensitivity takes, about. A quarter would do for layers, where twice the
+#: sensitivity is worth half a bit; outputs of one layer need more kinds of text to be told apart.
+_TOKENS = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,7 @@ def choose(
     heads: Collection[str] = (),
     walk: ModelWalk | None = None,
     workers: Workers | None = None,
+    costs: Mapping[str, torch.Tensor] | None = None,
     count: Callable[[Mapping[str, Choice]], int] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Allocation:
@@ -112,7 +113,7 @@ def choose(
     Parameters
     ----------
     batches : sequence of batches
-        Text to calibrate on; sensitivity takes some of them only, evenly from all of it.
+        Text to calibrate on; sensitivity takes some of them only (:func:`sampled`).
     space : Space
         What layers may get.
     heads : collection of str, optional
@@ -121,6 +122,8 @@ def choose(
         How to calibrate; what is in its store is not collected again.
     workers : Workers, optional
         Who tries out what layers may get, a group of layers as a job; threads by default.
+    costs : mapping of str to float32 tensor, shape ``[N]``, optional
+        Sensitivity of each layer's outputs, if it is known already.
     count : callable, optional
         Returns all bits that choices stream. A target of bits is met by this count; by default by
         the sum over layers, each on its own.
@@ -131,7 +134,7 @@ def choose(
         If the target cannot be met; the text names the nearest that can. What the smallest choices
         come to is known before anything is calibrated.
     """
-    _check(module, found, space, target, heads, count)
+    check_target(module, found, space, target, heads, count)
 
     def report(what: str) -> Callable[[int, int], None]:
         return lambda i, n: progress(what, i, n) if progress else None
@@ -141,18 +144,19 @@ def choose(
         module, batches, found.groups, moments=found.layers, progress=report("calibrating")
     ):
         statistics |= part.statistics
-    some = _some(batches, max(seen.tokens for seen in statistics.values()))
-    if target.sensitivity == "fisher":
-        costs = fisher(module, some, found, progress=report("sensitivity"))
-    else:
-        costs = differences(
-            module,
-            some,
-            found,
-            statistics,
-            solver=RoundToNearest(steps=8, refinements=1),
-            progress=report("sensitivity"),
-        )
+    if costs is None:
+        some = sampled(batches, max(seen.tokens for seen in statistics.values()))
+        if target.sensitivity == "fisher":
+            costs = fisher(module, some, found, progress=report("sensitivity"))
+        else:
+            costs = differences(
+                module,
+                some,
+                found,
+                statistics,
+                solver=RoundToNearest(steps=8, refinements=1),
+                progress=report("sensitivity"),
+            )
     trials = (
         _Trial(
             weights={name: _weight(module, name) for name in group},
@@ -173,13 +177,13 @@ def choose(
     return Allocation(_within(candidates, target, weights, count), weights)
 
 
-def _some(batches: Sequence[Batch], tokens: int) -> Sequence[Batch]:
+def sampled(batches: Sequence[Batch], tokens: int) -> Sequence[Batch]:
     """Return the batches that sensitivity takes, evenly from all of them, ``tokens`` in all."""
     count = min(len(batches), max(1, _TOKENS * len(batches) // tokens))
     return [batches[i * len(batches) // count] for i in range(count)]
 
 
-def _check(
+def check_target(
     module: nn.Module,
     found: Survey,
     space: Space,
@@ -187,7 +191,13 @@ def _check(
     heads: Collection[str],
     count: Callable[[Mapping[str, Choice]], int] | None,
 ) -> None:
-    """Refuse ranks above a layer's, what cannot be streamed, and bits that are too few for all."""
+    """Refuse ranks above a layer's, what cannot be streamed, and bits that are too few for all.
+
+    Raises
+    ------
+    CompressError
+        Likewise.
+    """
     smallest: dict[str, Choice] = {}
     known: dict[tuple[int, int, bool], Choice] = {}
     weights = total = 0

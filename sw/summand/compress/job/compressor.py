@@ -3,13 +3,17 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from summand.compress.allocate.candidates import Space
+from summand.compress.allocate.parts import Cut, cut_groups, of_parts, split_layers
+from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.statistics import (
     StatisticsFolder,
     StatisticsInMemory,
@@ -19,11 +23,11 @@ from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
-from summand.compress.job.budget import Allocation, BitBudget, choose
+from summand.compress.job.budget import Allocation, BitBudget, check_target, choose, sampled
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
-from summand.compress.network.survey import Survey
+from summand.compress.network.survey import Batch, Survey, linear_of, survey
 from summand.compress.sources.sources import ModelSource, head_layers, write_side_files
 from summand.compress.twin.distil import Distillation, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
@@ -56,8 +60,8 @@ class Job:
         The support table: which layers will be compressed, what stays on the host and why.
     choices : mapping
         What each layer gets.
-    split : tuple of str
-        Layers of the model that are compressed in parts.
+    cuts : mapping
+        Layers of the model that are compressed in parts, each with these.
     keeper : Keeper, optional
         What is taken over from a quantised source, and what cannot be.
     target : BitBudget, optional
@@ -74,7 +78,7 @@ class Job:
     batches: list[torch.Tensor]
     survey: Survey
     choices: Mapping[str, Choice]
-    split: tuple[str, ...] = ()
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
     keeper: Keeper | None = None
     target: BitBudget | None = None
     allocation: Allocation | None = None
@@ -87,12 +91,14 @@ class Job:
         *,
         workers: Workers | None = None,
         statistics: StatisticsStore | None = None,
-        count: Callable[[Mapping[str, Choice]], int] | None = None,
+        count: Callable[[nn.Module, Survey, Mapping[str, Choice]], int] | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> "Job":
         """Return the job with choices for a target; options named in ``fixed`` stay as they are.
 
-        The model is calibrated; :meth:`run` does not do so again.
+        Layers whose outputs matter differently are cut into parts, and the source's module with
+        them, so that this is done once for a job. The model is calibrated; :meth:`run` does not do
+        so again.
 
         Parameters
         ----------
@@ -106,7 +112,7 @@ class Job:
             Where what calibration collects is kept, and taken from if it is there; memory by
             default.
         count : callable, optional
-            Returns all bits that choices stream, for a target of bits.
+            Returns all bits that choices stream for a module's survey, for a target of bits.
         progress : callable, optional
             Called with what is being done, how much of it is done, and how much there is.
 
@@ -122,22 +128,41 @@ class Job:
             )
         space = Space.of(self.options, fixed, target.engine)
         store = statistics or StatisticsInMemory()
+        module, heads = self.source.module, head_layers(self.source.module)
+        batches = [{"input_ids": ids} for ids in self.batches]
+        every = None if count is None else partial(count, module, self.survey)
+        check_target(module, self.survey, space, target, heads, every)
+        costs = None
+        if target.sensitivity == "fisher":
+            costs = fisher(
+                module,
+                sampled(batches, self._tokens),
+                self.survey,
+                progress=None if progress is None else lambda i, n: progress("sensitivity", i, n),
+            )
+        weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
+        cuts = cut_groups(self.survey.groups, weights, costs or {}, heads)
+        split_layers(module, cuts)
+        found = survey(module, self._example)
         allocation = choose(
-            self.source.module,
-            [{"input_ids": ids} for ids in self.batches],
-            self.survey,
+            module,
+            batches,
+            found,
             space,
             target,
-            heads=head_layers(self.source.module),
-            walk=self._walk(store),
+            heads=head_layers(module),
+            walk=self._walk(found, store),
             workers=workers,
-            count=count,
+            costs=None if costs is None else of_parts(costs, cuts),
+            count=None if count is None else partial(count, module, found),
             progress=progress,
         )
         return dataclasses.replace(
             self,
             options=space.options,
+            survey=found,
             choices=allocation.choices,
+            cuts=cuts,
             target=target,
             allocation=allocation,
             collected=store,
@@ -194,7 +219,7 @@ class Job:
         """
         module, found = self.source.module, self.survey
         with ModelWriter(destination, job=self._description(), restart=restart) as writer:
-            walk = self._walk(statistics or self.collected, writer.scratch)
+            walk = self._walk(found, statistics or self.collected, writer.scratch)
             kept: dict[str, Any] = {}
             for layer, error in self._layers(writer, walk, workers, progress, notice):
                 writer.add(layer, error=error)
@@ -208,7 +233,7 @@ class Job:
             write_side_files(self.source, writer.folder)
             return writer.finish(
                 groups=found.groups,
-                split=self.split,
+                split=tuple(self.cuts),
                 host=found.host,
                 source=self.source.record,
                 options=self._record(kept, distilled),
@@ -302,10 +327,15 @@ class Job:
                     writer.revise(layer, error=errors[name])
         return found
 
-    def _walk(self, store: StatisticsStore | None, scratch: Path | None = None) -> ModelWalk:
-        example = {"input_ids": self.batches[0][:, :16]}
+    @property
+    def _example(self) -> Batch:
+        return {"input_ids": self.batches[0][:, :16]}
+
+    def _walk(
+        self, found: Survey, store: StatisticsStore | None, scratch: Path | None = None
+    ) -> ModelWalk:
         return ModelWalk(
-            blocks=find_blocks(self.source.module, self.survey, example),
+            blocks=find_blocks(self.source.module, found, self._example),
             weights=self.source.weights,
             store=store,
             scratch=scratch,
@@ -324,6 +354,7 @@ class Job:
             "source": source,
             "options": self._record({}),
             "choice for": choices,
+            "parts": {name: cut.checksum for name, cut in self.cuts.items()},
         }
 
     def _record(

@@ -52,6 +52,17 @@ def test_a_head_in_parts_gets_its_adapter_in_parts(base, lora):
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
 
 
+def test_parts_of_an_order_get_the_adapter_of_their_outputs(base, lora, monkeypatch):
+    order = np.array([8, 0, 7, 1, 6, 2, 5, 3, 4])
+    monkeypatch.setattr(SummandModel, "output_orders", {"head": order})
+    adapter = lora({"head": 9}, layers_to_transform=[5])
+    places = find_places(adapter, base)
+    whole = adapter.factors("head").delta
+    parts = [place.factors(adapter).delta for place in places]
+    assert [len(part) for part in parts] == [6, 3]
+    torch.testing.assert_close(torch.cat(parts), whole[order], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("shapes", "why"),
     [

@@ -15,6 +15,7 @@ from summand.compress import (
     survey,
 )
 from summand.compress.allocate.candidates import Space, choice_bits, estimate
+from summand.compress.allocate.parts import Cut
 from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.calibration import collect
 from summand.compress.calibrate.statistics import StatisticsInMemory
@@ -197,7 +198,8 @@ def test_what_cannot_be_is_refused_before_calibration(options, more, match):
 
 
 def test_the_model_is_calibrated_once(llama, tmp_path):
-    job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    job = plan(source, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
     seen = []
 
     def note(what, i, n):
@@ -216,14 +218,16 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
 
 def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, monkeypatch):
     """The text's bytes are in two of the head's four parts; the model is read as it was written."""
-    monkeypatch.setattr("summand.compress.job.plan._LARGE_HEAD", 256)
-    monkeypatch.setattr("summand.compress.job.plan._HEAD_PARTS", 4)
+    monkeypatch.setattr("summand.compress.allocate.parts._LARGE_HEAD", 256)
+    monkeypatch.setattr("summand.compress.allocate.parts._HEAD_PARTS", 4)
+    monkeypatch.setattr("summand.compress.allocate.parts._GROUP_PARTS", 1)
     text, options = Text("t", "once upon a time " * 40), Options(group=16)
     source = replace(llama, module=copy.deepcopy(llama.module))
-    job = plan(source, options, text, tokens=200, split_head=True)
     parts = tuple(f"lm_head.{i}" for i in range(4))
-    assert job.survey.groups[-1] == parts
+    job = plan(source, options, text, tokens=200)
+    assert job.survey.groups[-1] == ("lm_head",)
     job = job.allocated(BitBudget(bits=4.0), ("group", "rank"))
+    assert job.survey.groups[-1] == parts
     manifest = job.run(tmp_path / "m")
     assert manifest.split == ("lm_head",)
     assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
@@ -246,15 +250,62 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     assert away < 0.5
 
 
-def test_a_small_head_and_one_without_a_target_stay_whole(llama):
+def test_a_small_head_stays_whole(llama):
     text = Text("t", "once upon a time " * 40)
-    for split_head in (True, False):
-        job = plan(llama, Options(), text, tokens=200, split_head=split_head)
-        assert job.split == ()
-        assert job.survey.groups[-1] == ("lm_head",)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    job = plan(source, Options(group=16), text, tokens=200)
+    job = job.allocated(BitBudget(bits=4.5), ("group",))
+    assert "lm_head" not in job.cuts
+    assert job.survey.groups[-1] == ("lm_head",)
 
 
-@pytest.mark.parametrize(("count", "taken"), [(4, [0, 1, 2, 3]), (42, [0, 3, 6, 9, 12, 16])])
+@pytest.mark.parametrize("sensitivity", ["fisher", "differences"])
+def test_outputs_that_matter_more_get_more(llama, tmp_path, monkeypatch, sensitivity):
+    """Layers are cut by gradients only, which tell outputs apart."""
+    monkeypatch.setattr("summand.compress.allocate.parts._WHOLE", 16)
+    text, options = Text("t", "once upon a time " * 40), Options(group=16)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    name = "model.layers.0.mlp.up_proj"
+    with torch.no_grad():
+        source.module.get_submodule(name).weight[1::2] *= 0.02
+    want = copy.deepcopy(source.module)
+    job = plan(source, options, text, tokens=200)
+    target = BitBudget(bits=4.0, sensitivity=sensitivity)
+    job = job.allocated(target, ("group", "rank"))
+    assert (name in job.cuts) == (sensitivity == "fisher")
+    manifest = job.run(tmp_path / "m")
+    assert manifest.split == tuple(job.cuts)
+    model = SummandModel(tmp_path / "m")
+    assert list(model.output_orders) == sorted(job.cuts)
+    if sensitivity == "differences":
+        return
+    parts = [n for n in model.names if n.startswith(f"{name}.")]
+    bits = [dense(job.choices[part]).bits for part in parts]
+    assert bits == sorted(bits, reverse=True)
+    assert bits[0] > bits[-1]
+    assert (model.output_orders[name][: len(model.output_orders[name]) // 2] % 2 == 0).all()
+
+    ids = job.batches[0]
+    loaded = load_integer(model)
+    engine = Driver(GoldenDevice(EngineConfig(depth=16, stream_bits=64, scale_bits=6)))
+    run = load_model(model, engine)
+    with torch.no_grad():
+        assert torch.equal(run.model(ids).logits, loaded(ids).logits)
+        away = (loaded(ids).logits - want(ids).logits).norm() / want(ids).logits.norm()
+    assert away < 0.5
+
+
+def test_another_cut_is_another_job(llama, tmp_path):
+    """An interrupted compression does not go on with parts of other outputs."""
+    job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
+    described = [
+        replace(job, cuts={"a": Cut((2, 1), order)})._description()
+        for order in (None, torch.tensor([2, 0, 1]), torch.tensor([1, 0, 2]))
+    ]
+    assert len({str(each["parts"]) for each in described}) == 3
+
+
+@pytest.mark.parametrize(("count", "taken"), [(4, [0, 1, 2, 3]), (84, [0, 1, 3, 4, 6, 7])])
 def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count, taken):
     seen = []
 
@@ -267,7 +318,7 @@ def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count
     space = Space.of(Options(group=32, rank=0), ("group", "rank"))
     choose(module, rows, found(module), space, BitBudget(bits=4.5), heads=("head",))
     assert seen[: len(taken)] == taken
-    assert len(seen) == min(count, 2048 // 150)
+    assert len(seen) == min(count, 8192 // 150)
 
 
 def test_what_was_collected_before_is_taken():
