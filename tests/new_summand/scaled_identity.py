@@ -132,9 +132,9 @@ class IdentityChoice(SummandChoice):
         """Return its sizes."""
         return ScaledIdentityEntry(bits=self.bits, acc_shift=self.acc_shift)
 
-    def reserved(self, in_features: int) -> int:
+    def reserved(self, lift: npt.NDArray[np.int64]) -> int:
         """Return the largest magnitude of a factor."""
-        return 1 << (self.bits - 1)
+        return int(lift.max()) << (self.bits - 1)
 
     def check(self, in_features: int, out_features: int) -> None:
         """Refuse layers that are not square."""

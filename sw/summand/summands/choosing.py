@@ -5,6 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from summand.isa import EngineConfig
 from summand.summands.base import Entry
 from summand.summands.errors import SolveError
@@ -36,11 +39,16 @@ class SummandChoice(ABC):
         """Return the summand's sizes."""
 
     @abstractmethod
-    def reserved(self, in_features: int) -> int:
+    def reserved(self, lift: npt.NDArray[np.int64]) -> int:
         """Return what the summand adds at most, before anything else is known about it.
 
         As a sum of magnitudes: what it adds to an accumulator is at most that many times the
         largest activation.
+
+        Parameters
+        ----------
+        lift : int64 array, shape ``[K]``
+            What each activation is multiplied by (:class:`~summand.model.channels.ChannelGroups`).
         """
 
     @abstractmethod

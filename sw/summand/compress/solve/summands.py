@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from summand.compress.errors import CompressError
@@ -45,7 +47,7 @@ def solve_summands(
         raise CompressError("a layer needs a dense or a low-rank summand: bits or a rank")
     room = ((1 << (acc_bits - 1)) - 1) >> (inputs.act_bits - 1)
     whole = Task(weight=weight, inputs=inputs, room=room, limit=room)
-    limits = _limits(room, [choice for choice, _ in chosen], weight.shape[1])
+    limits = _limits(room, [choice for choice, _ in chosen], _lift(inputs, weight.shape[1]))
     tasks = [replace(whole, limit=limit) for limit in limits]
 
     def first(count: int, weight: torch.Tensor) -> Sum:
@@ -57,12 +59,16 @@ def solve_summands(
     return first(len(chosen), weight)
 
 
-def _limits(room: int, chosen: Sequence[SummandChoice], in_features: int) -> list[int]:
+def _lift(inputs: Inputs, in_features: int) -> npt.NDArray[np.int64]:
+    return np.ones(in_features, np.int64) if inputs.lift is None else inputs.lift.numpy()
+
+
+def _limits(room: int, chosen: Sequence[SummandChoice], lift: npt.NDArray[np.int64]) -> list[int]:
     """Return what each summand may add: what it reserved, and for the first all that is left.
 
     In units of the accumulator when it is added; what comes behind it shifts the accumulator.
     """
     left = room
     for choice in reversed(chosen[1:]):
-        left = (left - choice.reserved(in_features)) >> choice.entry().acc_shift
-    return [left, *(choice.reserved(in_features) for choice in chosen[1:])]
+        left = (left - choice.reserved(lift)) >> choice.entry().acc_shift
+    return [left, *(choice.reserved(lift) for choice in chosen[1:])]

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
@@ -75,7 +78,7 @@ class DenseChoice(SummandChoice):
             block=block,
         )
 
-    def reserved(self, in_features: int) -> int:
+    def reserved(self, lift: npt.NDArray[np.int64]) -> int:
         """Return 0: a dense summand is the first of all, and gets what the others leave."""
         return 0
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from summand.schedule.terms import Direct
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
@@ -62,7 +65,7 @@ class LowRankChoice(SummandChoice):
             rank=self.rank, a_bits=self.bits, b_bits=self.bits, acc_shift=self.acc_shift
         )
 
-    def reserved(self, in_features: int) -> int:
+    def reserved(self, lift: npt.NDArray[np.int64]) -> int:
         """Return what a column of the second factor adds up to at most."""
         return self.rank << (self.bits - 1)
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from summand.isa.patterns import SparsePattern
 from summand.summands.base import Entry
 from summand.summands.choosing import SummandChoice
@@ -47,9 +50,10 @@ class OutliersChoice(SummandChoice):
         kept, block = kept_and_block(self.pattern)
         return OutliersEntry(bits=self.bits, kept=kept, block=block)
 
-    def reserved(self, in_features: int) -> int:
+    def reserved(self, lift: npt.NDArray[np.int64]) -> int:
         """Return what the outliers of an output add up to at most."""
-        return in_features // self.pattern.block * self.pattern.kept << (self.bits - 1)
+        blocks = np.sort(lift.reshape(-1, self.pattern.block), axis=1)
+        return int(blocks[:, -self.pattern.kept :].sum()) << (self.bits - 1)
 
     def check(self, in_features: int, out_features: int) -> None:
         """Raise :class:`SolveError` if the inputs are no whole blocks of the pattern."""

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from summand.summands.dense import Dense, DenseChoice
 from summand.summands.errors import SolveError
 from summand.summands.lowrank import LowRank, LowRankChoice
 from summand.summands.lowrank.options import ORDERS
+from summand.summands.outliers import Outliers
 from summand.summands.solving import Inputs, Method, Part
 
 
@@ -177,3 +179,19 @@ def test_any_number_of_summands_each_take_what_is_left():
     assert {task.room for task in given} == {room}
     assert [task.limit for task in given] == [((room - 32 >> 1) - 16) >> 4, 16, 32]
     assert all(isinstance(summand, Summand) for summand in found.summands)
+
+
+def test_outliers_beside_borders_leave_room_for_each_other():
+    """What borders multiply counts in what outliers hold back."""
+    weight, inputs = layer()
+    lift = torch.repeat_interleave(torch.tensor([1, 16]), torch.tensor([8, 32]))
+    inputs = dataclasses.replace(inputs, xq=inputs.xq * lift, lift=lift)
+    for acc_bits in (22, 24):
+        chosen = Choice.of(Options(bits=4, outliers="2:4", outlier_bits=6), head=False)
+        pairs = tuple(zip(chosen.summands, methods_of(chosen), strict=True))
+        found = solve_summands(weight, inputs, pairs, acc_bits=acc_bits)
+        dense, outliers = found.summands
+        assert isinstance(dense, Dense)
+        assert isinstance(outliers, Outliers)
+        most = sum(abs(s.weights.astype(int)).T @ lift.numpy() for s in (dense, outliers))
+        assert np.max(most) * 128 < 1 << (acc_bits - 1)

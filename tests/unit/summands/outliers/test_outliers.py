@@ -97,7 +97,11 @@ def test_outliers_take_the_unit_of_a_summand_before_them():
 
 def test_what_they_reserve_is_what_they_can_reach():
     choice = OutliersChoice(bits=5, pattern=SparsePattern(kept=3, block=16))
-    assert choice.reserved(64) == 4 * 3 * 16
+    assert choice.reserved(np.ones(64, np.int64)) == 4 * 3 * 16
+    lift = np.r_[np.ones(30), np.full(34, 8)].astype(
+        np.int64
+    )  # two places of 8 in the second block
+    assert choice.reserved(lift) == (3 + (8 + 8 + 1) + 2 * 3 * 8) * 16
 
 
 def test_a_layers_choice():
