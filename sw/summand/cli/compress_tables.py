@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def show_support(job: "Job", console: "Console") -> None:
     table.add_column("as")
     kept = job.keeper.kinds if job.keeper else {}
     for kind, names in _by_kind((n for n in job.survey.layers if n not in kept), str).items():
-        linear = job.source.module.get_submodule(names[0])
-        for label, count in sorted(Counter(job.choices[name].label for name in names).items()):
-            shape = f"{linear.in_features} x {linear.out_features}"
-            table.add_row(kind, str(count), shape, label)
+        found = [(_shape(job, name), job.choices[name].label) for name in names]
+        alike = Counter(_without_numbers(label) for _, label in found)
+        for form, count in sorted(alike.items()):
+            shapes, labels = zip(*(f for f in found if _without_numbers(f[1]) == form), strict=True)
+            table.add_row(kind, str(count), _ranges(shapes), _ranges(labels))
     if table.row_count:
         console.print(table)
     if job.keeper:
@@ -51,6 +52,27 @@ def show_support(job: "Job", console: "Console") -> None:
     for kind, entries in _by_kind(job.survey.host, lambda e: e.name).items():
         host.add_row(kind, str(len(entries)), entries[0].kind, entries[0].reason)
     console.print(host)
+
+
+def _shape(job: "Job", name: str) -> str:
+    linear = job.source.module.get_submodule(name)
+    return f"{linear.in_features} x {linear.out_features}"
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "#", text)
+
+
+def _ranges(texts: Sequence[str]) -> str:
+    """Return texts that differ in their numbers only as one, with the least and the largest."""
+    numbers = zip(*(map(int, re.findall(r"\d+", text)) for text in texts), strict=True)
+    ranges = iter([(min(each), max(each)) for each in numbers])
+
+    def put(_: re.Match[str]) -> str:
+        low, high = next(ranges)
+        return str(low) if low == high else f"{low} to {high}"
+
+    return re.sub(r"\d+", put, texts[0])
 
 
 def _show_kept(keeper: "Keeper", console: "Console") -> None:
