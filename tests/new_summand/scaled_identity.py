@@ -201,8 +201,8 @@ class IdentityEstimator(Estimator):
     def add(self, choice: IdentityChoice, before: Estimate | None) -> Estimate:
         """Return the loss without the diagonal."""
         assert before is not None
-        lost = before.lost()
-        share = float(lost.diagonal().square().sum() / lost.square().sum())
+        every = [lost.square() for lost in before.lost()]
+        share = torch.stack([lost.diagonal().sum() / lost.sum() for lost in every])
         return Estimate(before.loss * (1 - share), before.lost)
 
 

@@ -12,23 +12,23 @@ __all__ = ["Estimate", "Estimator", "Trial"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trial:
-    """A layer that choices are tried out on.
+    """Layers of one input, on which choices are tried out together.
 
     Parameters
     ----------
-    weight : float32 tensor, shape ``[N, K]``
-        All of it.
+    weights : tuple of float32 tensors, shape ``[N, K]`` each
+        Of each of the ``L`` layers, all of it.
     rows : float32 tensor, shape ``[n, K]``
-        Outputs that stand for all.
-    costs : float32 tensor, shape ``[n]``
-        Nats a token for each unit of mean square error of these outputs.
+        Outputs of all layers that stand for all.
+    costs : float32 tensor, shape ``[n, L]``
+        Nats a token for each unit of mean square error of these outputs, in their layer's column.
     energy : float32 tensor, shape ``[K]``
         Mean square of each input feature.
     moments : float32 tensor, shape ``[K, K]``
         Mean of ``x^T x``.
     """
 
-    weight: torch.Tensor
+    weights: tuple[torch.Tensor, ...]
     rows: torch.Tensor
     costs: torch.Tensor
     energy: torch.Tensor
@@ -41,19 +41,19 @@ class Estimate:
 
     Parameters
     ----------
-    loss : float
-        At the end of the model, in nats a token.
+    loss : float64 tensor, shape ``[L]``
+        Of each layer, at the end of the model, in nats a token.
     lost : callable
-        Returns a weight ``[N, K]`` like what they leave of the layer's, in directions more than in
-        size.
+        Returns for each layer a weight ``[N, K]`` like what they leave of it, in directions more
+        than in size.
     """
 
-    loss: float
-    lost: Callable[[], torch.Tensor]
+    loss: torch.Tensor
+    lost: Callable[[], tuple[torch.Tensor, ...]]
 
 
 class Estimator(ABC):
-    """Estimates choices of one kind on one layer; tries out once what several choices share."""
+    """Estimates choices of one kind on a trial's layers; tries out once what several share."""
 
     @abstractmethod
     def add(self, choice: Any, before: Estimate | None) -> Estimate:

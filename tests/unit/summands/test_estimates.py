@@ -10,7 +10,9 @@ from summand.summands.dense import DenseChoice
 from summand.summands.dense.estimate import DenseEstimator
 from summand.summands.dense.solve import Gptq
 from summand.summands.dense.solve.method import DenseMethod
-from summand.summands.estimating import Estimate, Trial
+from summand.summands.estimating import Trial
+from summand.summands.lowrank import LowRankChoice
+from summand.summands.lowrank.estimate import LowRankEstimator
 from summand.summands.outliers import OutliersChoice
 from summand.summands.outliers.estimate import OutliersEstimator
 from summand.summands.outliers.solve.method import OutliersMethod
@@ -26,9 +28,9 @@ def trial() -> Trial:
     weight[torch.rand(48, 64, generator=g) < 0.03] *= 8
     moments = x.T @ x / len(x)
     return Trial(
-        weight=weight,
+        weights=(weight,),
         rows=weight,
-        costs=torch.ones(48),
+        costs=torch.ones(48, 1),
         energy=moments.diagonal().clone(),
         moments=moments,
     )
@@ -43,37 +45,44 @@ def solved(given: Trial, dense: DenseChoice, outliers: OutliersChoice | None = N
         s_x=torch.ones(1, 1),
         act_bits=8,
     )
-    task = Task(weight=given.weight, inputs=inputs, room=1 << 30, limit=1 << 30)
+    task = Task(weight=given.rows, inputs=inputs, room=1 << 30, limit=1 << 30)
     method = DenseMethod(dense, Gptq())
 
     def others(left: torch.Tensor) -> Sum:
         return method.complete(replace(task, weight=left), None)
 
     found = OutliersMethod(outliers).complete(task, others) if outliers else others(task.weight)
-    errors = output_errors(given.weight - found.matrix(), given.energy, given.moments)
+    errors = output_errors(given.rows - found.matrix(), given.energy, given.moments)
     return float(errors @ given.costs)
 
 
-def estimated(given: Trial, dense: DenseChoice, outliers: OutliersChoice | None = None) -> Estimate:
+def estimated(
+    given: Trial, dense: DenseChoice, more: OutliersChoice | LowRankChoice | None = None
+) -> torch.Tensor:
+    """Return the estimated losses of the trial's layers."""
     found = DenseEstimator(given).add(dense, None)
-    return OutliersEstimator(given).add(outliers, found) if outliers else found
+    if isinstance(more, OutliersChoice):
+        found = OutliersEstimator(given).add(more, found)
+    if isinstance(more, LowRankChoice):
+        found = LowRankEstimator(given).add(more, found)
+    return found.loss
 
 
 @pytest.mark.parametrize("bits", [2, 4, 6, 8])
 def test_a_pattern_loses_as_much_as_is_said_at_every_width(bits):
     given = trial()
     choice = DenseChoice(bits=bits, pattern=HALF)
-    loss = estimated(given, choice).loss
+    loss = float(estimated(given, choice))
     assert loss == pytest.approx(solved(given, choice), rel=0.4)
-    assert loss > estimated(given, replace(choice, pattern=None)).loss
+    assert loss > float(estimated(given, replace(choice, pattern=None)))
 
 
 def test_groups_of_a_pattern_are_told_apart():
     given = trial()
     estimator = DenseEstimator(given)
     choice = DenseChoice(bits=3, pattern=HALF, group=16, scale_bits=6)
-    first = estimator.add(choice, None).loss
-    other = estimator.add(replace(choice, group=32), None).loss
+    first = float(estimator.add(choice, None).loss)
+    other = float(estimator.add(replace(choice, group=32), None).loss)
     assert first != other
     assert other == pytest.approx(solved(given, replace(choice, group=32)), rel=0.3)
 
@@ -81,7 +90,22 @@ def test_groups_of_a_pattern_are_told_apart():
 def test_outliers_gain_about_as_much_as_is_said():
     given, dense = trial(), DenseChoice(bits=3)
     outliers = OutliersChoice(bits=8, pattern=EIGHTH)
-    share = estimated(given, dense, outliers).loss / estimated(given, dense).loss
+    share = float(estimated(given, dense, outliers) / estimated(given, dense))
     true = solved(given, dense, outliers) / solved(given, dense)
     assert share < 0.6
     assert true / 2 < share < true * 2
+
+
+@pytest.mark.parametrize("choice", [DenseChoice(bits=3), DenseChoice(bits=7, group=16, scale_bits=6)])
+def test_layers_that_are_tried_together_are_estimated_each(choice):
+    whole = trial()
+    rows = whole.rows
+    costs = torch.block_diag(torch.ones(16, 1), torch.ones(32, 1))
+    together = replace(whole, weights=(rows[:16], rows[16:]), costs=costs)
+    each = [
+        replace(whole, weights=(part,), rows=part, costs=torch.ones(len(part), 1))
+        for part in (rows[:16], rows[16:])
+    ]
+    for more in (None, OutliersChoice(bits=8, pattern=EIGHTH), LowRankChoice(rank=4, bits=4)):
+        found = [estimated(given, choice, more) for given in (together, *each)]
+        torch.testing.assert_close(found[0], torch.cat(found[1:]), rtol=1e-5, atol=0)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections import ChainMap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -125,61 +125,82 @@ def choice_bits(
 
 
 def estimate(
-    weight: torch.Tensor,
+    weights: Mapping[str, torch.Tensor],
     seen: InputStatistics,
-    sensitivity: torch.Tensor,
-    choices: Sequence[Choice],
+    sensitivity: Mapping[str, torch.Tensor],
+    choices: Mapping[str, Sequence[Choice]],
     engine: EngineConfig | None = None,
-) -> list[Candidate[Choice]]:
-    """Return choices of a layer with their streamed bits and estimated loss.
+) -> dict[str, list[Candidate[Choice]]]:
+    """Return choices of layers of one input with their streamed bits and estimated loss.
 
     The loss is half the sum of the outputs' mean square errors, each times its sensitivity: nats a
     token. Kinds of summands estimate it, one behind the other, on a sample of outputs.
 
     Parameters
     ----------
-    weight : float32 tensor, shape ``[N, K]``
-        As it is compressed: behind its input's transform.
+    weights : mapping of str to float32 tensor, shape ``[N, K]``
+        Each layer's as it is compressed: behind the input's transform.
     seen : InputStatistics
         Of the input behind that transform, with moments.
-    sensitivity : float32 tensor, shape ``[N]``
+    sensitivity : mapping of str to float32 tensor, shape ``[N]``
         From :mod:`~summand.compress.allocate.sensitivity`.
-    choices : sequence of Choice
-        All with a dense summand.
+    choices : mapping of str to sequence of Choice
+        Of each layer, all with a dense summand.
 
     Raises
     ------
     CompressError
         If summands cannot be tried out on these inputs.
     """
-    trial = _trial(weight, seen, sensitivity)
+    trial = _trial(weights, seen, sensitivity)
     estimators = {kind.name: kind.estimator(trial) for kind in kinds()}
+    known: dict[Choice, torch.Tensor] = {}
 
-    def loss(choice: Choice) -> float:
+    def losses(choice: Choice) -> torch.Tensor:
         found: Estimate | None = None
         for summand in choice.summands:
             found = estimators[kind_of(summand).name].add(summand, found)
         assert found is not None
         return found.loss
 
-    n, k = weight.shape
-    try:
-        return [Candidate(c, choice_bits(c, k, n, engine), loss(c)) for c in choices]
-    except SolveError as e:
-        raise CompressError(str(e)) from None
+    candidates: dict[str, list[Candidate[Choice]]] = {}
+    for i, (name, weight) in enumerate(weights.items()):
+        n, k = weight.shape
+        candidates[name] = []
+        for choice in choices[name]:
+            try:
+                if choice not in known:
+                    known[choice] = losses(choice)
+                bits = choice_bits(choice, k, n, engine)
+            except SolveError as e:
+                raise CompressError(str(e)) from None
+            candidates[name].append(Candidate(choice, bits, float(known[choice][i])))
+    return candidates
 
 
-def _trial(weight: torch.Tensor, seen: InputStatistics, sensitivity: torch.Tensor) -> Trial:
-    """Return a layer with a sample of its outputs."""
+def _trial(
+    weights: Mapping[str, torch.Tensor],
+    seen: InputStatistics,
+    sensitivity: Mapping[str, torch.Tensor],
+) -> Trial:
+    """Return layers with a sample of their outputs."""
     assert seen.moments is not None
-    # Without the most sensitive ones a head, whose frequent words count most, looks harmless.
-    order = sensitivity.argsort(descending=True, stable=True)
-    count = min(_MOST, max(_LEAST, len(order) // 8))
-    rest = order[count:]
-    some = rest[:: max(1, -(-len(rest) // count))]
-    tried = torch.cat([order[:count], some])
-    costs = sensitivity[tried] / 2
-    costs[count:] *= len(rest) / max(1, len(some))
+    rows, costs = [], []
+    for name, weight in weights.items():
+        # Without the most sensitive ones a head, whose frequent words count most, looks harmless.
+        order = sensitivity[name].argsort(descending=True, stable=True)
+        count = min(_MOST, max(_LEAST, len(order) // 8))
+        rest = order[count:]
+        some = rest[:: max(1, -(-len(rest) // count))]
+        tried = torch.cat([order[:count], some])
+        cost = sensitivity[name][tried] / 2
+        cost[count:] *= len(rest) / max(1, len(some))
+        rows.append(weight[tried])
+        costs.append(cost[:, None])
     return Trial(
-        weight=weight, rows=weight[tried], costs=costs, energy=seen.energy, moments=seen.moments
+        weights=tuple(weights.values()),
+        rows=torch.cat(rows),
+        costs=torch.block_diag(*costs),
+        energy=seen.energy,
+        moments=seen.moments,
     )

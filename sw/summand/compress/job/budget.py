@@ -248,13 +248,12 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
         grouping=None if options.rotate else options.grouping,
     )
     behind = transformed(trial.statistics, transform)
-    out = {}
-    for name, weight in trial.weights.items():
-        n, k = weight.shape
-        choices = trial.space.choices(k, n, head=name in trial.heads)
-        weight = transformed_weight(weight, transform)
-        out[name] = estimate(weight, behind, trial.costs[name], choices, trial.engine)
-    return out
+    weights = {name: transformed_weight(w, transform) for name, w in trial.weights.items()}
+    choices = {
+        name: trial.space.choices(w.shape[1], w.shape[0], head=name in trial.heads)
+        for name, w in weights.items()
+    }
+    return estimate(weights, behind, trial.costs, choices, trial.engine)
 
 
 def _within(

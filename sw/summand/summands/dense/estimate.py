@@ -37,7 +37,7 @@ class DenseEstimator(Estimator):
 
     def __init__(self, trial: Trial):
         self._trial = trial
-        self._known: dict[DenseChoice, float] = {}
+        self._known: dict[DenseChoice, torch.Tensor] = {}
         self._base: int | None = None
 
     def add(self, choice: DenseChoice, before: Estimate | None) -> Estimate:
@@ -47,23 +47,27 @@ class DenseEstimator(Estimator):
             self._base = choice.group
         loss = self._tried(replace(choice, bits=narrow, group=self._base))
         if choice.bits > narrow:
-            pruned = 0.0
+            pruned = torch.zeros_like(loss)
             if choice.pattern is not None:
                 pruned = self._tried(replace(choice, bits=limits.PLANES.high, group=self._base))
-            loss = pruned + max(loss - pruned, 0) * 4.0 ** (narrow - choice.bits)
+            loss = pruned + (loss - pruned).clamp_min(0) * 4.0 ** (narrow - choice.bits)
         usual = replace(choice, bits=_USUAL)
         if choice.group != self._base:
             rounded = replace(usual, solver="rtn", score=_score(choice))
-            loss *= self._tried(rounded)
-            loss /= max(self._tried(replace(rounded, group=self._base)), 1e-300)
-        return Estimate(loss, lambda: self._lost(self._trial.weight, usual))
+            base = self._tried(replace(rounded, group=self._base))
+            loss = loss * self._tried(rounded) / base.clamp_min(1e-300)
+        return Estimate(loss, lambda: self._lost_of_all(usual))
 
-    def _tried(self, choice: DenseChoice) -> float:
-        """Return the loss of a dense summand."""
+    def _lost_of_all(self, choice: DenseChoice) -> tuple[torch.Tensor, ...]:
+        weights = self._trial.weights
+        return self._lost(torch.cat(weights), choice).split([len(w) for w in weights])
+
+    def _tried(self, choice: DenseChoice) -> torch.Tensor:
+        """Return the loss of a dense summand, float64 ``[L]``."""
         if choice not in self._known:
             lost = self._lost(self._trial.rows, choice)
             errors = output_errors(lost, self._trial.energy, self._trial.moments)
-            self._known[choice] = float(errors @ self._trial.costs)
+            self._known[choice] = errors.double() @ self._trial.costs.double()
         return self._known[choice]
 
     def _lost(self, weight: torch.Tensor, choice: DenseChoice) -> torch.Tensor:

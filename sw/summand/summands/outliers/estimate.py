@@ -27,7 +27,7 @@ class OutliersEstimator(Estimator):
 
     def __init__(self, trial: Trial):
         self._trial = trial
-        self._shares: dict[OutliersChoice, float] = {}
+        self._shares: dict[OutliersChoice, torch.Tensor] = {}
         self._problem = DenseProblem(
             weight=trial.rows, grid=Grid(_USUAL), energy=trial.energy, moments=None, limit=1 << 40
         )
@@ -39,16 +39,16 @@ class OutliersEstimator(Estimator):
             self._shares[choice] = self._share(choice)
         return Estimate(before.loss * self._shares[choice], before.lost)
 
-    def _share(self, choice: OutliersChoice) -> float:
+    def _share(self, choice: OutliersChoice) -> torch.Tensor:
         trial = self._trial
         order = torch.arange(len(trial.energy))
         diagonal = Inverse(trial.moments, order, 0.1).diagonal()
         scores = saliency(choice.score, trial.rows, trial.energy, diagonal)
         inside = trial.rows.masked_fill(best_of_blocks(scores, choice.pattern), 0)
         whole = self._loss(trial.rows)
-        return self._loss(inside) / whole if whole else 1.0
+        return torch.where(whole > 0, self._loss(inside) / whole.clamp_min(1e-300), 1.0)
 
-    def _loss(self, weight: torch.Tensor) -> float:
+    def _loss(self, weight: torch.Tensor) -> torch.Tensor:
         found = RoundToNearest(steps=8, refinements=1).solve(replace(self._problem, weight=weight))
         errors = (weight - found.matrix()).square() @ self._trial.energy
-        return float(errors @ self._trial.costs)
+        return errors.double() @ self._trial.costs.double()

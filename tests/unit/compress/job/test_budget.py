@@ -476,12 +476,12 @@ def test_estimates_are_near_what_compressing_loses():
     )
     choices = space.choices(96, 64, head=False)
     candidates = estimate(
-        transformed_weight(weight, transform),
+        {"loud": transformed_weight(weight, transform)},
         transformed(seen, transform),
-        torch.ones(64),
-        choices,
+        {"loud": torch.ones(64)},
+        {"loud": choices},
     )
-    for candidate in candidates:
+    for candidate in candidates["loud"]:
         given = dict.fromkeys(found(module).layers, candidate.choice)
         layers = compress_layers(module, rows, found(module), given)
         layer = next(layer for layer, _ in layers if layer.name == "loud")
