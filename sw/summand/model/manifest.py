@@ -68,6 +68,11 @@ class Manifest:
     aliases: Mapping[str, str]
     files: Mapping[str, FileEntry]
 
+    def whole(self, name: str) -> str:
+        """Return the layer of the model that a layer is a part of, or is."""
+        parent, _, _ = name.rpartition(".")
+        return parent if parent in self.split else name
+
     def to_json(self) -> str:
         """Return the text of ``manifest.json``, sealed with a checksum of itself."""
         return json.dumps({**self._raw, "checksum": self.checksum}, indent=1) + "\n"

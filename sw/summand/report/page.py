@@ -38,7 +38,7 @@ def page(report: Report) -> str:
         "<h2>What one token streams</h2>",
         _traffic(report),
         "<h2>Layers</h2>",
-        layers_plot(report.model.layers),
+        layers_plot(report.model.manifest),
         "<details><summary>All layers</summary>",
         _layers(report),
         "</details>",

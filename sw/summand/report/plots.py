@@ -2,10 +2,9 @@
 
 import io
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from summand.model import LayerEntry
+from summand.model import Manifest
 from summand.report.figures import Report
 from summand.runtime.program import role_of
 
@@ -17,18 +16,24 @@ __all__ = ["baselines_plot", "layers_plot"]
 _STYLE: Any = {"svg.hashsalt": "summand", "svg.fonttype": "none", "font.size": 9}
 
 
-def layers_plot(layers: Sequence[LayerEntry]) -> str:
-    """Return bits, errors and the running total of every layer, in call order, as SVG."""
-    roles = list(dict.fromkeys(role_of(e.name) for e in layers))
-    places = range(len(layers))
+def layers_plot(manifest: Manifest) -> str:
+    """Return bits, errors and the running total of every layer, in call order, as SVG.
+
+    Parts of a layer stand above each other.
+    """
+    layers = manifest.layers
+    names = [manifest.whole(e.name) for e in layers]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    places = [numbers[name] for name in names]
+    roles = list(dict.fromkeys(role_of(name) for name in names))
 
     def draw(figure: "Figure") -> None:
         bits, errors, total = figure.subplots(3, 1, sharex=True)
         for i, role in enumerate(roles):
-            mine = [p for p in places if role_of(layers[p].name) == role]
-            each = [layers[p].bits / layers[p].weights for p in mine]
-            bits.scatter(mine, each, s=10, color=f"C{i % 10}", label=role)
-            known = [(p, layers[p].error) for p in mine]
+            mine = [j for j, name in enumerate(names) if role_of(name) == role]
+            each = [layers[j].bits / layers[j].weights for j in mine]
+            bits.scatter([places[j] for j in mine], each, s=10, color=f"C{i % 10}", label=role)
+            known = [(places[j], layers[j].error) for j in mine]
             points = [(p, 100 * e) for p, e in known if e is not None]
             errors.scatter(*zip(*points, strict=True), s=10, color=f"C{i % 10}") if points else None
         bits.set_ylabel("bits a weight")

@@ -15,6 +15,7 @@ from summand.report import (
     TokenFigures,
 )
 from summand.report.page import page, write_page
+from summand.report.plots import layers_plot
 from summand.summands.dense import DenseEntry
 
 TEXT = TokenFigures(
@@ -226,3 +227,16 @@ def test_distillation_is_named():
     assert "0.5000 before, 0.2500 after" in text
     assert "none better than before" in page(report({"distillation": {**done, "kept": 0}}))
     assert "distillation" not in page(report())
+
+
+def test_parts_of_a_layer_are_plotted_as_one():
+    manifest = report().model.manifest
+    parts = tuple(entry(f"head.{i}", 2 + i) for i in range(4))
+    layers = (*manifest.layers[:-1], *parts)
+    groups = (*manifest.groups[:-1], tuple(e.name for e in parts))
+    cut = dataclasses.replace(manifest, layers=layers, groups=groups, split=("head",))
+    assert {cut.whole(e.name) for e in parts} == {"head"}
+    assert cut.whole("m.0.up") == "m.0.up"
+    whole, drawn = (re.findall(r"<text[^>]*>([^<]*)<", layers_plot(m)) for m in (manifest, cut))
+    assert drawn.count("head") == whole.count("head") == 1
+    assert not [text for text in drawn if text.startswith("head.")]

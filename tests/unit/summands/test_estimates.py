@@ -96,7 +96,9 @@ def test_outliers_gain_about_as_much_as_is_said():
     assert true / 2 < share < true * 2
 
 
-@pytest.mark.parametrize("choice", [DenseChoice(bits=3), DenseChoice(bits=7, group=16, scale_bits=6)])
+@pytest.mark.parametrize(
+    "choice", [DenseChoice(bits=3), DenseChoice(bits=7, group=16, scale_bits=6)]
+)
 def test_layers_that_are_tried_together_are_estimated_each(choice):
     whole = trial()
     rows = whole.rows
