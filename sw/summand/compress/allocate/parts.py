@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from summand.isa.limits import SEGMENTS
 from summand.model.split import split
 
 __all__ = ["Cut", "cut_groups", "of_parts", "split_layers"]
@@ -15,7 +16,7 @@ __all__ = ["Cut", "cut_groups", "of_parts", "split_layers"]
 _LARGE_HEAD, _HEAD_PARTS = 4096, 16
 
 #: Parts of all layers of a group at most: as many as one GEMM can have segments.
-_GROUP_PARTS = 16
+_GROUP_PARTS = SEGMENTS.high
 
 #: Outputs that a part has a multiple of, so that it fills tiles.
 _WHOLE = 64

@@ -8,6 +8,7 @@ from torch import nn
 
 from summand.compress.allocate.allocation import Candidate, allocate, allocate_loss
 from summand.compress.allocate.candidates import Space, choice_bits, estimate
+from summand.compress.allocate.parts import Cut
 from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.walk import ModelWalk
@@ -18,9 +19,18 @@ from summand.compress.solve.balance import choose_transform, transformed, transf
 from summand.compress.workers.parallel import Workers
 from summand.isa import EngineConfig
 from summand.recipe.choice import Choice
+from summand.schedule.terms import Direct
 from summand.summands.dense.solve import RoundToNearest
 
-__all__ = ["SENSITIVITIES", "Allocation", "BitBudget", "check_target", "choose", "sampled"]
+__all__ = [
+    "SENSITIVITIES",
+    "Allocation",
+    "BitBudget",
+    "check_target",
+    "choose",
+    "join_parts",
+    "sampled",
+]
 
 #: How sensitivity is found: see :mod:`~summand.compress.allocate.sensitivity`.
 SENSITIVITIES = ("fisher", "differences")
@@ -175,6 +185,31 @@ def choose(
             report("estimating")(i + 1, len(found.groups))
     weights = sum(linear_of(module, name).weight.numel() for name in found.layers)
     return Allocation(_within(candidates, target, weights, count), weights)
+
+
+def join_parts(
+    allocation: Allocation, cuts: Mapping[str, Cut]
+) -> tuple[Allocation, dict[str, Cut]]:
+    """Make one part of neighbouring parts that got the same, which then is the same sum.
+
+    A low-rank summand is of its part, so parts with one stay apart.
+    """
+    candidates, joined = dict(allocation.candidates), {}
+    for name, cut in cuts.items():
+        sizes: list[int] = []
+        found: list[Candidate[Choice]] = []
+        for i, size in enumerate(cut.sizes):
+            mine = candidates.pop(f"{name}.{i}")
+            each_alone = all(isinstance(e.term(), Direct) for e in mine.choice.entries)
+            if found and each_alone and mine.choice == found[-1].choice:
+                last = found.pop()
+                mine = Candidate(mine.choice, last.bits + mine.bits, last.loss + mine.loss)
+                size += sizes.pop()
+            sizes.append(size)
+            found.append(mine)
+        candidates |= {f"{name}.{i}": each for i, each in enumerate(found)}
+        joined[name] = Cut(tuple(sizes), cut.order if len(sizes) > 1 else None)
+    return Allocation(candidates, allocation.weights), joined
 
 
 def sampled(batches: Sequence[Batch], tokens: int) -> Sequence[Batch]:

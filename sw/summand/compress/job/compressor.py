@@ -23,11 +23,18 @@ from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
-from summand.compress.job.budget import Allocation, BitBudget, check_target, choose, sampled
+from summand.compress.job.budget import (
+    Allocation,
+    BitBudget,
+    check_target,
+    choose,
+    join_parts,
+    sampled,
+)
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
-from summand.compress.network.survey import Batch, Survey, linear_of, survey
+from summand.compress.network.survey import Batch, Survey, linear_of, replaced, survey
 from summand.compress.sources.sources import ModelSource, head_layers, write_side_files
 from summand.compress.twin.distil import Distillation, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
@@ -142,25 +149,28 @@ class Job:
             )
         weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
         cuts = cut_groups(self.survey.groups, weights, costs or {}, heads)
+        with replaced(module, {name: module.get_submodule(name) for name in cuts}):
+            split_layers(module, cuts)
+            found = survey(module, self._example)
+            allocation = choose(
+                module,
+                batches,
+                found,
+                space,
+                target,
+                heads=head_layers(module),
+                walk=self._walk(found, store),
+                workers=workers,
+                costs=None if costs is None else of_parts(costs, cuts),
+                count=None if count is None else partial(count, module, found),
+                progress=progress,
+            )
+        allocation, cuts = join_parts(allocation, cuts)
         split_layers(module, cuts)
-        found = survey(module, self._example)
-        allocation = choose(
-            module,
-            batches,
-            found,
-            space,
-            target,
-            heads=head_layers(module),
-            walk=self._walk(found, store),
-            workers=workers,
-            costs=None if costs is None else of_parts(costs, cuts),
-            count=None if count is None else partial(count, module, found),
-            progress=progress,
-        )
         return dataclasses.replace(
             self,
             options=space.options,
-            survey=found,
+            survey=survey(module, self._example),
             choices=allocation.choices,
             cuts=cuts,
             target=target,

@@ -1,4 +1,5 @@
 import copy
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from summand.compress import (
     plan,
     survey,
 )
+from summand.compress.allocate.allocation import Candidate
 from summand.compress.allocate.candidates import Space, choice_bits, estimate
 from summand.compress.allocate.parts import Cut
 from summand.compress.allocate.sensitivity import fisher
@@ -21,11 +23,12 @@ from summand.compress.calibrate.calibration import collect
 from summand.compress.calibrate.statistics import StatisticsInMemory
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.evaluation.evaluate import load_integer
-from summand.compress.job.budget import BitBudget, choose
+from summand.compress.job.budget import Allocation, BitBudget, choose, join_parts
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig, SummandError
 from summand.model import SummandModel
+from summand.recipe.choice import Choice
 from summand.runtime import Driver, GoldenDevice
 from summand.runtime.load import load_model
 from summand.schedule.terms import Direct, Sizes
@@ -223,16 +226,19 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     monkeypatch.setattr("summand.compress.allocate.parts._GROUP_PARTS", 1)
     text, options = Text("t", "once upon a time " * 40), Options(group=16)
     source = replace(llama, module=copy.deepcopy(llama.module))
-    parts = tuple(f"lm_head.{i}" for i in range(4))
     job = plan(source, options, text, tokens=200)
     assert job.survey.groups[-1] == ("lm_head",)
     job = job.allocated(BitBudget(bits=4.0), ("group", "rank"))
-    assert job.survey.groups[-1] == parts
+    parts = job.survey.groups[-1]
+    assert parts == tuple(f"lm_head.{i}" for i in range(len(parts)))
     manifest = job.run(tmp_path / "m")
     assert manifest.split == ("lm_head",)
-    assert [e.out_features for e in manifest.layers[-4:]] == [64] * 4
-    bits = {name: dense(job.choices[name]).bits for name in parts}
-    assert len(set(bits.values())) > 1
+    outputs = [e.out_features for e in manifest.layers[-len(parts) :]]
+    assert sum(outputs) == 256
+    assert all(n % 64 == 0 for n in outputs)
+    bits = [dense(job.choices[name]).bits for name in parts]
+    assert len(bits) > 1
+    assert all(a != b for a, b in itertools.pairwise(bits))  # parts of equal bits are one
     assert all(rank(job.choices[name]) == 0 for name in parts)
 
     model = SummandModel(tmp_path / "m")
@@ -244,7 +250,7 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
         assert torch.equal(loaded(ids).logits, torch.cat(each, dim=-1))
         engine = Driver(GoldenDevice(EngineConfig(depth=16, stream_bits=64, scale_bits=6)))
         run = load_model(model, engine)
-        assert len(run.groups[-1].layers) == 4
+        assert len(run.groups[-1].layers) == len(parts)
         assert torch.equal(run.model(ids).logits, loaded(ids).logits)
         away = (loaded(ids).logits - whole(ids).logits).norm() / whole(ids).logits.norm()
     assert away < 0.5
@@ -281,8 +287,8 @@ def test_outputs_that_matter_more_get_more(llama, tmp_path, monkeypatch, sensiti
         return
     parts = [n for n in model.names if n.startswith(f"{name}.")]
     bits = [dense(job.choices[part]).bits for part in parts]
-    assert bits == sorted(bits, reverse=True)
-    assert bits[0] > bits[-1]
+    assert bits == sorted(set(bits), reverse=True)
+    assert len(bits) > 1
     assert (model.output_orders[name][: len(model.output_orders[name]) // 2] % 2 == 0).all()
 
     ids = job.batches[0]
@@ -293,6 +299,40 @@ def test_outputs_that_matter_more_get_more(llama, tmp_path, monkeypatch, sensiti
         assert torch.equal(run.model(ids).logits, loaded(ids).logits)
         away = (loaded(ids).logits - want(ids).logits).norm() / want(ids).logits.norm()
     assert away < 0.5
+
+
+def test_parts_that_got_the_same_are_joined():
+    three, four = (Choice.of(Options(bits=b), head=False) for b in (3, 4))
+    ranks = Choice.of(Options(bits=3, rank=4), head=False)
+    got = {
+        "a": [(three, 10, 1.0), (three, 20, 0.5), (four, 40, 0.25), (three, 5, 2.0)],
+        "b": [(ranks, 1, 1.0), (ranks, 1, 1.0)],
+        "c": [(four, 7, 1.0), (four, 8, 2.0)],
+    }
+    candidates = {
+        f"{name}.{i}": Candidate(*each) for name, all_ in got.items() for i, each in enumerate(all_)
+    }
+    candidates["whole"] = Candidate(three, 9, 9.0)
+    orders = {name: torch.arange(64 * len(each)).flip(0) for name, each in got.items()}
+    cuts = {name: Cut((64,) * len(each), orders[name]) for name, each in got.items()}
+    joined, cut = join_parts(Allocation(candidates, 1000), cuts)
+    assert joined.candidates == {
+        "whole": Candidate(three, 9, 9.0),
+        "a.0": Candidate(three, 30, 1.5),
+        "a.1": Candidate(four, 40, 0.25),
+        "a.2": Candidate(three, 5, 2.0),
+        "b.0": Candidate(ranks, 1, 1.0),
+        "b.1": Candidate(ranks, 1, 1.0),
+        "c.0": Candidate(four, 15, 3.0),
+    }
+    assert {name: each.sizes for name, each in cut.items()} == {
+        "a": (128, 64, 64),
+        "b": (64, 64),
+        "c": (128,),
+    }
+    assert cut["a"].order is orders["a"]
+    assert cut["c"].order is None  # nothing to put in order
+    assert joined.weights == 1000
 
 
 def test_another_cut_is_another_job(llama, tmp_path):
