@@ -66,6 +66,24 @@ def test_rows_and_tiling_do_not_change_the_tokens(run, tiny_llama, tmp_path):
     assert reports[1]["config"] == small.digest
 
 
+def test_without_an_engine_the_models_own_is_taken(run, llama_folder, tiny_llama, tmp_path):
+    """Group scales and half-steps, which the default engine has none of."""
+    args = ["compress", llama_folder, "-o", tmp_path / "m", "--bits", 3, "--group", 16]
+    args += ["--half-step", "--solver", "rtn", "--calibration-tokens", 300, "--json"]
+    assert main([*map(str, args)]) == 0
+    status, out, err = run(tmp_path / "m", "--prompt", PROMPT, "--tokens", 4, "--json")
+    assert status == 0
+    report = json.loads(out.splitlines()[-1])  # behind the compression's
+    assert report["token_ids"] == reference_tokens(tmp_path / "m", 4)
+    assert 'The engine is the model\'s own: smollm2 with {"cols": 16, "depth": 16,' in err
+    assert '"scale_bits": 6, "half_steps": true}' in err
+    named = run(tmp_path / "m", "--prompt", PROMPT, "--tokens", 4, "--config", "smollm2")
+    assert named[0] == 2
+    assert "the engine's scale_bits is 0" in named[2]
+    plain = run(tiny_llama, "--prompt", PROMPT, "--tokens", 1)
+    assert "The engine is" not in plain[2]
+
+
 @pytest.mark.sim
 def test_simulated_verilog_writes_the_same_tokens(run, tiny_llama):
     args = (tiny_llama, "--prompt", PROMPT, "--tokens", 6, "--json")

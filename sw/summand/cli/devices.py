@@ -1,5 +1,7 @@
 """Options that choose a device and the engine that it has."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +34,7 @@ ConfigOption = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help="The engine's configuration: one of Summand's, such as smollm2, or a JSON file; "
-        "without it --board's, or smollm2.",
+        "without it --board's, or smollm2 with what the model needs besides.",
     ),
 ]
 BoardOption = Annotated[
@@ -53,22 +55,31 @@ class DeviceChoice:
         The engine's.
     board : Board or None
         Where it is, if a board was named.
+    note : str or None
+        A line for the user, if the engine is none that has a name.
     """
 
     device: str
     engine: EngineConfig
     board: "Board | None"
+    note: str | None = None
 
     @classmethod
-    def choose(cls, device: str, config: str | None, board: str | None) -> "DeviceChoice":
+    def choose(
+        cls,
+        device: str,
+        config: str | None,
+        board: str | None,
+        manifest: "Manifest | None" = None,
+    ) -> "DeviceChoice":
         """Return the device and engine that the options name.
 
-        The engine is that of ``config``, else of ``board``, else the default. A serial port needs
-        ``board``.
+        The engine is that of ``config``, else of ``board``, else the default, with what the model
+        of ``manifest`` needs besides. A serial port needs ``board``.
         """
         from summand.boards.board import BOARDS, find_board
         from summand.boards.configurations import find_configuration
-        from summand.schedule.fit import DEFAULT_CONFIG
+        from summand.schedule.fit import DEFAULT_CONFIG, fitting_engine
 
         found = find_board(board) if board else None
         if found is None and device.startswith("serial:"):
@@ -76,9 +87,12 @@ class DeviceChoice:
                 f"which board is at {device}? Give --board NAME ({', '.join(sorted(BOARDS))}), "
                 f"and --config if it was built with another engine than the board's own"
             )
-        default = found.engine if found else DEFAULT_CONFIG
-        engine = find_configuration(config).config if config else default
-        return cls(device=device, engine=engine, board=found)
+        if config:
+            return cls(device=device, engine=find_configuration(config).config, board=found)
+        if found or manifest is None:
+            return cls(device=device, engine=found.engine if found else DEFAULT_CONFIG, board=found)
+        engine = fitting_engine((e.needs for e in manifest.layers), DEFAULT_CONFIG)
+        return cls(device=device, engine=engine, board=None, note=_differences(engine))
 
     @property
     def link(self) -> "Board | None":
@@ -114,3 +128,14 @@ class DeviceChoice:
                     progress=status.update,
                 )
             )
+
+
+def _differences(engine: EngineConfig) -> str | None:
+    """Return a line that says how an engine differs from the default one, if it does."""
+    from summand.schedule.fit import DEFAULT_CONFIG
+
+    fields = dataclasses.asdict(engine)
+    usual = dataclasses.asdict(DEFAULT_CONFIG)
+    if not (other := {name: value for name, value in fields.items() if value != usual[name]}):
+        return None
+    return f"The engine is the model's own: smollm2 with {json.dumps(other)}"

@@ -81,13 +81,16 @@ def _run(
 
     _check(prompt, temperature)
     errors = open_console(stderr=True)
-    target = DeviceChoice.choose(device, config, board)
-    choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
     source = SummandModel(folder)
     added = Adapter(adapter, source) if adapter else None
+    whole = added.adapted if added else source.manifest
+    target = DeviceChoice.choose(device, config, board, whole)
+    choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
+    if target.note:
+        errors.print(target.note, soft_wrap=True)
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
-        if pace := target.pace(added.adapted if added else source.manifest):
+        if pace := target.pace(whole):
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)

@@ -79,6 +79,7 @@ def _verify(
     it. Exits with status 0 only if everything is equal, with 1 if it is not, with 2 if the
     comparison could not be made.
     """
+    from summand.model import SummandModel
     from summand.runtime.verify import compare
 
     if (shape is None) == (model is None):
@@ -87,8 +88,11 @@ def _verify(
         raise SummandError(f"--stall must be at least 0 and less than 1, not {stall}")
     if stall and device != "sim":
         raise SummandError(f"--stall is for --device sim, not for {device}")
-    target = DeviceChoice.choose(device, config, board)
+    manifest = SummandModel(model, verify=False).manifest if model else None
+    target = DeviceChoice.choose(device, config, board, manifest)
     engine = target.engine
+    if target.note:
+        open_console(stderr=True).print(target.note, soft_wrap=True)
     if shape is not None:
         sizes = _shape(
             shape,
