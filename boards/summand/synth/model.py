@@ -99,6 +99,7 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
     """Return the terms of an engine's clock period."""
     return {
         "size": math.sqrt(config.rows * config.plane_bits) / 32,
+        "sparse": config.sparse_block > 0,  # the reader's own slowest path
         "constant": 1,
     }
 
