@@ -62,14 +62,8 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
     Raises
     ------
     ModelError
-        If there is no model of the family, or it is of other terms than this version's, or the
-        engine has a part that the model does not know.
+        If there is no model of the family, or it is of other terms than this version's.
     """
-    if config.sparse_block:
-        raise ModelError(
-            f"the model of resources has no term for sparse_block ({config.sparse_block}); count "
-            f"the cells with 'summand synth --no-route', or leave sparse_block out"
-        )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
     return Resources(
@@ -90,7 +84,7 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
 def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> None:
     """Check by the model that an engine fits on a part.
 
-    Families without a model pass, and engines with parts that the model does not know.
+    Families without a model pass.
 
     Raises
     ------
@@ -98,7 +92,7 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         If it does not fit: what is missing, the model's error, and which fields to lower to what.
     """
     family = find_family(part.family)
-    if family.modelled is None or config.sparse_block:
+    if family.modelled is None:
         return
     lacking = _lacking(config, part, model)
     if not lacking:

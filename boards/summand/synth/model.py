@@ -11,7 +11,7 @@ from summand.isa import EngineConfig
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import products
 from summand.isa.rounding import ceil_div
-from summand.isa.structure import JOINED_ROWS, joints, memories
+from summand.isa.structure import JOINED_ROWS, joints, memories, segment_fields, segment_memory
 from summand.isa.widths import (
     act_addr_bits,
     border_bits,
@@ -24,11 +24,12 @@ __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_te
 
 
 def lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
-    """Return the LUT RAMs: look-up tables, and the ring of segments."""
-    return sum(
+    """Return the LUT RAMs: look-up tables, the ring of segments, and what waits to be walked."""
+    segments = segment_memory(config)
+    return _segment_lut_rams(config, cells) + sum(
         memory.count * ceil_div(memory.width, cells.lut_ram_bits)
         for memory in memories(config)
-        if memory.kind is MemoryKind.LUT
+        if memory.kind is MemoryKind.LUT and memory != segments
     )
 
 
@@ -60,6 +61,7 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
         * config.half_steps,  # chosen and added in each column; planes of ones in each row
         "borders": (64 + columns) * (config.border_shift > 0),  # compared; chains one half longer
+        **_sparse_terms(config),
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -83,6 +85,7 @@ def ff_terms(config: EngineConfig) -> dict[str, float]:
         "half_steps": (columns + 2 * rows) * _digit_bits(config) * config.half_steps,
         "borders": (4 * slice_bits(config) + (8 + 8 * rows) * border_bits(config) + 32)
         * (config.border_shift > 0),  # kept and met; on their way in each row
+        **_sparse_terms(config),
         "rows": rows,
         "tile": config.cols * config.acc_bits,
         "stream": config.stream_bits,
@@ -96,7 +99,32 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
     """Return the terms of an engine's clock period."""
     return {
         "size": math.sqrt(config.rows * config.plane_bits) / 32,
+        "sparse": config.sparse_block > 0,  # the reader's own slowest path
         "constant": 1,
+    }
+
+
+def _segment_lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
+    """Return the LUT RAMs of the ring of segments: a copy for each reader, of what it reads."""
+    unread = {"kept"} | ({"shift"} if not config.shift else set())
+    unread |= {"scaled"} if not config.scale_bits else set()
+    readers = [unread]  # the walk, and what plans sparse segments' words ahead of it
+    if config.sparse_block:
+        readers.append({"tile", "clear", "shift", "scaled", "half_step"})
+    places = [name for name, bits in segment_fields(config).items() for _ in range(bits)]
+    words = [
+        set(places[n : n + cells.lut_ram_bits]) for n in range(0, len(places), cells.lut_ram_bits)
+    ]
+    return sum(not word <= unread for unread in readers for word in words)
+
+
+def _sparse_terms(config: EngineConfig) -> dict[str, float]:
+    """Return the terms of what reads sparse segments, of which an engine has one for all rows."""
+    bits = config.plane_bits * (config.sparse_block > 0)
+    return {
+        "sparse_plan": config.sparse_block > 0,
+        "sparse_words": bits,  # registered stage by stage
+        "sparse_blocks": bits * config.sparse_block,  # what a weight is chosen from
     }
 
 

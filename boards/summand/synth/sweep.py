@@ -84,6 +84,43 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
         {"half_steps": True, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"border_shift": 1},
         {"border_shift": 3, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {"half_steps": True, "border_shift": 1},
+        {
+            "half_steps": True,
+            "border_shift": 3,
+            "rows": 2,
+            "cols": 4,
+            "depth": 32,
+            "stream_bits": 64,
+            "shift": 4,
+        },
+        {"rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        *({"sparse_block": block} for block in (4, 8, 16)),
+        *(
+            {"sparse_block": block, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64}
+            for block in (4, 8, 16)
+        ),
+        {"sparse_block": 8, "depth": 64},
+        {"sparse_block": 8, "cols": 4, "depth": 32, "stream_bits": 128, "scale_bits": 4},
+        {
+            "sparse_block": 16,
+            "half_steps": True,
+            "border_shift": 1,
+            "cols": 4,
+            "depth": 32,
+            "stream_bits": 128,
+        },
+        *(
+            {
+                "sparse_block": block,
+                "cols": 4,
+                "depth": 64,
+                "stream_bits": 256,
+                "acc_depth": 1024,
+                "act_depth": 64,
+            }
+            for block in (4, 16)
+        ),
         {"rows": 3, "cols": 4, "depth": 32, "stream_bits": 64, "table_share": 2},
         {"rows": 2, "cols": 4, "depth": 64, "stream_bits": 64, "table_share": 4, "shift": 4},
         {"cols": 4, "depth": 64, "stream_bits": 256, "acc_depth": 1024, "act_depth": 64},

@@ -29,6 +29,7 @@ __all__ = [
     "requantise_latency",
     "scale_memory",
     "scaler_latency",
+    "segment_fields",
     "segment_memory",
     "word_memory",
 ]
@@ -68,13 +69,29 @@ def joints(config: EngineConfig) -> list[int]:
     return [min(JOINED_ROWS, config.rows - n) for n in range(0, config.rows, JOINED_ROWS)]
 
 
+def segment_fields(config: EngineConfig) -> dict[str, int]:
+    """Return the bits of each field of a checked segment, in order."""
+    return {
+        "tile": tile_bits(config),
+        "more": tile_bits(config),
+        "words": ceil_log2(PLANES.high),
+        "clear": 1,
+        "shift": 1,
+        "scaled": 1,
+        **({"half_step": 1} if config.half_steps else {}),
+        **({"kept": ceil_log2(config.sparse_block)} if config.sparse_block else {}),
+        "one_tile": 1,
+        "one_word": 1,
+        "last": 1,
+    }
+
+
 def segment_memory(config: EngineConfig) -> EngineMemory:
-    """Return the ring of checked segments: two tile numbers, the words of a tile, flags."""
-    kept = ceil_log2(config.sparse_block) if config.sparse_block else 0
+    """Return the ring of checked segments."""
     return EngineMemory(
         name="segments",
         kind=MemoryKind.LUT,
-        width=2 * tile_bits(config) + ceil_log2(PLANES.high) + 6 + config.half_steps + kept,
+        width=sum(segment_fields(config).values()),
         depth=SEGMENTS.high,
     )
 

@@ -5,9 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.limits import PLANES
-from summand.isa.rounding import ceil_log2
-from summand.isa.widths import tile_bits
+from summand.isa.structure import segment_fields
 
 __all__ = ["RingPort", "SegmentEntry"]
 
@@ -39,22 +37,7 @@ class SegmentEntry(data.StructLayout):
     """
 
     def __init__(self, config: EngineConfig):
-        bits = tile_bits(config)
-        super().__init__(
-            {
-                "tile": bits,
-                "more": bits,
-                "words": range(PLANES.high),
-                "clear": 1,
-                "shift": 1,
-                "scaled": 1,
-                **({"half_step": 1} if config.half_steps else {}),
-                **({"kept": ceil_log2(config.sparse_block)} if config.sparse_block else {}),
-                "one_tile": 1,
-                "one_word": 1,
-                "last": 1,
-            }
-        )
+        super().__init__(segment_fields(config))
 
 
 class RingPort(wiring.Signature):

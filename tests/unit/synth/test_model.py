@@ -130,8 +130,13 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, GOWIN)
 
 
-def test_sparse_segments_have_no_term_and_no_part_is_too_small_for_them():
-    config = dataclasses.replace(SMALL, sparse_block=8)
-    with pytest.raises(ModelError, match=r"no term for sparse_block \(8\); count .* --no-route"):
-        estimate(config, ECP5)
-    fits(dataclasses.replace(config, rows=64), LFE5U_85F)
+@pytest.mark.parametrize("block", [4, 8, 16])
+def test_sparse_segments_take_cells_once_for_all_rows(block):
+    taken = []
+    for rows in (1, 4):
+        dense = dataclasses.replace(SMALL, rows=rows)
+        less = estimate(dense, ECP5)
+        more = estimate(dataclasses.replace(dense, sparse_block=block), ECP5)
+        taken.append((more.luts - less.luts, more.ffs - less.ffs, more.lut_rams - less.lut_rams))
+    assert min(taken[0]) > 0
+    assert taken[1] == pytest.approx(taken[0], abs=1)  # figures are rounded
