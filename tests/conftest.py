@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -103,6 +103,22 @@ def _fail_skipped(config: pytest.Config, report: pytest.TestReport | pytest.Coll
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{why} (skipped without --no-skips)"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _simulators_build_quickly() -> Iterator[None]:
+    """Compile simulators for the least work rather than for many cores and long runs.
+
+    One file takes half of what parts take that are compiled at once; programs of tests are short.
+    """
+    import summand.cosim.build
+    import summand.verilated.build
+
+    quick = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summand.verilated.build, "_MAKE_FLAGS", quick)
+        patch.setattr(summand.cosim.build, "_MAKE_FLAGS", quick)
+        yield
 
 
 @pytest.fixture(scope="session")
