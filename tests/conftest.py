@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -53,6 +54,11 @@ _NEEDS: dict[str, Callable[[], str | None]] = {
     "dask": partial(_module, "distributed", "dask"),
     "ray": partial(_module, "ray", "ray"),
 }
+
+
+# Examples take many times their own time while other work has the cores.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
