@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -53,6 +54,11 @@ _NEEDS: dict[str, Callable[[], str | None]] = {
     "dask": partial(_module, "distributed", "dask"),
     "ray": partial(_module, "ray", "ray"),
 }
+
+
+# Examples take many times their own time while other work has the cores.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,6 +109,22 @@ def _fail_skipped(config: pytest.Config, report: pytest.TestReport | pytest.Coll
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{why} (skipped without --no-skips)"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _simulators_build_quickly() -> Iterator[None]:
+    """Compile simulators for the least work rather than for many cores and long runs.
+
+    One file takes half of what parts take that are compiled at once; programs of tests are short.
+    """
+    import summand.cosim.build
+    import summand.verilated.build
+
+    quick = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summand.verilated.build, "_MAKE_FLAGS", quick)
+        patch.setattr(summand.cosim.build, "_MAKE_FLAGS", quick)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -130,6 +130,12 @@ CONFIGS = {
 }
 
 
+@pytest.fixture(scope="module", params=CONFIGS)
+def config(request: pytest.FixtureRequest) -> EngineConfig:
+    """Each engine, with all its tests one after the other, so that it is generated once."""
+    return CONFIGS[request.param]
+
+
 def reported(output: bytes, config: EngineConfig) -> list[Counters]:
     """Return the counters of an output stream's STATUS packets."""
     found, place = [], 0
@@ -156,24 +162,20 @@ def check(chunks, config: EngineConfig, size: int, *, stall: float = 0.0, seed: 
     assert measured == list(law)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize(
     ("programs", "commands", "max_words"),
     [(120, 24, 64), (60, 40, 8), (30, 24, 400)],
     ids=["mixed", "tiny", "long"],
 )
-def test_random_programs(name, programs, commands, max_words):
-    config = CONFIGS[name]
+def test_random_programs(config, programs, commands, max_words):
     for seed in range(programs):
         rng = np.random.default_rng([seed, max_words])
         program = random_program(rng, config, commands=commands, max_words=max_words)
         check(program.chunks, config, len(program.output))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("stall", [0.05, 0.3, 0.8])
-def test_random_programs_with_stalls(name, stall):
-    config = CONFIGS[name]
+def test_random_programs_with_stalls(config, stall):
     for seed in range(40):
         program = random_program(np.random.default_rng(seed), config)
         check(program.chunks, config, len(program.output), stall=stall, seed=seed)

@@ -34,11 +34,11 @@ def ecp5_verilog(config: EngineConfig) -> str:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}x{c.depth}")
-def test_ecp5_does_the_same(config, monkeypatch, tmp_path):
+def test_ecp5_does_the_same(config, monkeypatch):
     plain = SimDevice(config)
     with monkeypatch.context() as patched:
         patched.setattr(build, "engine_verilog", ecp5_verilog)
-        vendors = SimDevice(config, cache=tmp_path)
+        vendors = SimDevice(config)
     for seed in range(40):
         program = random_program(np.random.default_rng(seed), config, commands=12)
         outputs = []

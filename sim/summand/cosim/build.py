@@ -1,7 +1,6 @@
 """Build a component's Verilog for cocotb on Verilator."""
 
 import importlib.metadata
-import os
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -11,6 +10,7 @@ from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.verilated.build import control_file
 from summand.verilated.cache import cached, default_cache
+from summand.verilated.compile import compile_model
 from summand.verilated.tools import content_key, find_verilator
 
 __all__ = ["build_bench"]
@@ -56,14 +56,15 @@ def build_bench(
         *_MAKE_FLAGS,
     )
 
+    cache = cache or default_cache()
+
     def build(folder: Path) -> Path:
         (folder / f"{name}.v").write_text(source)
         (folder / "control.vlt").write_text(control)
         tool.run([tool.executable, *arguments], folder)
-        jobs = f"-j{os.cpu_count() or 1}"
-        tool.run(["make", "-C", "obj", "-f", "Vtop.mk", jobs, *_MAKE_FLAGS], folder)
+        compile_model(tool, folder, "Vtop", _MAKE_FLAGS, cache=cache, options=["--vpi"])
         return folder / "obj" / name
 
     digest = content_key(*parts)
-    path = cached(cache or default_cache(), f"{digest}.cocotb", build)
+    path = cached(cache, f"{digest}.cocotb", build)
     return Bench(name, config, Simulator.VERILATOR, path)

@@ -1,7 +1,6 @@
 """Build an engine's simulator as a shared library."""
 
 import functools
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.feeds.axi import MODULE, AxiEngine
 from summand.verilated.cache import cached, default_cache
+from summand.verilated.compile import compile_model
 from summand.verilated.tools import Verilator, content_key, find_verilator
 
 __all__ = ["build_library", "control_file", "engine_verilog"]
@@ -22,6 +22,8 @@ _VERILATOR_FLAGS = (
 # -O2 takes a tenth longer than -O1 to build and runs a tenth faster; -O3 and the build machine's
 # own instructions bring nothing. Code that runs only once is not worth the compiler's time.
 _MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+
+_SHARED = "-fPIC"
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 
@@ -73,29 +75,32 @@ def build_library(
     arguments = _arguments(config)
     parts = (tool.version, source, _HARNESS.read_text(), control_file(MODULE), *arguments)
     digest = content_key(*parts, *_MAKE_FLAGS)
+    cache = cache or default_cache()
 
     def build(folder: Path) -> Path:
         if progress:
             progress("building the simulator (once for each engine)")
-        return _build(folder, source, tool, arguments)
+        return _build(folder, source, tool, arguments, cache)
 
-    return cached(cache or default_cache(), f"{digest}.so", build, anew=anew)
+    return cached(cache, f"{digest}.so", build, anew=anew)
 
 
 def _arguments(config: EngineConfig) -> tuple[str, ...]:
     return (
         *("--cc", "--exe", "--top-module", MODULE, "--prefix", "Vsummand", "-Mdir", "obj"),
         *_VERILATOR_FLAGS,
-        *("-CFLAGS", f"-fPIC -DSUMMAND_BEAT_BYTES={config.beat_bytes}", "-LDFLAGS", "-shared"),
+        *("-CFLAGS", f"{_SHARED} -DSUMMAND_BEAT_BYTES={config.beat_bytes}"),
+        *("-LDFLAGS", "-shared"),
         *(f"{MODULE}.v", "control.vlt", _HARNESS.name),
     )
 
 
-def _build(folder: Path, source: str, tool: Verilator, arguments: tuple[str, ...]) -> Path:
+def _build(
+    folder: Path, source: str, tool: Verilator, arguments: tuple[str, ...], cache: Path
+) -> Path:
     (folder / f"{MODULE}.v").write_text(source)
     (folder / "control.vlt").write_text(control_file(MODULE))
     shutil.copy(_HARNESS, folder)
     tool.run([tool.executable, *arguments], folder)
-    make = ["make", "-C", "obj", "-f", "Vsummand.mk", f"-j{os.cpu_count() or 1}", *_MAKE_FLAGS]
-    tool.run(make, folder)
+    compile_model(tool, folder, "Vsummand", _MAKE_FLAGS, cache=cache, options=[_SHARED])
     return folder / "obj" / "Vsummand"

@@ -14,7 +14,7 @@ from summand.verilated.tools import ToolError
 __all__ = ["cached", "default_cache"]
 
 #: Files kept; the least recently used go first.
-_KEEP = 64
+_KEEP = 128
 
 #: Folders in which something is being built have names that begin so.
 _BUILD = "build-"
