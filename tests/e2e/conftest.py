@@ -20,6 +20,9 @@ from summand.rtl.technology import Technology, simulation_models
 from summand.summands.dense import Dense
 from summand.summands.lowrank import LowRank
 from summand.verilated import find_verilator
+from summand.verilated.cache import cached, default_cache
+from summand.verilated.compile import compile_model
+from summand.verilated.tools import content_key
 
 
 def _compress(name: str, weight: np.ndarray, rng: np.random.Generator) -> Layer:
@@ -110,20 +113,29 @@ class SimulatedBoard:
     #: As on the ULX3S, where a bit is not a whole number of cycles.
     CLOCK, BAUD = 25_000_000, 3_000_000
 
-    def __init__(self, folder: Path, technology: Technology = Technology.GENERIC):
-        tool = find_verilator()
+    def __init__(self, technology: Technology = Technology.GENERIC):
+        tool, cache = find_verilator(), default_cache()
         bridge = Path(__file__).with_name("board_bridge.cpp")
         baud = Baud(clock_hz=self.CLOCK, rate=self.BAUD)
         top = UartTop(self.CONFIG, baud=baud, link=LinkConfig())
         verilog = emit_verilog(top, name="summand_board", config=self.CONFIG, technology=technology)
-        (folder / "summand_board.v").write_text(verilog + simulation_models(technology))
-        shutil.copy(bridge, folder)
-        flags = ["-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast"]
-        sources = ["--top-module", "summand_board", "summand_board.v", bridge.name]
-        tool.run([tool.executable, "--cc", "--exe", "-Mdir", "obj", *flags, *sources], folder)
-        make = ["make", "-C", "obj", "-f", "Vsummand_board.mk", "-j2"]
-        tool.run([*make, "OPT_FAST=-O2", "OPT_SLOW=-O0"], folder)
-        self._program = folder / "obj" / "Vsummand_board"
+        verilog += simulation_models(technology)
+        flags = ("-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast")
+        names = ("--top-module", "summand_board", "--prefix", "Vsummand_board", "-Mdir", "obj")
+        arguments = ("--cc", "--exe", *names, *flags, "summand_board.v", bridge.name)
+        # Long programs run on one without primitives, and only a short one on the other.
+        speed = "-O2" if technology is Technology.GENERIC else "-O1"
+        make = (f"OPT_FAST={speed}", "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0")
+
+        def build(folder: Path) -> Path:
+            (folder / "summand_board.v").write_text(verilog)
+            shutil.copy(bridge, folder)
+            tool.run([tool.executable, *arguments], folder)
+            compile_model(tool, folder, "Vsummand_board", make, cache=cache)
+            return folder / "obj" / "Vsummand_board"
+
+        digest = content_key(tool.version, verilog, bridge.read_text(), *arguments, *make)
+        self._program = cached(cache, f"{digest}.board", build)
 
     @contextmanager
     def power(self, *, harm: int = 0, seed: int = 1, life_s: float = 0) -> Iterator[str]:
@@ -144,16 +156,14 @@ class SimulatedBoard:
 
 
 @pytest.fixture(scope="session")
-def simulated_board(
-    tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], None]
-) -> SimulatedBoard:
-    """A board, built once, without vendor's primitives, which simulates four times as fast."""
+def simulated_board(need: Callable[[str], None]) -> SimulatedBoard:
+    """A board without vendor's primitives, which simulates four times as fast."""
     need("verilator")
-    return SimulatedBoard(tmp_path_factory.mktemp("board"))
+    return SimulatedBoard()
 
 
 @pytest.fixture
-def simulated_ecp5_board(tmp_path: Path, need: Callable[[str], None]) -> SimulatedBoard:
+def simulated_ecp5_board(need: Callable[[str], None]) -> SimulatedBoard:
     """A board with the primitives that the boards' Verilog names."""
     need("verilator")
-    return SimulatedBoard(tmp_path, Technology.ECP5)
+    return SimulatedBoard(Technology.ECP5)
