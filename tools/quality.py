@@ -17,7 +17,7 @@ from typing import Any
 GROUPED = ("--group", "32", "--scale-bits", "4")
 CALIBRATION = ("--calibration-tokens", "16384")
 
-SIZES = ("5.0", "4.5", "4.25", "3.5", "3.0")
+SIZES = ("5.0", "4.5", "4.25", "3.5", "3.0", "2.5")
 
 
 def allocated(*more: str, sizes: tuple[str, ...] = SIZES) -> dict[str, tuple[str, ...]]:
@@ -89,6 +89,7 @@ def plot(folder: Path, path: Path) -> None:
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "summand", "font.size": 8})
     from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
 
     figure, axes = pyplot.subplots(1, 3, figsize=(11, 4), sharey=True, layout="constrained")
     markers = dict(zip(WAYS, "osd^v*DPX<>h", strict=True))
@@ -99,8 +100,9 @@ def plot(folder: Path, path: Path) -> None:
             losses = [ratios(found)[i] for found in rows]
             axis.plot(bits, losses, marker=markers[way], markersize=4, linewidth=0.8, label=way)
     for axis, title in zip(axes, ("same kind", "other kind", "sentences"), strict=True):
-        axis.set(title=title, xlabel="bits streamed a weight", yscale="log", ylim=(1, 3))
-        axis.set_yticks([1, 1.1, 1.2, 1.5, 2, 3], ["1", "1.1", "1.2", "1.5", "2", "3"])
+        axis.set(title=title, xlabel="bits streamed a weight", yscale="log", ylim=(1, 7))
+        axis.set_yticks([1, 1.1, 1.2, 1.5, 2, 3, 5], ["1", "1.1", "1.2", "1.5", "2", "3", "5"])
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("perplexity, multiple of the uncompressed model's")
     axes[-1].legend()
