@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def compile_model(
     """
     made = folder / "obj"
     make = ["make", "-C", "obj", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *flags]
+    make.append(f"PYTHON3={sys.executable}")  # which else is a `python` that PATH may lack
     digest = content_key(tool.version, *options, *flags)
     for source in _RUNTIME.findall((made / f"{prefix}_classes.mk").read_text()):
         name = f"{source}.o"

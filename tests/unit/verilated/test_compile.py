@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,3 +71,37 @@ def test_make_leaves_a_kept_runtime_as_it_is(tmp_path):
     tool.run([tool.executable, *arguments], work)
     with pytest.raises(ToolError, match="verilated.o: file format not recognized"):
         compile_model(tool, work, "Vtop", (), cache=tmp_path)
+
+
+@pytest.mark.needs("verilator")
+def test_no_python_on_the_path_is_needed(tmp_path, monkeypatch):
+    """A small model is one file, which a script of Verilator's puts together."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in (
+        "make",
+        "c++",
+        "g++",
+        "ar",
+        "sh",
+        "as",
+        "ld",
+        "cp",
+        "rm",
+        "echo",
+        "cat",
+        "xargs",
+        "uname",
+    ):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+    tool = find_verilator()
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "top.v").write_text("module top(input i, output o); assign o = i; endmodule\n")
+    (work / "main.cpp").write_text("int main() {}\n")
+    arguments = ("--cc", "--exe", "--prefix", "Vtop", "-Mdir", "obj", "top.v", "main.cpp")
+    tool.run([tool.executable, *arguments], work)
+    monkeypatch.setenv("PATH", str(tools))
+    compile_model(tool, work, "Vtop", ("VM_PARALLEL_BUILDS=0",), cache=tmp_path)
+    assert (work / "obj" / "Vtop").exists()
