@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from summand.isa.commands import Gemm
@@ -66,12 +66,13 @@ def test_groups_shorter_than_a_block_are_named():
     st.integers(1, 3),
     st.sampled_from([8, 16]),
 )
+@example([((0, 0), 1, 0), ((0, 0), 37, 5), ((3, 4), 25, 0), ((2, 4), 29, 0)], 2, 8)
 def test_each_term_is_a_segment_of_its_pattern_in_the_engines_blocks(layers, rows, block):
     group = tuple(sizes(pattern, n=n, rank=rank) for pattern, n, rank in layers)
     config = replace(DEFAULT_CONFIG, rows=3, sparse_block=block)
     words: dict[int, int] = {}
     beats = 0
-    for step in alone(group, config, rows):
+    for step in alone(group, config, 1 if rows == 1 else config.rows):  # as of a full batch
         command = step.command(rows)
         if isinstance(command, Gemm):
             beats += command.payload_beats(config)
