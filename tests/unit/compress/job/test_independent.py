@@ -143,7 +143,8 @@ def test_narrow_accumulators_stretch_the_scale():
 
 def test_hopeless_accumulators_are_refused():
     options = Options(rank=40, rank_bits=8, acc_bits=16)
-    with pytest.raises(CompressError, match=r"layer '0': no scale keeps.*raise acc_bits"):
+    # Both layers are refused; whichever of two threads comes to it first is told of.
+    with pytest.raises(CompressError, match=r"layer '[02]': no scale keeps.*raise acc_bits"):
         compress(mlp(), options)
 
 
