@@ -79,7 +79,8 @@ class DeviceChoice:
         """
         from summand.boards.board import BOARDS, find_board
         from summand.boards.configurations import find_configuration
-        from summand.schedule.fit import DEFAULT_CONFIG, fitting_engine
+        from summand.model.engine import engine_of
+        from summand.schedule.fit import DEFAULT_CONFIG
 
         found = find_board(board) if board else None
         if found is None and device.startswith("serial:"):
@@ -91,7 +92,7 @@ class DeviceChoice:
             return cls(device=device, engine=find_configuration(config).config, board=found)
         if found or manifest is None:
             return cls(device=device, engine=found.engine if found else DEFAULT_CONFIG, board=found)
-        engine = fitting_engine((e.needs for e in manifest.layers), DEFAULT_CONFIG)
+        engine = engine_of(manifest)
         return cls(device=device, engine=engine, board=None, note=_differences(engine))
 
     @property

@@ -41,6 +41,17 @@ def compile_in(cache: Path, name: str, version: str = "1", flags: Sequence[str] 
     return tool.made, obj
 
 
+def written(folder: Path) -> tuple[Verilator, Path]:
+    """Have Verilator write a wire's model; returns it and the folder, where make is to run."""
+    tool, work = find_verilator(), folder / "work"
+    work.mkdir()
+    (work / "top.v").write_text("module top(input i, output o); assign o = i; endmodule\n")
+    (work / "main.cpp").write_text("int main() {}\n")
+    arguments = ("--cc", "--exe", "--prefix", "Vtop", "-Mdir", "obj", "top.v", "main.cpp")
+    tool.run([tool.executable, *arguments], work)
+    return tool, work
+
+
 def test_runtime_is_compiled_once(tmp_path):
     made, _ = compile_in(tmp_path, "first")
     assert made == ["verilated.o", "verilated_threads.o", "Vtop"]
@@ -60,15 +71,9 @@ def test_another_tool_or_flag_has_a_runtime_of_its_own(tmp_path, other):
 @pytest.mark.needs("verilator")
 def test_make_leaves_a_kept_runtime_as_it_is(tmp_path):
     """Where it did not, it would compile a good one in the broken one's place."""
-    tool = find_verilator()
+    tool, work = written(tmp_path)
     for name in ("verilated.o", "verilated_threads.o"):
         (tmp_path / f"{content_key(tool.version)}-{name}").write_text("broken")
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "top.v").write_text("module top(input i, output o); assign o = i; endmodule\n")
-    (work / "main.cpp").write_text("int main() {}\n")
-    arguments = ("--cc", "--exe", "--prefix", "Vtop", "-Mdir", "obj", "top.v", "main.cpp")
-    tool.run([tool.executable, *arguments], work)
     with pytest.raises(ToolError, match="verilated.o: file format not recognized"):
         compile_model(tool, work, "Vtop", (), cache=tmp_path)
 
@@ -95,13 +100,7 @@ def test_no_python_on_the_path_is_needed(tmp_path, monkeypatch):
     ):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
-    tool = find_verilator()
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "top.v").write_text("module top(input i, output o); assign o = i; endmodule\n")
-    (work / "main.cpp").write_text("int main() {}\n")
-    arguments = ("--cc", "--exe", "--prefix", "Vtop", "-Mdir", "obj", "top.v", "main.cpp")
-    tool.run([tool.executable, *arguments], work)
+    tool, work = written(tmp_path)
     monkeypatch.setenv("PATH", str(tools))
     compile_model(tool, work, "Vtop", ("VM_PARALLEL_BUILDS=0",), cache=tmp_path)
     assert (work / "obj" / "Vtop").exists()

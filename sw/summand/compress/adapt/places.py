@@ -89,9 +89,7 @@ def _places(
 
 def _check_complete(adapter: PeftFolder, base: SummandModel) -> None:
     """Refuse an adapter that leaves out layers of the names that it adapts."""
-    parts = tuple(f"{name}." for name in base.manifest.split)
-    whole = [name for name in base.names if not name.startswith(parts)]
-    for name in [*whole, *base.manifest.split]:
+    for name in dict.fromkeys(map(base.manifest.whole, base.names)):
         if adapter.config.is_target(name) and name not in adapter.shapes:
             raise CompressError(
                 f"{adapter.path}: it has no factors for {name} of {base.path}, though it adapts "
