@@ -8,6 +8,7 @@ from summand.recipe.options import Options
 from summand.schedule.terms import Sizes
 from summand.summands.base import Entry, label_of, sizes_of
 from summand.summands.choosing import SummandChoice
+from summand.summands.errors import SolveError
 from summand.summands.registry import kinds
 
 __all__ = ["Choice", "choices_of"]
@@ -45,6 +46,15 @@ class Choice:
         """Return all that the layer's commands depend on; as many borders as there can be."""
         borders = () if self.grouping is None else self.grouping.most(in_features)
         return sizes_of(in_features, out_features, self.entries, borders)
+
+    def fits(self, in_features: int, out_features: int) -> bool:
+        """Return whether a layer of a size can have all of the summands."""
+        try:
+            for summand in self.summands:
+                summand.check(in_features, out_features)
+        except SolveError:
+            return False
+        return True
 
     @property
     def label(self) -> str:

@@ -84,6 +84,13 @@ class Space:
         values = (ChainMap(*map(dict, parts)) for parts in itertools.product(*variants))
         return [Choice.of(dataclasses.replace(self.options, **each), head=head) for each in values]
 
+    def admits(self, in_features: int, out_features: int, *, head: bool) -> bool:
+        """Return whether a layer of a size can have any of :meth:`choices`."""
+        return any(
+            choice.fits(in_features, out_features)
+            for choice in self.choices(in_features, out_features, head=head)
+        )
+
     def smallest(
         self, in_features: int, out_features: int, *, head: bool, engine: EngineConfig | None
     ) -> Choice:

@@ -148,7 +148,12 @@ class Job:
                 progress=None if progress is None else lambda i, n: progress("sensitivity", i, n),
             )
         weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
-        cuts = cut_groups(self.survey.groups, weights, costs or {}, heads)
+        cuts = {
+            name: cut
+            for name, cut in cut_groups(self.survey.groups, weights, costs or {}, heads).items()
+            # A rank that is fixed may be more than a part has outputs.
+            if space.admits(weights[name].shape[1], min(cut.sizes), head=name in heads)
+        }
         with replaced(module, {name: module.get_submodule(name) for name in cuts}):
             split_layers(module, cuts)
             found = survey(module, self._example)

@@ -301,6 +301,18 @@ def test_outputs_that_matter_more_get_more(llama, tmp_path, monkeypatch, sensiti
     assert away < 0.5
 
 
+def test_a_layer_is_not_cut_below_a_rank_that_is_fixed(llama, monkeypatch):
+    """Outputs of all parts are fewer than the rank, which the whole layer can have."""
+    monkeypatch.setattr("summand.compress.allocate.parts._WHOLE", 16)
+    source = replace(llama, module=copy.deepcopy(llama.module))
+    options = Options(group=16, rank=20)
+    job = plan(source, options, Text("t", "once upon a time " * 40), tokens=200)
+    job = job.allocated(BitBudget(bits=7.5), ("group", "rank"))
+    ranked = [name for name, choice in job.choices.items() if rank(choice)]
+    assert {rank(job.choices[name]) for name in ranked} == {20}
+    assert all(len(source.module.get_submodule(name).weight) >= 20 for name in ranked)
+
+
 def test_parts_that_got_the_same_are_joined():
     three, four = (Choice.of(Options(bits=b), head=False) for b in (3, 4))
     ranks = Choice.of(Options(bits=3, rank=4), head=False)
