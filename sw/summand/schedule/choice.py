@@ -1,7 +1,7 @@
 """Chooses the plan of fewest cycles, by the cost law."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,17 +47,18 @@ def steady(layers: tuple[Sizes, ...], config: EngineConfig) -> tuple[Plan, Plan]
     tiling = Tiling.of(layers, config)
     sizes = tiling.even()
 
-    def batches(deferred: int) -> tuple[Plan, Plan]:
+    def batches(walked: tuple[Sizes, ...], deferred: int) -> tuple[Plan, Plan]:
         even, odd = (
-            plan(layers, tiling, tiling.passes(sizes, phase), config, deferred=deferred)
+            plan(walked, tiling, tiling.passes(sizes, phase), config, deferred=deferred)
             for phase in (0, len(sizes) % 2)
         )
         return even, odd
 
-    return min(
-        map(batches, _deferrals(tiling)),
-        key=lambda pair: _cycles(pair, config.rows, config, fence=False),
-    )
+    def cycles(pair: tuple[Plan, Plan]) -> int:
+        return _cycles(pair, config.rows, config, fence=False)
+
+    walked = _thinned(layers, config, lambda walked: cycles(batches(walked, 0)))
+    return min((batches(walked, deferred) for deferred in _deferrals(tiling)), key=cycles)
 
 
 @lru_cache(_CACHE)
@@ -78,9 +79,14 @@ def _best(
     before: Plan = (),
 ) -> Plan:
     """Return the quickest plan for passes that nothing follows, with or without stairs."""
+
+    def cycles(walked: tuple[Sizes, ...]) -> int:
+        return _cycles([plan(walked, tiling, passes, config)], rows, config, fence=True)
+
+    walked = _thinned(layers, config, cycles)
     candidates = []
     for deferred in _deferrals(tiling):
-        steps = plan(layers, tiling, passes, config, deferred=deferred)
+        steps = plan(walked, tiling, passes, config, deferred=deferred)
         # Stairs change nothing about passes long before them.
         ends = [i + 1 for i, step in enumerate(steps) if isinstance(step, Fetch)]
         skip = ends[-3] if len(ends) > 2 else 0
@@ -110,6 +116,21 @@ def _deferrals(tiling: Tiling) -> tuple[int, ...]:
     """Return for how many slices direct terms may wait for the first factors."""
     slices = tiling.slices
     return tuple(sorted({0, 1, -(-slices // 3), slices})) if tiling.ranks else (0,)
+
+
+def _thinned(
+    layers: tuple[Sizes, ...], config: EngineConfig, cycles: Callable[[tuple[Sizes, ...]], int]
+) -> tuple[Sizes, ...]:
+    """Return layers with those empty runs that are worth a cut: all, the longer ones, or none.
+
+    A run that is left out of a walk costs a command more. ``cycles`` is asked what layers take with
+    runs of a slice at least, of twice the shortest of these, and so on.
+    """
+    found = [tuple(s.with_runs(config.depth) for s in layers)]
+    while lengths := [b - a for s in found[-1] for _, t in s.direct for a, b in t.empty]:
+        least = 2 * min(lengths)
+        found.append(tuple(s.with_runs(least) for s in found[-1]))
+    return min(found, key=cycles) if len(found) > 1 else found[0]
 
 
 def _shares(weights: Sequence[float], total: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The steps of a batch in order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -26,7 +27,8 @@ def plan(
     over the intermediates; then fetch the pass. The first direct terms of all layers share a walk
     with the first factors; those behind them, if there are any, have walks of their own, because
     a walk has each accumulator once. Such walks take turns from border to border of the input:
-    what all of them have added is shifted by the first one's next.
+    what all of them have added is shifted by the first one's next. Slices in which a direct term's
+    weights are all 0 are not walked for it; a walk that it shares is cut there.
 
     Parameters
     ----------
@@ -70,6 +72,10 @@ def _direct(
     """Return the strips of the layers' first direct terms, of their second ones, and so on."""
     most = max(1, *(len(layers[r.layer].direct) for r in runs)) if runs else 1
     walks: list[list[Strip]] = [[] for _ in range(most)]
+    grains = [1] * most  # a walk that is cut within a group sends the group's scales again
+    for layer in {r.layer for r in runs}:
+        for t, term in layers[layer].direct:
+            grains[t] = math.lcm(grains[t], max(1, term.group // config.depth))
     for r in runs:
         for strips, (t, term) in zip(walks, layers[r.layer].direct, strict=False):
             pattern = term.pattern(config)
@@ -85,6 +91,7 @@ def _direct(
                     group=term.group // config.depth,
                     half_step=term.half_step,
                     kept=pattern.kept if pattern else 0,
+                    absent=layers[r.layer].absent(t, config.depth, grains[t]),
                 )
             )
     return list(map(tuple, walks))
@@ -120,7 +127,7 @@ def _walk_input(
     for first in range(0, whole.slices, tiling.chunk):
         count = min(tiling.chunk, whole.slices - first)
         walk = whole.between(first, first + count)
-        if not tiling.resident:
+        if not tiling.resident and any(walk.lots()):
             yield Input(walk.first, count)
             walk = replace(walk, from_slice=0)
         final = walk.first + count == tiling.slices

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from summand.isa.borders import Border
 from summand.isa.commands import Gemm, Load, Store
 from summand.isa.limits import SEGMENTS
 from summand.isa.segments import Segment
+from summand.schedule.terms import Runs
 from summand.schedule.tiling import Bundle, Piece, Run
 
 __all__ = ["Fetch", "Input", "Matrix", "PlanStep", "Role", "Strip", "Walk"]
@@ -43,6 +45,8 @@ class Strip:
     half_step: bool = False
     #: Weights of a block that are streamed; 0 where all are.
     kept: int = 0
+    #: Slices of the input in which it is not walked, its weights being 0; none clears or shifts.
+    absent: Runs = ()
 
     @property
     def segment(self) -> Segment:
@@ -130,15 +134,28 @@ class Walk:
         )
 
     def lots(self) -> Iterator["Walk"]:
-        """Yield what is to be done in GEMMs of no more segments than one may have."""
-        lot: list[Strip] = []
-        for strip in self.strips:
-            if len(_joined([*lot, strip])) > SEGMENTS.high:
-                yield replace(self, strips=tuple(lot))
-                lot = []
-            lot.append(strip)
-        if lot:
-            yield replace(self, strips=tuple(lot))
+        """Yield what is to be done in GEMMs of no more segments than one may have.
+
+        Each has the same strips in all its slices, those that are not absent there.
+        """
+        for part in self._parts():
+            lot: list[Strip] = []
+            for strip in part.strips:
+                if len(_joined([*lot, strip])) > SEGMENTS.high:
+                    yield replace(part, strips=tuple(lot))
+                    lot = []
+                lot.append(strip)
+            if lot:
+                yield replace(part, strips=tuple(lot))
+
+    def _parts(self) -> Iterator["Walk"]:
+        """Yield the walk, cut where strips begin or end to be absent, without these."""
+        edges = {at - self.first for s in self.strips for run in s.absent for at in run}
+        places = [0, *sorted(at for at in edges if 0 < at < self.slices), self.slices]
+        for start, stop in pairwise(places):
+            part, at = self.between(start, stop), self.first + start
+            there = (s for s in part.strips if not any(a <= at < b for a, b in s.absent))
+            yield replace(part, strips=tuple(there))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,16 @@
 """Sizes of layers, as the planner sees them: sums of products, each with one of two forms."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from summand.isa import EngineConfig
 from summand.isa.patterns import SparsePattern
+from summand.isa.rounding import ceil_div
 
-__all__ = ["Direct", "Factored", "Sizes", "Term"]
+__all__ = ["Direct", "Factored", "Runs", "Sizes", "Term"]
+
+#: Runs of features or slices, each with its first and the one after its last; they ascend.
+Runs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,8 @@ class Direct:
     kept, block : int
         Of every ``block`` weights of an output at most ``kept`` are other than 0; 0 where all may
         be.
+    empty : Runs
+        Input features whose weights are all 0, for all outputs.
     """
 
     planes: int
@@ -36,6 +43,7 @@ class Direct:
     half_step: bool = False
     kept: int = 0
     block: int = 0
+    empty: Runs = ()
 
     def pattern(self, config: EngineConfig | None = None) -> SparsePattern | None:
         """Return its pattern, or as which ``config``'s engine streams it; None where it cannot."""
@@ -43,6 +51,14 @@ class Direct:
             return None
         pattern = SparsePattern(kept=self.kept, block=self.block)
         return pattern.widened(config.sparse_block) if config else pattern
+
+    def empty_units(self, size: int, features: int) -> Iterator[tuple[int, int]]:
+        """Yield the runs of units of ``size`` among ``features`` that are wholly empty."""
+        for first, stop in self.empty:
+            start = ceil_div(first, size)
+            end = ceil_div(features, size) if stop >= features else stop // size
+            if start < end:
+                yield start, end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +118,47 @@ class Sizes:
     def shifts(self) -> frozenset[int]:
         """The shifts of accumulators between terms, other than 0."""
         return frozenset(t.shift for t in self.terms if t.shift)
+
+    def absent(self, index: int, depth: int, grain: int = 1) -> Runs:
+        """Return the slices that need not be walked for a direct term, as its weights there are 0.
+
+        A term that clears or shifts accumulators does so in slice 0, and the first one's walk
+        shifts them at borders: such slices are walked whatever their weights.
+
+        Parameters
+        ----------
+        index : int
+            The term's.
+        depth : int
+            Input features of a slice.
+        grain : int
+            Slices that a run may begin and end with a multiple of, or end with the input.
+        """
+        term = self.terms[index]
+        assert isinstance(term, Direct)
+        slices = ceil_div(self.in_features, depth)
+        needed = [0] if not index or term.shift else []
+        needed += [] if index else [first // depth for first, _ in self.borders]
+        runs = []
+        for first, end in term.empty_units(depth, self.in_features):
+            inside = [place for place in needed if first <= place < end]
+            starts, stops = [first, *(place + 1 for place in inside)], [*inside, end]
+            for start, stop in zip(starts, stops, strict=True):
+                start = ceil_div(start, grain) * grain
+                stop = stop if stop == slices else stop // grain * grain
+                if start < stop:
+                    runs.append((start, stop))
+        return tuple(runs)
+
+    def with_runs(self, least: int) -> "Sizes":
+        """Return it without the empty runs of fewer than ``least`` input features."""
+        terms = [
+            replace(t, empty=tuple((a, b) for a, b in t.empty if b - a >= least))
+            if isinstance(t, Direct)
+            else t
+            for t in self.terms
+        ]
+        return replace(self, terms=tuple(terms))
 
     @property
     def macs(self) -> int:

@@ -79,6 +79,8 @@ def layer_traffic(layer: Sizes, config: EngineConfig | None = None) -> Traffic:
     headers of commands, and scales sent again where a walk is cut within a group. Where the
     memories hold everything, planes and factors are those of :func:`group_traffic`; of scales and
     parameters layers that share an input send less together where they fill up each other's beats.
+    Input features whose weights are all 0 cost nothing, with an engine the whole slices that a plan
+    may leave out for them; it sends those whose beats take less than one more command.
 
     Parameters
     ----------
@@ -88,17 +90,16 @@ def layer_traffic(layer: Sizes, config: EngineConfig | None = None) -> Traffic:
         An engine, whose slices and tiles are filled up with zeros. A rank below its ``depth`` then
         costs what ``depth`` costs in the second factor. Without it nothing is filled up.
     """
-    return _sum(_term(term, layer, config) for term in layer.terms)
+    return _sum(_term(i, term, layer, config) for i, term in enumerate(layer.terms))
 
 
-def _term(term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
+def _term(index: int, term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
     k, n = layer.in_features, layer.out_features
     match term:
         case Direct():
-            scales = 0
-            if term.group:
-                scales = -(-k // term.group) * _scale_bits(n, term.scale_bits, config)
-            return Traffic(planes=_planes(term, layer, config), scales=scales)
+            features, groups = _walked(index, term, layer, config)
+            scales = groups * _scale_bits(n, term.scale_bits, config)
+            return Traffic(planes=_planes(term, features, n, config), scales=scales)
         case Factored():
             rank = term.rank
             first = _matrix(k, rank, config) * term.first
@@ -109,9 +110,24 @@ def _term(term: Term, layer: Sizes, config: EngineConfig | None) -> Traffic:
             return Traffic(factors=first + second, requantisations=parameters)
 
 
-def _planes(term: Direct, layer: Sizes, config: EngineConfig | None) -> int:
+def _walked(index: int, term: Direct, layer: Sizes, config: EngineConfig | None) -> tuple[int, int]:
+    """Return the input features and the groups of a term that are walked, empty ones left out."""
+    k = layer.in_features
+    groups = ceil_div(k, term.group) if term.group else 0
+    if config is None:
+        absent = term.empty_units(term.group, k) if groups else ()
+        groups -= sum(b - a for a, b in absent)
+        return k - sum(b - a for a, b in term.empty_units(1, k)), groups
+    grain = max(1, term.group // config.depth)
+    runs = layer.absent(index, config.depth, grain)
+    slices = ceil_div(k, config.depth) - sum(b - a for a, b in runs)
+    if groups:
+        groups -= sum(ceil_div(b - a, grain) for a, b in runs)
+    return slices * config.depth, groups
+
+
+def _planes(term: Direct, k: int, n: int, config: EngineConfig | None) -> int:
     """Return the bits of a matrix's planes, and of its index where it is sparse."""
-    k, n = layer.in_features, layer.out_features
     if config and (pattern := term.pattern(config)):
         tiles = ceil_div(n, config.cols)
         beats = ceil_div(tiles * pattern.tile_chunks(term.planes), config.beat_chunks)

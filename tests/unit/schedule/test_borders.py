@@ -51,7 +51,10 @@ def random_weights(rng: np.random.Generator, sizes: Sizes) -> list[Weights]:
     for term in sizes.terms:
         match term:
             case Direct():
-                found.append(Weights(matrix(k, n, term.planes), none, none, none))
+                weights = matrix(k, n, term.planes)
+                for start, stop in term.empty:
+                    weights[start:stop] = 0
+                found.append(Weights(weights, none, none, none))
             case Factored():
                 a, b = matrix(k, term.rank, term.first), matrix(term.rank, n, term.second)
                 mult = rng.integers(0, 1 << 16, term.rank)
@@ -142,6 +145,15 @@ def run(
 
 
 @st.composite
+def direct_terms(draw: st.DrawFn, k: int) -> Direct:
+    """Draw a direct term of ``k`` input features, some of whose slices may be empty."""
+    places = sorted(draw(st.sets(st.integers(0, -(-k // 8)), max_size=6)))
+    ends = [min(8 * place, k) for place in places]
+    empty = tuple((a, b) for a, b in zip(ends[::2], ends[1::2], strict=False) if a < b)
+    return Direct(planes=draw(st.integers(1, 8)), empty=empty)
+
+
+@st.composite
 def groups(draw: st.DrawFn) -> tuple[tuple[Sizes, ...], int]:
     """Draw layers that share an input of some channel groups; how many slices may be deferred."""
     slices = draw(st.integers(1, 9))
@@ -150,7 +162,7 @@ def groups(draw: st.DrawFn) -> tuple[tuple[Sizes, ...], int]:
     borders = tuple((p * TIGHT.depth, draw(st.integers(1, 3))) for p in sorted(places))
     layers = []
     for _ in range(draw(st.integers(1, 3))):
-        direct = [Direct(planes=draw(st.integers(1, 8))) for _ in range(draw(st.integers(0, 2)))]
+        direct = [draw(direct_terms(k)) for _ in range(draw(st.integers(0, 2)))]
         ranks = draw(st.sampled_from([(), (), (3,), (20,), (5, 9)]))
         shift = TIGHT.shift if direct else 0
         low = [
