@@ -9,7 +9,7 @@ from summand.isa.limits import BORDERS
 from summand.schedule.errors import CompileError
 from summand.schedule.terms import Direct, Sizes
 
-__all__ = ["DEFAULT_CONFIG", "Needs", "fitting_engine", "misfits"]
+__all__ = ["DEFAULT_CONFIG", "LEAST_DEPTH", "Needs", "fitting_engine", "misfits"]
 
 #: The engine that is used where none is named: SmolLM2's 576 input features are nine slices, its
 #: 1536 twenty-four, and the shift gives low-rank summands their precision.
@@ -18,7 +18,7 @@ DEFAULT_CONFIG = EngineConfig(
 )
 
 #: The shortest slices that an engine may have.
-_LEAST_DEPTH = 8
+LEAST_DEPTH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,18 +148,18 @@ def fitting_engine(layers: Iterable[Needs], base: EngineConfig = DEFAULT_CONFIG)
     groups = [term.group for term in direct]
     borders = [border for layer in layers for border in layer.sizes.borders]
     depth = math.gcd(base.depth, *groups, *(first for first, _ in borders))
-    if depth < _LEAST_DEPTH:
-        for odd in (g for g in groups if g % _LEAST_DEPTH):
+    if depth < LEAST_DEPTH:
+        for odd in (g for g in groups if g % LEAST_DEPTH):
             raise CompileError(
-                f"group {odd} fits no engine: slices have {_LEAST_DEPTH} input features at least, "
-                f"and a group is a number of slices; compress with a multiple of {_LEAST_DEPTH} as "
+                f"group {odd} fits no engine: slices have {LEAST_DEPTH} input features at least, "
+                f"and a group is a number of slices; compress with a multiple of {LEAST_DEPTH} as "
                 f"group"
             )
-        odd = next(first for first, _ in borders if first % _LEAST_DEPTH)
+        odd = next(first for first, _ in borders if first % LEAST_DEPTH)
         raise CompileError(
             f"a channel group that begins with input feature {odd} fits no engine: slices have "
-            f"{_LEAST_DEPTH} input features at least, and a channel group is a number of slices; "
-            f"compress with groups of a multiple of {_LEAST_DEPTH}"
+            f"{LEAST_DEPTH} input features at least, and a channel group is a number of slices; "
+            f"compress with groups of a multiple of {LEAST_DEPTH}"
         )
     act_bits = max(layer.act_bits for layer in layers)
     shifts = frozenset[int]().union(*(layer.sizes.shifts for layer in layers))

@@ -299,10 +299,10 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=8), "newer Summand; this one reads 7: upgrade"),
+        (lambda raw: raw.update(version=9), "newer Summand; this one reads 8: upgrade"),
         (
-            lambda raw: raw.update(version=6),
-            "older Summand; .* 7: compress .* summand comp",
+            lambda raw: raw.update(version=7),
+            "older Summand; .* 8: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
@@ -372,7 +372,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 7, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 8, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))

@@ -13,6 +13,8 @@ from summand.summands.dense import Dense, DenseEntry
 from summand.summands.errors import LayerError
 from summand.summands.outliers import Outliers, OutliersEntry
 
+from .test_folder import edit_manifest
+
 K, N = 32, 6
 
 
@@ -100,3 +102,47 @@ def test_no_half_step_weight_has_a_pattern():
         replace(dense, half_step=True)
     with pytest.raises(LayerError, match="half_step must be false with kept 2 and block 4"):
         DenseEntry(bits=3, kept=2, block=4, half_step=True)
+
+
+def pruned(seed: int) -> Layer:
+    """Return a layer whose second 8 inputs have no weights, and outliers in the first 8 only."""
+    made = layer(seed)
+    dense, outliers = made.summands
+    assert isinstance(dense, Dense)
+    assert isinstance(outliers, Outliers)
+    place = np.arange(K)[:, None]
+    narrower = replace(dense, weights=np.where(place // 8 == 1, np.int8(0), dense.weights))
+    fewer = replace(outliers, weights=np.where(place >= 8, np.int8(0), outliers.weights))
+    return replace(made, summands=(narrower, fewer))
+
+
+def test_inputs_without_weights_are_in_the_manifest_and_cost_nothing(tmp_path):
+    made = pruned(8)
+    write(tmp_path / "m", made)
+    model = SummandModel(tmp_path / "m")
+    entry, read = model.entry("x"), model.layer("x")
+    assert entry.summands == read.entries == made.entries
+    assert entry.summands == (
+        DenseEntry(bits=3, kept=2, block=4, empty=((8, 16),)),
+        OutliersEntry(bits=8, kept=1, block=8, empty=((8, 32),)),
+    )
+    assert read.sizes == entry.sizes
+    assert entry.bits == 24 * N // 4 * (4 + 2 * 3) + 8 * N // 8 * (3 + 8)
+
+
+@pytest.mark.parametrize(
+    ("summand", "empty", "said"),
+    [
+        (0, [], "empty must be 8 to 16 as the weights are, not no features"),
+        (1, [[16, 24]], "empty must be 8 to 32 as the weights are, not 16 to 24"),
+        (0, [[8, 16, 24]], r"a run in empty must be two features, not \[8, 16, 24\]"),
+        (1, [[8, 40]], "empty must be 8 to 32 as the weights are, not 8 to 40"),
+    ],
+)
+def test_runs_that_the_weights_do_not_have_are_refused(tmp_path, summand, empty, said):
+    write(tmp_path / "m", pruned(9))
+    edit_manifest(
+        tmp_path / "m", lambda raw: raw["layers"][0]["summands"][summand].update(empty=empty)
+    )
+    with pytest.raises(ModelError, match=said):
+        SummandModel(tmp_path / "m").layer("x")

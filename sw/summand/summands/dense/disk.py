@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from summand.isa import limits
 from summand.isa.limits import Limits
-from summand.schedule.terms import Direct
+from summand.schedule.terms import Direct, Runs
 from summand.summands.base import Entry, Tensors
 from summand.summands.dense.term import Dense
+from summand.summands.empty import check_empty, check_runs, empty_runs
 from summand.summands.errors import LayerError
 from summand.summands.packing import packed_matrix, read_matrix
 from summand.summands.patterns import kept_and_block, pattern_of
@@ -33,6 +34,9 @@ class DenseEntry(Entry):
     kept, block : int
         Of every ``block`` weights of an output at most ``kept`` are other than 0; 0 where all may
         be.
+    empty : Runs
+        Input features whose weights are all 0, as :func:`~summand.summands.empty.empty_runs` has
+        them; none with ``half_step``.
     """
 
     bits: int
@@ -41,6 +45,7 @@ class DenseEntry(Entry):
     half_step: bool = False
     kept: int = 0
     block: int = 0
+    empty: Runs = ()
 
     ranges: ClassVar[Mapping[str, Limits]] = {
         "bits": limits.PLANES,
@@ -60,6 +65,9 @@ class DenseEntry(Entry):
                 f"half_step must be false with kept {self.kept} and block {self.block}: no "
                 f"half-step weight is 0"
             )
+        check_runs(self.empty)
+        if self.empty and self.half_step:
+            raise LayerError("empty must hold no runs with half_step: no half-step weight is 0")
 
     @classmethod
     def of(cls, summand: Dense) -> "DenseEntry":
@@ -72,6 +80,7 @@ class DenseEntry(Entry):
             half_step=summand.half_step,
             kept=kept,
             block=block,
+            empty=() if summand.half_step else empty_runs(summand.weights),
             acc_shift=summand.acc_shift,
         )
 
@@ -86,8 +95,11 @@ class DenseEntry(Entry):
     def read(self, tensors: Tensors, in_features: int, out_features: int) -> Dense:
         """Make the summand from its tensors; raises as :meth:`Entry.read` does."""
         pattern = pattern_of(self.kept, self.block)
+        weights = read_matrix(tensors, self.bits, pattern, in_features, out_features)
+        if not self.half_step:
+            check_empty(self.empty, weights)
         return Dense(
-            read_matrix(tensors, self.bits, pattern, in_features, out_features),
+            weights,
             self.bits,
             scales=tensors.tensor("scales", "U8") if self.group else None,
             scale_bits=self.scale_bits,
@@ -107,6 +119,7 @@ class DenseEntry(Entry):
             half_step=self.half_step,
             kept=self.kept,
             block=self.block,
+            empty=self.empty,
         )
 
     def label(self) -> str:

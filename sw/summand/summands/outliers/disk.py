@@ -9,8 +9,9 @@ import numpy.typing as npt
 from summand.isa import limits
 from summand.isa.limits import Limits
 from summand.isa.patterns import SparsePattern
-from summand.schedule.terms import Direct
+from summand.schedule.terms import Direct, Runs
 from summand.summands.base import Entry, Tensors
+from summand.summands.empty import check_empty, check_runs, empty_runs
 from summand.summands.errors import LayerError
 from summand.summands.outliers.term import Outliers
 from summand.summands.packing import packed_matrix, read_matrix
@@ -29,11 +30,14 @@ class OutliersEntry(Entry):
         Of a weight, 1 to 8.
     kept, block : int
         Of every ``block`` weights of an output at most ``kept`` are other than 0.
+    empty : Runs
+        Input features without any, as :func:`~summand.summands.empty.empty_runs` has them.
     """
 
     bits: int
     kept: int
     block: int
+    empty: Runs = ()
 
     ranges: ClassVar[Mapping[str, Limits]] = {"bits": limits.PLANES, "acc_shift": Limits(0, 0)}
 
@@ -41,6 +45,7 @@ class OutliersEntry(Entry):
         super().__post_init__()
         if pattern_of(self.kept, self.block) is None:
             raise LayerError("outliers must have kept and block, not 0")
+        check_runs(self.empty)
 
     @property
     def pattern(self) -> SparsePattern:
@@ -51,7 +56,13 @@ class OutliersEntry(Entry):
     def of(cls, summand: Outliers) -> "OutliersEntry":
         """Return a summand's."""
         kept, block = kept_and_block(summand.pattern)
-        return cls(bits=summand.bits, kept=kept, block=block, acc_shift=summand.acc_shift)
+        return cls(
+            bits=summand.bits,
+            kept=kept,
+            block=block,
+            empty=empty_runs(summand.weights),
+            acc_shift=summand.acc_shift,
+        )
 
     @staticmethod
     def tensors(summand: Outliers) -> Mapping[str, npt.NDArray[Any]]:
@@ -61,11 +72,18 @@ class OutliersEntry(Entry):
     def read(self, tensors: Tensors, in_features: int, out_features: int) -> Outliers:
         """Make the summand from its tensors; raises as :meth:`Entry.read` does."""
         weights = read_matrix(tensors, self.bits, self.pattern, in_features, out_features)
+        check_empty(self.empty, weights)
         return Outliers(weights, self.bits, self.pattern, self.acc_shift)
 
     def term(self) -> Direct:
         """Return it as the planner sees it."""
-        return Direct(planes=self.bits, shift=self.acc_shift, kept=self.kept, block=self.block)
+        return Direct(
+            planes=self.bits,
+            shift=self.acc_shift,
+            kept=self.kept,
+            block=self.block,
+            empty=self.empty,
+        )
 
     def label(self) -> str:
         """Return it in a few words, for tables."""
