@@ -7,10 +7,12 @@ from summand.cycles import Stalls, count, read_commands
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.commands import Fence
 from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.isa.patterns import SparsePattern
 from summand.model import Layer
 from summand.rtl.engine import Engine
 from summand.runtime import compile_layers
 from summand.schedule.fit import DEFAULT_CONFIG
+from summand.schedule.steps import Walk
 from summand.stimulus.programs import random_program
 from summand.summands.base import Summand
 from summand.summands.dense import Dense
@@ -179,6 +181,38 @@ def test_random_programs_with_stalls(config, stall):
     for seed in range(40):
         program = random_program(np.random.default_rng(seed), config)
         check(program.chunks, config, len(program.output), stall=stall, seed=seed)
+
+
+def test_slices_that_are_left_out(config):
+    """Half of a layer's input features have no weights, in one run or in several."""
+    rng = np.random.default_rng(0)
+    depth, n = config.depth, 24 * config.cols
+    for run in (1, 2, 4, 12):
+        weights = rng.integers(-8, 8, (24, depth, n)).astype(np.int8)
+        weights[np.arange(24) // run % 2 == 1] = 0
+        weights = weights.reshape(24 * depth, n)
+        pattern = None
+        if config.sparse_block:
+            pattern = SparsePattern(kept=2, block=4)
+            weights.reshape(-1, 4, n)[:, 1::2] = 0
+        layer = Layer(
+            "x",
+            len(weights),
+            n,
+            config.act_bits,
+            (Dense(weights, 4, pattern=pattern),),
+            np.ones(n, np.float32),
+        )
+        program = compile_layers([layer], config)
+        (batch,) = program.schedule(1)
+        walks = [step.plan for step in batch.steps if isinstance(step.plan, Walk)]
+        assert {s for w in walks for s in range(w.first, w.first + w.slices)} == {
+            s for s in range(24) if s // run % 2 == 0
+        }
+        tokens = rng.integers(config.act_min, config.act_max + 1, (1, program.in_features))
+        chunks = [*program.chunks(batch, tokens), Fence().encode(config)]
+        size = sum(program.result_bytes(store, 1) for _, store in batch.fetches)
+        check(chunks, config, size + status_packet_bytes(config))
 
 
 def test_smollm2_layers():

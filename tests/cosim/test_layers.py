@@ -47,6 +47,12 @@ def sparse(rng: np.random.Generator, bits: int, shape: tuple[int, int], kept: in
     return (signed(rng, bits, shape).reshape(k // 8, 8, n) * (order < kept)).reshape(k, n)
 
 
+def emptied(rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
+    """Set some slices of a matrix to 0."""
+    lost = np.repeat(rng.random(-(-len(weights) // BLOCK)) < rng.choice([0, 0.3, 0.8]), BLOCK)
+    return np.where(lost[: len(weights), None], np.int8(0), weights)
+
+
 def dense(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Dense:
     """Return a dense summand of one of three kinds, with group scales or without."""
     bits = int(rng.integers(1, 5))
@@ -57,7 +63,8 @@ def dense(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Dense:
     if kind == "pattern":
         kept = int(rng.integers(1, 8))
         pattern = SparsePattern(kept=kept, block=8)
-        return Dense(sparse(rng, bits, shape, kept), bits, pattern=pattern, **groups)
+        weights = emptied(rng, sparse(rng, bits, shape, kept))
+        return Dense(weights, bits, pattern=pattern, **groups)
     return Dense(signed(rng, bits, shape), bits, half_step=kind == "half-step", **groups)
 
 
@@ -68,7 +75,7 @@ def random_layer(
     summands: list[Summand] = [dense(rng, kind, (k, n))]
     if rng.integers(3):
         pattern = SparsePattern(kept=1, block=8)
-        summands.append(Outliers(sparse(rng, 6, (k, n), 1), 6, pattern))
+        summands.append(Outliers(emptied(rng, sparse(rng, 6, (k, n), 1)), 6, pattern))
     if rng.integers(3):
         rank = int(rng.integers(1, 12))
         summands.append(
