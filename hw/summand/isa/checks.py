@@ -6,14 +6,18 @@ is reported.
 
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.limits import BORDERS, PLANES, SEGMENTS
 
 __all__ = [
     "check_border_count",
     "check_group",
+    "check_operand",
+    "check_place",
+    "check_requantised",
     "check_rows",
     "check_segment_count",
     "check_slices",
+    "check_stored",
     "check_tiles",
 ]
 
@@ -34,6 +38,30 @@ def check_tiles(tile: int, tiles: int, config: EngineConfig) -> None:
     """Refuse no tiles, and any beyond the accumulators."""
     if tiles < 1 or tile + tiles > config.acc_depth:
         raise CommandError(ErrorCode.TILES)
+
+
+def check_requantised(tiles: int, config: EngineConfig) -> None:
+    """Refuse more output features than the engine has requantise parameters for."""
+    if tiles * config.cols > config.requant_depth:
+        raise CommandError(ErrorCode.TILES)
+
+
+def check_place(planes: int, lane: int, rows: int, config: EngineConfig) -> None:
+    """Refuse weights of no 1 to 8 planes, and rows beyond a slice's last lane."""
+    if planes not in PLANES or lane + rows > config.depth:
+        raise CommandError(ErrorCode.OPERAND)
+
+
+def check_operand(first: int, words: int, config: EngineConfig) -> None:
+    """Refuse plane words beyond the operand memory."""
+    if first + words > config.operand_depth:
+        raise CommandError(ErrorCode.OPERAND)
+
+
+def check_stored(stored: bool, config: EngineConfig) -> None:
+    """Refuse plane words out of a memory that the engine does not have."""
+    if stored and not config.operand_depth:
+        raise CommandError(ErrorCode.RESERVED)
 
 
 def check_group(group: int, config: EngineConfig) -> None:

@@ -12,18 +12,22 @@ from summand.isa.borders import Border, check_borders, encode_table
 from summand.isa.checks import (
     check_border_count,
     check_group,
+    check_operand,
+    check_place,
+    check_requantised,
     check_rows,
     check_segment_count,
     check_slices,
+    check_stored,
     check_tiles,
 )
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.header import Header, Op
+from summand.isa.header import STORED, Header, Op
 from summand.isa.segments import Segment, check_segments, segment_beats
 from summand.isa.walks import walk_beats
 
-__all__ = ["Command", "Fence", "Gemm", "Load", "Requantise", "Store"]
+__all__ = ["Cast", "Command", "Fence", "Gemm", "Load", "Requantise", "Store"]
 
 
 class _Command(ABC):
@@ -81,6 +85,9 @@ class Gemm(_Command):
         Slices that share scales; 0 for all of the walk.
     borders : tuple of :class:`~summand.isa.borders.Border`
         Slices at which the accumulators are shifted left, ascending.
+    from_word : int, optional
+        First word of the operand memory that the plane words are read from, in the order of the
+        walk; the stream brings none then, and there are no groups.
     """
 
     from_slice: int
@@ -88,6 +95,12 @@ class Gemm(_Command):
     segments: tuple[Segment, ...]
     group: int = 0
     borders: tuple[Border, ...] = ()
+    from_word: int | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether its plane words come from the operand memory."""
+        return self.from_word is not None
 
     @property
     def words(self) -> int:
@@ -99,22 +112,35 @@ class Gemm(_Command):
         return any(s.tile < high and s.end > low for s in self.segments)
 
     def validate(self, config: EngineConfig) -> None:
-        """Check the number of borders, group, slices, the number of segments, then each of them."""
+        """Check the number of borders, group, slices, the number of segments, then each of them.
+
+        Words of the operand memory are checked last.
+        """
         check_border_count(len(self.borders), config)
+        check_stored(self.stored, config)
+        if self.stored and self.group:
+            raise CommandError(ErrorCode.RESERVED)
         check_group(self.group, config)
         check_slices(self.from_slice, self.slices, config)
         check_segment_count(len(self.segments))
-        check_segments(self.segments, config)
+        check_segments(self.segments, config, stored=self.stored)
         check_borders(self.borders, self.slices, self.segments, config)
+        if self.from_word is not None:
+            check_operand(self.from_word, self.slices * self.words, config)
 
     def header(self, config: EngineConfig) -> Header:
         """Return the header; its length includes the segment table with the borders."""
         count, borders = len(self.segments), len(self.borders)
         length = segment_beats(count + borders, config) + self.payload_beats(config)
-        return Header(Op.GEMM, length, self.from_slice, self.slices, count, self.group, borders)
+        d, flags = self.group, borders
+        if self.from_word is not None:
+            d, flags = self.from_word, borders | STORED
+        return Header(Op.GEMM, length, self.from_slice, self.slices, count, d, flags)
 
     def payload_beats(self, config: EngineConfig) -> int:
         """Return the beats of scales and plane words."""
+        if self.stored:
+            return 0
         return sum(walk_beats(self.slices, self.segments, self.group, config))
 
     def encode(self, config: EngineConfig) -> bytes:
@@ -135,10 +161,8 @@ class Requantise(_Command):
         """Check rows, tiles, then the slices that they become."""
         check_rows(self.rows, config)
         check_tiles(self.tile, self.tiles, config)
-        features = self.tiles * config.cols
-        if features > config.requant_depth:
-            raise CommandError(ErrorCode.TILES)
-        words = -(-features // config.beat_elems)
+        check_requantised(self.tiles, config)
+        words = -(-self.tiles * config.cols // config.beat_elems)
         if self.to_slice * config.slice_words + words > config.act_depth * config.slice_words:
             raise CommandError(ErrorCode.ACTIVATIONS)
 
@@ -149,6 +173,58 @@ class Requantise(_Command):
 
     def payload_beats(self, config: EngineConfig) -> int:
         """Return the beats of parameters: four bytes an output feature."""
+        return beats(self.tiles * config.cols * 4, config)
+
+
+@dataclass(frozen=True)
+class Cast(_Command):
+    """Accumulator tiles of ``rows`` tokens to weights in the operand memory.
+
+    A row becomes an input feature, so ``depth`` rows fill a slice of the matrix
+    ``[rows, tiles * cols]`` that a GEMM multiplies by.
+
+    Parameters
+    ----------
+    tile, tiles : int
+        Accumulators that are requantised.
+    rows : int
+        Tokens, from row 0 on.
+    planes : int
+        Bits of a weight, 1 to 8.
+    to_word : int
+        First word of the operand memory; ``tiles * planes`` words follow each other as in a walk.
+    lane : int
+        The place in the slice that row 0 goes to.
+    """
+
+    tile: int
+    tiles: int
+    rows: int
+    planes: int
+    to_word: int
+    lane: int = 0
+
+    @property
+    def words(self) -> int:
+        """Words of the operand memory that it writes to."""
+        return self.tiles * self.planes
+
+    def validate(self, config: EngineConfig) -> None:
+        """Check rows, tiles, then planes, lanes and words; the engine has the operation."""
+        check_rows(self.rows, config)
+        check_tiles(self.tile, self.tiles, config)
+        check_requantised(self.tiles, config)
+        check_place(self.planes, self.lane, self.rows, config)
+        check_operand(self.to_word, self.words, config)
+
+    def header(self, config: EngineConfig) -> Header:
+        """Return the header."""
+        length = self.payload_beats(config)
+        c = self.planes << 8 | self.rows
+        return Header(Op.CAST, length, self.tile, self.tiles, c, self.to_word, self.lane)
+
+    def payload_beats(self, config: EngineConfig) -> int:
+        """Return the beats of parameters, as a REQUANTISE's."""
         return beats(self.tiles * config.cols * 4, config)
 
 
@@ -185,4 +261,4 @@ class Fence(_Command):
         return Header(Op.FENCE, 0, self.tag)
 
 
-Command = Load | Gemm | Requantise | Store | Fence
+Command = Load | Cast | Gemm | Requantise | Store | Fence

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa.errors import ConfigError
-from summand.isa.limits import FIELDS, PLANES, SPARSE_BLOCKS
+from summand.isa.limits import FIELDS, OPERAND_DEPTH, PLANES, SPARSE_BLOCKS
 
 __all__ = ["EngineConfig"]
 
 #: Fields that came after the first engines were made.
-_LATER = ("half_steps", "border_shift", "sparse_block")
+_LATER = ("half_steps", "border_shift", "sparse_block", "operand_depth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,9 @@ class EngineConfig:
     sparse_block : int
         Weights of consecutive inputs that are a block of a sparse segment, of which a few are kept:
         4, 8 or 16; 0 builds no decoder.
+    operand_depth : int
+        Plane words of a memory on the chip, which CASTs make of accumulators and GEMMs read; a
+        power of two, 256 to 65536. 0 builds none.
     """
 
     rows: int = 1
@@ -72,6 +75,7 @@ class EngineConfig:
     half_steps: bool = False
     border_shift: int = 0
     sparse_block: int = 0
+    operand_depth: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
@@ -83,6 +87,13 @@ class EngineConfig:
             raise ConfigError(
                 f"sparse_block must be {', '.join(map(str, some))} or {last}, "
                 f"not {self.sparse_block!r}"
+            )
+        if type(self.operand_depth) is not int or (
+            self.operand_depth and self.operand_depth not in OPERAND_DEPTH
+        ):
+            raise ConfigError(
+                f"operand_depth must be 0 or a power of two, {OPERAND_DEPTH}, "
+                f"not {self.operand_depth!r}"
             )
         if self.plane_bits < self.stream_bits:
             raise ConfigError(

@@ -10,27 +10,28 @@ from summand.isa.borders import decode_borders
 from summand.isa.checks import (
     check_border_count,
     check_group,
+    check_operand,
     check_segment_count,
     check_slices,
+    check_stored,
 )
-from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.isa.commands import Cast, Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.header import Header, Op
+from summand.isa.header import STORED, Header, Op, operations
 from summand.isa.segments import decode_segments, segment_beats
 
 __all__ = ["check_header", "decode", "table_beats"]
-
-_OPS = frozenset(Op)
 
 
 def check_header(header: Header, config: EngineConfig) -> None:
     """Raise :class:`~summand.isa.CommandError` if the engine refuses this header.
 
-    :func:`decode` checks a GEMM's segments and borders. Its length is compared with them only when
-    the payload has been taken: the lesser of what the length says and what the command needs.
+    :func:`decode` checks a GEMM's segments and borders, and the words of a stored one. The length
+    of any other is compared with them only when the payload has been taken: the lesser of what the
+    length says and what the command needs.
     """
-    if header.op not in _OPS:
+    if header.op not in operations(config):
         raise CommandError(ErrorCode.OP)
     if header.op == Op.GEMM:
         _check_gemm(header, config)
@@ -46,7 +47,7 @@ def check_header(header: Header, config: EngineConfig) -> None:
 
 def table_beats(header: Header, config: EngineConfig) -> int:
     """Return the beats of the segment table after a header: 0 for all but a GEMM's."""
-    return segment_beats(header.c + header.flags, config) if header.op == Op.GEMM else 0
+    return segment_beats(header.c + _borders(header), config) if header.op == Op.GEMM else 0
 
 
 def decode(header: Header, table: bytes, config: EngineConfig) -> Command:
@@ -64,29 +65,51 @@ def decode(header: Header, table: bytes, config: EngineConfig) -> Command:
     Raises
     ------
     CommandError
-        If the engine refuses a segment or a border.
+        If the engine refuses a segment or a border, or words of the operand memory.
     """
     if header.op != Op.GEMM:
         return _without_table(header)
-    segments = decode_segments(table, header.c, config)
-    borders = decode_borders(table, header.flags, header.b, segments, config)
-    return Gemm(header.a, header.b, segments, header.d, borders)
+    stored = _stored(header)
+    segments = decode_segments(table, header.c, config, stored=stored)
+    borders = decode_borders(table, _borders(header), header.b, segments, config)
+    if not stored:
+        return Gemm(header.a, header.b, segments, header.d, borders)
+    gemm = Gemm(header.a, header.b, segments, borders=borders, from_word=header.d)
+    check_operand(header.d, gemm.slices * gemm.words, config)
+    return gemm
 
 
 def _check_gemm(header: Header, config: EngineConfig) -> None:
-    check_border_count(header.flags, config)
-    check_group(header.d, config)
+    stored = _stored(header)
+    check_border_count(_borders(header), config)
+    check_stored(stored, config)
+    if not stored:
+        check_group(header.d, config)
     check_slices(header.a, header.b, config)
     check_segment_count(header.c)
-    if header.length < table_beats(header, config):
+    table = table_beats(header, config)
+    if header.length < table or (stored and header.length > table):
         raise CommandError(ErrorCode.LENGTH)
 
 
-def _without_table(header: Header) -> Load | Requantise | Store | Fence:
+def _stored(header: Header) -> bool:
+    """Return whether a GEMM's plane words come from the operand memory."""
+    return bool(header.flags & STORED)
+
+
+def _borders(header: Header) -> int:
+    """Return the number of a GEMM's borders."""
+    return header.flags & ~STORED
+
+
+def _without_table(header: Header) -> Load | Cast | Requantise | Store | Fence:
     """Return the command of any header but a GEMM's."""
     match header.op:
         case Op.LOAD:
             return Load(header.a, header.b, header.c)
+        case Op.CAST:
+            planes, rows = divmod(header.c, 256)
+            return Cast(header.a, header.b, rows, planes, header.d, header.flags)
         case Op.REQUANTISE:
             return Requantise(header.a, header.b, header.c, header.d)
         case Op.STORE:

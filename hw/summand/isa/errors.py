@@ -16,7 +16,8 @@ class ConfigError(SummandError, ValueError):
 class ErrorCode(enum.IntEnum):
     """Why an engine stopped, as in byte 1 of a STATUS packet and in the STATUS register.
 
-    The golden model and the gateware check in this order and report the first that fails.
+    The golden model and the gateware report the first check that fails, in the order that
+    ``docs/stream.md`` gives.
     """
 
     OK = 0
@@ -38,6 +39,8 @@ class ErrorCode(enum.IntEnum):
     REQUANTISE = 8
     #: The length field is not what the command needs.
     LENGTH = 9
+    #: The operand memory has no such words or bits, or a CAST's planes are outside 1 to 8.
+    OPERAND = 10
 
     @property
     def cause(self) -> str:
@@ -56,6 +59,7 @@ _CAUSES = {
     ErrorCode.SEGMENTS: "a GEMM has no segment, too many, or one with planes outside 1 to 8",
     ErrorCode.REQUANTISE: "a requantise parameter is out of range",
     ErrorCode.LENGTH: "a header's length is not what its command needs",
+    ErrorCode.OPERAND: "a command reaches beyond the operand memory, or casts to no 1 to 8 planes",
 }
 
 

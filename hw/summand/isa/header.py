@@ -8,41 +8,53 @@ from summand.isa.beats import pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 
-__all__ = ["CHECK", "HEADER_BYTES", "Header", "Op"]
+__all__ = ["CHECK", "HEADER_BYTES", "STORED", "Header", "Op", "operations"]
 
 #: What the eight little-endian half-words of a header fold to by exclusive or.
 CHECK = 0x53D5
 
 HEADER_BYTES = 16
 
+#: The flag of a GEMM whose plane words come from the operand memory.
+STORED = 0x80
+
 
 class Op(enum.IntEnum):
     """Byte 0 of a command header."""
 
     LOAD = 1
+    CAST = 2
     GEMM = 3
     REQUANTISE = 4
     STORE = 5
     FENCE = 6
 
 
+def operations(config: EngineConfig) -> tuple[Op, ...]:
+    """Return the operations that an engine has: CAST only with an operand memory."""
+    return tuple(op for op in Op if op != Op.CAST or config.operand_depth)
+
+
 @dataclass(frozen=True)
 class Header:
     """The header's fields: operation, flags, payload length in beats and four arguments.
 
-    ===========  ==============  ==========  ==========  ==========
-    op           a               b           c           d
-    ===========  ==============  ==========  ==========  ==========
-    LOAD         first slice     slices      rows        0
-    GEMM         first slice     slices      segments    group
-    REQUANTISE   first tile      tiles       rows        to slice
-    STORE        first tile      tiles       rows        tag
-    FENCE        tag             0           0           0
-    ===========  ==============  ==========  ==========  ==========
+    ===========  ==============  ==========  ============  =================
+    op           a               b           c             d
+    ===========  ==============  ==========  ============  =================
+    LOAD         first slice     slices      rows          0
+    CAST         first tile      tiles       planes, rows  to word
+    GEMM         first slice     slices      segments      group, or word
+    REQUANTISE   first tile      tiles       rows          to slice
+    STORE        first tile      tiles       rows          tag
+    FENCE        tag             0           0             0
+    ===========  ==============  ==========  ============  =================
 
-    ``flags`` is the number of a GEMM's borders, and 0 in the other operations. A GEMM's length
-    includes its segment table. The fields may hold anything that fits them;
-    :func:`summand.isa.decoding.check_header` says what an engine accepts.
+    ``flags`` is the number of a GEMM's borders, with :data:`STORED` if its plane words come from
+    the operand memory, from word ``d`` on; a CAST's first lane; and 0 in the other operations. A
+    CAST's planes are the high byte of ``c``. A GEMM's length includes its segment table. The fields
+    may hold anything that fits them; :func:`summand.isa.decoding.check_header` says what an engine
+    accepts.
     """
 
     op: int

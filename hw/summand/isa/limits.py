@@ -14,6 +14,7 @@ __all__ = [
     "FIELDS",
     "MULT",
     "MULT_BITS",
+    "OPERAND_DEPTH",
     "PLANES",
     "SCALE_BITS",
     "SEGMENTS",
@@ -84,6 +85,9 @@ MULT = Limits(0, (1 << MULT_BITS) - 1)
 SHIFT = Limits(1, 47)
 #: Weights of a block of a sparse segment; 0 where there are none.
 SPARSE_BLOCKS = (0, 4, 8, 16)
+
+#: Plane words of the operand memory of an engine that has one.
+OPERAND_DEPTH = Limits(256, 65536, power_of_two=True)
 
 #: What each field of an :class:`~summand.isa.EngineConfig` may be.
 FIELDS: Mapping[str, Limits] = MappingProxyType(

@@ -41,7 +41,7 @@ def _map() -> tuple[Register, ...]:
             Access.PULSE,
             (
                 "Soft reset: drops the command in progress and all output, clears status and "
-                "counters. Accumulators and activations are undefined after it."
+                "counters. All memories are undefined after it."
             ),
         ),
         (

@@ -76,14 +76,17 @@ class Segment:
         """Return the beats that this segment's weights take in every slice."""
         return self.encoding.beats(self.tiles, self.planes, config)
 
-    def validate(self, config: EngineConfig, *, after: int = 0) -> None:
+    def validate(self, config: EngineConfig, *, after: int = 0, stored: bool = False) -> None:
         """Raise :class:`~summand.isa.CommandError` if the engine refuses this segment.
 
         ``after`` is the end of the segment before: tiles ascend and never come twice, because an
-        accumulator cannot be added to again before its last addition has been written.
+        accumulator cannot be added to again before its last addition has been written. ``stored``
+        says that the plane words come from the operand memory, which holds neither scales nor
+        sparse weights.
         """
         if (
-            (self.shift and not config.shift)
+            (stored and (self.scaled or self.kept))
+            or (self.shift and not config.shift)
             or (self.scaled and not config.scale_bits)
             or (self.half_step and (self.kept or not config.half_steps))
             or (self.kept and self.kept >= config.sparse_block)
@@ -122,19 +125,24 @@ def segment_beats(count: int, config: EngineConfig) -> int:
     return beats(count * SEGMENT_BYTES, config)
 
 
-def check_segments(segments: Sequence[Segment], config: EngineConfig) -> None:
+def check_segments(
+    segments: Sequence[Segment], config: EngineConfig, *, stored: bool = False
+) -> None:
     """Raise :class:`~summand.isa.CommandError` for the first segment that the engine refuses."""
     after = 0
     for segment in segments:
-        segment.validate(config, after=after)
+        segment.validate(config, after=after, stored=stored)
         after = segment.end
 
 
-def decode_segments(raw: bytes, count: int, config: EngineConfig) -> tuple[Segment, ...]:
+def decode_segments(
+    raw: bytes, count: int, config: EngineConfig, *, stored: bool = False
+) -> tuple[Segment, ...]:
     """Read and check a table; raises :class:`~summand.isa.CommandError` for its first bad entry."""
     segments: list[Segment] = []
     for at in range(0, count * SEGMENT_BYTES, SEGMENT_BYTES):
         segment = Segment.decode(raw[at : at + SEGMENT_BYTES])
-        segment.validate(config, after=segments[-1].end if segments else 0)
+        after = segments[-1].end if segments else 0
+        segment.validate(config, after=after, stored=stored)
         segments.append(segment)
     return tuple(segments)

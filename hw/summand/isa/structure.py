@@ -25,6 +25,7 @@ __all__ = [
     "gather_memory",
     "joints",
     "memories",
+    "operand_memory",
     "parameter_memory",
     "requantise_latency",
     "scale_memory",
@@ -50,8 +51,11 @@ def scaler_latency(config: EngineConfig) -> int:
 
 
 def requantise_latency(config: EngineConfig) -> int:
-    """Return the stages from a held tile to the word that an activation is shifted into."""
-    return 7 + requantise_product(config).latency
+    """Return the stages from a held tile to the word that an activation is shifted into.
+
+    Where the number of bits is a command's, the ends of their range are compared in one more.
+    """
+    return 7 + requantise_product(config).latency + (config.operand_depth > 0)
 
 
 def drain_room(config: EngineConfig) -> int:
@@ -188,6 +192,17 @@ def word_memory(config: EngineConfig) -> EngineMemory:
     )
 
 
+def operand_memory(config: EngineConfig) -> EngineMemory:
+    """Return the operand's plane words, a lane each; only where ``operand_depth`` is not 0."""
+    return EngineMemory(
+        name="operand",
+        kind=MemoryKind.BLOCK,
+        width=config.cols,
+        depth=config.operand_depth,
+        count=config.depth,
+    )
+
+
 def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
     """Return all memories of an engine."""
     borders = (border_memory(config),) if config.border_shift else ()
@@ -203,4 +218,5 @@ def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
         drain_memory(config),
         *scales,
         *(memory(config) for memory in ahead),
+        *((operand_memory(config),) if config.operand_depth else ()),
     )

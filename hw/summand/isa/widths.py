@@ -1,16 +1,20 @@
 """Widths of numbers in an engine, in bits."""
 
 from summand.isa.config import EngineConfig
+from summand.isa.limits import PLANES
 from summand.isa.rounding import ceil_log2
 
 __all__ = [
     "act_addr_bits",
     "border_bits",
+    "lane_bits",
     "plane_sum_bits",
+    "requantised_bits",
     "row_bits",
     "scaled_bits",
     "slice_bits",
     "tile_bits",
+    "word_addr_bits",
 ]
 
 
@@ -37,6 +41,21 @@ def act_addr_bits(config: EngineConfig) -> int:
 def border_bits(config: EngineConfig) -> int:
     """Return the width of a border's shift; 0 without borders."""
     return config.border_shift.bit_length()
+
+
+def lane_bits(config: EngineConfig) -> int:
+    """Return the width of the number of an input feature within its slice."""
+    return ceil_log2(config.depth)
+
+
+def word_addr_bits(config: EngineConfig) -> int:
+    """Return the width of an address of the operand memory; only where there is one."""
+    return ceil_log2(config.operand_depth)
+
+
+def requantised_bits(config: EngineConfig) -> int:
+    """Return the width of the widest requantised value: an activation, or a CAST's weight."""
+    return max(config.act_bits, PLANES.high) if config.operand_depth else config.act_bits
 
 
 def plane_sum_bits(config: EngineConfig) -> int:

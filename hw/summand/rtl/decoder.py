@@ -7,9 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.header import CHECK, Op
+from summand.isa.header import CHECK, STORED, Op, operations
 from summand.isa.latencies import DECODER_LATENCY
-from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.limits import BORDERS, PLANES, SEGMENTS
 from summand.isa.segments import SEGMENT_BYTES
 from summand.rtl.compare import exceeds
 
@@ -44,7 +44,8 @@ class Decoder(wiring.Component):
     reach : ``Out(17)``
         ``a + b``, the end of the command's slices or tiles.
     area : ``Out``
-        ``b * c``, its slices or tiles times its rows, if both are in range.
+        ``b * c``, its slices or tiles times its rows, if both are in range; a CAST's rows are the
+        low byte of ``c``.
     """
 
     #: Cycles from a header to its error code.
@@ -63,7 +64,7 @@ class Decoder(wiring.Component):
         super().__init__(
             {
                 "header": In(HeaderLayout()),
-                "op": Out(data.StructLayout({op.name: 1 for op in Op})),
+                "op": Out(data.StructLayout({op.name: 1 for op in operations(config)})),
                 "error": Out(8),
                 "reach": Out(17),
                 "area": Out(self.row_bits + self.span_bits),
@@ -87,12 +88,15 @@ class Decoder(wiring.Component):
         fold = Const(CHECK, 16)
         for half in range(8):
             fold = fold ^ h.as_value().word_select(half, 16)
-        is_op = {op: self.op[op.name] for op in Op}
-        m.d.sync += [is_op[op].eq(h.op == op) for op in Op]
+        is_op = {op: self.op[op.name] for op in operations(cfg)}
+        m.d.sync += [is_op[op].eq(h.op == op) for op in operations(cfg)]
         fold = registered("fold", fold)
         flags = registered("flags", h.flags.any())
+        borders = h.flags[: STORED.bit_length() - 1] if cfg.operand_depth else h.flags
         if cfg.border_shift:  # of a GEMM they are the number of borders
-            flags = Mux(is_op[Op.GEMM], registered("many", exceeds(h.flags, BORDERS.high)), flags)
+            flags = Mux(is_op[Op.GEMM], registered("many", exceeds(borders, BORDERS.high)), flags)
+        elif cfg.operand_depth:
+            flags = Mux(is_op[Op.GEMM], registered("many", borders.any()), flags)
         has_b = registered("has_b", h.b.any())
         has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())
@@ -116,7 +120,7 @@ class Decoder(wiring.Component):
         with m.Switch(h.op):
             with m.Case(Op.GEMM):
                 m.d.sync += fixed.eq(seg_beats)
-            with m.Case(Op.REQUANTISE):
+            with m.Case(Op.REQUANTISE, *((Op.CAST,) if cfg.operand_depth else ())):
                 m.d.sync += fixed.eq(ceil_div(features * 4, cfg.beat_bytes))
             with m.Default():
                 m.d.sync += fixed.eq(0)
@@ -128,6 +132,12 @@ class Decoder(wiring.Component):
         tiles = registered("tiles", none | exceeds(self.reach, cfg.acc_depth))
         t_end = registered("t_end", h.d * cfg.slice_words + t_words)
         uses_d = is_op[Op.REQUANTISE] | is_op[Op.STORE] | (is_op[Op.GEMM] & bool(cfg.scale_bits))
+        longer = is_op[Op.GEMM]  # words follow that the header does not tell of
+        if cfg.operand_depth:
+            stored = registered("stored", h.flags[-1]) & is_op[Op.GEMM]
+            uses_d |= is_op[Op.CAST] | stored
+            flags &= ~is_op[Op.CAST]
+            longer &= ~stored
         unused = (has_d & ~uses_d) | ((has_b | has_c) & is_op[Op.FENCE])
         reserved = registered("reserved", flags | unused)
         few = len(seg_beats)  # bits; a GEMM's payload is no shorter than its segments
@@ -136,21 +146,31 @@ class Decoder(wiring.Component):
 
         # Stage 3: compare the sums of stage 2.
         t_acts = registered("t_acts", exceeds(t_end, cfg.act_depth * cfg.slice_words))
-        length = registered("length", Mux(is_op[Op.GEMM], short, differs))
+        length = registered("length", Mux(longer, short, differs))
         load = registered("load", h.length != self.area * cfg.slice_words)
 
         # Stage 4: the first that fails.
         has_rows = is_op[Op.LOAD] | is_op[Op.REQUANTISE] | is_op[Op.STORE]
         has_acts = is_op[Op.LOAD] | is_op[Op.GEMM]
         has_tiles = is_op[Op.REQUANTISE] | is_op[Op.STORE]
+        has_parameters = is_op[Op.REQUANTISE]
+        bad_rows = has_rows & rows
+        operand = ()
+        if cfg.operand_depth:
+            has_tiles |= is_op[Op.CAST]
+            has_parameters |= is_op[Op.CAST]
+            cast_rows, place = self._cast_checks(m, registered, span)
+            bad_rows |= is_op[Op.CAST] & cast_rows
+            operand = ((is_op[Op.CAST] & place, ErrorCode.OPERAND),)
         ladder = (
             (check, ErrorCode.CHECK),
             (~Cat(is_op.values()).any(), ErrorCode.OP),
             (reserved, ErrorCode.RESERVED),
-            (has_rows & rows, ErrorCode.ROWS),
+            (bad_rows, ErrorCode.ROWS),
             (has_acts & acts, ErrorCode.ACTIVATIONS),
-            (has_tiles & tiles | is_op[Op.REQUANTISE] & deep, ErrorCode.TILES),
+            (has_tiles & tiles | has_parameters & deep, ErrorCode.TILES),
             (is_op[Op.REQUANTISE] & t_acts, ErrorCode.ACTIVATIONS),
+            *operand,
             (is_op[Op.GEMM] & segments, ErrorCode.SEGMENTS),
             (Mux(is_op[Op.LOAD], load, length), ErrorCode.LENGTH),
         )
@@ -160,3 +180,23 @@ class Decoder(wiring.Component):
         m.d.sync += self.error.eq(code)
 
         return m
+
+    def _cast_checks(self, m: Module, registered: Any, span: Value) -> tuple[Value, Value]:
+        """Return whether a CAST's rows are bad, and whether what it says of the operand is.
+
+        ``registered`` names a value and registers it; ``span`` is the tiles.
+        """
+        cfg, h = self.config, self.header
+        rows, planes = h.c[:8], h.c[8:]
+        bad_rows = registered("cast_rows", (rows == 0) | exceeds(rows, cfg.rows))
+
+        # Stage 1.
+        bad_planes = registered("cast_planes", (planes == 0) | exceeds(planes, PLANES.high))
+        lanes = registered("lanes", h.flags + rows)
+        bits = PLANES.high.bit_length()
+        parts = [registered(f"words_{n}", Mux(planes[n], span, 0)) for n in range(bits)]
+        # Stage 2.
+        bad_planes = registered("bad_planes", bad_planes | exceeds(lanes, cfg.depth))
+        end = registered("words_end", sum((part << n for n, part in enumerate(parts)), h.d))
+        # Stage 3.
+        return bad_rows, registered("place", bad_planes | exceeds(end, cfg.operand_depth))

@@ -17,6 +17,7 @@ from summand.rtl.delay import delayed
 from summand.rtl.drain import Drain
 from summand.rtl.front import Front
 from summand.rtl.gearbox import ResultPacker
+from summand.rtl.operand import OperandMemory
 from summand.rtl.packets import PacketWriter
 from summand.rtl.requantise import Requantiser
 from summand.rtl.results import ResultRouter
@@ -45,6 +46,7 @@ class Engine(wiring.Component):
                              ^------------------ results
                              +-> packer -> packets -> o
                              +-> requantiser -> activations
+                                             -> operand -> walker
 
     Parameters
     ----------
@@ -122,7 +124,10 @@ class Engine(wiring.Component):
 
         # A GEMM: the loader and the walker share its slices, segments and turns.
         wiring.connect(m, front.planes, gatherer.i)
-        wiring.connect(m, gatherer.o, walker.words)
+        if cfg.operand_depth:
+            self._connect_operand(m, front, gatherer, requantiser, walker)
+        else:
+            wiring.connect(m, gatherer.o, walker.words)
         wiring.connect(m, front.segments, segments.orders)
         wiring.connect(m, front.prepare, loader.orders)
         wiring.connect(m, front.walk, walker.orders)
@@ -162,7 +167,7 @@ class Engine(wiring.Component):
         if encodings.parts(cfg).ahead:
             wiring.connect(m, gatherer.ring, segments.plan)
             m.d.comb += [
-                gatherer.walks.start.eq(front.walk.start),
+                gatherer.walks.start.eq(self._streamed_walk(front)),
                 gatherer.walks.slices.eq(front.walk.slices),
                 gatherer.walks.group.eq(front.walk.group),
                 gatherer.walks.grouped.eq(segments.scaled_tiles != 0),
@@ -180,6 +185,31 @@ class Engine(wiring.Component):
         m.d.sync += self.busy.eq(front.busy | self.o.valid)
 
         return m
+
+    def _connect_operand(
+        self, m: Module, front: Front, gatherer: Any, requantiser: Requantiser, walker: Walker
+    ) -> None:
+        """Bring words of the stream or of the operand to the walker."""
+        m.submodules.operand = operand = OperandMemory(self.config)
+        streamed, stored, words = gatherer.o, operand.o, walker.words
+        m.d.comb += [
+            operand.orders.start.eq(front.stored.start),
+            operand.orders.stop.eq(front.stored.stop),
+            operand.orders.first.eq(front.stored.first),
+            operand.write.eq(requantiser.operand),
+            front.stored.taken.eq(walker.work.valid),
+            front.stored.past.eq(operand.orders.past),
+            # No word of the one comes in a walk over the other.
+            words.valid.eq(streamed.valid | stored.valid),
+            words.payload.eq(Mux(operand.reading, stored.payload, streamed.payload)),
+            streamed.ready.eq(words.ready),
+            stored.ready.eq(words.ready),
+        ]
+
+    def _streamed_walk(self, front: Front) -> Value:
+        """Return whether a walk begins whose words come from the stream."""
+        start = front.walk.start
+        return start & ~front.stored.start if self.config.operand_depth else start
 
     def _connect_scales(
         self, m: Module, front: Front, segments: SegmentTable, walker: Walker, slots: Slots

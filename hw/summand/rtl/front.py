@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.header import Op
+from summand.isa.header import Op, operations
 from summand.isa.packets import Kind, status_packet_bytes
 from summand.rtl import encodings
 from summand.rtl.borders import BorderPort
@@ -18,6 +18,7 @@ from summand.rtl.gemms import GemmReader
 from summand.rtl.headers import HeaderReader
 from summand.rtl.loads import LoadPlacer, LoadPort
 from summand.rtl.machine import Machine, Orders
+from summand.rtl.operand import StoredPort
 from summand.rtl.packets import PacketPort
 from summand.rtl.parameters import ParameterReader
 from summand.rtl.requantise import RequantisePort
@@ -31,10 +32,10 @@ __all__ = ["Front"]
 class Front(wiring.Component):
     """Take a command's header, check it, and take or pass on its payload.
 
-    Commands are taken in order. A STORE or a REQUANTISE goes on in the background; a command that
-    needs its accumulators or its activations waits here. An order begins in the cycle after it was
-    given and comes from a register, because it goes to many flip-flops; the header is still steady
-    then.
+    Commands are taken in order. A STORE, a REQUANTISE or a CAST goes on in the background; a
+    command that needs its accumulators or what it writes waits here. An order begins in the cycle
+    after it was given and comes from a register, because it goes to many flip-flops; the header is
+    still steady then.
 
     Parameters
     ----------
@@ -59,12 +60,14 @@ class Front(wiring.Component):
         A GEMM's slices, for the element that multiplies.
     walk : ``Out(WalkPort)``
         A GEMM's walk, once its segments have been found good and free.
+    stored : ``Out(StoredPort)``
+        A walk over words of the operand; only in an engine with one.
     requantise : ``Out(RequantisePort)``
-        A REQUANTISE's parameters, and where its activations go.
+        A REQUANTISE's or a CAST's parameters, and where its results go.
     drain : ``Out(DrainPort)``
-        Accumulators to read, of a STORE or a REQUANTISE.
+        Accumulators to read, of a STORE, a REQUANTISE or a CAST.
     to_acts : ``Out(1)``
-        What is drained becomes activations; else it goes into a packet.
+        What is drained is requantised; else it goes into a packet.
     packets : ``Out(PacketPort)``
         Packets to write.
     activity : ``Out(Activity)``
@@ -87,6 +90,7 @@ class Front(wiring.Component):
     borders: Any
     prepare: Any
     walk: Any
+    stored: Any
     requantise: Any
     drain: Any
     to_acts: Signal
@@ -109,6 +113,7 @@ class Front(wiring.Component):
                 **({"borders": Out(BorderPort())} if config.border_shift else {}),
                 "prepare": Out(PreparePort(config)),
                 "walk": Out(WalkPort(config)),
+                **({"stored": Out(StoredPort())} if config.operand_depth else {}),
                 "requantise": Out(RequantisePort(config)),
                 "drain": Out(DrainPort(config)),
                 "to_acts": Out(1),
@@ -137,7 +142,8 @@ class Front(wiring.Component):
 
         # All parts look at the input; each says from its own registers whether it takes a beat.
         walking = Signal()
-        taken = machine.opened | (machine.loading & ~self.to_acts)
+        landing = guard.acts if cfg.operand_depth else self.to_acts
+        taken = machine.opened | (machine.loading & ~landing)
         m.d.comb += [
             walking.eq(self.walk.walking & ~left.none),
             self.planes.valid.eq(self.i.valid & walking & ~self.scales.ready),
@@ -162,7 +168,7 @@ class Front(wiring.Component):
             placer.slices.eq(header.b),
             placer.step.eq(self.load.write),
             placer.last.eq(left.one),
-            self.load.write.eq(machine.loading & ~self.to_acts & self.i.valid),
+            self.load.write.eq(machine.loading & ~landing & self.i.valid),
             self.load.row.eq(placer.row),
             self.load.addr.eq(placer.addr),
             gemm.header.eq(header),
@@ -176,6 +182,18 @@ class Front(wiring.Component):
             wiring.connect(m, gemm.borders, wiring.flipped(self.borders))
         wiring.connect(m, gemm.prepare, wiring.flipped(self.prepare))
         wiring.connect(m, gemm.walk, wiring.flipped(self.walk))
+        if cfg.operand_depth:
+            m.d.comb += [
+                self.stored.start.eq(begun.walk & header.flags[-1]),
+                self.stored.stop.eq(self.walk.done),
+                self.stored.first.eq(header.d),
+                self.requantise.casts.eq(reader.op.CAST),
+                self.requantise.cast.planes.eq(header.c[8:]),
+                self.requantise.cast.lane.eq(header.flags),
+                self.requantise.cast.word.eq(header.d),
+                guard.cast.eq(reader.op.CAST),
+                guard.stored.eq(header.flags[-1]),
+            ]
 
         m.d.comb += [
             parameters.start.eq(begun.requantise),
@@ -207,8 +225,8 @@ class Front(wiring.Component):
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             self._header_states(machine, reader, left, working)
-            self._load_state(machine, left)
-            self._gemm_states(machine, left, gemm, guard, begun)
+            self._load_state(machine, left, landing)
+            self._gemm_states(machine, left, gemm, guard, begun, header)
             self._requantise_states(machine, parameters, guard, begun, idle)
             with m.State("STORE"):
                 with m.If(idle):
@@ -265,16 +283,16 @@ class Front(wiring.Component):
             m.d.comb += left.start.eq(reader.decoded)
             m.d.sync += machine.code.eq(reader.error)
             with m.If(reader.decoded):
-                for op in Op:
-                    with m.If(reader.op[op.name]):
-                        machine.enter(op.name)
+                for op in operations(self.config):
+                    with m.If(reader.op[op.name]):  # a CAST begins as a REQUANTISE does
+                        machine.enter(Op.REQUANTISE.name if op == Op.CAST else op.name)
                 with m.If(reader.error != 0):
                     machine.enter("FAIL")
 
-    def _load_state(self, machine: Machine, left: CountDown) -> None:
+    def _load_state(self, machine: Machine, left: CountDown, landing: Value) -> None:
         m = machine.m
         with m.State("LOAD"):
-            with m.If(self.to_acts):
+            with m.If(landing):
                 machine.wait()
             with m.Else():
                 machine.load_beat()
@@ -288,6 +306,7 @@ class Front(wiring.Component):
         gemm: GemmReader,
         guard: TargetGuard,
         begun: Any,
+        header: Any,
     ) -> None:
         m = machine.m
         error = self.segments.error
@@ -319,13 +338,23 @@ class Front(wiring.Component):
                 machine.enter("WALK")
 
         with m.State("WALK"):
-            m.d.sync += machine.code.eq(ErrorCode.LENGTH)
-            with m.If(left.none & wanted if ahead else left.none):
+            code = ErrorCode.LENGTH
+            fails = left.none & wanted if ahead else left.none
+            if self.config.operand_depth:
+                code = Mux(header.flags[-1], ErrorCode.OPERAND, code)
+                fails = Mux(header.flags[-1], self.stored.past, fails)
+            m.d.sync += machine.code.eq(code)
+            with m.If(fails):
                 machine.enter("FAIL")
             with m.Elif(begun.walk):
                 pass
             with m.Elif(self.scales.ready):
                 machine.load_beat()
+            if self.config.operand_depth:
+                with m.Elif(header.flags[-1]):
+                    machine.stored_word(self.stored.taken)
+                    with m.If(self.walk.done):
+                        machine.enter("HEADER")
             with m.Else():
                 machine.word(self.planes.ready)
                 with m.If(self.walk.done):

@@ -92,6 +92,7 @@ class GemmReader(wiring.Component):
             Descriptor(cfg), width=cfg.stream_bits, most=most
         )
         wiring.connect(m, wiring.flipped(self.i), descriptors.i)
+        # Bits above a count's are cut off, and with them a stored GEMM's mark.
         count, checked = header.c, self.segments.checked
         segment, last_segment = descriptors.valid, descriptors.last
         if cfg.border_shift:
@@ -117,6 +118,10 @@ class GemmReader(wiring.Component):
             m.d.sync += [self.segments.low.eq(header.a), self.segments.high.eq(self.reach)]
         # A group that is longer than any walk does the same as one of the longest walk's length.
         all_slices = (header.d == 0) | exceeds(header.d, cfg.act_depth)
+        if cfg.operand_depth:
+            stored = header.flags[-1]
+            all_slices |= stored
+            m.d.comb += self.segments.stored.eq(stored)
         m.d.sync += self.walk.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
         return m

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.header import Op
+from summand.isa.header import operations
 from summand.rtl.decoder import Decoder, HeaderLayout
 from summand.rtl.delay import delayed
 
@@ -68,7 +68,7 @@ class HeaderReader(wiring.Component):
                 "whole": Out(1),
                 "decoded": Out(1),
                 "header": Out(HeaderLayout()),
-                "op": Out(data.StructLayout({op.name: 1 for op in Op})),
+                "op": Out(data.StructLayout({op.name: 1 for op in operations(config)})),
                 "error": Out(8),
                 "reach": Out(17),
                 "area": Out(len(self.decoder.area)),

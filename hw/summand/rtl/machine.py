@@ -94,6 +94,10 @@ class Machine:
             self.activity.table.eq(self.offered & ~taken),
         ]
 
+    def stored_word(self, taken: Value) -> None:
+        """Count this cycle as a word of the operand, or as a wait for one or for the array."""
+        self.m.d.comb += [self.activity.work.eq(taken), self.activity.table.eq(~taken)]
+
     def send_status(self, idle: Signal, then: str) -> None:
         """Order a STATUS packet when all earlier work is done, and go to ``then``."""
         with self.m.If(idle):

@@ -10,10 +10,12 @@ from summand.isa import EngineConfig
 from summand.isa.limits import MULT_BITS
 from summand.isa.products import requantise_product
 from summand.isa.structure import parameter_memory, requantise_latency
-from summand.isa.widths import act_addr_bits, row_bits
+from summand.isa.widths import act_addr_bits, requantised_bits, row_bits
+from summand.rtl.cast import Caster, CastOrder
 from summand.rtl.drain import DrainedTile
 from summand.rtl.multiply import Multiplier
 from summand.rtl.mux import choose
+from summand.rtl.operand import OperandWrite
 from summand.rtl.parameters import Parameter
 from summand.rtl.ram import BlockRam
 
@@ -47,7 +49,7 @@ class ActWrite(data.StructLayout):
 
 
 class RequantisePort(wiring.Signature):
-    """REQUANTISE commands, as the front sends them on.
+    """REQUANTISE and CAST commands, as the front sends them on.
 
     Members
     -------
@@ -60,7 +62,12 @@ class RequantisePort(wiring.Signature):
     param_valid : ``Out(1)``
         There are some.
     written : ``In(1)``
-        The command's last word goes to the activation memory in this cycle.
+        The command's last word goes to its memory in this cycle.
+    casts : ``Out(1)``
+        In the cycle of :attr:`start`: it is a CAST, as :attr:`cast` says. Only in an engine with an
+        operand.
+    cast : ``Out(CastOrder)``
+        Where its weights go; only in an engine with an operand.
     """
 
     def __init__(self, config: EngineConfig):
@@ -71,6 +78,11 @@ class RequantisePort(wiring.Signature):
                 "param": Out(Parameter()),
                 "param_valid": Out(1),
                 "written": In(1),
+                **(
+                    {"casts": Out(1), "cast": Out(CastOrder(config))}
+                    if config.operand_depth
+                    else {}
+                ),
             }
         )
 
@@ -94,18 +106,22 @@ class Requantiser(wiring.Component):
         Tiles of accumulators, row after row.
     o : ``Out(stream.Signature(ActWrite))``
         Words of activations; zeros fill a row's last word.
+    operand : ``Out(OperandWrite)``
+        Bits of a CAST's weights; only in an engine with an operand.
     """
 
     i: stream.Interface
     o: stream.Interface
 
     orders: Any
+    operand: Any
 
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
             {
                 "orders": In(RequantisePort(config)),
+                **({"operand": Out(OperandWrite(config))} if config.operand_depth else {}),
                 "i": In(stream.Signature(DrainedTile(config))),
                 "o": Out(stream.Signature(ActWrite(config))),
             }
@@ -116,9 +132,30 @@ class Requantiser(wiring.Component):
 
         advance = Signal()  # the whole pipeline moves
         t, valid, ends, final = self._pipeline(m, advance)
-        self._gather(m, advance, t, valid, ends, final)
+        if self.config.operand_depth:
+            self._gather_or_cast(m, advance, t, valid, ends, final)
+        else:
+            self._gather(m, advance, t, valid, ends, final)
 
         return m
+
+    def _gather_or_cast(self, m: Module, advance: Signal, t, valid, ends, final) -> None:
+        """Send on the last stage as the command says."""
+        orders = self.orders
+        m.submodules.caster = caster = Caster(self.config)
+        casting = Signal()
+        with m.If(orders.start):
+            m.d.sync += casting.eq(orders.casts)
+        self._gather(m, advance, t, valid & ~casting, ends, final, caster)
+        m.d.comb += [
+            caster.start.eq(orders.start),
+            caster.order.eq(orders.cast),
+            caster.i.valid.eq(valid & casting),
+            caster.i.p.value.eq(t),
+            caster.i.p.row_ends.eq(ends),
+            caster.i.p.final.eq(final),
+            self.operand.eq(caster.o),
+        ]
 
     def _pipeline(self, m: Module, advance: Signal):
         """Return the last stage: an activation, valid, its row ends, it is of the last tile."""
@@ -199,7 +236,7 @@ class Requantiser(wiring.Component):
         fits, negative = Const(1), value[-1]
         for name, bits, rest in (("coarse", 4, 15), ("middle", 2, 3), ("fine", 0, 0)):
             moved = value >> Cat(Const(0, bits), down[bits : bits + 2])
-            width = min(cfg.act_bits + 2 + rest, len(moved))
+            width = min(requantised_bits(cfg) + 2 + rest, len(moved))
             above = moved[width - 1 :]
             fits = stage(f"{name}_fits", fits & (above.all() | ~above.any()))
             negative = stage(f"{name}_negative", negative)
@@ -208,6 +245,9 @@ class Requantiser(wiring.Component):
         rounded = stage("rounded", (value + 1) >> 1)
         fits = stage("rounded_fits", fits)
         negative = stage("rounded_negative", negative)
+        if cfg.operand_depth:
+            t = self._saturated(m, stage, rounded, fits, negative)
+            return t, valid[-1], ends[-1], final[-1]
         high = rounded[cfg.act_bits - 1 :]  # all equal where the value is in range
         over = Mux(fits, ~rounded[-1] & high.any(), ~negative)
         under = Mux(fits, rounded[-1] & ~high.all(), negative)
@@ -215,7 +255,26 @@ class Requantiser(wiring.Component):
         t = stage("t", Mux(over, cfg.act_max, Mux(under, cfg.act_min, plain)))
         return t, valid[-1], ends[-1], final[-1]
 
-    def _gather(self, m: Module, advance: Signal, t, valid, ends, final) -> None:
+    def _saturated(self, m: Module, stage, rounded: Value, fits: Value, negative: Value) -> Value:
+        """Return values saturated to as many bits as the command's have, two stages later."""
+        cfg = self.config
+        bits = requantised_bits(cfg)
+        outside = Signal(bits)  # bits that are equal in all values that the command's bits hold
+        order = self.orders
+        with m.If(order.start):
+            for n in range(bits):
+                few = Mux(order.casts, order.cast.planes <= n + 1, cfg.act_bits <= n + 1)
+                m.d.sync += outside[n].eq(few)
+        tested = Cat(outside, Const(1, 1).replicate(len(rounded) - bits))
+        over = Mux(fits, ~rounded[-1] & (rounded & tested).any(), ~negative)
+        under = Mux(fits, rounded[-1] & (~rounded & tested).any(), negative)
+        over, under = stage("over", over), stage("under", under)
+        plain = stage("plain", rounded[:bits])
+        return stage("t", Mux(over, ~outside, Mux(under, outside, plain)).as_signed())
+
+    def _gather(
+        self, m: Module, advance: Signal, t, valid, ends, final, caster: Caster | None = None
+    ) -> None:
         """Shift activations into words from the top, then zeros until a row's last is whole."""
         cfg = self.config
         place = Signal(range(cfg.beat_elems))
@@ -229,14 +288,17 @@ class Requantiser(wiring.Component):
         whole = place == cfg.beat_elems - 1
         row_done = padding | ends
         elem = Signal(cfg.elem_bits)
+        moves, written = move & ~padding, self.o.valid & self.o.ready & self.o.p.last
+        if caster is not None:
+            moves, written = moves & caster.i.ready, written | caster.written
         # The pipeline stops while a finished word waits to leave. Words are rare, and so `o.ready`
         # is not on the pipeline's enable path.
         m.d.comb += [
             move.eq(~self.o.valid),
-            advance.eq(move & ~padding),
+            advance.eq(moves),
             step.eq(move & (padding | valid)),
             elem.eq(Mux(padding, 0, t)),
-            self.orders.written.eq(self.o.valid & self.o.ready & self.o.p.last),
+            self.orders.written.eq(written),
         ]
         with m.If(step & whole):
             m.d.sync += self.o.valid.eq(1)

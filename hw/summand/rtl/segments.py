@@ -40,6 +40,9 @@ class SegmentPort(wiring.Signature):
     error : ``In(8)``
         Error code of the first bad segment, or 0; valid ``SegmentTable.LATENCY`` cycles after the
         last :attr:`write`.
+    stored : ``Out(1)``
+        The words come from the operand, so no segment may be scaled or sparse; steady while
+        segments come, and only in an engine with an operand.
     conflict : ``In(1)``
         Some segment has a tile from :attr:`low` to ``high - 1``; valid as :attr:`error`.
     """
@@ -58,6 +61,7 @@ class SegmentPort(wiring.Signature):
                 "checked": In(1),
                 "error": In(8),
                 "conflict": In(1),
+                **({"stored": Out(1)} if config.operand_depth else {}),
             }
         )
 
@@ -125,6 +129,9 @@ class SegmentTable(wiring.Component):
         )
         if cfg.sparse_block:
             lacking |= encoding.bad_kept(seg)
+        if cfg.operand_depth:
+            kept = seg.kept.any() if cfg.sparse_block else 0
+            lacking |= orders.stored & (seg.scaled | kept)
         bad_words = Signal()
         m.d.sync += [
             taken.eq(orders.write),

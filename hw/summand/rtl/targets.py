@@ -15,6 +15,8 @@ __all__ = ["TargetGuard"]
 class TargetGuard(wiring.Component):
     """Compare the slices that a REQUANTISE writes with those that the next GEMM reads.
 
+    Or say that a CAST writes the operand while a GEMM reads it.
+
     Parameters
     ----------
     config : :class:`~summand.isa.EngineConfig`
@@ -31,22 +33,30 @@ class TargetGuard(wiring.Component):
         The header is a REQUANTISE's: keep its slices.
     begin : ``In(1)``
         Its accumulators are read from the next cycle on.
+    cast, stored : ``In(1)``
+        The header is a CAST's, which writes no slices; it is a GEMM's that reads the operand. Only
+        in an engine with an operand, as :attr:`acts`.
     written : ``In(1)``
         Its last word goes to the activation memory in this cycle.
     busy : ``Out(1)``
         From the cycle after :attr:`begin` until its last word can be read: a read that starts two
         cycles after the write finds it.
+    acts : ``Out(1)``
+        The same, while activations are written.
     conflict : ``Out(1)``
-        The GEMM reads slices that are still to be written. It lags by one cycle, which is safe
-        because no REQUANTISE begins in the cycle before a GEMM looks at it.
+        The GEMM reads slices, or the operand, that are still to be written. It lags by one cycle,
+        which is safe because no REQUANTISE begins in the cycle before a GEMM looks at it.
     """
 
     header: Any
     reach: Signal
     take: Signal
     begin: Signal
+    cast: Signal
+    stored: Signal
     written: Signal
     busy: Signal
+    acts: Signal
     conflict: Signal
 
     def __init__(self, config: EngineConfig):
@@ -60,6 +70,9 @@ class TargetGuard(wiring.Component):
                 "written": In(1),
                 "busy": Out(1),
                 "conflict": Out(1),
+                **(
+                    {"cast": In(1), "stored": In(1), "acts": Out(1)} if config.operand_depth else {}
+                ),
             }
         )
 
@@ -92,5 +105,12 @@ class TargetGuard(wiring.Component):
             overlap.eq(Cat(self.header.a < high, self.reach > low)),
             self.conflict.eq(self.busy & overlap.all()),
         ]
+        if cfg.operand_depth:
+            casting = Signal()
+            with m.If(self.take):
+                m.d.sync += casting.eq(self.cast)
+            m.d.comb += self.acts.eq(self.busy & ~casting)
+            meets = Mux(casting, self.stored, overlap.all())
+            m.d.sync += self.conflict.eq(self.busy & meets)
 
         return m

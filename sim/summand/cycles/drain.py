@@ -1,4 +1,4 @@
-"""Jobs in the background: the packet of a STORE, and the new activations of a REQUANTISE."""
+"""Jobs in the background, which read accumulators: the packet of a STORE, and what others share."""
 
 from collections import deque
 
@@ -6,9 +6,9 @@ from summand.cycles.calendar import Calendar
 from summand.cycles.outlet import Outlet
 from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
-from summand.isa.commands import Requantise, Store
+from summand.isa.commands import Cast, Requantise, Store
 
-__all__ = ["Background", "RequantiseJob", "StoreJob"]
+__all__ = ["NEVER", "Background", "StoreJob"]
 
 #: Later than any cycle.
 NEVER = 1 << 62
@@ -25,12 +25,16 @@ class Background:
     ----------
     start : int
         Cycle in which the job begins.
-    command : Requantise or Store
+    command : Requantise, Cast or Store
         Names the tiles.
     """
 
     def __init__(
-        self, start: int, command: Requantise | Store, config: EngineConfig, timing: Timing
+        self,
+        start: int,
+        command: Requantise | Cast | Store,
+        config: EngineConfig,
+        timing: Timing,
     ):
         self.start = start
         self.low, self.high = command.tile, command.tile + command.tiles
@@ -162,95 +166,4 @@ class StoreJob(Background):
         if self._filled == self._places:
             self._sent = self._beat_left = self._outlet.push(taken + 1)
             self._filled = 0
-        return True
-
-
-class RequantiseJob(Background):
-    """Tiles through the requantiser's pipeline, an accumulator a cycle, to words of activations.
-
-    A tile is held while its accumulators enter; the next is taken after that. The pipeline stops
-    while a row's last word is filled up with zeros, and while a word waits for a cycle without a
-    plane word. Time is therefore counted in ticks, the cycles in which the pipeline moves: an
-    accumulator always takes ``timing.requantise`` ticks from the tile to the word. ``_lag`` is the
-    number of cycles in which the pipeline has stopped so far.
-    """
-
-    def __init__(self, start: int, command: Requantise, config: EngineConfig, timing: Timing):
-        super().__init__(start, command, config, timing)
-        self._cols = config.cols
-        self._word = config.beat_elems
-        self._features = command.tiles * config.cols  # of a row
-        self._rows = command.rows
-        #: Slices written.
-        self.acts_low = command.to_slice
-        self.acts_high = command.to_slice + -(-self._features // config.depth)
-        self._lag = 0
-        self._tick = start  # the tick in which the last accumulator entered
-        self._floor = 0  # the first tick after the last stop
-        self._left = self._features  # accumulators of this row that have not entered
-        self._filled = 0  # accumulators that have entered for a word that is not complete
-        self._empty: int | None = start  # the first cycle that can hold a tile, if known
-        self._held: int | None = None  # when the tile that is held was taken
-        self._ends: deque[tuple[int, int]] = deque()  # of words: tick, and elements of padding
-        self._written = start  # when the last word was written
-
-    @property
-    def done_at(self) -> int:
-        """The first cycle in which all words have landed. Valid after ``advance(NEVER)``."""
-        return self._written + self._timing.landing
-
-    @property
-    def settled(self) -> bool:
-        """Whether all words have been written."""
-        return not self._rows and not self._ends
-
-    def _take(self) -> bool:
-        if self._empty is None:  # the cycle of the last accumulator's tick is not known yet
-            if self._ends and self._ends[0][0] < self._tick:
-                return self._end_word()
-            self._empty = self._tick + self._lag + 1
-            return True
-        if self._held is None:
-            if not self._arrivals:
-                # A tile that has not arrived yet may enter before the pipeline stops.
-                return not self._rows and self._end_word()
-            self._held = max(self._arrivals.popleft(), self._empty)
-            self._returned.append(self._held)
-            return True
-        first = max(self._tick + 1, self._floor, self._held + self._timing.hold - self._lag)
-        if self._ends and self._ends[0][0] < first:
-            return self._end_word()
-        self._enter(first)
-        self._held = self._empty = None
-        return True
-
-    def _enter(self, first: int) -> None:
-        """Let a tile's accumulators in, from tick ``first`` on; note the words that they end."""
-        tile_end = first + self._cols
-        self._left -= self._cols
-        while (end := first + self._word - self._filled) <= tile_end:
-            self._ends.append((end - 1 + self._timing.requantise, 0))
-            first, self._filled = end, 0
-        self._filled += tile_end - first
-        self._tick = tile_end - 1
-        if not self._left:
-            if self._filled:
-                padding = self._word - self._filled
-                self._ends.append((self._tick + self._timing.requantise, padding))
-            self._filled, self._left = 0, self._features
-            self._rows -= 1
-
-    def _end_word(self) -> bool:
-        """Write the first word that is not yet written, if its cycle is known."""
-        if not self._ends:
-            return False
-        tick, padding = self._ends[0]
-        cycle = tick + self._lag
-        written = self._bus.free(cycle + padding + 1)
-        if written is None:
-            return False
-        self._ends.popleft()
-        self._lag += written + self._timing.word_hold - cycle - 1
-        self._floor = tick + 1
-        self._written = written
         return True

@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from summand.cycles.ahead import walk_ahead
-from summand.cycles.drain import NEVER, Background, RequantiseJob, StoreJob
+from summand.cycles.drain import NEVER, Background, StoreJob
 from summand.cycles.inlet import Inlet
 from summand.cycles.outlet import Outlet
+from summand.cycles.pipeline import CastJob, RequantiseJob
 from summand.cycles.stalls import NextTrue, Stalls
 from summand.cycles.timing import Timing
 from summand.cycles.walk import walk
 from summand.isa import EngineConfig
-from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.isa.commands import Cast, Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, status_packet_bytes
 from summand.isa.segments import SEGMENT_BYTES
 
@@ -68,7 +69,11 @@ class Timeline:
             case Gemm():
                 self._gemm(command)
             case Requantise():
-                self._requantise(command)
+                start = self._requantise(command)
+                self._job = RequantiseJob(start, command, self._config, self._timing)
+            case Cast():
+                start = self._requantise(command)
+                self._job = CastJob(start, command, self._config, self._timing)
             case Store():
                 start = self._begin_in_background() + self._timing.begin
                 self._job = StoreJob(start, command, self._config, self._timing, self._outlet)
@@ -144,10 +149,7 @@ class Timeline:
 
     def _gemm(self, command: Gemm) -> None:
         config, timing, job = self._config, self._timing, self._job
-        if isinstance(job, RequantiseJob) and (
-            command.from_slice < job.acts_high
-            and command.from_slice + command.slices > job.acts_low
-        ):
+        if _meets(command, job):
             self._wait(self._job_done_at() + timing.conflict)
         self._spend("header", 1 + timing.begin)
         begin = self.cycle - 1
@@ -164,21 +166,21 @@ class Timeline:
             if job.settled:
                 job = None
         self._spend("header", 1 + timing.begin)
-        law = walk_ahead if config.sparse_block else walk
+        law = walk_ahead if config.sparse_block and not command.stored else walk
         walked = law(command, begin, self.cycle - 1, self._inlet, job, config, timing)
         self._spend("work", walked.work)
         self._spend("load", walked.load)
         self._spend("table", walked.table)
         self._spend("stream", walked.stream)
 
-    def _requantise(self, command: Requantise) -> None:
+    def _requantise(self, command: Requantise | Cast) -> int:
+        """Take the parameters; returns the cycle in which accumulators begin to be read."""
         self._begin_in_background()
         self._spend("header", self._timing.begin)
         per_beat = self._config.stream_bits // 32
         self._take_beats("load", command.tiles * self._config.cols, per_beat)
         self._spend("header", self._timing.checked)
-        start = self.cycle - 1 + self._timing.begin
-        self._job = RequantiseJob(start, command, self._config, self._timing)
+        return self.cycle - 1 + self._timing.begin
 
     def _fence(self) -> Counters:
         self._wait(self._idle_at() + self._timing.idle)
@@ -188,6 +190,18 @@ class Timeline:
         for _ in range(status_packet_bytes(self._config) // self._config.beat_bytes):
             self._status_sent = self._outlet.push(start + 1) + 1
         return counters
+
+
+def _meets(gemm: Gemm, job: Background | None) -> bool:
+    """Whether a GEMM reads what a job in the background writes: activations, or the operand."""
+    match job:
+        case RequantiseJob():
+            end = gemm.from_slice + gemm.slices
+            return gemm.from_slice < job.acts_high and end > job.acts_low
+        case CastJob():
+            return gemm.stored
+        case _:
+            return False
 
 
 def count(

@@ -24,7 +24,7 @@ def walk(
     """Walk a GEMM's slices, in groups that begin with their scales.
 
     Beats are taken from the cycle after the walk's beginning on, one a cycle; a word's last beat
-    waits for the tables.
+    waits for the tables. Words of the operand come one a cycle, whatever the source does.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def walk(
     job : Background, optional
         The job in the background. It is told of the words until it is settled.
     """
-    beats, words = config.plane_beats, gemm.words
+    beats, words = 1 if gemm.stored else config.plane_beats, gemm.words
+    steady = gemm.stored or inlet.steady
     scales = scale_beats(gemm.segments, config)
     load = 0
     tables = Tables(begin, config, timing)
@@ -45,7 +46,7 @@ def walk(
             ready = max(ready, start + timing.prime)
         new_group = scales if n % (gemm.group or gemm.slices) == 0 else 0
         load += new_group
-        if inlet.steady:
+        if steady:
             there = released + new_group + beats  # the first word's last beat
             first = max(there, ready)
             table += first - there
@@ -67,7 +68,7 @@ def walk(
             job.advance(released + 1)
             if job.settled:
                 job = None
-    if inlet.steady:
+    if inlet.steady and not gemm.stored:
         inlet.take(released)
     return Walked(gemm.slices * words * beats, load, table, stream, released)
 

@@ -72,9 +72,9 @@ def requantise(
     acc: npt.NDArray[np.integer],
     mult: npt.NDArray[np.integer],
     shift: npt.NDArray[np.integer],
-    act_bits: int,
+    bits: int,
 ) -> npt.NDArray[np.int64]:
-    """Scale accumulators to activations: ``(acc * mult + 2**(shift - 1)) >> shift``, saturated.
+    """Scale accumulators to ``bits`` bits: ``(acc * mult + 2**(shift - 1)) >> shift``, saturated.
 
     Halves round towards plus infinity; ``>>`` rounds towards minus infinity.
 
@@ -88,10 +88,10 @@ def requantise(
     Returns
     -------
     int64 array, shape ``[M, N]``
-        Within ``act_bits``, two's complement.
+        Within ``bits``, two's complement.
     """
     mult, shift = np.asarray(mult, np.int64), np.asarray(shift, np.int64)
     half = np.int64(1) << (shift - 1)
     scaled = (np.asarray(acc, np.int64) * mult + half) >> shift
-    top = (1 << (act_bits - 1)) - 1
+    top = (1 << (bits - 1)) - 1
     return np.clip(scaled, -top - 1, top)

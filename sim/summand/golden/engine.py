@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from summand.golden.arithmetic import accumulate, exact_product, requantise, wrap
+from summand.golden.operand import Operand
 from summand.golden.parser import Parser, Taken
 from summand.golden.queue import ByteQueue
-from summand.golden.weights import WeightCache
+from summand.golden.weights import WeightCache, decode_walk
 from summand.isa import CommandError, EngineConfig, ErrorCode, SummandError
 from summand.isa.beats import pad
 from summand.isa.borders import stretches
-from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
+from summand.isa.commands import Cast, Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
 from summand.isa.requantisation import unpack_requantisation
@@ -41,6 +42,8 @@ class GoldenEngine:
         self.activations = np.zeros((config.rows, config.act_depth * config.depth), np.int16)
         #: int32 of shape ``[rows, acc_depth * cols]``.
         self.accumulators = np.zeros((config.rows, config.acc_depth * config.cols), np.int32)
+        #: Plane words that CASTs have made.
+        self.operand = Operand(config)
         self._weights = WeightCache(config, cache_bytes)
         self._input = ByteQueue()
         self._output = ByteQueue()
@@ -111,6 +114,8 @@ class GoldenEngine:
         match taken.command:
             case Load() as command:
                 self._load(command, taken.payload)
+            case Cast() as command:
+                self._cast(command, taken.payload)
             case Gemm() as command:
                 self._gemm(command, taken.payload)
             case Requantise() as command:
@@ -132,7 +137,11 @@ class GoldenEngine:
         cfg = self.config
         first = command.from_slice * cfg.depth
         x = self.activations[:, first : first + command.slices * cfg.depth]
-        w = self._weights.get(words, command.slices, command.segments, command.group)
+        if command.from_word is None:
+            w = self._weights.get(words, command.slices, command.segments, command.group)
+        else:
+            words = self.operand.read(command.from_word, command.slices * command.words)
+            w = decode_walk(words, command.slices, command.segments, 0, cfg)
         bits = max(s.planes + s.half_step + cfg.scale_bits * s.scaled for s in command.segments)
         for part in stretches(command.slices, command.borders):
             k = slice(part.start * cfg.depth, part.stop * cfg.depth)
@@ -160,6 +169,14 @@ class GoldenEngine:
         out = self.activations[: command.rows, first : first + words * cfg.beat_elems]
         out[:, :features] = requantise(acc, mult, shift, cfg.act_bits)
         out[:, features:] = 0
+
+    def _cast(self, command: Cast, payload: bytes) -> None:
+        cfg = self.config
+        features = command.tiles * cfg.cols
+        mult, shift = unpack_requantisation(payload, features)
+        acc = self.accumulators[: command.rows, command.tile * cfg.cols :][:, :features]
+        weights = requantise(acc, mult, shift, command.planes)
+        self.operand.write(command.to_word, command.lane, weights, command.planes)
 
     def _store(self, command: Store) -> None:
         cfg = self.config

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from summand.golden.engine import GoldenEngine
 from summand.isa import EngineConfig
 from summand.isa.beats import pad
-from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
+from summand.isa.commands import Cast, Fence, Gemm, Load, Requantise, Store
 from summand.isa.header import HEADER_BYTES
 from summand.isa.requantisation import pack_requantisation
 from summand.isa.segments import SEGMENT_BYTES
@@ -70,7 +70,7 @@ class ProgramBuilder:
         self._plane_words = 0
 
     def _add(self, *chunks: bytes) -> None:
-        self._chunks += chunks
+        self._chunks += filter(None, chunks)
         self.engine.write(chunks)
 
     def _pad(self, raw: bytes, used: int) -> bytes:
@@ -80,7 +80,7 @@ class ProgramBuilder:
             return whole
         return whole[:used] + self._padding.bytes(len(whole) - used)
 
-    def _header(self, command: Load | Requantise | Store | Fence) -> bytes:
+    def _header(self, command: Load | Cast | Requantise | Store | Fence) -> bytes:
         return self._pad(command.encode(self.config), HEADER_BYTES)
 
     def load(self, to_slice: int, values: npt.NDArray[np.integer]) -> None:
@@ -94,7 +94,10 @@ class ProgramBuilder:
         self._add(self._header(command), values.astype(f"<i{width}").tobytes())
 
     def gemm(self, command: Gemm, words: bytes) -> None:
-        """Add a GEMM; ``words`` are its scales and plane words in the order of the walk."""
+        """Add a GEMM; ``words`` are its scales and plane words in the order of the walk.
+
+        There are none where they come from the operand memory.
+        """
         raw = command.encode(self.config)
         split = self.config.header_beats * self.config.beat_bytes
         entries = len(command.segments) + len(command.borders)
@@ -103,9 +106,12 @@ class ProgramBuilder:
         self._plane_words += command.slices * command.words
 
     def requantise(
-        self, command: Requantise, mult: npt.NDArray[np.integer], shift: npt.NDArray[np.integer]
+        self,
+        command: Requantise | Cast,
+        mult: npt.NDArray[np.integer],
+        shift: npt.NDArray[np.integer],
     ) -> None:
-        """Add a REQUANTISE; ``mult`` and ``shift`` have an entry for each of its columns."""
+        """Add a REQUANTISE or a CAST; ``mult`` and ``shift`` have an entry for each column."""
         entries = pack_requantisation(mult, shift)
         self._add(self._header(command), self._pad(entries, len(entries)))
 

@@ -10,9 +10,9 @@ import numpy as np
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.beats import pad
 from summand.isa.borders import encode_table
-from summand.isa.commands import Fence, Gemm, Requantise
-from summand.isa.header import Header, Op
-from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.commands import Cast, Fence, Gemm, Requantise
+from summand.isa.header import STORED, Header, Op, operations
+from summand.isa.limits import BORDERS, PLANES, SEGMENTS
 from summand.isa.segments import Segment, segment_beats
 from summand.stimulus.builder import ProgramBuilder, TestProgram
 
@@ -47,7 +47,18 @@ def corruptions(config: EngineConfig) -> tuple[Corruption, ...]:
     Every field is bad alone somewhere, at its first bad value where there is one, and some
     commands are bad in several ways, which shows the order of the checks.
     """
-    parts = (_headers, _loads, _gemms, _tables, _borders, _lengths, _requantises, _stores)
+    parts = (
+        _headers,
+        _loads,
+        _gemms,
+        _tables,
+        _borders,
+        _lengths,
+        _requantises,
+        _casts,
+        _stored,
+        _stores,
+    )
     return tuple(c for part in parts for c in part(config))
 
 
@@ -70,11 +81,15 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
         yield Corruption(f"bit-{bit}-flipped", ErrorCode.CHECK, bytes(bad))
     yield Corruption("zeros", ErrorCode.CHECK, bytes(len(fence)))
     yield Corruption("ones", ErrorCode.CHECK, b"\xff" * len(fence))
-    for op in (0, 2, 7, 255):
+    for op in (0, 2, 7, 255) if not cfg.operand_depth else (0, 7, 255):
         # The flags are bad too, because the operation is checked before them.
         yield _bad(f"op-{op}", ErrorCode.OP, cfg, Header(op, flags=1))
-    for op in Op:
-        yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=128))
+    for op in operations(cfg):
+        if op == Op.CAST:  # its flags are a lane
+            continue
+        if op != Op.GEMM or not cfg.operand_depth:
+            yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=STORED))
+        yield _bad(f"{op.name}-flags-high", ErrorCode.RESERVED, cfg, Header(op, flags=64))
         if op != Op.GEMM or not cfg.border_shift:
             yield _bad(f"{op.name}-borders", ErrorCode.RESERVED, cfg, Header(op, flags=1))
     if cfg.border_shift:
@@ -306,11 +321,14 @@ def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
         cases.append(("past-the-end", ErrorCode.ACTIVATIONS, (length, 0, past, 1, last)))
     for name, code, (length, a, b, c, d) in cases:
         yield _bad(f"requantise-{name}", code, cfg, Header(Op.REQUANTISE, length, a, b, c, d))
-    if not fits:
-        return
-    header = Requantise(0, 1, 1, 0).encode(cfg)
+    if fits:
+        yield from _parameters("requantise", Requantise(0, 1, 1, 0).encode(cfg), cfg)
+
+
+def _parameters(name: str, header: bytes, cfg: EngineConfig) -> Iterator[Corruption]:
+    """Yield commands of one tile with a bad parameter."""
     entry = struct.Struct("<HBB").pack
-    for name, bad in (
+    for what, bad in (
         ("shift-0", entry(1, 0, 0)),
         ("shift-48", entry(1, 48, 0)),
         ("shift-255", entry(1, 255, 0)),
@@ -320,7 +338,81 @@ def _requantises(cfg: EngineConfig) -> Iterator[Corruption]:
             entries = [entry(1, 1, 0)] * cfg.cols
             entries[where] = bad
             data = header + pad(b"".join(entries), cfg)
-            yield Corruption(f"requantise-{name}-at-{where}", ErrorCode.REQUANTISE, data)
+            yield Corruption(f"{name}-{what}-at-{where}", ErrorCode.REQUANTISE, data)
+
+
+def _casts(cfg: EngineConfig) -> Iterator[Corruption]:
+    if not cfg.operand_depth:
+        return
+    beats = -(-cfg.cols * 4 // cfg.beat_bytes)
+    most = cfg.requant_depth // cfg.cols
+    one = 0x101  # one plane, one row
+    end = cfg.operand_depth
+    cases = [
+        ("no-rows", ErrorCode.ROWS, (beats, 0, 1, 0x100, 0, 0)),
+        ("rows", ErrorCode.ROWS, (beats, 0, 1, 0x101 + cfg.rows, 0, 0)),
+        ("rows-top-bit", ErrorCode.ROWS, (beats, 0, 1, 0x181, 0, 0)),
+        ("rows-before-tiles", ErrorCode.ROWS, (beats, 0, 0, 0x100, 0, 0)),
+        ("no-tiles", ErrorCode.TILES, (0, 0, 0, one, 0, 0)),
+        ("tiles", ErrorCode.TILES, (beats, cfg.acc_depth, 1, one, 0, 0)),
+        ("tiles-wrap", ErrorCode.TILES, (beats, 0xFFFF, 1, one, 0, 0)),
+        ("tiles-top-bit", ErrorCode.TILES, (beats, 0, _TOP + 1, one, 0, 0)),
+        ("tiles-before-planes", ErrorCode.TILES, (beats, cfg.acc_depth, 1, 1, 0, 0)),
+        ("no-planes", ErrorCode.OPERAND, (beats, 0, 1, 1, 0, 0)),
+        ("planes", ErrorCode.OPERAND, (beats, 0, 1, (PLANES.high + 1) << 8 | 1, 0, 0)),
+        ("planes-top-bit", ErrorCode.OPERAND, (beats, 0, 1, 0x8101, 0, 0)),
+        ("word-top", ErrorCode.OPERAND, (beats, 0, 1, 0x201, 0xFFFF, 0)),
+        ("words", ErrorCode.OPERAND, (beats, 0, 1, 0x801, end - 7, 0)),
+        ("words-before-length", ErrorCode.OPERAND, (beats + 1, 0, 1, 0x801, end - 7, 0)),
+        ("long", ErrorCode.LENGTH, (beats + 1, 0, 1, one, 0, 0)),
+        ("empty", ErrorCode.LENGTH, (0, 0, 1, one, 0, 0)),
+        ("length-high-half", ErrorCode.LENGTH, (beats + 0x10000, 0, 1, one, 0, 0)),
+    ]
+    if beats > 1:
+        cases.append(("short", ErrorCode.LENGTH, (beats - 1, 0, 1, one, 0, 0)))
+    if end <= 0xFFFF:
+        cases.append(("word", ErrorCode.OPERAND, (beats, 0, 1, one, end, 0)))
+    if cfg.depth <= 0xFF:
+        cases.append(("lane", ErrorCode.OPERAND, (beats, 0, 1, one, 0, cfg.depth)))
+        cases.append(("lane-top", ErrorCode.OPERAND, (beats, 0, 1, one, 0, 0xFF)))
+    if cfg.rows > 1:
+        cases.append(("lanes", ErrorCode.OPERAND, (beats, 0, 1, 0x102, 0, cfg.depth - 1)))
+    if most < cfg.acc_depth:
+        length = -(-(most + 1) * cfg.cols * 4 // cfg.beat_bytes)
+        cases.append(("features", ErrorCode.TILES, (length, 0, most + 1, one, 0, 0)))
+    for name, code, (length, a, b, c, d, flags) in cases:
+        yield _bad(f"cast-{name}", code, cfg, Header(Op.CAST, length, a, b, c, d, flags))
+    yield from _parameters("cast", Cast(0, 1, 1, 8, 0).encode(cfg), cfg)
+
+
+def _stored(cfg: EngineConfig) -> Iterator[Corruption]:
+    """Yield GEMMs over words of the operand memory."""
+    if not cfg.operand_depth:
+        return
+    end, table = cfg.operand_depth, segment_beats(1, cfg)
+    header = Header(Op.GEMM, table, 0, 1, 1, 0xFFFF, flags=STORED | BORDERS.high + 1)
+    yield _bad("stored-too-many-borders", ErrorCode.RESERVED, cfg, header)
+    for name, length in (("short", table - 1), ("long", table + 1), ("top-bit", 1 << 31 | table)):
+        header = Header(Op.GEMM, length, 0, 1, 1, 0, flags=STORED)
+        yield _bad(f"stored-{name}", ErrorCode.LENGTH, cfg, header)
+    two = Segment(tile=0, tiles=1, planes=2)
+    wide = Segment(tile=1, tiles=2, planes=1)
+    cases = [
+        ("scaled", ErrorCode.RESERVED, 0, 1, [dataclasses.replace(two, scaled=True)]),
+        ("kept", ErrorCode.RESERVED, 0, 1, [dataclasses.replace(two, kept=1)]),
+        ("segment-first", ErrorCode.TILES, 0xFFFF, 1, [dataclasses.replace(two, tiles=0)]),
+        ("last-word", ErrorCode.OPERAND, end - 1, 1, [two]),
+        ("last-slice", ErrorCode.OPERAND, end - 7, 2, [two, wide]),
+        ("top-word", ErrorCode.OPERAND, 0xFFFF, 1, [two]),
+    ]
+    if end <= 0xFFFF:
+        cases.append(("word", ErrorCode.OPERAND, end, 1, [two]))
+        cases.append(("word-top-bit", ErrorCode.OPERAND, _TOP, 1, [two, wide]))
+    for name, code, d, slices, segments in cases:
+        length = segment_beats(len(segments), cfg)
+        header = Header(Op.GEMM, length, 0, slices, len(segments), d, flags=STORED)
+        raw_table = encode_table(segments, (), cfg)
+        yield Corruption(f"stored-{name}", code, header.encode(cfg) + raw_table)
 
 
 def _stores(cfg: EngineConfig) -> Iterator[Corruption]:

@@ -28,6 +28,7 @@ CORNERS = {
         half_steps=False,
         border_shift=0,
         sparse_block=0,
+        operand_depth=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -45,6 +46,7 @@ CORNERS = {
         half_steps=True,
         border_shift=7,
         sparse_block=16,
+        operand_depth=65536,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -62,6 +64,7 @@ CORNERS = {
         half_steps=False,
         border_shift=1,
         sparse_block=4,
+        operand_depth=256,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -79,6 +82,7 @@ CORNERS = {
         half_steps=True,
         border_shift=0,
         sparse_block=8,
+        operand_depth=512,
     ),
     "most-rows": EngineConfig(
         rows=64,
@@ -96,6 +100,7 @@ CORNERS = {
         half_steps=True,
         border_shift=3,
         sparse_block=0,
+        operand_depth=256,
     ),
 }
 
@@ -128,4 +133,5 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             half_steps=bool(rng.integers(2)),
             border_shift=int(rng.choice([0, 1, 1, 2, 3, 7])),
             sparse_block=int(rng.choice([0, *blocks])),
+            operand_depth=int(rng.choice([0, 256, 256, 1024])),
         )

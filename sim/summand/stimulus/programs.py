@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig
-from summand.isa.commands import Fence, Gemm, Requantise, Store
-from summand.isa.limits import MULT, SHIFT
+from summand.isa.commands import Cast, Fence, Gemm, Requantise, Store
+from summand.isa.limits import MULT, PLANES, SHIFT
 from summand.isa.segments import Segment
 from summand.isa.walks import group_slices, scale_beats
 from summand.stimulus import draws
@@ -25,10 +25,10 @@ def random_program(
 
     It reads no memory that it has not written, so it means the same after power-up and after a
     reset, and no two segments of a GEMM share a tile. Every field is often the least or the most
-    that it can be. A STORE or a REQUANTISE that still goes on in the background is often met by the
-    next command, at the edges of its tiles or slices. Weights and activations are often at
-    the corners of their range, requantised values about as often within it as at its ends. Padding
-    is noise.
+    that it can be. A STORE, a REQUANTISE or a CAST that still goes on in the background is often
+    met by the next command, at the edges of its tiles or slices. Weights and activations are often
+    at the corners of their range, requantised values about as often within it as at its ends.
+    Padding is noise.
 
     Parameters
     ----------
@@ -51,20 +51,24 @@ class _RandomProgram:
         # What has been written: activations, and accumulators by tile.
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
+        self._operand = np.zeros((config.operand_depth, config.depth), bool)  # lanes of words
+        self._last_cast: Cast | None = None
         # Tiles that the last command may still read, slices that it may still write: first, end.
         self._draining: tuple[int, int] | None = None
         self._landing: tuple[int, int] | None = None
 
     def build(self, commands: int) -> TestProgram:
         steps = [self._load, self._gemm, self._gemm, self._requantise, self._store, self._fence]
+        meeting = steps[:3]  # what can meet the job in the background
+        if self._config.operand_depth:
+            steps += [self._cast, self._cast, self._stored, self._stored]
+            meeting += [self._stored, self._stored]
         self._load()
         self._gemm()
         for _ in range(commands - 2):
             step = steps[self._rng.integers(len(steps))]
             if (self._draining or self._landing) and self._rng.random() < 0.5:
-                step = steps[
-                    self._rng.integers(3)
-                ]  # a LOAD or a GEMM can meet the job in the background
+                step = meeting[self._rng.integers(len(meeting))]
             step()
         self._store()
         self._fence()
@@ -107,7 +111,7 @@ class _RandomProgram:
         if rng.random() < 0.25:  # as many tiles as possible, because reading them takes long
             slices, segments = 1, (self._widest_segment(),)
         else:
-            segments = self._segments(slices)
+            segments = self._segments(slices, self._max_words)
         group = draws.group(rng, cfg, slices)
         borders = draws.borders(rng, cfg, slices)
         if borders and borders[0].slice == 0:  # in place of the shift flags
@@ -131,6 +135,42 @@ class _RandomProgram:
             tiles[:] = (whole if s.half_step else fed)[:, None] & (tiles | s.clear)
         self._draining = self._landing = None
 
+    def _stored(self) -> None:
+        """Add a GEMM over words of the operand memory, often after a LOAD for it.
+
+        Activations are zero where a word's lane was not written, or the row's results are not read.
+        """
+        cfg, rng = self._config, self._rng
+        some = np.asarray(self._operand.any(axis=1))
+        if not some.any():
+            return
+        last = self._last_cast.to_word if self._last_cast and rng.random() < 0.7 else None
+        first_word, longest = _run(rng, some, last, self._max_words)
+        first, slices = self._readable_slices()
+        slices = min(slices, longest)
+        segments = tuple(
+            dataclasses.replace(s, scaled=False, kept=0) for s in self._segments(slices, longest)
+        )
+        borders = draws.borders(rng, cfg, slices)
+        if borders and borders[0].slice == 0:
+            segments = tuple(dataclasses.replace(s, shift=False) for s in segments)
+        gemm = Gemm(first, slices, segments, borders=borders, from_word=first_word)
+        words = self._operand[first_word : first_word + slices * gemm.words]
+        live = words.reshape(slices, gemm.words, cfg.depth).all(axis=1).reshape(-1)
+        k = slice(first * cfg.depth, (first + slices) * cfg.depth)
+        if rng.random() < 0.5:
+            rows = self._rows(cfg.rows)
+            values = signed_values(rng, cfg.act_bits, rows * len(live)).reshape(rows, -1)
+            self._builder.load(first, (values * live).astype(np.int64))
+            self._act[:rows, k] = True
+        zero = self._builder.engine.activations[:, k] == 0
+        fed = np.asarray((self._act[:, k] & (zero | live)).all(axis=1))
+        self._builder.gemm(gemm, b"")
+        for s in segments:
+            tiles = self._acc[:, s.tile : s.tile + s.tiles]
+            tiles[:] = fed[:, None] & (tiles | s.clear)
+        self._draining = self._landing = None
+
     def _scales(self, beats: int) -> bytes:
         """Return random scales, some all 0 and some all 1; the rest of a beat is noise."""
         return plane_words(self._rng, (beats, self._config.beat_bytes)).tobytes()
@@ -144,10 +184,10 @@ class _RandomProgram:
         first, longest = _run(rng, some, met, self._max_words)
         return first, draws.between(rng, 1, longest)
 
-    def _segments(self, slices: int) -> tuple[Segment, ...]:
-        """Return ascending segments within the limit on plane words."""
+    def _segments(self, slices: int, most: int) -> tuple[Segment, ...]:
+        """Return ascending segments of at most ``most`` plane words in all slices, or one each."""
         cfg, rng = self._config, self._rng
-        words = max(1, self._max_words // slices)
+        words = max(1, most // slices)
         count = draws.segment_count(rng)
         met = self._beside(self._draining, cfg.acc_depth)
         tile = met if met is not None else int(rng.choice([0, 0, int(rng.integers(cfg.acc_depth))]))
@@ -218,6 +258,30 @@ class _RandomProgram:
         self._act[:rows, first : first + elems] = True
         self._draining, self._landing = (tile, tile + tiles), (to_slice, to_slice + slices)
 
+    def _cast(self) -> None:
+        cfg, rng = self._config, self._rng
+        span = self._defined_tiles(cfg.requant_depth // cfg.cols)
+        if span is None:
+            return
+        tile, tiles, rows = span
+        rows = min(rows, cfg.depth)
+        planes = draws.between(rng, *PLANES)
+        tiles = min(tiles, cfg.operand_depth // planes)
+        lane = draws.between(rng, 0, cfg.depth - rows)
+        to_word = draws.between(rng, 0, cfg.operand_depth - tiles * planes)
+        last = self._last_cast
+        if last and rng.random() < 0.7:  # the next rows of the same slice, or of the next
+            tiles, planes = min(tiles, last.tiles), last.planes
+            lane, to_word = last.lane + last.rows, last.to_word
+            if lane + rows > cfg.depth:
+                lane, to_word = 0, last.to_word + last.words
+            to_word = min(to_word, cfg.operand_depth - tiles * planes)
+        cast = self._last_cast = Cast(tile, tiles, rows, planes, to_word, lane)
+        acc = self._builder.engine.accumulators[:rows, tile * cfg.cols :][:, : tiles * cfg.cols]
+        self._builder.requantise(cast, *_requantisation(rng, acc, planes))
+        self._operand[to_word : to_word + cast.words, lane : lane + rows] = True
+        self._draining, self._landing = (tile, tile + tiles), None
+
     def _store(self) -> None:
         span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
@@ -245,7 +309,7 @@ def _run(
 
 
 def _requantisation(
-    rng: np.random.Generator, acc: npt.NDArray[np.integer], act_bits: int
+    rng: np.random.Generator, acc: npt.NDArray[np.integer], bits: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return ``mult`` and ``shift`` that bring most columns near the ends of the range."""
     columns = acc.shape[1]
@@ -254,7 +318,7 @@ def _requantisation(
     mult[corner < 0.1] = MULT.high
     mult[corner > 0.95] = 0
     peak = np.abs(acc.astype(np.int64)).max(axis=0) * mult
-    fitting = np.log2(np.maximum(peak, 1)).astype(np.int64) - act_bits + rng.integers(0, 4, columns)
+    fitting = np.log2(np.maximum(peak, 1)).astype(np.int64) - bits + rng.integers(0, 4, columns)
     anything = rng.choice(np.array([1, 2, 24, SHIFT.high - 1, SHIFT.high]), columns)
     shift = np.where(rng.random(columns) < 0.8, fitting, anything)
     return mult, np.clip(shift, SHIFT.low, SHIFT.high)

@@ -21,6 +21,7 @@ class NaiveEngine:
         self.beat = config.stream_bits // 8
         self.act = [[0] * (config.act_depth * config.depth) for _ in range(config.rows)]
         self.acc = [[0] * (config.acc_depth * config.cols) for _ in range(config.rows)]
+        self.operand = [0] * config.operand_depth
         self.out = b""
         self.error = 0
         self.commands = 0
@@ -53,10 +54,16 @@ class NaiveEngine:
         require(fold == 0x53D5, 1)
         op, flags, _, length, a, b, c, d = struct.unpack("<BBHIHHHH", raw)
         do = {1: self.load, 4: self.requantise, 5: self.store, 6: self.fence}
-        require(op == 3 or op in do, 2)
+        has_operand = self.cfg.operand_depth > 0
+        require(op == 3 or op in do or (op == 2 and has_operand), 2)
         if op == 3:
-            require(flags <= 15 and (flags == 0 or self.cfg.border_shift > 0), 3)
-            self.gemm(length, a, b, c, d, flags)
+            stored, borders = flags >> 7 == 1, flags & 0x7F
+            require(has_operand or not stored, 3)
+            require(borders <= 15 and (borders == 0 or self.cfg.border_shift > 0), 3)
+            self.gemm(length, a, b, c, d, borders, stored)
+            return
+        if op == 2:
+            self.cast(length, a, b, c % 256, c // 256, d, flags)
             return
         require(flags == 0, 3)
         do[op](length, a, b, c, d)
@@ -76,13 +83,13 @@ class NaiveEngine:
                 value = int.from_bytes(payload[at : at + width], "little")
                 self.act[row][a * cfg.depth + k] = signed(value, cfg.act_bits)
 
-    def gemm(self, length: int, a: int, b: int, c: int, d: int, count: int) -> None:
+    def gemm(self, length: int, a: int, b: int, c: int, d: int, count: int, stored: bool) -> None:
         cfg = self.cfg
-        require(d == 0 or cfg.scale_bits > 0, 3)
+        require(d == 0 or cfg.scale_bits > 0 or stored, 3)
         require(b >= 1 and a + b <= cfg.act_depth, 5)
         require(1 <= c <= 16, 7)
         table_beats = -(-(c + count) * 8 // self.beat)
-        require(length >= table_beats, 9)
+        require(length == table_beats if stored else length >= table_beats, 9)
         table = self.take(table_beats * self.beat)
         segments = []
         for n in range(c):
@@ -91,6 +98,7 @@ class NaiveEngine:
             require(not (flags & 2 and cfg.shift == 0), 3)
             require(not (flags & 4 and cfg.scale_bits == 0), 3)
             require(not (flags & 8 and not cfg.half_steps), 3)
+            require(not (stored and (flags & 4 or kept)), 3)
             require(kept == 0 or (kept < cfg.sparse_block and not flags & 8), 3)
             after = segments[-1][0] + segments[-1][1] if segments else 0
             require(tiles >= 1 and after <= tile and tile + tiles <= cfg.acc_depth, 6)
@@ -103,6 +111,14 @@ class NaiveEngine:
             require(all(place > other for other in borders) and place < b, 3)
             require(place > 0 or not any(s[3] & 2 for s in segments), 3)
             borders[place] = shift
+        if stored:
+            size = sum(tiles * planes for _, tiles, planes, _, _ in segments)
+            require(d + b * size <= cfg.operand_depth, 10)
+            word_bytes = cfg.cols * cfg.depth // 8
+            held = self.operand[d : d + b * size]
+            self.data = b"".join(w.to_bytes(word_bytes, "little") for w in held) + self.data
+            length += b * size * word_bytes // self.beat
+            d = 0
         need = b * sum(self.segment_beats(*s) for s in segments)
         starts = range(0, b, d or b)  # of groups
         scaled = sum(s[1] for s in segments if s[3] & 4)
@@ -227,6 +243,28 @@ class NaiveEngine:
                 value = self.acc[row][a * cfg.cols + n] * mult + 2 ** (shift - 1)
                 out[n] = max(-top, min(top - 1, value // 2**shift))
             self.act[row][d * cfg.depth : d * cfg.depth + filled] = out
+
+    def cast(self, length: int, a: int, b: int, rows: int, planes: int, d: int, lane: int) -> None:
+        cfg = self.cfg
+        features = b * cfg.cols
+        require(1 <= rows <= cfg.rows, 4)
+        require(b >= 1 and a + b <= cfg.acc_depth and features <= cfg.requant_depth, 6)
+        require(1 <= planes <= 8 and lane + rows <= cfg.depth, 10)
+        require(d + b * planes <= cfg.operand_depth, 10)
+        require(length == -(-features * 4 // self.beat), 9)
+        payload = self.take(length * self.beat)
+        entries = [struct.unpack("<HBB", payload[4 * n : 4 * n + 4]) for n in range(features)]
+        require(all(1 <= shift <= 47 and zero == 0 for _, shift, zero in entries), 8)
+        top = 2 ** (planes - 1)
+        for row in range(rows):
+            for n, (mult, shift, _) in enumerate(entries):
+                value = self.acc[row][a * cfg.cols + n] * mult + 2 ** (shift - 1)
+                q = max(-top, min(top - 1, value // 2**shift))
+                tile, column = divmod(n, cfg.cols)
+                for p in range(planes):
+                    at = d + tile * planes + planes - 1 - p
+                    bit = 1 << column * cfg.depth + lane + row
+                    self.operand[at] = self.operand[at] & ~bit | bit * (q >> p & 1)
 
     def store(self, length: int, a: int, b: int, c: int, d: int) -> None:
         cfg = self.cfg

@@ -22,6 +22,7 @@ CONFIG = EngineConfig(
     half_steps=True,
     border_shift=3,
     sparse_block=8,
+    operand_depth=256,
 )
 
 HALF = st.integers(0, 0xFFFF)

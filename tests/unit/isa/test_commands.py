@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from summand.isa import CommandError, EngineConfig, ErrorCode
 from summand.isa.borders import Border
-from summand.isa.commands import Command, Fence, Gemm, Load, Requantise, Store
+from summand.isa.commands import Cast, Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.decoding import check_header, decode, table_beats
-from summand.isa.header import Header, Op
+from summand.isa.header import STORED, Header, Op
 from summand.isa.segments import Segment
 
 from .examples import BORDERS, CONFIG, FIXED, HEADERS, SEGMENTS
@@ -61,7 +61,21 @@ def refusal(command: Command, config: EngineConfig = CONFIG) -> ErrorCode:
         (Header(Op.STORE, 0, 0, 65, 4), ErrorCode.TILES),
         (Header(Op.FENCE, 0, 0xFFFF), ErrorCode.OK),
         (Header(Op.FENCE, 0, 0, 1), ErrorCode.RESERVED),
-        (Header(2), ErrorCode.OP),
+        (Header(7), ErrorCode.OP),
+        (Header(Op.CAST, 128, 0, 64, 0x404, 0, 60), ErrorCode.OK),
+        (Header(Op.CAST, 2, 63, 1, 0x801, 248, 63), ErrorCode.OK),
+        (Header(Op.CAST, 99, 1, 64, 0x904, 0, 61), ErrorCode.TILES),
+        (Header(Op.CAST, 99, 0, 1, 0x905, 256, 61), ErrorCode.ROWS),
+        (Header(Op.CAST, 2, 0, 1, 0x901), ErrorCode.OPERAND),
+        (Header(Op.CAST, 2, 0, 1, 0x001), ErrorCode.OPERAND),
+        (Header(Op.CAST, 2, 0, 1, 0x104, 0, 61), ErrorCode.OPERAND),
+        (Header(Op.CAST, 99, 0, 1, 0x101, 256), ErrorCode.OPERAND),
+        (Header(Op.CAST, 3, 0, 1, 0x101, 255), ErrorCode.LENGTH),
+        (Header(Op.GEMM, 1, 0, 8, 1, 0xFFFF, STORED), ErrorCode.OK),
+        (Header(Op.GEMM, 16, 0, 8, 1, 0, STORED | 15), ErrorCode.OK),
+        (Header(Op.GEMM, 17, 0, 8, 1, 0, STORED | 15), ErrorCode.LENGTH),
+        (Header(Op.GEMM, 0, 0, 8, 1, 0, STORED), ErrorCode.LENGTH),
+        (Header(Op.GEMM, 1, 0, 8, 1, 0, STORED | 16), ErrorCode.RESERVED),
     ],
 )
 def test_headers_are_checked_against_the_engine(header, code):
@@ -91,6 +105,17 @@ ONE = (Segment(tile=0, tiles=1, planes=1),)
         (Gemm(0, 8, ONE * 2), ErrorCode.TILES),
         (Gemm(0, 8, (Segment(tile=0, tiles=1, planes=9),)), ErrorCode.SEGMENTS),
         (Gemm(0, 8, (Segment(tile=0, tiles=1, planes=9, scaled=True),)), ErrorCode.RESERVED),
+        (Gemm(0, 8, ONE, from_word=248), ErrorCode.OK),
+        (Gemm(0, 8, ONE, from_word=249), ErrorCode.OPERAND),
+        (Gemm(0, 8, ONE, 1, from_word=0), ErrorCode.RESERVED),
+        (Gemm(0, 8, (Segment(tile=0, tiles=1, planes=1, kept=1),), from_word=256), 3),
+        (Gemm(0, 8, ONE * 2, from_word=256), ErrorCode.TILES),
+        (Gemm(0, 8, ONE, borders=(Border(8, 1),), from_word=256), ErrorCode.RESERVED),
+        (Cast(0, 64, 4, 4, 0, 60), ErrorCode.OK),
+        (Cast(0, 64, 4, 4, 1), ErrorCode.OPERAND),
+        (Cast(0, 65, 5, 9, 0), ErrorCode.ROWS),
+        (Cast(0, 65, 4, 9, 0), ErrorCode.TILES),
+        (Cast(0, 1, 4, 0, 0), ErrorCode.OPERAND),
         (Requantise(0, 64, 4, 4), ErrorCode.OK),
         (Requantise(0, 65, 5, 9), ErrorCode.ROWS),
         (Requantise(0, 65, 4, 9), ErrorCode.TILES),
@@ -108,6 +133,18 @@ def test_commands_are_checked_against_the_engine(command, code):
 def test_groups_are_for_engines_with_scales():
     segments = (Segment(tile=0, tiles=1, planes=1, scaled=True),)
     assert refusal(Gemm(0, 8, segments, 2), SCALED) == ErrorCode.OK
+
+
+def test_an_engine_without_an_operand_has_neither_casts_nor_stored_weights():
+    without = EngineConfig()
+    assert refusal(Gemm(0, 1, ONE, from_word=0), without) == ErrorCode.RESERVED
+    for header, code in (
+        (Header(Op.CAST, 1, 0, 1, 0x101), ErrorCode.OP),
+        (Header(Op.GEMM, 1, 0, 1, 1, 0, STORED), ErrorCode.RESERVED),
+    ):
+        with pytest.raises(CommandError) as refused:
+            check_header(header, without)
+        assert refused.value.code == code
 
 
 def test_a_requantise_names_no_more_features_than_its_memory_holds():
@@ -129,7 +166,17 @@ def commands(draw: st.DrawFn) -> Command:
         st.one_of(
             st.builds(Load, small, small, small),
             st.builds(Gemm, small, small, segments, st.sampled_from([0, 0, 1]), borders),
+            st.builds(Gemm, small, small, segments, borders=borders, from_word=st.integers(0, 300)),
             st.builds(Requantise, st.integers(0, 70), st.integers(0, 70), small, small),
+            st.builds(
+                Cast,
+                st.integers(0, 70),
+                st.integers(0, 70),
+                small,
+                small,
+                st.integers(0, 300),
+                st.integers(0, 70),
+            ),
             st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half),
             st.builds(Fence, half),
         )
@@ -159,7 +206,9 @@ def test_what_is_decoded_is_what_was_encoded_and_refused_alike(command):
     [
         (Load(0, 2, 3), 2 * 3 * 8),
         (Gemm(0, 8, (Segment(tile=0, tiles=3, planes=2),)), 8 * 6 * 4),
+        (Gemm(0, 8, (Segment(tile=0, tiles=3, planes=2),), from_word=9), 0),
         (Requantise(0, 3, 4, 0), 6),
+        (Cast(0, 3, 4, 8, 0), 6),
         (Store(0, 3, 4), 0),
         (Fence(), 0),
     ],

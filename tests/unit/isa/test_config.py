@@ -30,6 +30,7 @@ FIELDS = {
     "half_steps": st.booleans(),
     "border_shift": st.integers(0, 7),
     "sparse_block": st.sampled_from([0, 4, 8, 16]),
+    "operand_depth": st.sampled_from([0, 256, 4096, 65536]),
 }
 
 
@@ -81,6 +82,7 @@ def test_the_digest_is_the_same_everywhere():
     assert EngineConfig(half_steps=True).digest == "467d06e8a472cfd6"
     assert EngineConfig(border_shift=1).digest == "861dfc5b6881154b"
     assert EngineConfig(sparse_block=8).digest == "fddcfe75e0ea5142"
+    assert EngineConfig(operand_depth=4096).digest == "78f66dbdc28c1dd1"
 
 
 def test_missing_fields_take_their_defaults():
@@ -117,6 +119,10 @@ def test_missing_fields_take_their_defaults():
         ({"sparse_block": 5}, "sparse_block must be 0, 4, 8 or 16, not 5"),
         ({"sparse_block": 4.0}, "sparse_block must be 0, 4, 8 or 16, not 4.0"),
         ({"sparse_block": True}, "sparse_block must be 0, 4, 8 or 16, not True"),
+        *(
+            ({"operand_depth": bad}, f"must be 0 or a power of two, 256 to 65536, not {bad!r}")
+            for bad in (-256, 128, 300, 131072, 256.0, False, "256")
+        ),
         (
             {"depth": 8, "stream_bits": 32, "sparse_block": 16},
             r"sparse_block \(16\) must be at most depth \(8\); lower it or raise depth",

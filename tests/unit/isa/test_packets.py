@@ -35,7 +35,7 @@ def test_packet_header_round_trip(kind, status, tag, length, command, config):
     assert PacketHeader.decode(raw) == header
 
 
-@pytest.mark.parametrize("raw", [bytes(16), b"\x03" + bytes(15), b"\x01\x0a" + bytes(14)])
+@pytest.mark.parametrize("raw", [bytes(16), b"\x03" + bytes(15), b"\x01\x0b" + bytes(14)])
 def test_what_no_engine_sends_is_no_packet(raw):
     with pytest.raises(ValueError, match="is not a valid"):
         PacketHeader.decode(raw)

@@ -19,6 +19,7 @@ RANGES = {
     "half_steps": (False, True),
     "border_shift": (0, 7),
     "sparse_block": (0, 16),
+    "operand_depth": (0, 65536),
 }
 
 

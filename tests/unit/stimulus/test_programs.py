@@ -9,7 +9,7 @@ import pytest
 
 from summand.golden import GoldenEngine, split_packets
 from summand.isa.borders import decode_borders, stretches
-from summand.isa.header import Header, Op
+from summand.isa.header import STORED, Header, Op
 from summand.isa.packets import Kind, data_packet_bytes, status_packet_bytes
 from summand.isa.segments import decode_segments
 from summand.stimulus.engines import random_config
@@ -40,7 +40,14 @@ def test_programs_use_everything(drawn):
                 seen["several segments"] += len(table) > 1
                 seen["keep"] += any(not s.clear for s in table)
                 seen["shift"] += any(s.shift for s in table)
-                borders = decode_borders(payload, header.flags, header.b, table, CONFIG)
+                borders = decode_borders(payload, header.flags & ~STORED, header.b, table, CONFIG)
+                stored = header.flags >= STORED
+                seen["stored"] += stored
+                seen["stored, of several slices and words"] += (
+                    stored and header.b > 1 and sum(s.words for s in table) > 1
+                )
+                seen["stored with half-steps"] += stored and any(s.half_step for s in table)
+                seen["stored with borders"] += stored and len(borders) > 0
                 seen["shift and border"] += any(s.shift for s in table) and len(borders) > 0
                 seen["a slice without a border behind one"] += any(
                     s.stop - s.start > 1 for s in stretches(header.b, borders) if s.shift
@@ -93,13 +100,16 @@ def test_commands_meet_what_goes_on_in_the_background(drawn):
                     met["last tile"] += tile < before.a + before.b <= tile + tiles
                     met["just below"] += tile + tiles == before.a
                     met["just above"] += tile == before.a + before.b
+            if before and before.op == Op.CAST and op in (Op.LOAD, Op.GEMM):
+                stored = op == Op.GEMM and header.flags >= STORED
+                met[f"cast {'stored ' * stored}{op.name}"] += 1
             if before and before.op == Op.REQUANTISE and op in (Op.LOAD, Op.GEMM):
                 slices = -(-before.b * CONFIG.cols // CONFIG.depth)
                 overlap = header.a < before.d + slices and before.d < header.a + header.b
                 met[f"slices {op.name}"] += overlap
                 met[f"other slices {op.name}"] += not overlap
             before = header
-    assert len(met) == 8
+    assert len(met) == 11
     assert min(met.values()) >= 5, met
 
 
@@ -143,6 +153,7 @@ def test_programs_read_only_what_they_wrote():
         engine.activations[:] = rng.integers(
             config.act_min, config.act_max + 1, engine.activations.shape, np.int16
         )
+        engine.operand.words[:] = rng.integers(0, 256, engine.operand.words.shape, np.uint8)
         engine.write(program.chunks)
         assert engine.read(1 << 20) == program.output
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from summand.isa import EngineConfig
-from summand.isa.header import HEADER_BYTES, Header, Op
+from summand.isa.header import HEADER_BYTES, STORED, Header, Op
 from summand.stimulus.builder import TestProgram
 
 __all__ = ["CONFIG", "ENDS", "WIDEST", "fields", "headers"]
@@ -22,6 +22,7 @@ CONFIG = EngineConfig(
     half_steps=True,
     border_shift=3,
     sparse_block=8,
+    operand_depth=256,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -31,7 +32,15 @@ ENDS = {
     "LOAD b": (1, 4),
     "LOAD c": (1, 3),
     "LOAD d": (0, 0),
-    "GEMM flags": (0, 4),
+    "CAST length": (2, 8),
+    "CAST a": (0, 15),
+    "CAST b": (1, 4),
+    "CAST rows": (1, 3),
+    "CAST planes": (1, 8),
+    "CAST d": (0, 255),
+    "CAST flags": (0, 15),
+    "GEMM borders": (0, 4),
+    "GEMM word": (0, 255),
     "GEMM a": (0, 3),
     "GEMM b": (1, 4),
     "GEMM c": (1, 16),
@@ -83,15 +92,20 @@ def fields(header: Header, payload: bytes) -> Iterator[tuple[str, int]]:
     op = Op(header.op)
     for name in ("flags", "length", "a", "b", "c", "d"):
         yield f"{op.name} {name}", getattr(header, name)
+    if op == Op.CAST:
+        yield from (("CAST rows", header.c % 256), ("CAST planes", header.c // 256))
     if op == Op.GEMM:
-        end = header.c * 8
+        end, borders = header.c * 8, header.flags & ~STORED
+        yield "GEMM borders", borders
+        if header.flags & STORED:
+            yield "GEMM word", header.d
         for entry in struct.iter_unpack("<HHBBBB", payload[:end]):
             for name, value in zip(
                 ("tile", "tiles", "planes", "flags", "kept"), entry, strict=False
             ):
                 yield f"segment {name}", value
-        for place, shift in struct.iter_unpack("<HB5x", payload[end : end + header.flags * 8]):
+        for place, shift in struct.iter_unpack("<HB5x", payload[end : end + borders * 8]):
             yield from (("border slice", place), ("border shift", shift))
-    if op == Op.REQUANTISE:
+    if op in (Op.REQUANTISE, Op.CAST):
         for mult, shift, _ in struct.iter_unpack("<HBB", payload[: header.b * CONFIG.cols * 4]):
             yield from (("entry mult", mult), ("entry shift", shift))
