@@ -26,7 +26,8 @@ RESET_CYCLES = 4
 
 # Together they have 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
 # shared writers, two words of activations a pass and more, activations of two bytes, borders of
-# which two beats are one and four are a beat, and chunks of which a beat has 1, 4 and 16.
+# which two beats are one and four are a beat, chunks of which a beat has 1, 4 and 16, and operands
+# whose tiles take as many cycles to write as they have planes, or as they have columns.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -38,6 +39,7 @@ CONFIGS = {
         requant_depth=16,
         shift=4,
         border_shift=3,
+        operand_depth=256,
     ),
     "shared": EngineConfig(
         rows=4,
@@ -59,6 +61,7 @@ CONFIGS = {
         requant_depth=64,
         act_bits=10,
         shift=2,
+        operand_depth=512,
     ),
     "rows": EngineConfig(
         rows=3, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8, requant_depth=32
@@ -86,6 +89,7 @@ CONFIGS = {
         table_share=2,
         scale_bits=3,
         sparse_block=8,
+        operand_depth=256,
     ),
     "sparse-slow": EngineConfig(
         rows=1,

@@ -11,14 +11,14 @@ CONFIGS = {
     # Padding in every packet and header; plane words of one beat.
     "narrow": EngineConfig(
         rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, requant_depth=16,
-        shift=4,
+        shift=4, operand_depth=256,
     ),
     # Two bytes an activation, accumulators that wrap, tables written in turn, half-steps, borders,
-    # sparse segments, no shift flag.
+    # sparse segments, an operand, no shift flag.
     "wide-activations": EngineConfig(
         rows=3, cols=4, depth=32, stream_bits=64, act_bits=10, acc_bits=24, acc_depth=16,
         act_depth=2, requant_depth=32, table_share=2, half_steps=True, border_shift=1,
-        sparse_block=8,
+        sparse_block=8, operand_depth=256,
     ),
     # A header in less than a beat.
     "wide-stream": EngineConfig(

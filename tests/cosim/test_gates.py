@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb", "yosys")]
 
 CONFIG = EngineConfig(
     rows=2, cols=1, depth=32, stream_bits=32, act_bits=4, acc_bits=17, acc_depth=16, act_depth=2,
-    requant_depth=16, shift=1, half_steps=True, border_shift=3,
+    requant_depth=16, shift=1, half_steps=True, border_shift=3, operand_depth=256,
 )  # fmt: skip
 
 _MODULE = re.compile(r"^module +(\w+).*?^endmodule *\n", re.MULTILINE | re.DOTALL)

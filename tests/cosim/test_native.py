@@ -8,7 +8,19 @@ import pytest
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
-from summand.rtl import borders, encodings, engine, front, gemms, walker
+from summand.rtl import (
+    borders,
+    cast,
+    encodings,
+    engine,
+    front,
+    gemms,
+    operand,
+    requantise,
+    resettable,
+    targets,
+    walker,
+)
 from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
 from summand.rtl.encodings.sparse import expander, funnel, places, planner, reader
@@ -121,6 +133,66 @@ MISTAKES = {
     "half-steps-begin-a-segment-early": (
         engine,
         (walker, "Walker", "ring.entry.half_step", "ring.ahead.half_step"),
+    ),
+    "a-stored-walk-does-not-wait-for-a-cast": (
+        front,
+        (
+            targets,
+            "TargetGuard",
+            "Mux(casting, self.stored, overlap.all())",
+            "Mux(casting, 0, overlap.all())",
+        ),
+    ),
+    "a-load-does-not-wait-for-a-requantise": (
+        front,
+        (targets, "TargetGuard", "self.acts.eq(self.busy & ~casting)", "self.acts.eq(0)"),
+    ),
+    "the-words-of-a-stored-walk-are-read-from-the-stream-too": (
+        resettable,
+        (
+            engine,
+            "Engine",
+            "start & ~front.stored.start if self.config.operand_depth else start",
+            "start",
+        ),
+    ),
+    "weights-saturate-as-activations-do": (
+        engine,
+        (
+            requantise,
+            "Requantiser",
+            "Mux(order.casts, order.cast.planes <= n + 1, cfg.act_bits <= n + 1)",
+            "cfg.act_bits <= n + 1",
+        ),
+    ),
+    "a-tile-is-written-before-the-one-before-has-been": (
+        requantise,
+        (cast, "Caster", "load.eq(full & (~writing | last))", "load.eq(full)"),
+    ),
+    "a-whole-tile-does-not-wait": (
+        requantise,
+        (cast, "Caster", "self.i.ready.eq(~full | load)", "self.i.ready.eq(1)"),
+    ),
+    "a-row-goes-on-where-the-one-before-ended": (
+        requantise,
+        (cast, "Caster", "Mux(row_ends, first_top, top + planes)", "top + planes"),
+    ),
+    "all-rows-go-to-the-first-lane": (
+        requantise,
+        (cast, "Caster", "lane.eq(lane + row_ends)", "lane.eq(lane)"),
+    ),
+    "a-stored-word-does-not-wait": (
+        engine,
+        (
+            operand,
+            "OperandMemory",
+            "advance.eq(self.reading & (~held[-1] | self.o.ready))",
+            "advance.eq(self.reading)",
+        ),
+    ),
+    "words-that-were-read-ahead-enter-the-next-walk": (
+        engine,
+        (operand, "OperandMemory", "[self.reading.eq(0), held.eq(0)]", "self.reading.eq(0)"),
     ),
     "the-weights-of-a-group-are-read-before-its-scales": (
         reader,

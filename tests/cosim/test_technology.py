@@ -17,7 +17,7 @@ CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, requant_depth=1024, shift=4),
     EngineConfig(
         rows=1, cols=4, depth=32, stream_bits=64, act_bits=4, acc_bits=18, acc_depth=2048,
-        act_depth=1024, requant_depth=4096, table_share=2,
+        act_depth=1024, requant_depth=4096, table_share=2, operand_depth=4096,
     ),
     EngineConfig(
         rows=1, cols=1, depth=32, stream_bits=32, acc_bits=21, acc_depth=8192, act_depth=2048

@@ -62,8 +62,14 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
     Raises
     ------
     ModelError
-        If there is no model of the family, or it is of other terms than this version's.
+        If there is no model of the family, or it is of other terms than this version's, or the
+        engine has a part that the model does not know.
     """
+    if config.operand_depth:
+        raise ModelError(
+            f"the model of resources has no term for operand_depth ({config.operand_depth}); count "
+            f"the cells with 'summand synth --no-route', or leave operand_depth out"
+        )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
     return Resources(
@@ -84,7 +90,7 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
 def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> None:
     """Check by the model that an engine fits on a part.
 
-    Families without a model pass.
+    Families without a model pass, and engines with parts that the model does not know.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         If it does not fit: what is missing, the model's error, and which fields to lower to what.
     """
     family = find_family(part.family)
-    if family.modelled is None:
+    if family.modelled is None or config.operand_depth:
         return
     lacking = _lacking(config, part, model)
     if not lacking:

@@ -95,6 +95,8 @@ class GemmReader(wiring.Component):
         # Bits above a count's are cut off, and with them a stored GEMM's mark.
         count, checked = header.c, self.segments.checked
         segment, last_segment = descriptors.valid, descriptors.last
+        if cfg.operand_depth:
+            m.d.comb += self.segments.stored.eq(header.flags[-1])
         if cfg.border_shift:
             count, checked = count + header.flags, checked & self.borders.checked
             segment, last_segment = self._parted(m, descriptors)
@@ -116,12 +118,9 @@ class GemmReader(wiring.Component):
         ]
         with m.If(self.begin_drain):
             m.d.sync += [self.segments.low.eq(header.a), self.segments.high.eq(self.reach)]
-        # A group that is longer than any walk does the same as one of the longest walk's length.
+        # A group that is longer than any walk does the same as one of the longest walk's length. A
+        # stored GEMM has a word in its place, and nothing scaled that would begin another group.
         all_slices = (header.d == 0) | exceeds(header.d, cfg.act_depth)
-        if cfg.operand_depth:
-            stored = header.flags[-1]
-            all_slices |= stored
-            m.d.comb += self.segments.stored.eq(stored)
         m.d.sync += self.walk.group.eq(Mux(all_slices, cfg.act_depth, header.d))
 
         return m

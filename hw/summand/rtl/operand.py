@@ -116,7 +116,7 @@ class OperandMemory(wiring.Component):
         beyond = Signal(BlockRam.LATENCY)
         advance = Signal()
         m.d.comb += [
-            advance.eq(~held[-1] | self.o.ready),
+            advance.eq(self.reading & (~held[-1] | self.o.ready)),
             self.o.valid.eq(held[-1] & ~beyond[-1]),
             orders.past.eq(held[-1] & beyond[-1]),
         ]
@@ -127,7 +127,7 @@ class OperandMemory(wiring.Component):
                 beyond.eq(Cat(addr[word_addr_bits(cfg) :].any(), beyond)),
             ]
         with m.If(orders.start):
-            m.d.sync += [addr.eq(orders.first), self.reading.eq(1), held.eq(0)]
+            m.d.sync += [addr.eq(orders.first), self.reading.eq(1)]
         with m.If(orders.stop):
             m.d.sync += [self.reading.eq(0), held.eq(0)]
 

@@ -52,6 +52,7 @@ class _RandomProgram:
         self._act = np.zeros((config.rows, config.act_depth * config.depth), bool)
         self._acc = np.zeros((config.rows, config.acc_depth), bool)
         self._operand = np.zeros((config.operand_depth, config.depth), bool)  # lanes of words
+        self._words = np.zeros(config.operand_depth, bool)  # of which some lanes have been written
         self._last_cast: Cast | None = None
         # Tiles that the last command may still read, slices that it may still write: first, end.
         self._draining: tuple[int, int] | None = None
@@ -141,11 +142,10 @@ class _RandomProgram:
         Activations are zero where a word's lane was not written, or the row's results are not read.
         """
         cfg, rng = self._config, self._rng
-        some = np.asarray(self._operand.any(axis=1))
-        if not some.any():
+        if not self._words.any():
             return
         last = self._last_cast.to_word if self._last_cast and rng.random() < 0.7 else None
-        first_word, longest = _run(rng, some, last, self._max_words)
+        first_word, longest = _run(rng, self._words, last, self._max_words)
         first, slices = self._readable_slices()
         slices = min(slices, longest)
         segments = tuple(
@@ -280,6 +280,7 @@ class _RandomProgram:
         acc = self._builder.engine.accumulators[:rows, tile * cfg.cols :][:, : tiles * cfg.cols]
         self._builder.requantise(cast, *_requantisation(rng, acc, planes))
         self._operand[to_word : to_word + cast.words, lane : lane + rows] = True
+        self._words[to_word : to_word + cast.words] = True
         self._draining, self._landing = (tile, tile + tiles), None
 
     def _store(self) -> None:

@@ -18,6 +18,9 @@ CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, shift=4),
     EngineConfig(rows=3, cols=8, depth=32, stream_bits=64, acc_depth=32, act_depth=4),
     EngineConfig(rows=1, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8),
+    EngineConfig(
+        rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, operand_depth=256
+    ),
     EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=32, act_depth=16, sparse_block=4),
     EngineConfig(
         cols=2, depth=32, stream_bits=64, acc_depth=32, act_depth=16, scale_bits=4, sparse_block=16

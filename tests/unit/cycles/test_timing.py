@@ -33,6 +33,7 @@ def test_the_default_engine():
     [
         ({"depth": 256}, {"order": 5}),
         ({"half_steps": True}, {"order": 4}),
+        ({"operand_depth": 256}, {"requantise": 12}),
         ({"rows": 8}, {"room": 32}),
         ({"rows": 9}, {"room": 64}),
         ({"acc_bits": 18, "act_bits": 4}, {"requantise": 10}),

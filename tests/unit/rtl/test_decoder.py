@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from summand.isa import CommandError, EngineConfig, ErrorCode
 from summand.isa.decoding import check_header
-from summand.isa.header import Header, Op
-from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.header import STORED, Header, Op, operations
+from summand.isa.limits import BORDERS, PLANES, SEGMENTS
 from summand.isa.segments import segment_beats
 from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
@@ -28,6 +28,12 @@ CONFIGS = [
                  requant_depth=16, border_shift=1),
     EngineConfig(rows=2, cols=2, depth=256, stream_bits=512, acc_depth=32, act_depth=8,
                  requant_depth=16, border_shift=7),
+    EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=4,
+                 requant_depth=16, border_shift=2, operand_depth=256),
+    EngineConfig(rows=64, cols=2, depth=256, stream_bits=256, acc_depth=16384, act_depth=16,
+                 requant_depth=4096, act_bits=10, scale_bits=4, operand_depth=65536),
+    EngineConfig(rows=1, cols=1, depth=32, stream_bits=32, acc_depth=64, act_depth=2,
+                 requant_depth=64, operand_depth=512),
 ]  # fmt: skip
 
 #: Errors that follow from a header alone.
@@ -38,7 +44,9 @@ CODES = {
 
 
 def name(config):
-    return f"{config.cols}x{config.depth}at{config.stream_bits}"
+    return f"{config.cols}x{config.depth}at{config.stream_bits}" + (
+        f"with{config.operand_depth}" * (config.operand_depth > 0)
+    )
 
 
 def verdict(raw, config):
@@ -55,8 +63,8 @@ def needed(h, config):
         case Op.LOAD:
             return h.b * h.c * config.slice_words
         case Op.GEMM:
-            return segment_beats(h.c + h.flags, config)
-        case Op.REQUANTISE:
+            return segment_beats(h.c + (h.flags & ~STORED), config)
+        case Op.REQUANTISE | Op.CAST:
             return -(-h.b * config.cols * 4 // config.beat_bytes)
     return 0
 
@@ -72,11 +80,12 @@ def near(rng, limit, *, least=1):
 
 def random_header(rng, config):
     """Return 16 bytes: mostly a header that is right or all but right."""
-    op = rng.choice(list(Op)) if rng.random() < 0.97 else rng.getrandbits(8)
-    over = config.acc_depth if op in (Op.REQUANTISE, Op.STORE) else config.act_depth
+    op = rng.choice(operations(config)) if rng.random() < 0.97 else rng.getrandbits(8)
+    drains = op in (Op.REQUANTISE, Op.STORE, Op.CAST)
+    over = config.acc_depth if drains else config.act_depth
     a = near(rng, over - 1, least=0) if rng.random() < 0.5 else rng.randrange(over)
     b = near(rng, max(1, over - a))
-    if op == Op.REQUANTISE and rng.random() < 0.8:
+    if op in (Op.REQUANTISE, Op.CAST) and rng.random() < 0.8:
         b = near(rng, config.requant_depth // config.cols)
         a = min(a, max(0, over - b))
     c = near(rng, SEGMENTS.high if op == Op.GEMM else config.rows)
@@ -91,11 +100,19 @@ def random_header(rng, config):
     borders = 0
     if op == Op.GEMM and config.border_shift:
         borders = min(near(rng, BORDERS.high, least=0), 0xFF)
-    h = Header(op, 0, a, b, c, d, borders)
+    flags = borders
+    if op == Op.GEMM and config.operand_depth and rng.random() < 0.5:
+        flags |= STORED
+        d = rng.choice([0, 1, 0xFFFF, rng.getrandbits(16)])
+    if op == Op.CAST:
+        planes = near(rng, PLANES.high)
+        flags = min(near(rng, max(0, config.depth - c), least=0), 0xFF)
+        d = near(rng, max(0, config.operand_depth - b * planes), least=0)
+        c = (c & 0xFF) | (planes & 0xFF) << 8
+    h = Header(op, 0, a, b, c, d, flags)
     length = needed(h, config)
     if rng.random() < 0.2:
         length += rng.choice([-1, 0, 1]) + rng.choice([0, 1 << rng.randrange(32)])
-    flags = borders
     if rng.random() < 0.05:
         flags = 1 << rng.randrange(8)
     b, c, d = (1 << rng.randrange(16) if rng.random() < 0.02 else v for v in (b, c, d))
@@ -130,6 +147,16 @@ def ends(config):
         Header(Op.FENCE),
         Header(Op.FENCE, 0, 0xFFFF),
     ]
+    if config.operand_depth:
+        words, lanes = config.operand_depth, min(rows, config.depth)
+        tiles = min(tiles, config.requant_depth // config.cols, words // PLANES.high)
+        bare += [
+            Header(Op.GEMM, 0, 0, acts, SEGMENTS.high, 0xFFFF, STORED | borders),
+            Header(Op.GEMM, 0, 0, acts, 1, 0, STORED),
+            Header(Op.CAST, 0, 0, 1, 0x101, words - 1, config.depth - 1),
+            Header(Op.CAST, 0, 0, tiles, 0x800 | lanes, words - 8 * tiles, config.depth - lanes),
+            Header(Op.CAST, 0, 0, tiles, 0x701, words - 7 * tiles, 0),
+        ]
     return [dataclasses.replace(h, length=needed(h, config)) for h in bare]
 
 
@@ -173,8 +200,8 @@ def test_verdicts_equal_the_dataclass(config):
         h = Header(op, length, a, b, c, d, flags)
         assert error == code, h
         if code == ErrorCode.OK and h.op != Op.GEMM:
-            assert area == h.b * h.c
-    assert set(want) == CODES
+            assert area == h.b * (h.c & 0xFF if h.op == Op.CAST else h.c)
+    assert set(want) == CODES | ({ErrorCode.OPERAND} if config.operand_depth else set())
     assert all(verdict(h.encode(config), config) == ErrorCode.OK for h in ends(config))
 
 

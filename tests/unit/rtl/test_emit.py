@@ -84,6 +84,16 @@ def test_an_engine_without_sparse_segments_reads_plane_words_as_ever():
     assert "gatherer_part" not in having
 
 
+def test_an_engine_without_an_operand_has_none_of_its_signals():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(operand_depth=256))
+    )
+    signals = ("operand", "caster", "cast_", "lane_", "stored", "casting")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

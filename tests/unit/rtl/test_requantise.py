@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.golden import arithmetic
+from summand.golden.operand import Operand
 from summand.isa import EngineConfig
 from summand.isa.structure import requantise_latency
 from summand.rtl.requantise import Requantiser
@@ -25,6 +26,14 @@ CONFIGS = {
     "odd": EngineConfig(
         rows=2, cols=4, depth=16, stream_bits=32, act_depth=8, requant_depth=64, act_bits=9,
         acc_bits=31,
+    ),
+    "with casts, 5bit": EngineConfig(
+        rows=3, cols=2, depth=16, stream_bits=32, act_depth=8, requant_depth=16, act_bits=5,
+        operand_depth=256,
+    ),
+    "with casts, 10bit": EngineConfig(
+        rows=2, cols=4, depth=32, stream_bits=64, act_depth=4, requant_depth=32, act_bits=10,
+        operand_depth=256,
     ),
 }  # fmt: skip
 
@@ -213,3 +222,55 @@ def test_a_tile_takes_its_columns_and_one_cycle(name):
     words = 16 // config.beat_elems
     passing = tiles * (config.cols + 1)
     assert 16 < flow.arrived[-1] - requantise_latency(config) <= passing + words
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].operand_depth])
+def test_casts_and_activations_follow_one_another(name):
+    """Each command has its own width, and writes to its own memory only."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(5)
+    dut = Requantiser(config)
+    golden, words = Operand(config), np.zeros((config.operand_depth, config.plane_bits), np.uint8)
+    got, want, written = [], [], []
+
+    async def take(ctx, cycles):
+        for _ in range(cycles):
+            _, _, valid, beat, write, done = await ctx.tick().sample(
+                dut.o.valid, dut.o.payload, dut.operand, dut.orders.written
+            )
+            written.append(done)
+            if valid:
+                got.append(unpacked(config, beat))
+            if write.valid:
+                bits = [write.bits >> c & 1 for c in range(config.cols)]
+                words[write.addr, write.lane :: config.depth] = bits
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        for planes in [3, 0, 8, 1, 0, 5, 7, 2]:
+            rows, tiles = int(rng.integers(1, config.rows + 1)), int(rng.integers(1, 4))
+            command = random_command(config, rng, rows=rows, tiles=tiles, addr=2)
+            ctx.set(dut.orders.casts, planes > 0)
+            ctx.set(dut.orders.cast, {"planes": planes, "lane": 3, "word": 9 * planes})
+            await command.begin(ctx, dut)
+            ctx.set(dut.orders.casts, planes == 0)
+            written.clear()
+            for tile in command.tiles(config):
+                ctx.set(dut.i.p, tile)
+                ctx.set(dut.i.valid, 1)
+                while not ctx.get(dut.i.ready):
+                    await take(ctx, 1)
+                await take(ctx, 1)
+                ctx.set(dut.i.valid, 0)
+            await take(ctx, requantise_latency(config) + 2 * config.beat_elems + config.cols + 80)
+            assert sum(written) == 1
+            if planes:
+                weights = arithmetic.requantise(command.acc, command.mult, command.shift, planes)
+                golden.write(9 * planes, 3, weights, planes)
+            else:
+                want.extend(command.writes(config))
+            packed = np.packbits(words, axis=1, bitorder="little")
+            np.testing.assert_array_equal(packed, golden.words)
+            assert got == want
+
+    simulate(dut, bench)

@@ -16,6 +16,7 @@ SHIFTING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, shift=2)
 SCALING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, scale_bits=3)
 HALVING = EngineConfig(cols=4, depth=8, stream_bits=32, acc_depth=32, half_steps=True)
 SPARSE = replace(HALVING, sparse_block=8)
+STORING = replace(SPARSE, scale_bits=3, operand_depth=256)
 
 
 def good_table(rng, config):
@@ -64,9 +65,9 @@ def spoiled(rng, raw):
     return bytes(raw)
 
 
-def verdict(raw, config):
+def verdict(raw, config, stored):
     try:
-        decode_segments(raw, len(raw) // 8, config)
+        decode_segments(raw, len(raw) // 8, config, stored=stored)
     except CommandError as e:
         return e.code
     return ErrorCode.OK
@@ -95,8 +96,8 @@ async def write_table(ctx, dut, raw, rng, *, low=0, high=0):
 
 @pytest.mark.parametrize(
     "config",
-    [PLAIN, SHIFTING, SCALING, HALVING, SPARSE],
-    ids=["plain", "shifting", "scaling", "halving", "sparse"],
+    [PLAIN, SHIFTING, SCALING, HALVING, SPARSE, STORING],
+    ids=["plain", "shifting", "scaling", "halving", "sparse", "storing"],
 )
 def test_the_first_bad_segment_is_reported(config):
     """Good tables and spoiled ones in turn: no table affects the next."""
@@ -109,7 +110,10 @@ def test_the_first_bad_segment_is_reported(config):
             raw = b"".join(s.encode() for s in good_table(rng, config))
             for _ in range(n % 3):
                 raw = spoiled(rng, raw)
-            want = verdict(raw, config)
+            stored = config.operand_depth > 0 and rng.random() < 0.5
+            if config.operand_depth:
+                ctx.set(dut.orders.stored, stored)
+            want = verdict(raw, config, stored)
             error, _ = await write_table(ctx, dut, raw, rng)
             assert error == want, raw.hex(" ", 8)
             if want == ErrorCode.OK:
@@ -131,7 +135,7 @@ def test_any_bytes_get_the_decoders_verdict(config, raw):
 
     async def bench(ctx):
         error, _ = await write_table(ctx, dut, table, random.Random(0))
-        assert error == verdict(table, config)
+        assert error == verdict(table, config, False)
 
     dut = SegmentTable(config)
     simulate(dut, bench)

@@ -32,6 +32,9 @@ CONFIGS = {
     "sparse": EngineConfig(
         rows=2, cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=4, sparse_block=8
     ),
+    "operand": EngineConfig(
+        rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, operand_depth=512
+    ),
     "wide sums": EngineConfig(
         cols=1, depth=256, stream_bits=32, act_bits=10, acc_depth=16, act_depth=2, scale_bits=1
     ),

@@ -130,6 +130,13 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, GOWIN)
 
 
+def test_an_operand_has_no_term_and_no_part_is_too_small_for_it():
+    config = dataclasses.replace(SMALL, operand_depth=256)
+    with pytest.raises(ModelError, match=r"no term for operand_depth \(256\); count .* --no-route"):
+        estimate(config, ECP5)
+    fits(dataclasses.replace(config, rows=64), LFE5U_85F)
+
+
 @pytest.mark.parametrize("block", [4, 8, 16])
 def test_sparse_segments_take_cells_once_for_all_rows(block):
     taken = []
