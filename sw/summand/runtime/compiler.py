@@ -122,7 +122,7 @@ class _Filler:
 
     def _fill(self, step: PlanStep) -> Step:
         match step:
-            case Walk():
+            case Walk() if step.from_word is None:
                 return Step(step, self._weights(step))
             case Bundle():
                 return Step(step, pad(b"".join(map(self._parameters, step.pieces)), self._config))

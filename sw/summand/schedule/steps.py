@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import Literal
 
 from summand.isa.borders import Border
-from summand.isa.commands import Gemm, Load, Store
+from summand.isa.commands import Cast, Gemm, Load, Store
 from summand.isa.limits import SEGMENTS
 from summand.isa.segments import Segment
 from summand.schedule.terms import Runs
 from summand.schedule.tiling import Bundle, Piece, Run
 
-__all__ = ["Fetch", "Input", "Matrix", "PlanStep", "Role", "Strip", "Walk"]
+__all__ = ["Deposit", "Fetch", "Input", "Matrix", "PlanStep", "Role", "Strip", "Walk"]
 
 Role = Literal["direct", "first factor", "second factor"]
 
@@ -75,7 +75,8 @@ class Walk:
     """One GEMM: ``slices`` slices of the strips' matrices from ``first`` on.
 
     ``from_slice`` is the place of the first in the activation memory. Strips ascend. ``borders``
-    count the walk's slices.
+    count the walk's slices. ``from_word`` is the place of its plane words in the operand memory;
+    without it the stream brings them.
     """
 
     from_slice: int
@@ -83,6 +84,7 @@ class Walk:
     slices: int
     strips: tuple[Strip, ...]
     borders: tuple[Border, ...] = ()
+    from_word: int | None = None
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
@@ -106,7 +108,9 @@ class Walk:
 
     def command(self, rows: int, tag: int = 0) -> Gemm:
         """Return its GEMM."""
-        return Gemm(self.from_slice, self.slices, self.segments, self.group, self.borders)
+        return Gemm(
+            self.from_slice, self.slices, self.segments, self.group, self.borders, self.from_word
+        )
 
     def within(self, low: int, high: int) -> "Walk":
         """Return the part of the walk in accumulator tiles ``low`` to ``high``."""
@@ -195,8 +199,36 @@ class Fetch:
         return Store(self.tile, self.tiles, rows, tag)
 
 
+@dataclass(frozen=True)
+class Deposit:
+    """A CAST of contiguous tiles to the operand memory; ``runs`` says whose they are.
+
+    Row 0 becomes input feature ``lane`` of the slice whose words for these tiles begin with
+    ``to_word``.
+    """
+
+    runs: tuple[Run, ...]
+    planes: int
+    to_word: int
+    lane: int
+
+    @property
+    def tile(self) -> int:
+        """The first tile."""
+        return self.runs[0].tile
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles."""
+        return sum(run.tiles for run in self.runs)
+
+    def command(self, rows: int, tag: int = 0) -> Cast:
+        """Return its CAST."""
+        return Cast(self.tile, self.tiles, rows, self.planes, self.to_word, self.lane)
+
+
 #: What has ``command(rows, tag)``: its command for a batch of ``rows`` tokens.
-PlanStep = Input | Walk | Bundle | Fetch
+PlanStep = Input | Walk | Bundle | Deposit | Fetch
 
 
 def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:

@@ -7,7 +7,7 @@ from summand.isa import EngineConfig
 from summand.isa.commands import Requantise
 from summand.schedule.terms import Sizes
 
-__all__ = ["Bundle", "Piece", "Run", "Tiling"]
+__all__ = ["Bundle", "Piece", "Run", "Tiling", "even"]
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,7 @@ class Tiling:
 
     def even(self) -> tuple[int, ...]:
         """Return sizes of as few passes as half of the accumulators allows, about equal."""
-        passes = -(-self.total // self.half)
-        least, more = divmod(self.total, passes)
-        return (least + 1,) * more + (least,) * (passes - more)
+        return even(self.total, self.half)
 
     def passes(self, sizes: Sequence[int], phase: int = 0) -> tuple[tuple[Run, ...], ...]:
         """Cut the outputs into passes of ``sizes`` tiles, each contiguous in the accumulators.
@@ -163,6 +161,13 @@ class Tiling:
                     runs[i].append(Run(layer, a - start, b - a, bases[i] + a - low))
             start += count
         return tuple(map(tuple, runs))
+
+
+def even(total: int, most: int) -> tuple[int, ...]:
+    """Cut a total into as few parts as ``most`` allows, about equal."""
+    parts = -(-total // most)
+    least, more = divmod(total, parts)
+    return (least + 1,) * more + (least,) * (parts - more)
 
 
 class _Packer:
