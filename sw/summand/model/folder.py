@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.model.channels import ChannelGroups
+from summand.model.decomposition import Decomposition
+from summand.model.decompositions import DECOMPOSITIONS, read_decompositions
 from summand.model.entries import FileEntry, LayerEntry
 from summand.model.errors import ModelError
 from summand.model.layer import Layer
@@ -125,7 +127,8 @@ class SummandModel:
         self._check_files(verify)
 
     def _check_files(self, verify: bool) -> None:
-        for name in (LAYERS, HOST):
+        wanted = (LAYERS, HOST, *(DECOMPOSITIONS for _ in self.manifest.decompositions[:1]))
+        for name in wanted:
             if name not in self.manifest.files:
                 raise ModelError(f"{self.path / MANIFEST}: files must list {name}; {_REDO}")
         for name, entry in self.manifest.files.items():
@@ -179,6 +182,27 @@ class SummandModel:
     def layers(self) -> Iterator[Layer]:
         """Read all layers, one at a time."""
         return read_layers(self.path / LAYERS, self._entries.values())
+
+    def decompositions(self) -> tuple[Decomposition, ...]:
+        """Read how groups' inputs may be decomposed; empty where the model was made without.
+
+        Raises
+        ------
+        ModelError
+            If they are damaged, or do not fit their layers.
+        """
+        file = self.path / DECOMPOSITIONS
+        found = read_decompositions(file, self.manifest.decompositions, _REDO)
+        for each in found:
+            for name, by in zip(each.layers, each.requantisations, strict=True):
+                entry = self.entry(name)
+                if (len(each.directions), len(by.mult)) != (entry.in_features, entry.out_features):
+                    raise ModelError(
+                        f"{file}: the decomposition of {name} is of {len(each.directions)} inputs "
+                        f"and {len(by.mult)} outputs, not of {entry.in_features} and "
+                        f"{entry.out_features}; {_REDO}"
+                    )
+        return found
 
 
 def read_layers(path: Path, entries: Iterable[LayerEntry]) -> Iterator[Layer]:

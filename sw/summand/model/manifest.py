@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+from summand.model.decompositions import DecompositionEntry
 from summand.model.entries import FileEntry, HostEntry, LayerEntry
 from summand.model.errors import ModelError, Refusal
 from summand.model.reading import parse_json
@@ -51,6 +52,8 @@ class Manifest:
     split : tuple of names
         Layers of the model that were compressed in parts: ``name.0``, ``name.1``, ... make the
         outputs of ``name``, one behind another.
+    decompositions : tuple of DecompositionEntry
+        Groups whose inputs may be decomposed while the model runs, each at most once.
     host : tuple of HostEntry
         What stays on the host.
     aliases : mapping
@@ -64,6 +67,7 @@ class Manifest:
     layers: tuple[LayerEntry, ...]
     groups: tuple[tuple[str, ...], ...]
     split: tuple[str, ...]
+    decompositions: tuple[DecompositionEntry, ...]
     host: tuple[HostEntry, ...]
     aliases: Mapping[str, str]
     files: Mapping[str, FileEntry]
@@ -147,6 +151,13 @@ class Manifest:
             parts = sum(layer.startswith(f"{name}.") for layer in names)
             if not parts or any(f"{name}.{i}" not in names for i in range(parts)):
                 raise ModelError(f"split names {name}, whose parts are not all there")
+        decomposed = [entry.layers for entry in self.decompositions]
+        for layers in decomposed:
+            if layers not in self.groups or decomposed.count(layers) > 1:
+                raise ModelError(
+                    f"decompositions must name a group of layers each, and none twice, not "
+                    f"{reprlib.repr(layers)}; compress the model again"
+                )
 
 
 def _is_file_name(name: str) -> bool:

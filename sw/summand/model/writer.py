@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from summand.model.decomposition import Decomposition
+from summand.model.decompositions import write_decompositions
 from summand.model.entries import FileEntry, HostEntry, LayerEntry
 from summand.model.errors import ModelError
 from summand.model.folder import HOST, LAYERS, MANIFEST, is_model, sha256
@@ -128,6 +130,7 @@ class ModelWriter:
         *,
         groups: Sequence[Sequence[str]],
         split: Sequence[str] = (),
+        decompositions: Sequence[Decomposition] = (),
         host: Sequence[HostEntry] = (),
         source: Mapping[str, Any],
         options: Mapping[str, Any],
@@ -146,6 +149,7 @@ class ModelWriter:
         self._parts.merge(names, self.folder / LAYERS)
         if not (self.folder / HOST).exists():
             save_file({}, self.folder / HOST)
+        decomposed = write_decompositions(decompositions, self.folder)
         files = {
             file.name: FileEntry(sha256=sha256(file), bytes=file.stat().st_size)
             for file in sorted(self.folder.iterdir())
@@ -157,6 +161,7 @@ class ModelWriter:
             layers=tuple(self.finished[name] for name in names),
             groups=tuple(tuple(group) for group in groups),
             split=tuple(split),
+            decompositions=decomposed,
             host=tuple(host),
             aliases=aliases or {},
             files=files,

@@ -69,6 +69,7 @@ def report(options: dict[str, object] | None = None, **changes) -> Report:
         layers=layers,
         groups=tuple((e.name,) for e in layers),
         split=(),
+        decompositions=(),
         host=(),
         aliases={},
         files={},

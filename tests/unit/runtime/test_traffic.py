@@ -101,6 +101,7 @@ def manifest(*entries):
         layers=entries,
         groups=groups,
         split=(),
+        decompositions=(),
         host=(),
         aliases={},
         files={},

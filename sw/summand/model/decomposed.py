@@ -1,0 +1,151 @@
+"""The exact meaning of layers that are computed by way of a few pseudo-tokens."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.model.basis import basis_of
+from summand.model.decomposition import EXACT, Decomposition, spans
+from summand.model.layer import Layer
+from summand.summands.errors import LayerError
+from summand.summands.integers import quantise, requantise
+
+__all__ = [
+    "Multiply",
+    "Pseudo",
+    "check_decomposable",
+    "decomposed",
+    "exact",
+    "pseudo_tokens",
+    "scaled",
+    "token_weights",
+]
+
+_Integers = npt.NDArray[np.integer]
+_Floats = npt.NDArray[np.float32]
+
+#: Returns the exact product of integers ``[M, K]`` and a matrix ``[K, N]`` of so many bits, which
+#: is the directions or made of tokens.
+Multiply = Callable[[Literal["sketch", "product"], _Integers, npt.NDArray[np.int8], int], _Integers]
+
+
+class Pseudo(NamedTuple):
+    """A prompt's pseudo-tokens, and how its tokens are made of them.
+
+    Parameters
+    ----------
+    rows : int16 array, shape ``[rank, K]``
+        What goes through the layers in the place of tokens.
+    tokens : int16 array, shape ``[M, rank]``
+        What multiplies the products of rows.
+    scale : float32 array, shape ``[M, 1]``
+        The tokens' units.
+    """
+
+    rows: npt.NDArray[np.int16]
+    tokens: npt.NDArray[np.int16]
+    scale: _Floats
+
+
+def pseudo_tokens(
+    xq: npt.NDArray[np.int16],
+    s_x: _Floats,
+    of: Decomposition,
+    act_bits: int,
+    multiply: Multiply,
+) -> Pseudo:
+    """Decompose tokens.
+
+    Parameters
+    ----------
+    xq : int16 array, shape ``[M, K]``
+        As :meth:`Layer.quantise` returns them.
+    s_x : float32 array, shape ``[M, 1]``
+        Their units.
+    of : Decomposition
+        How.
+    act_bits : int
+        Bits of an activation.
+    multiply : callable
+        An engine, or what is as exact.
+    """
+    sketches = multiply("sketch", xq, of.directions, of.sketch_bits)
+    basis = basis_of(sketches * s_x.astype(np.float64) * of.scale, of.rank)
+    rank = basis.shape[1]
+    uq, s_u = quantise((basis * s_x).T.astype(np.float32), act_bits)
+    weights, unit = token_weights(xq, of.token_bits, act_bits)
+    found = multiply("product", uq, weights, of.token_bits)
+    rows = np.zeros((of.rank, xq.shape[1]), np.int16)
+    rows[:rank], sizes = quantise(found.astype(np.float32) * s_u * np.float32(unit), act_bits)
+    tokens = np.zeros((len(xq), of.rank), np.float32)
+    tokens[:, :rank] = basis * sizes.T
+    return Pseudo(rows, *quantise(tokens, act_bits))
+
+
+def token_weights(
+    xq: npt.NDArray[np.integer], bits: int, act_bits: int
+) -> tuple[npt.NDArray[np.int8], int]:
+    """Return tokens as weights of ``bits`` bits, and the unit of these.
+
+    Rounded to the nearest multiple of the unit, halves towards plus infinity, and saturated.
+    """
+    drop = max(0, act_bits - bits)
+    half = (1 << drop) >> 1
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    rounded = (xq.astype(np.int32) + half) >> drop
+    return np.clip(rounded, low, high).astype(np.int8), 1 << drop
+
+
+def scaled(
+    layers: Sequence[Layer], of: Decomposition, accs: Sequence[_Integers], scale: _Floats
+) -> tuple[_Floats, ...]:
+    """Return the layers' outputs ``[M, N]`` of the accumulators of tokens and their units."""
+    return tuple(
+        layer.scaled(acc, scale * by.unit.astype(np.float32))
+        for layer, acc, by in zip(layers, accs, of.requantisations, strict=True)
+    )
+
+
+def decomposed(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floats, ...]:
+    """Return every layer's output for a prompt ``[M, K]``.
+
+    The first :data:`EXACT` tokens' are exact; the others are decomposed in :func:`spans`.
+
+    Raises
+    ------
+    LayerError
+        If an activation is not finite, or channels are in groups.
+    """
+    check_decomposable(layers[0])
+    first = tuple(layer.forward(x[:EXACT]) for layer in layers)
+    parts = [_span(layers, of, x[span.start : span.stop]) for span in spans(len(x), of.span)]
+    return tuple(np.concatenate(each) for each in zip(first, *parts, strict=True))
+
+
+def check_decomposable(layer: Layer) -> None:
+    """Raise :class:`LayerError` for a layer whose inputs cannot be decomposed."""
+    if layer.groups is not None:
+        raise LayerError(
+            f"layer {layer.name!r}: its input's channels are in groups, whose integers have "
+            f"different units, so tokens cannot stand as weights; compress it without groups"
+        )
+
+
+def _span(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floats, ...]:
+    xq, s_x = layers[0].quantise(x)
+    pseudo = pseudo_tokens(xq, s_x, of, layers[0].act_bits, exact)
+    accs = []
+    for layer, by in zip(layers, of.requantisations, strict=True):
+        products = layer.accumulate(pseudo.rows)
+        weights = requantise(products, by.mult, by.shift, of.bits)
+        accs.append(pseudo.tokens.astype(np.int64) @ weights)
+    return scaled(layers, of, accs, pseudo.scale)
+
+
+def exact(
+    _: Literal["sketch", "product"], x: _Integers, matrix: npt.NDArray[np.int8], __: int
+) -> _Integers:
+    """Multiply integers on the host; every sum is far below 2**53."""
+    return (x.astype(np.float64) @ matrix.astype(np.float64)).astype(np.int64)
