@@ -173,7 +173,7 @@ class Driver:
         self._clean = True
         name = program.name
         self.usage[name] = self.usage.get(name, Usage()) + result.usage
-        self.calls[program, len(xq)] += 1
+        self.calls[program.outline or program, len(xq)] += 1
         return result
 
     def _check_call(self, program: Program, xq: npt.NDArray[np.integer]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,19 @@ from summand.runtime.program import Program
 from summand.schedule.errors import CompileError
 from summand.summands.base import Summand, label_of
 
-__all__ = ["LayerGroup", "SummandLinear", "replace_linears"]
+__all__ = ["LayerGroup", "Prompts", "SummandLinear", "replace_linears"]
+
+
+class Prompts(Protocol):
+    """Another way to compute layers for the tokens of a whole prompt."""
+
+    def takes(self, tokens: int) -> bool:
+        """Whether it computes so many tokens at once."""
+        ...
+
+    def rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return every layer's output for tokens ``[M, K]``."""
+        ...
 
 
 class LayerGroup:
@@ -50,6 +63,8 @@ class LayerGroup:
         self._plain = self._used = self._compiled(layers)
         self._adapted: dict[str, _Compiled] = {}
         self._shared = _Shared()
+        #: What computes prompts, if it is not what computes single tokens.
+        self.prompts: Prompts | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -124,7 +139,10 @@ class LayerGroup:
 
     def _run(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         flat = x.detach().reshape(-1, x.shape[-1]).to("cpu", torch.float32).numpy()
-        results = self._lanes.compute(self._rows, flat)
+        if self.prompts is not None and self._used is self._plain and self.prompts.takes(len(flat)):
+            results = self.prompts.rows(flat)
+        else:
+            results = self._lanes.compute(self._rows, flat)
         return {i: _as_tensor(y, x) for i, y in enumerate(results)}
 
     def _rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:

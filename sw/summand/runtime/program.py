@@ -101,6 +101,9 @@ class Program:
         What the layers' commands depend on.
     fill : callable
         Puts weights into the steps of a plan.
+    outline : Program, optional
+        A program of the same commands that stands for this one where costs are counted: of weights
+        that are there for one call only, so that they are not kept.
     """
 
     config: EngineConfig
@@ -109,6 +112,7 @@ class Program:
     macs: int
     layers: tuple[Sizes, ...] = field(repr=False)
     fill: Callable[[Sequence[PlanStep]], tuple[Step, ...]] = field(repr=False)
+    outline: "Program | None" = field(default=None, repr=False)
     _filled: dict[Hashable, tuple[Step, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property

@@ -21,6 +21,7 @@ from summand.compress.calibrate.statistics import (
 )
 from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
+from summand.compress.decompose import Found, check_decomposable, find_decompositions
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.job.budget import (
@@ -202,6 +203,7 @@ class Job:
         workers: Workers | None = None,
         statistics: StatisticsStore | None = None,
         restart: bool = False,
+        decompose_loss: float | None = None,
         progress: Callable[[str, int, int], None] | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> Manifest:
@@ -220,6 +222,9 @@ class Job:
             a target was allocated with.
         restart : bool
             Begin anew, whatever an interrupted run has left.
+        decompose_loss : float, optional
+            Find decompositions of layers' inputs too, which lose about so much at most when
+            prompts are read with them, in nats a token.
         progress : callable, optional
             Called with what is being done, how much of it is done, and how much there is.
         notice : callable, optional
@@ -233,6 +238,8 @@ class Job:
             If the model cannot be written, or if what an interrupted run left is of another job.
         """
         module, found = self.source.module, self.survey
+        if decompose_loss is not None:
+            check_decomposable(module, self.batches, decompose_loss)
         with ModelWriter(destination, job=self._description(), restart=restart) as writer:
             walk = self._walk(found, statistics or self.collected, writer.scratch)
             kept: dict[str, Any] = {}
@@ -242,6 +249,9 @@ class Job:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
             distilled = self._distil(writer, walk, progress) if self.options.distil else None
+            decomposed = None
+            if decompose_loss is not None:
+                decomposed = self._decompose(writer, decompose_loss, progress)
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)
@@ -249,9 +259,10 @@ class Job:
             return writer.finish(
                 groups=found.groups,
                 split=tuple(self.cuts),
+                decompositions=decomposed.decompositions if decomposed else (),
                 host=found.host,
                 source=self.source.record,
-                options=self._record(kept, distilled),
+                options=self._record(kept, distilled, decomposed),
                 aliases=aliases,
             )
 
@@ -342,6 +353,26 @@ class Job:
                     writer.revise(layer, error=errors[name])
         return found
 
+    def _decompose(
+        self,
+        writer: ModelWriter,
+        loss: float,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> Found:
+        """Find what inputs of the finished layers may be decomposed to."""
+        module, weights = self.source.module, self.source.weights
+        tell = None if progress is None else lambda i, n: progress("decomposing", i, n)
+        with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
+            return find_decompositions(
+                module,
+                self.batches,
+                self.survey,
+                writer.layer,
+                loss,
+                heads=head_layers(module),
+                progress=tell,
+            )
+
     @property
     def _example(self) -> Batch:
         return {"input_ids": self.batches[0][:, :16]}
@@ -373,7 +404,10 @@ class Job:
         }
 
     def _record(
-        self, kept: Mapping[str, Any], distilled: Distillation | None = None
+        self,
+        kept: Mapping[str, Any],
+        distilled: Distillation | None = None,
+        decomposed: Found | None = None,
     ) -> dict[str, Any]:
         calibration = {
             "text": self.text.origin,
@@ -402,4 +436,6 @@ class Job:
             }
         if distilled is not None:
             record["distillation"] = dataclasses.asdict(distilled)
+        if decomposed is not None:
+            record["decomposition"] = {"saved": decomposed.saved, "loss": decomposed.loss}
         return record

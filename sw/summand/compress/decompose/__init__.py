@@ -1,0 +1,5 @@
+"""Which layers' inputs are decomposed while a model runs, and how."""
+
+from summand.compress.decompose.find import Found, check_decomposable, find_decompositions
+
+__all__ = ["Found", "check_decomposable", "find_decompositions"]

@@ -1,0 +1,37 @@
+"""Lets a loaded model read prompts by way of pseudo-tokens."""
+
+from summand.decompose.decomposer import Decomposer
+from summand.model import ModelError
+from summand.runtime import Driver
+from summand.runtime.load import LoadedModel
+
+__all__ = ["attach_decompositions"]
+
+
+def attach_decompositions(loaded: LoadedModel, driver: Driver) -> int:
+    """Have the model's prompts computed with its decompositions; returns for how many groups.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The model.
+    driver : Driver
+        That which it was loaded with.
+
+    Raises
+    ------
+    ModelError
+        If the model was compressed without decompositions, or they are damaged.
+    CompileError
+        If the engine cannot compute them.
+    """
+    found = {each.layers: each for each in loaded.source.decompositions()}
+    if not found:
+        raise ModelError(
+            f"{loaded.source.path} has no decompositions; compress the model with --decompose-loss"
+        )
+    for group in loaded.groups:
+        names = tuple(layer.name for layer in group.layers)
+        if (mine := found.get(names)) is not None:
+            group.prompts = Decomposer(driver, group.layers, group.program, mine)
+    return len(found)

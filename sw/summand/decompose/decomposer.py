@@ -1,0 +1,97 @@
+"""Lets an engine compute layers for a prompt by way of a few pseudo-tokens."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.decompose.programs import Programs
+from summand.model import Layer
+from summand.model.decomposed import check_decomposable, pseudo_tokens, scaled
+from summand.model.decomposition import EXACT, Decomposition, spans
+from summand.runtime import Driver, Program
+
+__all__ = ["Decomposer"]
+
+
+class Decomposer:
+    """Computes layers that share an input for many tokens at once, approximately.
+
+    All products are the engine's, so golden model and gateware agree bit for bit, with each other
+    and with :func:`summand.model.decomposed.decomposed`. The host finds a basis of the tokens
+    between them, in float64.
+
+    Parameters
+    ----------
+    driver : Driver
+        Reaches an engine with an operand memory.
+    layers : sequence of Layer
+        The layers.
+    program : Program
+        What computes them.
+    decomposition : Decomposition
+        How.
+
+    Raises
+    ------
+    CompileError
+        If the engine cannot do it.
+    LayerError
+        If the layers' inputs cannot be decomposed.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        layers: Sequence[Layer],
+        program: Program,
+        decomposition: Decomposition,
+    ):
+        check_decomposable(layers[0])
+        self._driver, self._layers, self._of = driver, tuple(layers), decomposition
+        self._programs = Programs(program, decomposition)
+
+    def takes(self, tokens: int) -> bool:
+        """Whether a prompt of so many tokens streams less this way."""
+        bits = sum(layer.bits for layer in self._layers)
+        return any(self._of.saved(bits, len(span)) > 0 for span in spans(tokens, self._of.span)[:1])
+
+    def rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return every layer's output for a prompt ``[M, K]``.
+
+        That of its first tokens is exact; the others are decomposed in spans.
+
+        Raises
+        ------
+        LayerError
+            If an activation is not finite.
+        """
+        xq, s_x = self._layers[0].quantise(x[:EXACT])
+        accs = self._driver.run(self._programs.exact, xq).outputs
+        first = [layer.scaled(a, s_x) for layer, a in zip(self._layers, accs, strict=True)]
+        parts = [self._span(x[span.start : span.stop]) for span in spans(len(x), self._of.span)]
+        return tuple(np.concatenate(each) for each in zip(first, *parts, strict=True))
+
+    def _span(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+        xq, s_x = self._layers[0].quantise(x)
+        pseudo = pseudo_tokens(xq, s_x, self._of, self._driver.config.act_bits, self._multiply)
+        accs = [np.empty((len(x), layer.out_features), np.int32) for layer in self._layers]
+        for make, multiply, outputs in self._programs.chunks:
+            self._driver.run(make, pseudo.rows)
+            found = self._driver.run(multiply, pseudo.tokens).outputs
+            for (layer, low, high), acc in zip(outputs, found, strict=True):
+                accs[layer][:, low:high] = acc
+        return scaled(self._layers, self._of, accs, pseudo.scale)
+
+    def _multiply(
+        self,
+        what: Literal["sketch", "product"],
+        x: npt.NDArray[np.integer],
+        matrix: npt.NDArray[np.int8],
+        bits: int,
+    ) -> npt.NDArray[np.integer]:
+        sketch = what == "sketch"
+        program = self._programs.sketch if sketch else self._programs.product(matrix)
+        (found,) = self._driver.run(program, x).outputs
+        return found

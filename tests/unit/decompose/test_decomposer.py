@@ -1,0 +1,216 @@
+"""Prompts by way of pseudo-tokens, on the golden engine: the integers that they stand for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.decompose import Decomposer
+from summand.isa import EngineConfig
+from summand.isa.commands import Cast
+from summand.model import ChannelGroups, Layer, Transform
+from summand.model.decomposed import decomposed, exact, pseudo_tokens
+from summand.model.decomposition import EXACT, Decomposition, Requantisation
+from summand.runtime import Driver, GoldenDevice, compile_layers
+from summand.schedule.errors import CompileError
+from summand.schedule.operand import OperandTiling
+from summand.summands.dense import Dense
+from summand.summands.errors import LayerError
+from summand.summands.lowrank import LowRank
+
+#: Memories are too small for most of what is drawn.
+ENGINE = EngineConfig(
+    rows=3,
+    cols=4,
+    depth=16,
+    stream_bits=64,
+    acc_depth=32,
+    act_depth=16,
+    requant_depth=16,
+    shift=3,
+    operand_depth=256,
+)
+
+
+def layers_of(rng: np.random.Generator, k: int, outputs: tuple[int, ...]) -> list[Layer]:
+    """Return random layers, some with a low-rank summand."""
+
+    def matrix(*shape: int) -> np.ndarray:
+        return rng.integers(-8, 8, shape).astype(np.int8)
+
+    found = []
+    for i, n in enumerate(outputs):
+        rest = LowRank(
+            a=matrix(k, 5),
+            a_bits=4,
+            b=matrix(5, n),
+            b_bits=4,
+            mult=np.full(5, 40000, np.uint16),
+            shift=np.full(5, 20, np.uint8),
+            acc_shift=3,
+        )
+        summands = (Dense(matrix(k, n), 4), rest)[: 1 + int(rng.integers(2))]
+        scale = rng.uniform(1e-3, 1e-2, n).astype(np.float32)
+        found.append(Layer(f"x.{i}", k, n, 8, summands, scale))
+    return found
+
+
+def decomposition(
+    rng: np.random.Generator, layers: list[Layer], rank: int, span: int, x: np.ndarray
+) -> Decomposition:
+    """Return one with units that suit the tokens ``x``."""
+    k, sketches = layers[0].in_features, rank + int(rng.integers(4))
+    of = Decomposition(
+        layers=tuple(layer.name for layer in layers),
+        rank=rank,
+        span=span,
+        directions=rng.integers(-4, 4, (k, sketches)).astype(np.int8),
+        scale=rng.uniform(0.5, 2, sketches).astype(np.float32),
+        sketch_bits=3,
+        token_bits=int(rng.integers(3, 9)),
+        bits=int(rng.integers(3, 9)),
+        requantisations=tuple(Requantisation.of(np.ones(n.out_features)) for n in layers),
+    )
+    rows = pseudo_tokens(*layers[0].quantise(x), of, 8, exact).rows
+    units = [
+        np.sqrt(np.square(layer.accumulate(rows).astype(float)).mean(axis=0) + 1) * 3 / 2**of.bits
+        for layer in layers
+    ]
+    return replace(of, requantisations=tuple(map(Requantisation.of, units)))
+
+
+def prompt(rng: np.random.Generator, tokens: int, k: int, rank: int) -> np.ndarray:
+    """Return tokens of about a rank."""
+    whole = rng.standard_normal((tokens, rank)) @ rng.standard_normal((rank, k))
+    return (whole + 0.02 * rng.standard_normal((tokens, k))).astype(np.float32)
+
+
+@given(st.integers(0, 1 << 30))
+@settings(max_examples=25)
+def test_outputs_are_those_of_the_integer_meaning(seed):
+    rng = np.random.default_rng(seed)
+    k, rank = int(rng.integers(8, 100)), int(rng.integers(1, 40))
+    outputs = tuple(int(n) for n in rng.integers(1, 90, rng.integers(1, 4)))
+    layers = layers_of(rng, k, outputs)
+    x = prompt(rng, EXACT + int(rng.integers(1, 90)), k, int(rng.integers(1, 20)))
+    of = decomposition(rng, layers, rank, int(rng.integers(20, 100)), x[EXACT:])
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        found = Decomposer(driver, layers, compile_layers(layers, ENGINE), of).rows(x)
+    for got, want in zip(found, decomposed(layers, of, x), strict=True):
+        assert (got == want).all()
+
+
+def test_outputs_of_tokens_of_low_rank_are_near_those_of_all_tokens():
+    rng = np.random.default_rng(3)
+    layers = layers_of(rng, 96, (40, 24))
+    x = prompt(rng, 120, 96, 10)
+    of = replace(decomposition(rng, layers, 16, 120, x), token_bits=8, bits=8)
+    unit = [Requantisation.of(by.unit / 4) for by in of.requantisations]
+    found = decomposed(layers, replace(of, requantisations=tuple(unit)), x)
+    for layer, y in zip(layers, found, strict=True):
+        want = layer.forward(x)
+        assert (y[:EXACT] == want[:EXACT]).all()
+        assert np.linalg.norm(y - want) < 0.1 * np.linalg.norm(want)
+
+
+@pytest.mark.parametrize("x", [np.zeros((40, 32)), np.ones((40, 32)), np.eye(40, 32)])
+def test_tokens_that_are_alike_or_zero_are_computed(x):
+    rng = np.random.default_rng(4)
+    layers = layers_of(rng, 32, (12,))
+    x = x.astype(np.float32)
+    of = decomposition(rng, layers, 8, 40, prompt(rng, 40, 32, 4))
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        (found,) = Decomposer(driver, layers, compile_layers(layers, ENGINE), of).rows(x)
+    (want,) = decomposed(layers, of, x)
+    assert (found == want).all()
+    if not x.any():
+        assert not found.any()
+
+
+def test_weights_that_are_there_for_one_call_are_not_kept():
+    rng = np.random.default_rng(5)
+    layers = layers_of(rng, 32, (12,))
+    x = prompt(rng, 60, 32, 4)
+    of = decomposition(rng, layers, 8, 30, x)
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        decomposer = Decomposer(driver, layers, compile_layers(layers, ENGINE), of)
+        decomposer.rows(x)
+        calls = dict(driver.calls)
+        decomposer.rows(x + 1)
+        assert driver.calls == {call: 2 * times for call, times in calls.items()}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "taken"), [(EXACT, False), (EXACT + 2, False), (EXACT + 60, True), (10_000, True)]
+)
+def test_prompts_are_taken_that_stream_less(tokens, taken):
+    rng = np.random.default_rng(6)
+    layers = layers_of(rng, 64, (200,))
+    of = replace(decomposition(rng, layers, 4, 60, prompt(rng, 40, 64, 4)), bits=4, token_bits=4)
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        program = compile_layers(layers, ENGINE)
+        assert Decomposer(driver, layers, program, of).takes(tokens) is taken
+
+
+@given(st.integers(1, 200), st.integers(1, 8), st.integers(1, 100), st.integers(0, 5))
+@settings(max_examples=60)
+def test_each_word_of_the_operand_is_written_once_for_each_of_its_rows(rank, planes, n, more):
+    layers = layers_of(np.random.default_rng(0), 20, (n, 7 * more + 1))
+    program = compile_layers(layers, ENGINE)
+    slices = -(-rank // ENGINE.depth)
+    if slices * planes > ENGINE.operand_depth or slices > ENGINE.act_depth:
+        with pytest.raises(CompileError):
+            OperandTiling(program.layers, rank, planes, ENGINE)
+        return
+    tiling = OperandTiling(program.layers, rank, planes, ENGINE)
+    outputs = [0, 0]
+    for chunk in tiling.chunks:
+        seen = np.zeros((ENGINE.operand_depth, ENGINE.depth), int)
+        for rows, steps in tiling.making(chunk):
+            casts = [c for s in steps if isinstance(c := s.command(rows), Cast)]
+            for cast in casts:
+                cast.validate(ENGINE)
+                words = slice(cast.to_word, cast.to_word + cast.words)
+                seen[words, cast.lane : cast.lane + rows] += 1
+        words = slices * sum(chunk.sizes) * planes
+        lanes = np.arange(slices * ENGINE.depth).reshape(slices, -1) < rank
+        assert seen.max() == 1
+        assert seen.sum() == sum(chunk.sizes) * planes * lanes.sum()
+        assert not seen[words:].any()
+        for layer, low, high in tiling.outputs(chunk):
+            assert low == outputs[layer]
+            outputs[layer] = high
+    assert outputs == [layer.out_features for layer in layers]
+
+
+def test_an_engine_without_an_operand_memory_is_refused():
+    layers = layers_of(np.random.default_rng(0), 20, (8,))
+    config = replace(ENGINE, operand_depth=0)
+    program = compile_layers(layers, config)
+    with pytest.raises(CompileError, match="its operand_depth is 0; use an engine with one"):
+        OperandTiling(program.layers, 4, 4, config)
+
+
+def test_a_rank_that_the_operand_memory_does_not_hold_is_refused():
+    layers = layers_of(np.random.default_rng(0), 20, (8,))
+    program = compile_layers(layers, ENGINE)
+    with pytest.raises(CompileError, match="takes 264 words, but the engine's operand_depth is 25"):
+        OperandTiling(program.layers, 16 * 33, 8, ENGINE)
+    with pytest.raises(CompileError, match="take 17 slices of activations"):
+        OperandTiling(program.layers, 16 * 17, 2, ENGINE)
+
+
+def test_inputs_whose_channels_are_in_groups_are_refused():
+    groups = ChannelGroups(np.arange(32, dtype=np.int32), ((16, 1),))
+    transform = Transform(32, groups=groups)
+    layers = [
+        replace(layer, transform=transform)
+        for layer in layers_of(np.random.default_rng(0), 32, (8,))
+    ]
+    x = prompt(np.random.default_rng(0), 40, 32, 4)
+    plain = [replace(layer, transform=None) for layer in layers]
+    of = decomposition(np.random.default_rng(0), plain, 4, 40, x)
+    with pytest.raises(LayerError, match="tokens cannot stand as weights"):
+        decomposed(layers, of, x)
