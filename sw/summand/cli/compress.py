@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from summand.cli.compress_tables import show_distillation, show_results, show_support
+from summand.cli.compress_tables import (
+    show_decompositions,
+    show_distillation,
+    show_results,
+    show_support,
+)
 from summand.cli.consoles import open_console
 from summand.cli.declared import expanded
 from summand.cli.progress import part_bars
@@ -73,6 +78,13 @@ def _compress(
             metavar="NAME|FILE",
             help="Configuration, by name or file, of the engine that a target is for: its padding "
             "counts, and its widths are taken where none are given.",
+        ),
+    ] = None,
+    decompose_loss: Annotated[
+        float | None,
+        typer.Option(
+            help="Also find what summand run --decompose computes prompts with: pseudo-tokens in "
+            "the place of tokens, at an estimated loss of so much at most, in nats a token."
         ),
     ] = None,
     calibration: Annotated[
@@ -145,12 +157,14 @@ def _compress(
             )
     if not as_json:
         show_support(job, console)
-    with part_bars(("calibrating", "compressing", "distilling"), progress) as show:
+    parts = ("calibrating", "compressing", "distilling", "decomposing")
+    with part_bars(parts, progress) as show:
         manifest = job.run(
             output,
             workers=team,
             statistics=store,
             restart=force,
+            decompose_loss=decompose_loss,
             progress=show,
             notice=lambda text: progress.print(f"summand: {text}"),
         )
@@ -163,6 +177,7 @@ def _compress(
         return
     show_results(manifest.layers, console)
     show_distillation(manifest.options, console)
+    show_decompositions(manifest, console)
     if figures:
         console.print(
             f"{figures.streamed_bits_per_weight:.3f} bits a weight with everything that is "
@@ -202,6 +217,7 @@ def _report(manifest: "Manifest", output: Path, seconds: float) -> dict[str, Any
         "distillation": manifest.options.get("distillation"),
         "layers": [e.to_raw() for e in layers],
         "groups": [list(group) for group in manifest.groups],
+        "decompositions": [dataclasses.asdict(e) for e in manifest.decompositions],
         "host": [dataclasses.asdict(e) for e in manifest.host],
         "seconds": round(seconds, 2),
     }

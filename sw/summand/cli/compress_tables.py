@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from summand.compress.importers import Keeper
     from summand.compress.job.compressor import Job
-    from summand.model import LayerEntry
+    from summand.model import LayerEntry, Manifest
 
-__all__ = ["show_distillation", "show_results", "show_support"]
+__all__ = ["show_decompositions", "show_distillation", "show_results", "show_support"]
 
 _T = TypeVar("_T")
 
@@ -126,6 +126,30 @@ def show_distillation(options: Mapping[str, Any], console: "Console") -> None:
     kept = str(done["kept"]) if done["kept"] else "none better"
     table.add_row(str(done["steps"]), kept, f"{done['tokens']:,}", *kl)
     console.print(table)
+
+
+def show_decompositions(manifest: "Manifest", console: "Console") -> None:
+    """Print which inputs prompts may be decomposed at, and what that is estimated to come to."""
+    found = manifest.options.get("decomposition")
+    if found is None:
+        return
+    if not manifest.decompositions:
+        console.print("No layer's input is worth a decomposition within this loss")
+        return
+    ranks: Counter[tuple[str, int]] = Counter()
+    for role, entries in _by_kind(manifest.decompositions, lambda e: e.layers[0]).items():
+        ranks.update((role, entry.rank) for entry in entries)
+    table = _table("Decomposed in prompts")
+    table.add_column("first layer", overflow="fold")
+    for title in ("pseudo-tokens", "inputs"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for (role, rank), count in sorted(ranks.items()):
+        table.add_row(role, str(rank), str(count))
+    console.print(table)
+    console.print(
+        f"{found['saved']:.1%} of a prompt's stream bits saved, "
+        f"at an estimated loss of {found['loss']:.4f} nats a token"
+    )
 
 
 def _table(title: str, *, show_footer: bool = False) -> "Table":

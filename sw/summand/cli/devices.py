@@ -21,6 +21,9 @@ __all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceChoice", "Devic
 #: The largest seed that all generators of random numbers accept.
 LARGEST_SEED = (1 << 63) - 1
 
+#: Words of an operand memory where no engine is named.
+_OPERAND_DEPTH = 4096
+
 DeviceOption = Annotated[
     str,
     typer.Option(
@@ -71,11 +74,14 @@ class DeviceChoice:
         config: str | None,
         board: str | None,
         manifest: "Manifest | None" = None,
+        *,
+        operand: bool = False,
     ) -> "DeviceChoice":
         """Return the device and engine that the options name.
 
         The engine is that of ``config``, else of ``board``, else the default, with what the model
-        of ``manifest`` needs besides. A serial port needs ``board``.
+        of ``manifest`` needs besides, and with ``operand`` an operand memory. A serial port needs
+        ``board``.
         """
         from summand.boards.board import BOARDS, find_board
         from summand.boards.configurations import find_configuration
@@ -93,6 +99,8 @@ class DeviceChoice:
         if found or manifest is None:
             return cls(device=device, engine=found.engine if found else DEFAULT_CONFIG, board=found)
         engine = engine_of(manifest)
+        if operand:
+            engine = dataclasses.replace(engine, operand_depth=_OPERAND_DEPTH)
         return cls(device=device, engine=engine, board=None, note=_differences(engine))
 
     @property

@@ -50,6 +50,14 @@ def _run(
         Path | None,
         typer.Option(metavar="DIR", help="An adapter of the model, from summand adapt."),
     ] = None,
+    decompose: Annotated[
+        bool,
+        typer.Option(
+            "--decompose",
+            help="Read the prompt by way of pseudo-tokens, approximately; for a model that was "
+            "compressed with --decompose-loss, and an engine with an operand memory.",
+        ),
+    ] = False,
     device: DeviceOption = "golden",
     config: ConfigOption = None,
     board: BoardOption = None,
@@ -80,11 +88,15 @@ def _run(
     from summand.runtime.load import load_writer
 
     _check(prompt, temperature)
+    if decompose and adapter:
+        raise SummandError(
+            "decompositions are of the model without adapters; leave out --decompose or --adapter"
+        )
     errors = open_console(stderr=True)
     source = SummandModel(folder)
     added = Adapter(adapter, source) if adapter else None
     whole = added.adapted if added else source.manifest
-    target = DeviceChoice.choose(device, config, board, whole)
+    target = DeviceChoice.choose(device, config, board, whole, operand=decompose)
     choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
     if target.note:
         errors.print(target.note, soft_wrap=True)
@@ -94,6 +106,8 @@ def _run(
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
+        if decompose:
+            errors.print(_decomposed(loaded, driver, len(ids)))
         with choice.speculation(loaded, target) as speculation:
             writer = Writer(
                 loaded.model,
@@ -114,6 +128,17 @@ def _run(
     errors.print(_figures(report))
     if profile:
         errors.print(_profile_table(rows))
+
+
+def _decomposed(loaded: "LoadedModel", driver: "Driver", tokens: int) -> str:
+    """Let prompts be decomposed; returns what that means for one of so many tokens."""
+    from summand.decompose import attach_decompositions
+
+    count = attach_decompositions(loaded, driver)
+    taken = sum(g.prompts is not None and g.prompts.takes(tokens) for g in loaded.groups)
+    return f"A prompt of {tokens} tokens is decomposed at {taken} of {count} inputs that may be" + (
+        "" if taken else "; it is too short for that to save anything"
+    )
 
 
 def _check(prompt: str, temperature: float) -> None:

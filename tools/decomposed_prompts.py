@@ -1,0 +1,189 @@
+"""What decompositions of prompts lose and save: the curve of docs/decomposition.md.
+
+    summand compress smollm2 -o build/smollm2 --bits 4
+    python tools/decomposed_prompts.py build/smollm2 [--loss 0.03 --prompt 512] [--config FILE]
+
+For each bound of loss, decompositions are found as ``summand compress --decompose-loss`` finds
+them. For prompts of each length: perplexity and KL divergence of the 128 tokens behind prompts that
+were read with decompositions, beside the same prompts read as ever, on two texts; all layers are
+computed in their exact integers. Cycles of reading a prompt, by the cost law: of all layers but the
+head, and of the decomposed ones by part, as shares of what they take as ever. Takes two minutes for
+each bound, and half a minute to four for each of its prompts and texts.
+"""
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from summand.bench import Law
+from summand.boards.configurations import find_configuration
+from summand.compress import (
+    calibration_text,
+    evaluation_text,
+    load_integer,
+    other_text,
+    reopen,
+    survey,
+)
+from summand.compress.calibrate.text import rows_of
+from summand.compress.decompose import find_decompositions
+from summand.decompose.programs import Programs, outline
+from summand.isa import EngineConfig
+from summand.model import Layer, SummandModel
+from summand.model.decomposed import decomposed
+from summand.model.decomposition import Decomposition
+from summand.model.engine import engine_of
+from summand.runtime import Program
+
+#: Tokens behind a prompt that are predicted.
+BEHIND = 128
+
+#: Tokens of a text that prompts are cut from.
+TOKENS = 4 * 640
+
+
+class Prompts:
+    """A group's layers, whose inputs are decomposed while a prompt is read."""
+
+    def __init__(self, layers: Sequence[Layer], of: Decomposition):
+        self._layers, self._of = layers, of
+        self._x: torch.Tensor | None = None
+        self._outputs: list[torch.Tensor] = []
+
+    def output(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        """Return a layer's output for a prompt ``[1, M, K]``."""
+        if self._x is not x:
+            found = decomposed(self._layers, self._of, x[0].float().numpy())
+            self._x, self._outputs = x, [torch.from_numpy(y)[None] for y in found]
+        return self._outputs[index]
+
+
+def hooked(module: nn.Module, source: SummandModel, found: Sequence[Decomposition]) -> Iterator:
+    """Decompose the prompts of a module; yields what undoes it."""
+    for of in found:
+        prompts = Prompts([source.layer(name) for name in of.layers], of)
+        for i, name in enumerate(of.layers):
+
+            def hook(_: Any, args: Any, __: Any, i: int = i, prompts: Prompts = prompts) -> Any:
+                return prompts.output(i, args[0]) if args[0].shape[1] > BEHIND else None
+
+            yield module.get_submodule(name).register_forward_hook(hook)
+
+
+@torch.no_grad()
+def behind(module: Any, ids: torch.Tensor) -> torch.Tensor:
+    """Return the log-probabilities of the tokens behind a prompt."""
+    prompt = module(input_ids=ids[:, :-BEHIND], use_cache=True)
+    cache = prompt.past_key_values
+    rest = module(input_ids=ids[:, -BEHIND:], past_key_values=cache, use_cache=True)
+    return torch.cat([prompt.logits[0, -1:], rest.logits[0, :-1]]).log_softmax(dim=-1)
+
+
+def loss(logp: torch.Tensor, ids: torch.Tensor) -> float:
+    """Return the mean negative log-likelihood of the tokens behind a prompt."""
+    return -float(logp.gather(1, ids[0, -BEHIND:, None]).mean())
+
+
+class Cycles:
+    """What reading a prompt takes, by the cost law."""
+
+    def __init__(self, source: SummandModel, config: EngineConfig, found: Sequence[Decomposition]):
+        self._law = Law(config)
+        by_layers = {each.layers: each for each in found}
+        self._groups: list[tuple[Program, Programs | None]] = []
+        for names in source.groups:
+            if "lm_head" in names[0]:
+                continue
+            sizes = tuple(source.entry(name).sizes for name in names)
+            program = outline(names, sizes, config)
+            of = by_layers.get(names)
+            self._groups.append((program, Programs(program, of) if of else None))
+
+    def total(self, tokens: int) -> tuple[int, int, int, Counter[str]]:
+        """Return the cycles of all layers as ever, and with decompositions.
+
+        Then those of the decomposed layers as ever, and with decompositions by part.
+        """
+        plain = other = before = 0
+        parts: Counter[str] = Counter()
+        for program, programs in self._groups:
+            cycles = self._law.usage(program, tokens).counters.cycles
+            plain += cycles
+            if programs is None:
+                other += cycles
+                continue
+            before += cycles
+            for each, rows in programs.calls(tokens):
+                part = "first tokens" if each is program else each.name.rpartition(" ")[2]
+                parts[part] += self._law.usage(each, rows).counters.cycles
+        return plain, other + parts.total(), before, parts
+
+
+def main() -> None:
+    """Print the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--loss", action="append", type=float, help="bounds; nats a token")
+    parser.add_argument("--prompt", action="append", type=int, help="tokens of a prompt")
+    parser.add_argument("--config", default="rows-4", help="name or file of an engine")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    source = SummandModel(given.folder)
+    original: Any = reopen(source.manifest.source)
+
+    def rows(text: Any, tokens: int, window: int) -> list[torch.Tensor]:
+        cut = rows_of(original.module, original.tokenizer, text, tokens=tokens, window=window)
+        return [ids for ids in cut if ids.shape[1] == window]
+
+    base = replace(find_configuration(given.config).config, operand_depth=4096)
+    config = engine_of(source.manifest, base)
+    module = load_integer(source)
+    calibration = rows(calibration_text(), 8192, original.window)
+    layers = survey(original.module, {"input_ids": calibration[0][:, :16]})
+    held = {name: source.layer(name) for name in source.names}
+    plain: dict[tuple[int, int, int], torch.Tensor] = {}
+    write = sys.stdout.write
+    for bound in given.loss or [0.01, 0.03, 0.1, 0.3]:
+        made = find_decompositions(
+            original.module, calibration, layers, held.__getitem__, bound, heads={"lm_head"}
+        )
+        found = made.decompositions
+        write(f"{bound} nats: {len(found)} inputs, estimated {made.loss:.4f}\n")
+        cycles = Cycles(source, config, found)
+        for tokens in given.prompt or [512, 1024, 2048, 4096]:
+            cells = []
+            for number, text in enumerate((evaluation_text(), other_text())):
+                window = tokens + BEHIND
+                kls, losses = [], []
+                for i, ids in enumerate(rows(text, max(TOKENS, window), window)):
+                    key = number, tokens, i
+                    if key not in plain:
+                        plain[key] = behind(module, ids)
+                    before = plain[key]
+                    handles = list(hooked(module, source, found))
+                    after = behind(module, ids)
+                    for handle in handles:
+                        handle.remove()
+                    kls.append(float((before.exp() * (before - after)).sum(dim=-1).mean()))
+                    losses.append(loss(after, ids) - loss(before, ids))
+                ratio = math.exp(sum(losses) / len(losses))
+                cells.append(f"{ratio:.4f} | {sum(kls) / len(kls):.4f}")
+            total, less, mine, parts = cycles.total(tokens)
+            shares = ", ".join(f"{name} {count / mine:.3f}" for name, count in parts.items())
+            write(
+                f"| {bound} | {tokens} | {' | '.join(cells)} | {total:,} | {less / total:.4f} | "
+                f"{parts.total() / max(1, mine):.3f} ({shares}) |\n"
+            )
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
