@@ -14,16 +14,14 @@ each bound, and half a minute to four for each of its prompts and texts.
 import argparse
 import math
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from summand.bench import Law
+from summand.bench.prompt import prompt_cost
 from summand.boards.configurations import find_configuration
 from summand.compress import (
     calibration_text,
@@ -35,13 +33,10 @@ from summand.compress import (
 )
 from summand.compress.calibrate.text import rows_of
 from summand.compress.decompose import find_decompositions
-from summand.decompose.programs import Programs, outline
-from summand.isa import EngineConfig
 from summand.model import Layer, SummandModel
 from summand.model.decomposed import decomposed
 from summand.model.decomposition import Decomposition
 from summand.model.engine import engine_of
-from summand.runtime import Program
 
 #: Tokens behind a prompt that are predicted.
 BEHIND = 128
@@ -92,48 +87,13 @@ def loss(logp: torch.Tensor, ids: torch.Tensor) -> float:
     return -float(logp.gather(1, ids[0, -BEHIND:, None]).mean())
 
 
-class Cycles:
-    """What reading a prompt takes, by the cost law."""
-
-    def __init__(self, source: SummandModel, config: EngineConfig, found: Sequence[Decomposition]):
-        self._law = Law(config)
-        by_layers = {each.layers: each for each in found}
-        self._groups: list[tuple[Program, Programs | None]] = []
-        for names in source.groups:
-            if "lm_head" in names[0]:
-                continue
-            sizes = tuple(source.entry(name).sizes for name in names)
-            program = outline(names, sizes, config)
-            of = by_layers.get(names)
-            self._groups.append((program, Programs(program, of) if of else None))
-
-    def total(self, tokens: int) -> tuple[int, int, int, Counter[str]]:
-        """Return the cycles of all layers as ever, and with decompositions.
-
-        Then those of the decomposed layers as ever, and with decompositions by part.
-        """
-        plain = other = before = 0
-        parts: Counter[str] = Counter()
-        for program, programs in self._groups:
-            cycles = self._law.usage(program, tokens).counters.cycles
-            plain += cycles
-            if programs is None:
-                other += cycles
-                continue
-            before += cycles
-            for each, rows in programs.calls(tokens):
-                part = "first tokens" if each is program else each.name.rpartition(" ")[2]
-                parts[part] += self._law.usage(each, rows).counters.cycles
-        return plain, other + parts.total(), before, parts
-
-
 def main() -> None:
     """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--loss", action="append", type=float, help="bounds; nats a token")
     parser.add_argument("--prompt", action="append", type=int, help="tokens of a prompt")
-    parser.add_argument("--config", default="rows-4", help="name or file of an engine")
+    parser.add_argument("--config", default="operand-4", help="name or file of an engine")
     given = parser.parse_args()
     torch.set_num_threads(1)
     source = SummandModel(given.folder)
@@ -143,8 +103,7 @@ def main() -> None:
         cut = rows_of(original.module, original.tokenizer, text, tokens=tokens, window=window)
         return [ids for ids in cut if ids.shape[1] == window]
 
-    base = replace(find_configuration(given.config).config, operand_depth=4096)
-    config = engine_of(source.manifest, base)
+    config = engine_of(source.manifest, find_configuration(given.config).config)
     module = load_integer(source)
     calibration = rows(calibration_text(), 8192, original.window)
     layers = survey(original.module, {"input_ids": calibration[0][:, :16]})
@@ -157,7 +116,6 @@ def main() -> None:
         )
         found = made.decompositions
         write(f"{bound} nats: {len(found)} inputs, estimated {made.loss:.4f}\n")
-        cycles = Cycles(source, config, found)
         for tokens in given.prompt or [512, 1024, 2048, 4096]:
             cells = []
             for number, text in enumerate((evaluation_text(), other_text())):
@@ -176,11 +134,13 @@ def main() -> None:
                     losses.append(loss(after, ids) - loss(before, ids))
                 ratio = math.exp(sum(losses) / len(losses))
                 cells.append(f"{ratio:.4f} | {sum(kls) / len(kls):.4f}")
-            total, less, mine, parts = cycles.total(tokens)
-            shares = ", ".join(f"{name} {count / mine:.3f}" for name, count in parts.items())
+            cost = prompt_cost(source, found, config, tokens)
+            mine = max(1, cost.replaced.counters.cycles)
+            parts = {name: part.counters.cycles / mine for name, part in cost.parts.items()}
+            shares = ", ".join(f"{name} {share:.3f}" for name, share in parts.items())
             write(
-                f"| {bound} | {tokens} | {' | '.join(cells)} | {total:,} | {less / total:.4f} | "
-                f"{parts.total() / max(1, mine):.3f} ({shares}) |\n"
+                f"| {bound} | {tokens} | {' | '.join(cells)} | {cost.plain.counters.cycles:,} | "
+                f"{cost.share:.4f} | {sum(parts.values()):.3f} ({shares}) |\n"
             )
             sys.stdout.flush()
 

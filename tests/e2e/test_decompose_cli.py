@@ -127,3 +127,52 @@ def test_a_loss_that_is_none_is_refused(call, source, tmp_path, loss):
     assert status == 2
     assert "decompose_loss must be above 0 and finite" in err
     assert not out.exists()
+
+
+def test_prompts_are_verified(call, folder):
+    status, out, err = call(
+        "verify", "--model", folder, "--decompose", "--tokens", 130, "--layers", 2, "--device",
+        "golden", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    report = json.loads(out)
+    assert report["exact"]
+    assert len(report["groups"]) == min(2, len(SummandModel(folder).manifest.decompositions))
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--shape", "1,8,8"), "--decompose is for --model"),
+        (("--tokens", 8), "--tokens must be 9 to 8192 with --decompose, not 8"),
+        (("--layers", "lm_head"), "has no decompositions of what --layers names"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused(call, folder, args, said):
+    model = () if "--shape" in args else ("--model", folder)
+    tokens = () if "--tokens" in args else ("--tokens", 60)
+    status, _, err = call("verify", *model, "--decompose", *args, *tokens, "--device", "golden")
+    assert status == 2
+    assert said in err
+
+
+def test_a_prompt_is_benchmarked_by_the_law(call, folder):
+    config = ("--config", "operand-4", "--config", "rows-4")
+    status, out, err = call(
+        "bench", folder, *config, "--modelled", "--prompt-tokens", 128, "--tokens", 0, "--json"
+    )
+    assert status == 0, err
+    with_memory, without = json.loads(out)["configurations"]
+    found = with_memory["prompt"]
+    assert found["tokens"] == 128
+    replaced = found["replaced"]["counters"]["cycles"]
+    parts = {name: part["counters"]["cycles"] for name, part in found["parts"].items()}
+    assert set(parts) == {"first tokens", "sketch", "product", "pseudo-tokens", "expansion"}
+    plain = found["plain"]["counters"]["cycles"]
+    assert found["cycles"] == plain - replaced + sum(parts.values())
+    assert without["prompt"] is None
+    status, out, _ = call(
+        "bench", folder, *config, "--modelled", "--prompt-tokens", 128, "--tokens", 0
+    )
+    assert "A prompt of 128 tokens with decompositions" in out
+    assert "rows-4: no prompt with decompositions" in " ".join(out.split())

@@ -119,7 +119,7 @@ def test_a_difference_is_told_and_leaves_with_1(verify, monkeypatch):
     status, out, _ = verify("--shape", "1,64,64", "--device", "golden")
     assert status == 1
     assert "DIFFERENT  random" in out
-    assert "64 of 64 accumulators differ from the layer's meaning" in out
+    assert "64 of 64 outputs differ from the layer's meaning" in out
     assert "0 of 1 groups exact" in out
 
 

@@ -68,7 +68,23 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
         "written": _written(outcome),
         "stalled": _stalled(outcome),
         "speculated": _speculated(outcome),
+        "prompt": _prompt(outcome),
         "tokens_s_per_gb_s": _per_gb(outcome),
+    }
+
+
+def _prompt(outcome: Outcome) -> dict[str, Any] | None:
+    cost = outcome.prompt
+    if cost is None:
+        return None
+    return {
+        "source": "modelled",
+        "tokens": cost.tokens,
+        "cycles": cost.cycles,
+        "share": cost.share,
+        "plain": usage_figures(cost.plain),
+        "replaced": usage_figures(cost.replaced),
+        "parts": {name: usage_figures(part) for name, part in cost.parts.items()},
     }
 
 

@@ -16,6 +16,7 @@ from summand.bench.measure import (
     write_tokens,
 )
 from summand.bench.projection import Projection, project
+from summand.bench.prompt import PromptCost, prompt_cost
 from summand.boards.board import BOARDS, Board
 from summand.boards.configurations import Named
 from summand.isa import EngineConfig, SummandError
@@ -47,6 +48,8 @@ class Options:
         Also measure with this probability of withholding a beat in a cycle; 0 does not.
     prompts : int
         How many of the packaged prompts to write with speculation, on engines of several rows.
+    prompt_tokens : int
+        Model the cost of a prompt of so many tokens with the model's decompositions; 0 does not.
     seed : int
         Of activations and stalls.
     """
@@ -55,6 +58,7 @@ class Options:
     tokens: int = 3
     prompts: int = 0
     stall: float = 0.0
+    prompt_tokens: int = 0
     seed: int = 0
 
     def __post_init__(self):
@@ -124,12 +128,16 @@ class Outcome:
         Tokens timed, if the model can write any.
     speculated : Speculated or None
         The packaged prompts' texts, if they were asked for.
+    prompt : PromptCost or None
+        A prompt with decompositions, if that was asked for.
     error : str
         Why nothing could be measured.
     untimed : str
         Why no tokens were timed.
     unspeculated : str
         Why no prompts were written that were asked for.
+    undecomposed : str
+        Why there is no cost of a prompt with decompositions that was asked for.
     """
 
     named: Named
@@ -137,9 +145,11 @@ class Outcome:
     stalled: Stalled | None = None
     written: Written | None = None
     speculated: "Speculated | None" = None
+    prompt: PromptCost | None = None
     error: str = ""
     untimed: str = ""
     unspeculated: str = ""
+    undecomposed: str = ""
 
     @property
     def wrong(self) -> bool:
@@ -206,9 +216,16 @@ class Suite:
         self._tokens[named.config] = outcome.phases[0].total
         if self.options.prompts:
             try:
-                return replace(outcome, speculated=self._speculate(named))
+                outcome = replace(outcome, speculated=self._speculate(named))
             except SummandError as e:
-                return replace(outcome, unspeculated=str(e))
+                outcome = replace(outcome, unspeculated=str(e))
+        if tokens := self.options.prompt_tokens:
+            try:
+                found = self._source.decompositions()
+                cost = prompt_cost(self._source, found, named.config, tokens)
+                outcome = replace(outcome, prompt=cost)
+            except SummandError as e:
+                outcome = replace(outcome, undecomposed=str(e))
         return outcome
 
     def _speculate(self, named: Named) -> "Speculated":

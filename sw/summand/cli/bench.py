@@ -63,6 +63,14 @@ def _bench(
             min=0,
         ),
     ] = 0,
+    prompt_tokens: Annotated[
+        int,
+        typer.Option(
+            help="Ask the cost law for a prompt of so many tokens, with the model's decompositions "
+            "and without.",
+            min=0,
+        ),
+    ] = 0,
     seed: Annotated[
         int, typer.Option(help="Of activations and stalls.", min=0, max=LARGEST_SEED)
     ] = 0,
@@ -86,7 +94,14 @@ def _bench(
     from summand.model import SummandModel
 
     chosen = choose(config or ())
-    options = Options(simulate=not modelled, tokens=tokens, prompts=prompts, stall=stall, seed=seed)
+    options = Options(
+        simulate=not modelled,
+        tokens=tokens,
+        prompts=prompts,
+        stall=stall,
+        prompt_tokens=prompt_tokens,
+        seed=seed,
+    )
     if prompts > (packaged := len(packaged_prompts())):
         raise BenchError(f"--prompts must be at most {packaged}, as many as there are")
     if output:
@@ -172,6 +187,8 @@ def _show(
         console.print(_stall_table(outcomes))
     if any(outcome.speculated for outcome in outcomes):
         console.print(_speculation_table(whole["configurations"]))
+    if any(outcome.prompt for outcome in outcomes):
+        console.print(_prompt_table(outcomes))
     if whole["comparison"]:
         console.print(_comparison_table(whole["comparison"]))
     console.print(_board_table(boards))
@@ -187,6 +204,28 @@ def _table(title: str, *columns: str, left: Sequence[str] = ()) -> "Table":
     table.add_column("engine", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right")
+    return table
+
+
+def _prompt_table(outcomes: "Sequence[Outcome]") -> "Table":
+    tokens = next(outcome.prompt.tokens for outcome in outcomes if outcome.prompt)
+    table = _table(
+        f"A prompt of {tokens} tokens with decompositions, by the cost law",
+        *("cycles", "of those\nwithout", "where layers\nare decomposed", "by part"),
+        left=("by part",),
+    )
+    for outcome in outcomes:
+        if (cost := outcome.prompt) is None:
+            continue
+        before = cost.replaced.counters.cycles
+        shares = {name: part.counters.cycles / before for name, part in cost.parts.items()}
+        table.add_row(
+            outcome.named.name,
+            f"{cost.cycles:,}",
+            f"{cost.share:.1%}",
+            f"{sum(shares.values()):.1%}",
+            ", ".join(f"{name} {share:.1%}" for name, share in shares.items()),
+        )
     return table
 
 
@@ -337,6 +376,8 @@ def _notes(
             yield outcome.named.name, f"no tokens timed: {outcome.untimed}"
         if outcome.unspeculated:
             yield outcome.named.name, f"no prompts written: {outcome.unspeculated}"
+        if outcome.undecomposed:
+            yield outcome.named.name, f"no prompt with decompositions: {outcome.undecomposed}"
         for text in outcome.speculated.texts if outcome.speculated else ():
             if not text.equal:
                 yield outcome.named.name, f"{text.prompt.name}: speculation CHANGED its text"

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +15,9 @@ from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceC
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from summand.isa.patterns import SparsePattern
-    from summand.model import Layer, SummandModel
+    from summand.model import SummandModel
+    from summand.runtime import Driver
     from summand.runtime.verify import Comparison, Shape
 
 __all__ = ["register"]
@@ -66,6 +65,13 @@ def _verify(
         ),
     ] = "4",
     tokens: Annotated[int, typer.Option(help="Random tokens for each of the model's layers.")] = 2,
+    decompose: Annotated[
+        bool,
+        typer.Option(
+            "--decompose",
+            help="Verify its prompts by way of pseudo-tokens; --layers and --tokens are of these.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=LARGEST_SEED)] = 0,
     stall: Annotated[
         float, typer.Option(help="Probability of withholding a beat, on both sides.")
@@ -80,7 +86,6 @@ def _verify(
     comparison could not be made.
     """
     from summand.model import SummandModel
-    from summand.runtime.verify import compare
 
     if (shape is None) == (model is None):
         raise SummandError("give either --shape M,K,N or --model DIR: what is to be verified?")
@@ -89,7 +94,9 @@ def _verify(
     if stall and device != "sim":
         raise SummandError(f"--stall is for --device sim, not for {device}")
     manifest = SummandModel(model, verify=False).manifest if model else None
-    target = DeviceChoice.choose(device, config, board, manifest)
+    if decompose and model is None:
+        raise SummandError("--decompose is for --model, whose decompositions it verifies")
+    target = DeviceChoice.choose(device, config, board, manifest, operand=decompose)
     engine = target.engine
     if target.note:
         open_console(stderr=True).print(target.note, soft_wrap=True)
@@ -105,6 +112,9 @@ def _verify(
             rank_bits=rank_bits,
         )
         jobs = _random_job(engine, sizes, seed)
+    elif decompose:
+        assert model is not None
+        jobs = _prompt_jobs(model, layers, tokens, seed)
     else:
         assert model is not None
         jobs = _model_jobs(engine, model, layers, tokens, seed)
@@ -113,8 +123,8 @@ def _verify(
     driver = target.open(open_console(stderr=True), stall=stall, seed=seed)
     ready = time.perf_counter()
     with driver:
-        for group, xq in jobs:
-            results.append(compare(group, driver, xq))
+        for job in jobs:
+            results.append(job(driver))
             if not as_json:
                 _show(results[-1])
     report = _report(results, engine)
@@ -127,7 +137,8 @@ def _verify(
         raise typer.Exit(1)
 
 
-_Jobs = Iterator[tuple["Sequence[Layer]", "npt.NDArray[np.integer]"]]
+#: Each compares a group of layers on a device.
+_Jobs = Iterator[Callable[["Driver"], "Comparison"]]
 
 
 def _shape(shape: str, **more: Any) -> "Shape":
@@ -156,31 +167,57 @@ def _pattern(option: str, text: str) -> "SparsePattern | None":
 def _random_job(engine: EngineConfig, sizes: "Shape", seed: int) -> _Jobs:
     import numpy as np
 
-    from summand.runtime.verify import random_layer
+    from summand.runtime.verify import compare, random_layer
 
     layer, xq = random_layer(np.random.default_rng(seed), engine, sizes)
-    return iter([([layer], xq)])
+    return iter([lambda driver: compare([layer], driver, xq)])
 
 
 def _model_jobs(engine: EngineConfig, folder: Path, which: str, tokens: int, seed: int) -> _Jobs:
     import numpy as np
 
     from summand.model import SummandModel
-    from summand.runtime.verify import random_tokens
+    from summand.runtime.verify import compare, random_tokens
 
     if not 1 <= tokens <= 4096:
         raise SummandError(f"--tokens must be 1 to 4096, not {tokens}")
     model = SummandModel(folder)
-    groups = _choose(model, which)
+    groups = _choose(model, which, model.groups)
     rng = np.random.default_rng(seed)
     for names in groups:
         group = [model.layer(name) for name in names]
-        yield group, random_tokens(rng, engine, tokens, group[0].in_features)
+        xq = random_tokens(rng, engine, tokens, group[0].in_features)
+        yield partial(compare, group, tokens=xq)
 
 
-def _choose(model: "SummandModel", which: str) -> list[tuple[str, ...]]:
-    """Return the groups that ``--layers`` names."""
-    groups = model.groups
+def _prompt_jobs(folder: Path, which: str, tokens: int, seed: int) -> _Jobs:
+    import numpy as np
+
+    from summand.decompose.compare import compare_prompt, random_prompt
+    from summand.model import SummandModel
+    from summand.model.decomposition import EXACT
+
+    if not EXACT < tokens <= 8192:
+        raise SummandError(f"--tokens must be {EXACT + 1} to 8192 with --decompose, not {tokens}")
+    model = SummandModel(folder)
+    found = {each.layers: each for each in model.decompositions()}
+    groups = [names for names in _choose(model, which, tuple(found)) if names in found]
+    if not groups:
+        raise SummandError(
+            f"{folder} has no decompositions of what --layers names; compress the model with "
+            f"--decompose-loss, or name others"
+        )
+    rng = np.random.default_rng(seed)
+    for names in groups:
+        group = [model.layer(name) for name in names]
+        x = random_prompt(rng, tokens, group[0].in_features)
+        yield partial(compare_prompt, group, found[names], x=x)
+
+
+def _choose(
+    model: "SummandModel", which: str, groups: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Return those of some groups that ``--layers`` names."""
     if which.isdecimal():
         count = min(int(which), len(groups))
         if not count:

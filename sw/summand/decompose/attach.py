@@ -1,7 +1,6 @@
 """Lets a loaded model read prompts by way of pseudo-tokens."""
 
 from summand.decompose.decomposer import Decomposer
-from summand.model import ModelError
 from summand.runtime import Driver
 from summand.runtime.load import LoadedModel
 
@@ -26,10 +25,6 @@ def attach_decompositions(loaded: LoadedModel, driver: Driver) -> int:
         If the engine cannot compute them.
     """
     found = {each.layers: each for each in loaded.source.decompositions()}
-    if not found:
-        raise ModelError(
-            f"{loaded.source.path} has no decompositions; compress the model with --decompose-loss"
-        )
     for group in loaded.groups:
         names = tuple(layer.name for layer in group.layers)
         if (mine := found.get(names)) is not None:

@@ -95,8 +95,6 @@ def read_decompositions(
     """
     from safetensors import SafetensorError, safe_open
 
-    if not entries:
-        return ()
     try:
         check_size(path)
         with safe_open(path, framework="numpy") as file:

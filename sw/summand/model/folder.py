@@ -184,14 +184,18 @@ class SummandModel:
         return read_layers(self.path / LAYERS, self._entries.values())
 
     def decompositions(self) -> tuple[Decomposition, ...]:
-        """Read how groups' inputs may be decomposed; empty where the model was made without.
+        """Read how groups' inputs may be decomposed.
 
         Raises
         ------
         ModelError
-            If they are damaged, or do not fit their layers.
+            If there are none, they are damaged, or do not fit their layers.
         """
         file = self.path / DECOMPOSITIONS
+        if not self.manifest.decompositions:
+            raise ModelError(
+                f"{self.path} has no decompositions; compress the model with --decompose-loss"
+            )
         found = read_decompositions(file, self.manifest.decompositions, _REDO)
         for each in found:
             for name, by in zip(each.layers, each.requantisations, strict=True):

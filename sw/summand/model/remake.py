@@ -52,3 +52,6 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
         for name in ("bits", "kl"):
             if isinstance(value := target.get(name), float | int):
                 yield f"--target-{name} {value}"
+    found = options.get("decomposition")
+    if isinstance(found, dict) and isinstance(bound := found.get("bound"), float | int):
+        yield f"--decompose-loss {bound}"

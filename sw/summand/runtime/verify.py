@@ -22,7 +22,7 @@ from summand.summands.lowrank import LowRank
 from summand.summands.outliers import Outliers
 from summand.summands.patterns import check_blocks
 
-__all__ = ["Comparison", "Shape", "compare", "random_layer", "random_tokens"]
+__all__ = ["Comparison", "Shape", "compare", "differences", "random_layer", "random_tokens"]
 
 #: Weights that a random layer may have: 1 GiB of them as bytes.
 _MAX_WEIGHTS = 1 << 30
@@ -132,20 +132,21 @@ def compare(layers: Sequence[Layer], driver: Driver, tokens: npt.NDArray[np.inte
         model = reference.run(program, tokens)
     wrong = []
     for layer, got, expected in zip(layers, result.outputs, model.outputs, strict=True):
-        wrong += _difference(layer.name, "the golden model", got, expected)
-        wrong += _difference(layer.name, "the layer's meaning", got, layer.accumulate(tokens))
+        wrong += differences(layer.name, "the golden model", got, expected)
+        wrong += differences(layer.name, "the layer's meaning", got, layer.accumulate(tokens))
     return Comparison(program.name, tuple(wrong), result.usage, seconds)
 
 
-def _difference(
-    name: str, of: str, got: npt.NDArray[np.integer], expected: npt.NDArray[np.integer]
+def differences(
+    name: str, of: str, got: npt.NDArray[np.number], expected: npt.NDArray[np.number]
 ) -> list[str]:
+    """Return a text that tells where a layer's outputs ``[M, N]`` differ, if they do."""
     unequal = np.argwhere(got != expected)
     if not len(unequal):
         return []
     m, n = unequal[0]
     text = (
-        f"{name}: {len(unequal)} of {got.size} accumulators differ from {of}; the first is token "
+        f"{name}: {len(unequal)} of {got.size} outputs differ from {of}; the first is token "
         f"{m}, output {n}: {got[m, n]} instead of {expected[m, n]}"
     )
     return [text]

@@ -368,12 +368,16 @@ json_values = st.recursive(
 
 
 @given(
-    st.sampled_from(["source", "options", "layers", "groups", "split", "host", "aliases", "files"]),
+    st.sampled_from(
+        ["source", "options", "layers", "groups", "split", "decompositions", "host", "aliases"]
+        + ["files"]
+    ),
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
     raw = {"format": "summand-model", "version": 8, "source": {}, "options": {}, "layers": []}
-    raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}, field: value}
+    raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}}
+    raw |= {"decompositions": [], field: value}
     try:
         Manifest.from_json(json.dumps({**raw, "checksum": seal(raw)}))
     except ModelError as e:

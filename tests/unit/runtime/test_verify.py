@@ -49,7 +49,7 @@ def test_a_difference_is_found_and_told(config):
     assert not result.exact
     good = layer.accumulate(xq)[1, 2]
     assert result.wrong[0] == (
-        f"random: 1 of 60 accumulators differ from the golden model; the first is token 1, "
+        f"random: 1 of 60 outputs differ from the golden model; the first is token 1, "
         f"output 2: {good + 1} instead of {good}"
     )
     assert "the layer's meaning" in result.wrong[1]

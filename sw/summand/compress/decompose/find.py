@@ -52,11 +52,14 @@ class Found:
         of the text's.
     loss : float
         Estimated, in nats a token.
+    bound : float
+        The most that it was to be.
     """
 
     decompositions: tuple[Decomposition, ...]
     saved: float
     loss: float
+    bound: float
 
 
 def check_decomposable(module: nn.Module, rows: Sequence[torch.Tensor], loss: float) -> None:
@@ -134,6 +137,7 @@ def find_decompositions(
         made,
         sum(c.saved for c in chosen.values()) / sum(size.bits for size in sizes.values()),
         sum(c.loss for c in chosen.values()),
+        loss,
     )
 
 

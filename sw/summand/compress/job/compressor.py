@@ -437,5 +437,7 @@ class Job:
         if distilled is not None:
             record["distillation"] = dataclasses.asdict(distilled)
         if decomposed is not None:
-            record["decomposition"] = {"saved": decomposed.saved, "loss": decomposed.loss}
+            record["decomposition"] = {
+                name: getattr(decomposed, name) for name in ("bound", "loss", "saved")
+            }
         return record
