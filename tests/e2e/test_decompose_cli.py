@@ -89,6 +89,7 @@ def test_the_text_is_that_of_the_integer_meaning(call, folder, tokenizer):
     assert report["token_ids"] == [int(logits(folder, ids).argmax())]
     assert "A prompt of 120 tokens is decomposed at" in err
     assert any("expansion" in name for name in report["profile"])
+    assert report["decomposed"] == len(SummandModel(folder).manifest.decompositions)
 
 
 def test_a_short_prompt_is_read_as_ever(call, folder):

@@ -106,8 +106,7 @@ def _run(
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
-        if decompose:
-            errors.print(_decomposed(loaded, driver, len(ids)))
+        decomposed = _decomposed(loaded, driver, len(ids), errors) if decompose else None
         with choice.speculation(loaded, target) as speculation:
             writer = Writer(
                 loaded.model,
@@ -120,6 +119,7 @@ def _run(
             errors.print(f"One token a pass: {writer.why_plain}")
         rows = _profile(driver) if profile or as_json else {}
     report |= {"device": device, "config": target.engine.digest}
+    report["decomposed"] = decomposed
     report["adapter"] = str(adapter) if adapter else None
     if as_json:
         report["profile"] = rows
@@ -130,15 +130,17 @@ def _run(
         errors.print(_profile_table(rows))
 
 
-def _decomposed(loaded: "LoadedModel", driver: "Driver", tokens: int) -> str:
-    """Let prompts be decomposed; returns what that means for one of so many tokens."""
+def _decomposed(loaded: "LoadedModel", driver: "Driver", tokens: int, console: Any) -> int:
+    """Let prompts be decomposed; returns at how many inputs one of so many tokens is."""
     from summand.decompose import attach_decompositions
 
     count = attach_decompositions(loaded, driver)
     taken = sum(g.prompts is not None and g.prompts.takes(tokens) for g in loaded.groups)
-    return f"A prompt of {tokens} tokens is decomposed at {taken} of {count} inputs that may be" + (
-        "" if taken else "; it is too short for that to save anything"
+    short = "" if taken else "; it is too short for that to save anything"
+    console.print(
+        f"A prompt of {tokens} tokens is decomposed at {taken} of {count} inputs that may be{short}"
     )
+    return taken
 
 
 def _check(prompt: str, temperature: float) -> None:

@@ -139,11 +139,17 @@ class LayerGroup:
 
     def _run(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         flat = x.detach().reshape(-1, x.shape[-1]).to("cpu", torch.float32).numpy()
-        if self.prompts is not None and self._used is self._plain and self.prompts.takes(len(flat)):
+        if self._is_prompt(x, len(flat)) and self.prompts is not None:
             results = self.prompts.rows(flat)
         else:
             results = self._lanes.compute(self._rows, flat)
         return {i: _as_tensor(y, x) for i, y in enumerate(results)}
+
+    def _is_prompt(self, x: torch.Tensor, tokens: int) -> bool:
+        """Whether ``x`` is a single prompt that is computed in another way than single tokens."""
+        alone = x.dim() < 3 or x.shape[:-2].numel() == 1
+        plain = self._used is self._plain
+        return alone and plain and self.prompts is not None and self.prompts.takes(tokens)
 
     def _rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
         """Return every layer's output for tokens ``[M, K]``, each token's by itself.
