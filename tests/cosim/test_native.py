@@ -139,8 +139,8 @@ MISTAKES = {
         (
             targets,
             "TargetGuard",
-            "Mux(casting, self.stored, overlap.all())",
-            "Mux(casting, 0, overlap.all())",
+            "Mux(casting, self.stored, meets)",
+            "Mux(casting, 0, meets)",
         ),
     ),
     "a-load-does-not-wait-for-a-requantise": (

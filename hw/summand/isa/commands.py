@@ -23,7 +23,7 @@ from summand.isa.checks import (
 )
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
-from summand.isa.header import STORED, Header, Op
+from summand.isa.header import STORED, Header, Op, operations
 from summand.isa.segments import Segment, check_segments, segment_beats
 from summand.isa.walks import walk_beats
 
@@ -210,7 +210,9 @@ class Cast(_Command):
         return self.tiles * self.planes
 
     def validate(self, config: EngineConfig) -> None:
-        """Check rows, tiles, then planes, lanes and words; the engine has the operation."""
+        """Check for the operation, then rows, tiles, planes, lanes and words."""
+        if Op.CAST not in operations(config):
+            raise CommandError(ErrorCode.OP)
         check_rows(self.rows, config)
         check_tiles(self.tile, self.tiles, config)
         check_requantised(self.tiles, config)

@@ -101,16 +101,16 @@ class TargetGuard(wiring.Component):
             m.d.sync += self.busy.eq(1)
 
         overlap = Signal(2)
-        m.d.sync += [
-            overlap.eq(Cat(self.header.a < high, self.reach > low)),
-            self.conflict.eq(self.busy & overlap.all()),
-        ]
+        meets = overlap.all()
         if cfg.operand_depth:
             casting = Signal()
             with m.If(self.take):
                 m.d.sync += casting.eq(self.cast)
             m.d.comb += self.acts.eq(self.busy & ~casting)
-            meets = Mux(casting, self.stored, overlap.all())
-            m.d.sync += self.conflict.eq(self.busy & meets)
+            meets = Mux(casting, self.stored, meets)
+        m.d.sync += [
+            overlap.eq(Cat(self.header.a < high, self.reach > low)),
+            self.conflict.eq(self.busy & meets),
+        ]
 
         return m

@@ -138,6 +138,7 @@ def test_groups_are_for_engines_with_scales():
 def test_an_engine_without_an_operand_has_neither_casts_nor_stored_weights():
     without = EngineConfig()
     assert refusal(Gemm(0, 1, ONE, from_word=0), without) == ErrorCode.RESERVED
+    assert refusal(Cast(0, 1, 1, 1, 0), without) == ErrorCode.OP
     for header, code in (
         (Header(Op.CAST, 1, 0, 1, 0x101), ErrorCode.OP),
         (Header(Op.GEMM, 1, 0, 1, 1, 0, STORED), ErrorCode.RESERVED),
