@@ -34,6 +34,7 @@ from summand.compress import (
 from summand.compress.calibrate.text import rows_of
 from summand.compress.decompose import find_decompositions
 from summand.model import Layer, SummandModel
+from summand.model.causal import cache_name
 from summand.model.decomposed import decomposed
 from summand.model.decomposition import Decomposition
 from summand.model.engine import engine_of
@@ -77,8 +78,8 @@ def hooked(module: nn.Module, source: SummandModel, found: Sequence[Decompositio
 def behind(module: Any, ids: torch.Tensor) -> torch.Tensor:
     """Return the log-probabilities of the tokens behind a prompt."""
     prompt = module(input_ids=ids[:, :-BEHIND], use_cache=True)
-    cache = prompt.past_key_values
-    rest = module(input_ids=ids[:, -BEHIND:], past_key_values=cache, use_cache=True)
+    cache = {name: getattr(prompt, name) for name in [cache_name(module) or ""]}
+    rest = module(input_ids=ids[:, -BEHIND:], use_cache=True, **cache)
     return torch.cat([prompt.logits[0, -1:], rest.logits[0, :-1]]).log_softmax(dim=-1)
 
 
@@ -115,7 +116,7 @@ def main() -> None:
             original.module, calibration, layers, held.__getitem__, bound, heads={"lm_head"}
         )
         found = made.decompositions
-        write(f"{bound} nats: {len(found)} inputs, estimated {made.loss:.4f}\n")
+        write(f"{bound} nats: {len(found)} inputs, {made.loss:.4f} on calibration text\n")
         for tokens in given.prompt or [512, 1024, 2048, 4096]:
             cells = []
             for number, text in enumerate((evaluation_text(), other_text())):

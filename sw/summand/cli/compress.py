@@ -84,7 +84,7 @@ def _compress(
         float | None,
         typer.Option(
             help="Also find what summand run --decompose computes prompts with: pseudo-tokens in "
-            "the place of tokens, at an estimated loss of so much at most, in nats a token."
+            "the place of tokens, which lose so much at most, in nats a token."
         ),
     ] = None,
     calibration: Annotated[

@@ -129,7 +129,7 @@ def show_distillation(options: Mapping[str, Any], console: "Console") -> None:
 
 
 def show_decompositions(manifest: "Manifest", console: "Console") -> None:
-    """Print which inputs prompts may be decomposed at, and what that is estimated to come to."""
+    """Print which inputs prompts may be decomposed at, and what that came to on the text."""
     found = manifest.options.get("decomposition")
     if found is None:
         return
@@ -148,7 +148,7 @@ def show_decompositions(manifest: "Manifest", console: "Console") -> None:
     console.print(table)
     console.print(
         f"{found['saved']:.1%} of a prompt's stream bits saved, "
-        f"at an estimated loss of {found['loss']:.4f} nats a token"
+        f"at a loss of {found['loss']:.4f} nats a token"
     )
 
 

@@ -11,13 +11,10 @@ from torch import nn
 from summand.decoding.branches import Branch, why_no_branches
 from summand.draft import Draft
 from summand.isa import SummandError
+from summand.model.causal import cache_name
 from summand.runtime.lanes import Ended, Lanes
 
 __all__ = ["Reader"]
-
-#: The models' name of their KV cache, as an argument and in their output: first that of
-#: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
-_CACHE_NAMES = ("cache", "past_key_values")
 
 
 class Reader:
@@ -44,8 +41,7 @@ class Reader:
         self._model = model
         self._lanes = lanes
         takes = inspect.signature(model.forward).parameters
-        name = next((name for name in _CACHE_NAMES if name in takes), None)
-        if name is None:
+        if (name := cache_name(model)) is None:
             raise self._forgetful()
         self._name = name
         # Limits the head to the last token, if the model can.

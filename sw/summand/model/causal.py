@@ -1,10 +1,15 @@
-"""Whether a model predicts a text's next token from those before it."""
+"""Whether a model predicts a text's next token from those before it, and how it keeps these."""
 
+import inspect
 from typing import Any
 
 from torch import nn
 
-__all__ = ["why_not_causal"]
+__all__ = ["cache_name", "why_not_causal"]
+
+#: The models' name of their KV cache, as an argument and in their output: first that of
+#: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
+_CACHE_NAMES = ("cache", "past_key_values")
 
 
 def why_not_causal(module: nn.Module) -> str | None:
@@ -19,3 +24,9 @@ def why_not_causal(module: nn.Module) -> str | None:
     if False in sides and True not in sides:
         return f"{kind} looks at the tokens behind the one that it predicts (is_decoder is not set)"
     return None
+
+
+def cache_name(module: nn.Module) -> str | None:
+    """Return what a model calls its KV cache, as an argument and in its output; None without."""
+    takes = inspect.signature(module.forward).parameters
+    return next((name for name in _CACHE_NAMES if name in takes), None)
