@@ -57,6 +57,7 @@ def main() -> None:
         layers=("layer",),
         rank=given.rank,
         span=tokens,
+        steps=1,
         directions=directions,
         scale=scale,
         sketch_bits=SKETCH,

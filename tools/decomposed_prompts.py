@@ -1,7 +1,7 @@
 """What decompositions of prompts lose and save: the curve of docs/decomposition.md.
 
     summand compress smollm2 -o build/smollm2 --bits 4
-    python tools/decomposed_prompts.py build/smollm2 [--loss 0.03 --prompt 512] [--config FILE]
+    python tools/decomposed_prompts.py build/smollm2 [--loss 0.03 --prompt 512] [--steps 2]
 
 For each bound of loss, decompositions are found as ``summand compress --decompose-loss`` finds
 them. For prompts of each length: perplexity and KL divergence of the 128 tokens behind prompts that
@@ -32,7 +32,7 @@ from summand.compress import (
     survey,
 )
 from summand.compress.calibrate.text import rows_of
-from summand.compress.decompose import find_decompositions
+from summand.compress.decompose import Wanted, find_decompositions
 from summand.model import Layer, SummandModel
 from summand.model.causal import cache_name
 from summand.model.decomposed import decomposed
@@ -93,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--loss", action="append", type=float, help="bounds; nats a token")
+    parser.add_argument("--steps", type=int, default=1, help="of block Lanczos iteration")
     parser.add_argument("--prompt", action="append", type=int, help="tokens of a prompt")
     parser.add_argument("--config", default="operand-4", help="name or file of an engine")
     given = parser.parse_args()
@@ -113,7 +114,12 @@ def main() -> None:
     write = sys.stdout.write
     for bound in given.loss or [0.01, 0.03, 0.1, 0.3]:
         made = find_decompositions(
-            original.module, calibration, layers, held.__getitem__, bound, heads={"lm_head"}
+            original.module,
+            calibration,
+            layers,
+            held.__getitem__,
+            Wanted(loss=bound, steps=given.steps),
+            heads={"lm_head"},
         )
         found = made.decompositions
         write(f"{bound} nats: {len(found)} inputs, {made.loss:.4f} on calibration text\n")

@@ -43,6 +43,7 @@ def decomposition(k: int, outputs: tuple[int, ...], rank: int, tokens: int) -> D
         layers=tuple(map(str, range(len(outputs)))),
         rank=rank,
         span=tokens,
+        steps=1,
         directions=np.ones((k, count), np.int8),
         scale=np.ones(count, np.float32),
         sketch_bits=SKETCH,

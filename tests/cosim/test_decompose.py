@@ -51,6 +51,7 @@ def test_a_prompt_is_computed_as_it_is_defined_in_the_cycles_of_the_law(stall):
         layers=("x.0", "x.1"),
         rank=rank,
         span=40,
+        steps=1,
         directions=rng.integers(-4, 4, (k, 24)).astype(np.int8),
         scale=np.ones(24, np.float32),
         sketch_bits=3,

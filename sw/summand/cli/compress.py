@@ -87,6 +87,13 @@ def _compress(
             "the place of tokens, which lose so much at most, in nats a token."
         ),
     ] = None,
+    decompose_steps: Annotated[
+        int,
+        typer.Option(
+            help="Steps of block Lanczos iteration that find them, 1 to 16; one starts from "
+            "directions of the calibration text and is best."
+        ),
+    ] = 1,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -130,11 +137,15 @@ def _compress(
     A compression that was interrupted goes on where it was when the same command is given again.
     """
     from summand.compress import Workers, calibration_text, open_source, plan, read_text
+    from summand.compress.decompose import Wanted
     from summand.model import check_destination
     from summand.report.target import streamed_bits
 
     start = time.perf_counter()
     target = _target(target_bits, target_kl, sensitivity, engine)
+    decompose = None
+    if decompose_loss is not None:
+        decompose = Wanted(loss=decompose_loss, steps=decompose_steps)
     team = Workers(executor, workers)
     check_destination(output)
     text = read_text(calibration) if calibration else calibration_text()
@@ -164,7 +175,7 @@ def _compress(
             workers=team,
             statistics=store,
             restart=force,
-            decompose_loss=decompose_loss,
+            decompose=decompose,
             progress=show,
             notice=lambda text: progress.print(f"summand: {text}"),
         )

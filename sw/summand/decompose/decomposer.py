@@ -86,12 +86,14 @@ class Decomposer:
 
     def _multiply(
         self,
-        what: Literal["sketch", "product"],
+        what: Literal["sketch", "product", "back"],
         x: npt.NDArray[np.integer],
         matrix: npt.NDArray[np.int8],
         bits: int,
     ) -> npt.NDArray[np.integer]:
-        sketch = what == "sketch"
-        program = self._programs.sketch if sketch else self._programs.product(matrix)
+        if what == "sketch":
+            program = self._programs.sketch
+        else:
+            program = self._programs.product(what, matrix)
         (found,) = self._driver.run(program, x).outputs
         return found

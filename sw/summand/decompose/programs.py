@@ -188,21 +188,28 @@ class Programs:
             for chunk in tiling.chunks
         )
 
-    @property
-    def _product(self) -> str:
-        return f"{self._name} product"
+    def product(self, what: str, tokens: _Int8) -> Program:
+        """Return what multiplies vectors by tokens as weights, or by their transpose.
 
-    def product(self, tokens: _Int8) -> Program:
-        """Return what multiplies a basis by tokens ``[M, K]`` as weights."""
-        return _passing(self._product, tokens, self._of.token_bits, self._config)
+        ``what`` is ``product`` or ``back``.
+        """
+        return _passing(f"{self._name} {what}", tokens, self._of.token_bits, self._config)
+
+    def _outline(self, what: str, k: int, n: int) -> Program:
+        sizes = Sizes(k, n, (Direct(planes=self._of.token_bits),))
+        return outline((f"{self._name} {what}",), (sizes,), self._config)
 
     def calls(self, tokens: int) -> Iterator[tuple[Program, int]]:
         """Yield the programs that a prompt of so many tokens runs, and the rows of each."""
         yield self.exact, min(tokens, EXACT)
         for span in spans(tokens, self._of.span):
             yield self.sketch, len(span)
-            sizes = Sizes(len(span), self.exact.in_features, (Direct(planes=self._of.token_bits),))
-            yield outline((self._product,), (sizes,), self._config), self._of.rank
+            features, tokens, rank = self.exact.in_features, len(span), self._of.rank
+            for first in range(0, rank, self._of.block):
+                count = min(self._of.block, rank - first)
+                if first:
+                    yield self._outline("back", features, tokens), self._of.block
+                yield self._outline("product", tokens, features), count
             for chunk in self.chunks:
                 yield chunk.make, self._of.rank
                 yield chunk.multiply, len(span)

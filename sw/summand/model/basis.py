@@ -31,7 +31,7 @@ def orthonormal(columns: _Matrix, before: _Matrix | None = None) -> _Matrix:
     return left[:, sizes > _RANK * most]
 
 
-def basis_of(sketches: _Matrix, rank: int) -> _Matrix:
+def basis_of(sketches: _Matrix, rank: int, before: _Matrix | None = None) -> _Matrix:
     """Return the directions among tokens in which their sketches are largest, mixed.
 
     Every column of the result has a like share of each direction: a Hadamard matrix mixes as many
@@ -44,13 +44,15 @@ def basis_of(sketches: _Matrix, rank: int) -> _Matrix:
         Of each token some products with fixed vectors.
     rank : int
         Columns of the basis at most.
+    before : float64 array, shape ``[M, s]``, optional
+        An orthonormal basis that the result is at right angles to.
 
     Returns
     -------
     float64 array, shape ``[M, r]``
         Orthonormal; ``r`` is below ``rank`` where sketches have a lower rank.
     """
-    kept = orthonormal(sketches)[:, :rank]
+    kept = orthonormal(sketches, before)[:, :rank]
     return kept @ _mixing(kept.shape[1])
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from summand.model.basis import basis_of
+from summand.model.basis import basis_of, orthonormal
 from summand.model.decomposition import EXACT, Decomposition, spans
 from summand.model.layer import Layer
 from summand.summands.errors import LayerError
@@ -26,9 +26,14 @@ __all__ = [
 _Integers = npt.NDArray[np.integer]
 _Floats = npt.NDArray[np.float32]
 
+_Doubles = npt.NDArray[np.float64]
+
+#: Tokens times directions, vectors of tokens times tokens, and of features times tokens.
+_What = Literal["sketch", "product", "back"]
+
 #: Returns the exact product of integers ``[M, K]`` and a matrix ``[K, N]`` of so many bits, which
 #: is the directions or made of tokens.
-Multiply = Callable[[Literal["sketch", "product"], _Integers, npt.NDArray[np.int8], int], _Integers]
+Multiply = Callable[[_What, _Integers, npt.NDArray[np.int8], int], _Integers]
 
 
 class Pseudo(NamedTuple):
@@ -71,14 +76,28 @@ def pseudo_tokens(
     multiply : callable
         An engine, or what is as exact.
     """
-    sketches = multiply("sketch", xq, of.directions, of.sketch_bits)
-    basis = basis_of(sketches * s_x.astype(np.float64) * of.scale, of.rank)
-    rank = basis.shape[1]
-    uq, s_u = quantise((basis * s_x).T.astype(np.float32), act_bits)
     weights, unit = token_weights(xq, of.token_bits, act_bits)
-    found = multiply("product", uq, weights, of.token_bits)
+
+    def product(what: _What, vectors: _Doubles, matrix: npt.NDArray[np.int8]) -> _Doubles:
+        """Multiply vectors, in the columns, by tokens as weights."""
+        vq, size = quantise(vectors.T.astype(np.float32), act_bits)
+        return multiply(what, vq, matrix, of.token_bits) * size.astype(np.float64) * unit
+
+    sketches = multiply("sketch", xq, of.directions, of.sketch_bits) * s_x.astype(np.float64)
+    basis = basis_of(sketches * of.scale, of.block)
+    products = [product("product", basis * s_x, weights)]
+    seen = np.zeros((xq.shape[1], 0))
+    for _ in range(1, of.steps):
+        block = orthonormal(products[-1].T, seen)
+        seen = np.hstack([seen, block])
+        further = product("back", block, weights.T).T * s_x
+        new = basis_of(further, min(of.block, of.rank - basis.shape[1]), basis)
+        products.append(product("product", new * s_x, weights))
+        basis = np.hstack([basis, new])
+    found = np.vstack(products)
+    rank = basis.shape[1]
     rows = np.zeros((of.rank, xq.shape[1]), np.int16)
-    rows[:rank], sizes = quantise(found.astype(np.float32) * s_u * np.float32(unit), act_bits)
+    rows[:rank], sizes = quantise(found.astype(np.float32), act_bits)
     tokens = np.zeros((len(xq), of.rank), np.float32)
     tokens[:, :rank] = basis * sizes.T
     return Pseudo(rows, *quantise(tokens, act_bits))
@@ -144,8 +163,6 @@ def _span(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floa
     return scaled(layers, of, accs, pseudo.scale)
 
 
-def exact(
-    _: Literal["sketch", "product"], x: _Integers, matrix: npt.NDArray[np.int8], __: int
-) -> _Integers:
+def exact(_: _What, x: _Integers, matrix: npt.NDArray[np.int8], __: int) -> _Integers:
     """Multiply integers on the host; every sum is far below 2**53."""
     return (x.astype(np.float64) @ matrix.astype(np.float64)).astype(np.int64)

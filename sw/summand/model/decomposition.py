@@ -35,6 +35,7 @@ def saved_bits(
     shape: tuple[int, int],
     rank: int,
     sketches: int,
+    steps: int,
     planes: tuple[int, int, int],
     tokens: int,
 ) -> float:
@@ -48,6 +49,8 @@ def saved_bits(
         Input features, and output features of all layers.
     rank, sketches : int
         Pseudo-tokens, and directions that tokens are sketched with.
+    steps : int
+        Of the decomposition.
     planes : three of int
         Of directions, of tokens as weights, and of the pseudo-tokens' products.
     tokens : int
@@ -55,7 +58,8 @@ def saved_bits(
     """
     inputs, outputs = shape
     sketch, product, expansion = planes
-    spent = inputs * (sketches * sketch + rank * product) + rank * outputs * expansion
+    vectors = rank + (rank - -(-rank // steps))  # each once, and those behind the first step twice
+    spent = inputs * (sketches * sketch + vectors * product) + rank * outputs * expansion
     return bits * (1 - rank / tokens) - spent
 
 
@@ -113,8 +117,10 @@ class Decomposition:
     For tokens ``X`` ``[M, K]``, as the layers' transform leaves them, ``X ~ U B`` with an
     orthonormal ``U`` ``[M, rank]``: the directions among tokens in which their sketches ``X D`` are
     largest. ``B = U^T X`` goes through the layers instead of ``X``, and ``P = B W`` is requantised
-    to weights that ``U`` is multiplied by. As D-com does (arXiv 2510.13147), with a start from
-    directions that other prompts had.
+    to weights that ``U`` is multiplied by. With several steps, each but the first finds further
+    directions as block Lanczos iteration does: in ``X V``, with ``V`` orthonormal from the rows of
+    ``B`` of the step before. D-com (arXiv 2510.13147) takes such steps from a start that knows
+    nothing; here directions are of other prompts, and one step is best.
 
     Parameters
     ----------
@@ -124,8 +130,11 @@ class Decomposition:
         Pseudo-tokens.
     span : int
         Tokens that are decomposed together at most: the more there are, the more ranks they need.
+    steps : int
+        How often directions are looked for, each time :attr:`block` of them.
     directions : int8 array, shape ``[K, Q]``
-        What tokens are sketched with, Q at least ``rank``; two's complement of ``sketch_bits``.
+        What tokens are sketched with, Q at least :attr:`block`; two's complement of
+        ``sketch_bits``.
     scale : float32 array, shape ``[Q]``
         The directions' units.
     sketch_bits, token_bits, bits : int
@@ -142,6 +151,7 @@ class Decomposition:
     layers: tuple[str, ...]
     rank: int
     span: int
+    steps: int
     directions: npt.NDArray[np.int8]
     scale: npt.NDArray[np.float32]
     sketch_bits: int
@@ -154,11 +164,15 @@ class Decomposition:
         for name in ("token_bits", "bits"):
             if getattr(self, name) not in PLANES:
                 raise LayerError(f"{name} must be {PLANES}, not {getattr(self, name)}")
-        if self.span < 1:
-            raise LayerError(f"span must be at least 1, not {self.span}")
+        for name in ("rank", "span", "steps"):
+            if getattr(self, name) < 1:
+                raise LayerError(f"{name} must be at least 1, not {getattr(self, name)}")
         sketches = self.directions.shape[1]
-        if not 1 <= self.rank <= sketches:
-            raise LayerError(f"rank must be 1 to {sketches}, not {self.rank}")
+        if self.block > sketches:
+            raise LayerError(
+                f"rank must be at most {sketches * self.steps}, {sketches} directions for each of "
+                f"{self.steps} steps, not {self.rank}"
+            )
         if self.scale.dtype != np.float32 or self.scale.shape != (sketches,):
             raise LayerError(
                 f"scale must be float32 of shape ({sketches},), "
@@ -172,6 +186,11 @@ class Decomposition:
                 f"not of {len(self.requantisations)}"
             )
 
+    @property
+    def block(self) -> int:
+        """Directions that a step finds."""
+        return -(-self.rank // self.steps)
+
     def saved(self, bits: int, tokens: int) -> float:
         """Return the stream bits a token that it saves; see :func:`saved_bits`."""
         inputs, sketches = self.directions.shape
@@ -180,6 +199,7 @@ class Decomposition:
             shape=(inputs, sum(len(by.mult) for by in self.requantisations)),
             rank=self.rank,
             sketches=sketches,
+            steps=self.steps,
             planes=(self.sketch_bits, self.token_bits, self.bits),
             tokens=tokens,
         )

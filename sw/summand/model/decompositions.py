@@ -23,6 +23,7 @@ DECOMPOSITIONS = "decompositions.safetensors"
 _RANGES = {
     "rank": Limits(1, 1 << 31),
     "span": Limits(1, 1 << 31),
+    "steps": Limits(1, 1 << 31),
     "sketch_bits": limits.PLANES,
     "token_bits": limits.PLANES,
     "bits": limits.PLANES,
@@ -33,13 +34,14 @@ _RANGES = {
 class DecompositionEntry:
     """The sizes of a :class:`~summand.model.decomposition.Decomposition`.
 
-    ``layers`` are those of a group; ``rank`` pseudo-tokens take the place of ``span`` tokens of a
-    prompt.
+    ``layers`` are those of a group; ``rank`` pseudo-tokens, found in ``steps``, take the place of
+    ``span`` tokens of a prompt.
     """
 
     layers: tuple[str, ...]
     rank: int
     span: int
+    steps: int
     sketch_bits: int
     token_bits: int
     bits: int
@@ -58,6 +60,7 @@ class DecompositionEntry:
             layers=made.layers,
             rank=made.rank,
             span=made.span,
+            steps=made.steps,
             sketch_bits=made.sketch_bits,
             token_bits=made.token_bits,
             bits=made.bits,
@@ -114,6 +117,7 @@ def _read(entry: DecompositionEntry, file: Any) -> Decomposition:
         layers=entry.layers,
         rank=entry.rank,
         span=entry.span,
+        steps=entry.steps,
         directions=own.tensor("directions", "I8"),
         scale=own.tensor("scale", "F32"),
         sketch_bits=entry.sketch_bits,

@@ -55,3 +55,5 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
     found = options.get("decomposition")
     if isinstance(found, dict) and isinstance(bound := found.get("bound"), float | int):
         yield f"--decompose-loss {bound}"
+        if isinstance(steps := found.get("steps"), int) and steps != 1:
+            yield f"--decompose-steps {steps}"

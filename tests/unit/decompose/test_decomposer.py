@@ -58,14 +58,21 @@ def layers_of(rng: np.random.Generator, k: int, outputs: tuple[int, ...]) -> lis
 
 
 def decomposition(
-    rng: np.random.Generator, layers: list[Layer], rank: int, span: int, x: np.ndarray
+    rng: np.random.Generator,
+    layers: list[Layer],
+    rank: int,
+    span: int,
+    x: np.ndarray,
+    *,
+    steps: int = 1,
 ) -> Decomposition:
     """Return one with units that suit the tokens ``x``."""
-    k, sketches = layers[0].in_features, rank + int(rng.integers(4))
+    k, sketches = layers[0].in_features, -(-rank // steps) + int(rng.integers(4))
     of = Decomposition(
         layers=tuple(layer.name for layer in layers),
         rank=rank,
         span=span,
+        steps=steps,
         directions=rng.integers(-4, 4, (k, sketches)).astype(np.int8),
         scale=rng.uniform(0.5, 2, sketches).astype(np.float32),
         sketch_bits=3,
@@ -75,7 +82,7 @@ def decomposition(
     )
     rows = pseudo_tokens(*layers[0].quantise(x), of, 8, exact).rows
     units = [
-        np.sqrt(np.square(layer.accumulate(rows).astype(float)).mean(axis=0) + 1) * 3 / 2**of.bits
+        np.sqrt(np.square(layer.accumulate(rows).astype(float)).mean(axis=0) + 1) * 8 / 2**of.bits
         for layer in layers
     ]
     return replace(of, requantisations=tuple(map(Requantisation.of, units)))
@@ -95,7 +102,8 @@ def test_outputs_are_those_of_the_integer_meaning(seed):
     outputs = tuple(int(n) for n in rng.integers(1, 90, rng.integers(1, 4)))
     layers = layers_of(rng, k, outputs)
     x = prompt(rng, EXACT + int(rng.integers(1, 90)), k, int(rng.integers(1, 20)))
-    of = decomposition(rng, layers, rank, int(rng.integers(20, 100)), x[EXACT:])
+    span, steps = int(rng.integers(20, 100)), int(rng.integers(1, 4))
+    of = decomposition(rng, layers, rank, span, x[EXACT:], steps=steps)
     with Driver(GoldenDevice(ENGINE)) as driver:
         found = Decomposer(driver, layers, compile_layers(layers, ENGINE), of).rows(x)
     for got, want in zip(found, decomposed(layers, of, x), strict=True):
@@ -106,9 +114,10 @@ def test_outputs_of_tokens_of_low_rank_are_near_those_of_all_tokens():
     rng = np.random.default_rng(3)
     layers = layers_of(rng, 96, (40, 24))
     x = prompt(rng, 120, 96, 10)
-    of = replace(decomposition(rng, layers, 16, 120, x), token_bits=8, bits=8)
-    unit = [Requantisation.of(by.unit / 4) for by in of.requantisations]
-    found = decomposed(layers, replace(of, requantisations=tuple(unit)), x)
+    drawn = decomposition(rng, layers, 16, 120, x)
+    finer = [Requantisation.of(by.unit * 2.0 ** (drawn.bits - 8)) for by in drawn.requantisations]
+    of = replace(drawn, token_bits=8, bits=8, requantisations=tuple(finer))
+    found = decomposed(layers, of, x)
     for layer, y in zip(layers, found, strict=True):
         want = layer.forward(x)
         assert (y[:EXACT] == want[:EXACT]).all()
@@ -214,3 +223,26 @@ def test_inputs_whose_channels_are_in_groups_are_refused():
     of = decomposition(np.random.default_rng(0), plain, 4, 40, x)
     with pytest.raises(LayerError, match="tokens cannot stand as weights"):
         decomposed(layers, of, x)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_further_steps_find_what_directions_miss(steps):
+    rng = np.random.default_rng(8)
+    layers = layers_of(rng, 96, (40,))
+    x = prompt(rng, 200, 96, 12)
+    drawn = decomposition(rng, layers, 12, 200, x)
+    blind = replace(
+        drawn,
+        steps=steps,
+        directions=drawn.directions[:, : 12 // steps + 1],
+        scale=drawn.scale[: 12 // steps + 1],
+        token_bits=8,
+        bits=8,
+        requantisations=tuple(
+            Requantisation.of(by.unit * 2.0 ** (drawn.bits - 8)) for by in drawn.requantisations
+        ),
+    )
+    (found,) = decomposed(layers, blind, x)
+    (fewer,) = decomposed(layers, replace(blind, rank=12 // steps, steps=1), x)
+    want = layers[0].forward(x)
+    assert np.linalg.norm(found - want) < 0.5 * np.linalg.norm(fewer - want)

@@ -29,6 +29,7 @@ def made(names: tuple[str, ...] = ("a", "b"), outputs: tuple[int, ...] = (5, 3))
         layers=names,
         rank=4,
         span=100,
+        steps=1,
         directions=rng.integers(-2, 2, (12, 6)).astype(np.int8),
         scale=rng.uniform(0.1, 2, 6).astype(np.float32),
         sketch_bits=2,
@@ -57,8 +58,10 @@ def test_what_is_saved_is_what_is_streamed_less():
     sketch, product, expansion = 12 * 6 * 2, 4 * 12 * 4, 4 * 8 * 5
     assert saved == pytest.approx(768 - 768 * 4 / 50 - sketch - product - expansion)
     assert saved == saved_bits(
-        bits=768, shape=(12, 8), rank=4, sketches=6, planes=(2, 4, 5), tokens=50
+        bits=768, shape=(12, 8), rank=4, sketches=6, steps=1, planes=(2, 4, 5), tokens=50
     )
+    twice = replace(made(), steps=2).saved(bits=12 * 8 * 8, tokens=50)
+    assert saved - twice == 2 * 12 * 4
 
 
 @given(st.integers(1, 8), st.integers(4, 10), st.integers(0, 1 << 20))
@@ -76,8 +79,10 @@ def test_tokens_as_weights_are_the_nearest(bits, act_bits, seed):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rank": 0}, "rank must be 1 to 6, not 0"),
-        ({"rank": 7}, "rank must be 1 to 6, not 7"),
+        ({"rank": 0}, "rank must be at least 1, not 0"),
+        ({"rank": 7}, "rank must be at most 6, 6 directions for each of 1 steps, not 7"),
+        ({"rank": 13, "steps": 2}, "rank must be at most 12"),
+        ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"span": 0}, "span must be at least 1, not 0"),
         ({"bits": 9}, "bits must be 1 to 8, not 9"),
         ({"sketch_bits": 1}, "to fit sketch_bits 1"),
@@ -150,7 +155,7 @@ def test_a_manifest_that_says_something_else_is_refused(folder, edit, said):
 
 def test_a_rank_above_the_directions_is_refused_with_the_file(folder):
     edit_manifest(folder, lambda raw: raw["decompositions"][0].update(rank=7))
-    with pytest.raises(ModelError, match=f"{DECOMPOSITIONS}: rank must be 1 to 6, not 7"):
+    with pytest.raises(ModelError, match=f"{DECOMPOSITIONS}: rank must be at most 6"):
         SummandModel(folder).decompositions()
 
 

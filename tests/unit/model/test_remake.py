@@ -23,6 +23,7 @@ OPTIONS = {
     "distil": 0,
     "calibration": {"text": "notes.txt", "sha256": "0", "tokens": 16384},
     "target": {"bits": 4.25, "kl": None},
+    "decomposition": {"bound": 0.03, "steps": 2, "loss": 0.02, "saved": 0.1},
 }
 
 
@@ -31,7 +32,7 @@ def test_it_says_what_the_manifest_says():
     assert remake_command({"source": source, "options": OPTIONS}) == (
         "summand compress '/models/a b' -o DIR --bits 4 --group 0 --rank 8 --solver gptq "
         "--sparsity 2:4 --outliers none --no-balance --rotate --distil 0 "
-        "--calibration-tokens 16384 --target-bits 4.25"
+        "--calibration-tokens 16384 --target-bits 4.25 --decompose-loss 0.03 --decompose-steps 2"
     )
 
 
@@ -44,6 +45,8 @@ def test_the_command_line_takes_it():
     assert context.params["bits"] == 4
     assert context.params["balance"] is False
     assert context.params["target_bits"] == 4.25
+    assert context.params["decompose_loss"] == 0.03
+    assert context.params["decompose_steps"] == 2
 
 
 @pytest.mark.parametrize("raw", [{}, {"source": 3, "options": []}, {"source": {"path": "\x1b"}}])

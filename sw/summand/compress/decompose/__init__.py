@@ -1,5 +1,10 @@
 """Which layers' inputs are decomposed while a model runs, and how."""
 
-from summand.compress.decompose.find import Found, check_decomposable, find_decompositions
+from summand.compress.decompose.find import (
+    Found,
+    Wanted,
+    check_decomposable,
+    find_decompositions,
+)
 
-__all__ = ["Found", "check_decomposable", "find_decompositions"]
+__all__ = ["Found", "Wanted", "check_decomposable", "find_decompositions"]

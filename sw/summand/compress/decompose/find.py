@@ -16,13 +16,15 @@ from summand.compress.decompose.directions import normal_step, sketch_directions
 from summand.compress.errors import CompressError
 from summand.compress.network.predictions import divergence
 from summand.compress.network.survey import Survey, call, linear_of
+from summand.isa.limits import Limits
+from summand.isa.rounding import ceil_div
 from summand.model import Layer
 from summand.model.basis import basis_of
 from summand.model.causal import cache_name, why_not_causal
 from summand.model.decomposed import decomposed, exact, pseudo_tokens
 from summand.model.decomposition import EXACT, Decomposition, Requantisation, saved_bits
 
-__all__ = ["Found", "check_decomposable", "find_decompositions"]
+__all__ = ["Found", "Wanted", "check_decomposable", "find_decompositions"]
 
 #: Prompts that are looked at.
 _PROMPTS = 4
@@ -40,10 +42,42 @@ _SKETCHES = 1.25
 #: Ranks that are tried, as shares of the input features.
 _SHARES = (1 / 24, 1 / 12, 1 / 9, 1 / 6, 2 / 9, 1 / 3, 4 / 9)
 
+#: Steps of a decomposition.
+_STEPS = Limits(1, 16)
+
 #: Ranks are multiples of it: a slice's features should not be left empty.
 _GRAIN = 16
 
 _Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What decompositions are looked for.
+
+    Parameters
+    ----------
+    loss : float
+        The most that they may lose behind prompts, in nats a token.
+    steps : int
+        Of each: one with directions of the text, further ones as block Lanczos iteration takes.
+
+    Raises
+    ------
+    CompressError
+        If a value is none.
+    """
+
+    loss: float
+    steps: int = 1
+
+    def __post_init__(self):
+        if not 0 < self.loss < float("inf"):
+            raise CompressError(
+                f"decompose_loss must be above 0 and finite, in nats, not {self.loss:g}"
+            )
+        if self.steps not in _STEPS:
+            raise CompressError(f"decompose_steps must be {_STEPS}, not {self.steps}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,26 +94,32 @@ class Found:
     loss : float
         What tokens behind prompts of the text lose: the KL divergence of their predictions, in nats
         a token.
-    bound : float
-        The most that it was to be.
+    wanted : Wanted
+        What was looked for.
     """
 
     decompositions: tuple[Decomposition, ...]
     saved: float
     loss: float
-    bound: float
+    wanted: Wanted
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a manifest says of the search."""
+        return {"bound": self.wanted.loss, "steps": self.wanted.steps} | {
+            "loss": self.loss,
+            "saved": self.saved,
+        }
 
 
-def check_decomposable(module: nn.Module, rows: Sequence[torch.Tensor], loss: float) -> None:
-    """Refuse a loss that is none, a model that writes no text, and a text that is too short.
+def check_decomposable(module: nn.Module, rows: Sequence[torch.Tensor]) -> None:
+    """Refuse a model that writes no text, and a text that is too short.
 
     Raises
     ------
     CompressError
         Naming what is wrong.
     """
-    if not 0 < loss < float("inf"):
-        raise CompressError(f"decompose_loss must be above 0 and finite, in nats, not {loss:g}")
     if (why := why_not_causal(module)) is not None:
         raise CompressError(f"{why}; only prompts of models that write text are decomposed")
     if cache_name(module) is None:
@@ -99,7 +139,7 @@ def find_decompositions(
     rows: Sequence[torch.Tensor],
     survey: Survey,
     layer_of: Callable[[str], Layer],
-    loss: float,
+    wanted: Wanted,
     *,
     heads: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
@@ -120,8 +160,8 @@ def find_decompositions(
         Which layers share an input.
     layer_of : callable
         Returns a compressed layer.
-    loss : float
-        The most that may be lost, in nats a token.
+    wanted : Wanted
+        The most that may be lost, and in how many steps each is found.
     heads : collection of str
         Layers that are computed for a prompt's last token only.
     progress : callable, optional
@@ -131,54 +171,61 @@ def find_decompositions(
     whole = [ids for ids in rows if ids.shape[1] == longest]
     prompts = [whole[i * len(whole) // _PROMPTS] for i in range(min(_PROMPTS, len(whole)))]
     tokens = longest - EXACT
-    wanted = {group[0]: group for group in survey.groups if not set(heads) & set(group)}
-    sizes = {name: _Sizes.of(list(map(layer_of, group))) for name, group in wanted.items()}
+    groups = {group[0]: group for group in survey.groups if not set(heads) & set(group)}
+    sizes = {
+        name: _Sizes.of(list(map(layer_of, group)), wanted.steps) for name, group in groups.items()
+    }
     ranks = {name: tuple(size.ranks(tokens)) for name, size in sizes.items()}
-    wanted = {name: group for name, group in wanted.items() if ranks[name]}
+    groups = {name: group for name, group in groups.items() if ranks[name]}
     sensitivity = fisher(module, [{"input_ids": ids} for ids in prompts], survey)
-    search = _Search(module, prompts, layer_of, sensitivity, progress)
-    directions = search.directions(wanted, ranks)
-    losses = search.losses(wanted, ranks, directions)
+    search = _Search(module, prompts, layer_of, sensitivity, wanted.steps, progress)
+    directions = search.directions(groups, ranks)
+    losses = search.losses(groups, ranks, directions)
     candidates = {
         name: [
             Candidate(rank, sizes[name].saved(rank, tokens), losses[name][rank])
             for rank in ranks[name]
         ]
-        for name in wanted
+        for name in groups
     }
     every = sum(size.bits for size in sizes.values())
-    best, bound = Found((), 0.0, 0.0, loss), loss
+    best, bound = Found((), 0.0, 0.0, wanted), wanted.loss
     for _ in range(_ROUNDS):
         chosen = choose(candidates, bound)
         if not chosen:
             break
-        made = search.decompositions({name: wanted[name] for name in chosen}, chosen, directions)
+        made = search.decompositions({name: groups[name] for name in chosen}, chosen, directions)
         lost = search.lost(made)
         saved = sum(c.saved for c in chosen.values()) / every
-        if lost <= loss and saved > best.saved:
-            best = Found(made, saved, lost, loss)
-        if _NEAR * loss <= lost <= loss:
+        if lost <= wanted.loss and saved > best.saved:
+            best = Found(made, saved, lost, wanted)
+        if _NEAR * wanted.loss <= lost <= wanted.loss:
             break
-        bound *= min(max(_AIM * loss / max(lost, 1e-12), 1 / _STEP), _STEP)
+        bound *= min(max(_AIM * wanted.loss / max(lost, 1e-12), 1 / _STEP), _STEP)
     return best
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of a group: input and output features, stream bits, whether its channels are in groups."""
+    """Of a group: input and output features, stream bits, whether its channels are in groups.
+
+    And the steps in which its inputs would be decomposed.
+    """
 
     inputs: int
     outputs: int
     bits: int
     grouped: bool
+    steps: int
 
     @classmethod
-    def of(cls, layers: Sequence[Layer]) -> "_Sizes":
+    def of(cls, layers: Sequence[Layer], steps: int) -> "_Sizes":
         return cls(
             layers[0].in_features,
             sum(layer.out_features for layer in layers),
             sum(layer.bits for layer in layers),
             layers[0].groups is not None,
+            steps,
         )
 
     def ranks(self, tokens: int) -> Iterator[int]:
@@ -196,7 +243,8 @@ class _Sizes:
             bits=self.bits,
             shape=(self.inputs, self.outputs),
             rank=rank,
-            sketches=_sketches(rank, self.inputs),
+            sketches=_sketches(ceil_div(rank, self.steps), self.inputs),
+            steps=self.steps,
             planes=(_SKETCH_BITS, _TOKEN_BITS, _BITS),
             tokens=tokens,
         )
@@ -219,12 +267,14 @@ class _Search:
         prompts: Sequence[torch.Tensor],
         layer_of: Callable[[str], Layer],
         sensitivity: Mapping[str, torch.Tensor],
+        steps: int,
         progress: Callable[[int, int], None] | None,
     ):
         self._module = module
         self._prompts = prompts
         self._layer_of = layer_of
         self._sensitivity = sensitivity
+        self._steps = steps
         self._progress = progress
         self._done = 0
 
@@ -289,7 +339,7 @@ class _Search:
         ranks: Mapping[str, Sequence[int]],
         directions: Mapping[str, _Directions],
     ) -> dict[str, dict[int, float]]:
-        """Return what each rank of a group loses in all but the rounding of products."""
+        """Return what each rank of a group loses, found in one step, but for rounding."""
         sums = {name: dict.fromkeys(ranks[name], 0.0) for name in groups}
         count = len(self._prompts)
 
@@ -401,12 +451,13 @@ class _Search:
         self, group: tuple[str, ...], rank: int, directions: _Directions
     ) -> Decomposition:
         vectors, scale = directions
-        count = _sketches(rank, len(vectors))
+        count = _sketches(ceil_div(rank, self._steps), len(vectors))
         entries = [self._layer_of(name).out_features for name in group]
         return Decomposition(
             layers=group,
             rank=rank,
             span=max(ids.shape[1] for ids in self._prompts),
+            steps=self._steps,
             directions=np.ascontiguousarray(vectors[:, :count]),
             scale=scale[:count].copy(),
             sketch_bits=_SKETCH_BITS,

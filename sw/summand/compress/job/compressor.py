@@ -21,7 +21,12 @@ from summand.compress.calibrate.statistics import (
 )
 from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
-from summand.compress.decompose import Found, check_decomposable, find_decompositions
+from summand.compress.decompose import (
+    Found,
+    Wanted,
+    check_decomposable,
+    find_decompositions,
+)
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
 from summand.compress.job.budget import (
@@ -203,7 +208,7 @@ class Job:
         workers: Workers | None = None,
         statistics: StatisticsStore | None = None,
         restart: bool = False,
-        decompose_loss: float | None = None,
+        decompose: Wanted | None = None,
         progress: Callable[[str, int, int], None] | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> Manifest:
@@ -222,9 +227,8 @@ class Job:
             a target was allocated with.
         restart : bool
             Begin anew, whatever an interrupted run has left.
-        decompose_loss : float, optional
-            Find decompositions of layers' inputs too, which lose about so much at most when
-            prompts are read with them, in nats a token.
+        decompose : Wanted, optional
+            Find decompositions of layers' inputs too.
         progress : callable, optional
             Called with what is being done, how much of it is done, and how much there is.
         notice : callable, optional
@@ -238,8 +242,8 @@ class Job:
             If the model cannot be written, or if what an interrupted run left is of another job.
         """
         module, found = self.source.module, self.survey
-        if decompose_loss is not None:
-            check_decomposable(module, self.batches, decompose_loss)
+        if decompose is not None:
+            check_decomposable(module, self.batches)
         with ModelWriter(destination, job=self._description(), restart=restart) as writer:
             walk = self._walk(found, statistics or self.collected, writer.scratch)
             kept: dict[str, Any] = {}
@@ -250,8 +254,8 @@ class Job:
                     kept[layer.name] = dataclasses.asdict(fidelity)
             distilled = self._distil(writer, walk, progress) if self.options.distil else None
             decomposed = None
-            if decompose_loss is not None:
-                decomposed = self._decompose(writer, decompose_loss, progress)
+            if decompose is not None:
+                decomposed = self._decompose(writer, decompose, progress)
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)
@@ -356,7 +360,7 @@ class Job:
     def _decompose(
         self,
         writer: ModelWriter,
-        loss: float,
+        wanted: Wanted,
         progress: Callable[[str, int, int], None] | None,
     ) -> Found:
         """Find what inputs of the finished layers may be decomposed to."""
@@ -368,7 +372,7 @@ class Job:
                 self.batches,
                 self.survey,
                 writer.layer,
-                loss,
+                wanted,
                 heads=head_layers(module),
                 progress=tell,
             )
@@ -437,7 +441,5 @@ class Job:
         if distilled is not None:
             record["distillation"] = dataclasses.asdict(distilled)
         if decomposed is not None:
-            record["decomposition"] = {
-                name: getattr(decomposed, name) for name in ("bound", "loss", "saved")
-            }
+            record["decomposition"] = decomposed.record
         return record
