@@ -14,12 +14,10 @@ each bound, and half a minute to four for each of its prompts and texts.
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from summand.bench.prompt import prompt_cost
 from summand.boards.configurations import find_configuration
@@ -33,10 +31,8 @@ from summand.compress import (
 )
 from summand.compress.calibrate.text import rows_of
 from summand.compress.decompose import Wanted, find_decompositions
-from summand.model import Layer, SummandModel
-from summand.model.causal import cache_name
-from summand.model.decomposed import decomposed
-from summand.model.decomposition import Decomposition
+from summand.compress.decompose.behind import behind, decomposing
+from summand.model import SummandModel
 from summand.model.engine import engine_of
 
 #: Tokens behind a prompt that are predicted.
@@ -44,43 +40,6 @@ BEHIND = 128
 
 #: Tokens of a text that prompts are cut from.
 TOKENS = 4 * 640
-
-
-class Prompts:
-    """A group's layers, whose inputs are decomposed while a prompt is read."""
-
-    def __init__(self, layers: Sequence[Layer], of: Decomposition):
-        self._layers, self._of = layers, of
-        self._x: torch.Tensor | None = None
-        self._outputs: list[torch.Tensor] = []
-
-    def output(self, index: int, x: torch.Tensor) -> torch.Tensor:
-        """Return a layer's output for a prompt ``[1, M, K]``."""
-        if self._x is not x:
-            found = decomposed(self._layers, self._of, x[0].float().numpy())
-            self._x, self._outputs = x, [torch.from_numpy(y)[None] for y in found]
-        return self._outputs[index]
-
-
-def hooked(module: nn.Module, source: SummandModel, found: Sequence[Decomposition]) -> Iterator:
-    """Decompose the prompts of a module; yields what undoes it."""
-    for of in found:
-        prompts = Prompts([source.layer(name) for name in of.layers], of)
-        for i, name in enumerate(of.layers):
-
-            def hook(_: Any, args: Any, __: Any, i: int = i, prompts: Prompts = prompts) -> Any:
-                return prompts.output(i, args[0]) if args[0].shape[1] > BEHIND else None
-
-            yield module.get_submodule(name).register_forward_hook(hook)
-
-
-@torch.no_grad()
-def behind(module: Any, ids: torch.Tensor) -> torch.Tensor:
-    """Return the log-probabilities of the tokens behind a prompt."""
-    prompt = module(input_ids=ids[:, :-BEHIND], use_cache=True)
-    cache = {name: getattr(prompt, name) for name in [cache_name(module) or ""]}
-    rest = module(input_ids=ids[:, -BEHIND:], use_cache=True, **cache)
-    return torch.cat([prompt.logits[0, -1:], rest.logits[0, :-1]]).log_softmax(dim=-1)
 
 
 def loss(logp: torch.Tensor, ids: torch.Tensor) -> float:
@@ -131,12 +90,10 @@ def main() -> None:
                 for i, ids in enumerate(rows(text, max(TOKENS, window), window)):
                     key = number, tokens, i
                     if key not in plain:
-                        plain[key] = behind(module, ids)
+                        plain[key] = behind(module, ids, BEHIND)
                     before = plain[key]
-                    handles = list(hooked(module, source, found))
-                    after = behind(module, ids)
-                    for handle in handles:
-                        handle.remove()
+                    with decomposing(module, found, held.__getitem__, tokens):
+                        after = behind(module, ids, BEHIND)
                     kls.append(float((before.exp() * (before - after)).sum(dim=-1).mean()))
                     losses.append(loss(after, ids) - loss(before, ids))
                 ratio = math.exp(sum(losses) / len(losses))

@@ -1,0 +1,204 @@
+"""Looks at prompts: directions of their tokens, what ranks lose, units of products."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from summand.compress.decompose.choose import Candidate
+from summand.compress.decompose.directions import normal_step, sketch_directions
+from summand.compress.decompose.sizes import PRODUCT_BITS, SKETCH_BITS, TOKEN_BITS, sketches
+from summand.compress.network.survey import call, linear_of
+from summand.isa.rounding import ceil_div
+from summand.model import Layer
+from summand.model.basis import basis_of
+from summand.model.decomposed import exact, pseudo_tokens
+from summand.model.decomposition import EXACT, Decomposition, Requantisation
+
+__all__ = ["Search"]
+
+_Floats = npt.NDArray[np.float32]
+
+#: Directions of a group, and their units.
+_Directions = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
+
+
+class Search:
+    """Passes of prompts through the uncompressed model.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The model.
+    prompts : sequence of int64 tensors, shape ``[1, tokens]``
+        The prompts.
+    layer_of : callable
+        Returns a compressed layer.
+    sensitivity : mapping
+        For each layer's outputs, twice the loss a token of each unit of mean square error.
+    steps : int
+        Of a decomposition.
+    passes : int
+        Passes over the prompts that there will be at most.
+    progress : callable, optional
+        Called with how many prompts were read, and how many there will be.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        prompts: Sequence[torch.Tensor],
+        layer_of: Callable[[str], Layer],
+        sensitivity: Mapping[str, torch.Tensor],
+        steps: int,
+        passes: int,
+        progress: Callable[[int, int], None] | None,
+    ):
+        self._module = module
+        self._prompts = prompts
+        self._layer_of = layer_of
+        self._sensitivity = sensitivity
+        self._steps = steps
+        self._passes = passes
+        self._progress = progress
+        self._done = 0
+
+    def _pass(
+        self, groups: Mapping[str, tuple[str, ...]], see: Callable[[str, _Floats], None]
+    ) -> None:
+        """Call ``see`` with each prompt's input ``[M, K]`` of each group, less the exact tokens."""
+
+        def hook(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+            def note(_: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+                see(name, args[0].detach()[0, EXACT:].float().numpy())
+
+            return note
+
+        linears = {name: linear_of(self._module, name) for name in groups}
+        handles = [each.register_forward_pre_hook(hook(name)) for name, each in linears.items()]
+        try:
+            self.counted(lambda ids: call(self._module, {"input_ids": ids}))
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def counted(self, read: Callable[[torch.Tensor], Any]) -> list[Any]:
+        """Return what is read of each prompt, and report how many have been read."""
+        found = []
+        for ids in self._prompts:
+            found.append(read(ids))
+            self._done += 1
+            if self._progress:
+                self._progress(self._done, self._passes * len(self._prompts))
+        return found
+
+    def _matrix(self, layers: Sequence[Layer]) -> npt.NDArray[np.float64]:
+        return np.concatenate([layer.matrix() for layer in layers], axis=1)
+
+    def _sensitivities(self, group: Sequence[str]) -> npt.NDArray[np.float64]:
+        return np.concatenate([self._sensitivity[name].double().numpy() for name in group])
+
+    def directions(
+        self, groups: Mapping[str, tuple[str, ...]], ranks: Mapping[str, Sequence[int]]
+    ) -> dict[str, _Directions]:
+        """Return the directions of each group, as many as its highest rank takes."""
+        moments: dict[str, npt.NDArray[np.float32]] = {}
+        first = {name: self._layer_of(name) for name in groups}
+
+        def see(name: str, x: _Floats) -> None:
+            transform = first[name].transform
+            x = x if transform is None else transform.apply(x)
+            moments[name] = moments.get(name, np.float32(0)) + x.T @ x
+
+        self._pass(groups, see)
+        found = {}
+        for name, group in groups.items():
+            matrix = self._matrix([self._layer_of(each) for each in group])
+            count = sketches(ranks[name][-1], len(matrix))
+            seen = moments.pop(name).astype(np.float64)
+            weights = self._sensitivities(group)
+            found[name] = sketch_directions(matrix, seen, weights, count, SKETCH_BITS)
+        return found
+
+    def losses(
+        self,
+        groups: Mapping[str, tuple[str, ...]],
+        ranks: Mapping[str, Sequence[int]],
+        directions: Mapping[str, _Directions],
+    ) -> dict[str, dict[int, float]]:
+        """Return what each rank of a group loses, found in one step, but for rounding."""
+        sums = {name: dict.fromkeys(ranks[name], 0.0) for name in groups}
+        count = len(self._prompts)
+
+        def see(name: str, x: _Floats) -> None:
+            layers = [self._layer_of(each) for each in groups[name]]
+            weights = np.sqrt(self._sensitivities(groups[name]))
+            xq, s_x = layers[0].quantise(x)
+            outputs = (xq * s_x) @ (self._matrix(layers) * weights).astype(np.float32)
+            vectors, scale = directions[name]
+            every = exact("sketch", xq, vectors, SKETCH_BITS) * s_x.astype(np.float64) * scale
+            for rank in ranks[name]:
+                basis = basis_of(every[:, : sketches(rank, len(vectors))], rank)
+                mine = basis.astype(np.float32)
+                rest = outputs - mine @ (mine.T @ outputs)
+                sums[name][rank] += float(np.square(rest).sum()) / len(x) / 2 / count
+
+        self._pass(groups, see)
+        return sums
+
+    def decompositions(
+        self,
+        groups: Mapping[str, tuple[str, ...]],
+        chosen: Mapping[str, Candidate],
+        directions: Mapping[str, _Directions],
+    ) -> tuple[Decomposition, ...]:
+        """Return the chosen ones, with units for what pseudo-tokens make of the layers."""
+        squares: dict[str, list[npt.NDArray[np.float64]]] = {}
+        plain = {
+            name: self._decomposition(groups[name], chosen[name].rank, directions[name])
+            for name in groups
+        }
+
+        def see(name: str, x: _Floats) -> None:
+            layers = [self._layer_of(each) for each in groups[name]]
+            xq, s_x = layers[0].quantise(x)
+            rows = pseudo_tokens(xq, s_x, plain[name], layers[0].act_bits, exact).rows
+            found = [
+                np.square(rows @ (layer.matrix() / layer.scale)).mean(axis=0) for layer in layers
+            ]
+            before = squares.get(name, [np.zeros(len(each)) for each in found])
+            squares[name] = [a + b for a, b in zip(before, found, strict=True)]
+
+        self._pass(groups, see)
+
+        def requantisation(square: npt.NDArray[np.float64]) -> Requantisation:
+            spread = np.sqrt(np.maximum(square / len(self._prompts), 1))
+            return Requantisation.of(spread * normal_step(PRODUCT_BITS))
+
+        return tuple(
+            replace(plain[name], requantisations=tuple(map(requantisation, squares[name])))
+            for name in groups
+        )
+
+    def _decomposition(
+        self, group: tuple[str, ...], rank: int, directions: _Directions
+    ) -> Decomposition:
+        vectors, scale = directions
+        count = sketches(ceil_div(rank, self._steps), len(vectors))
+        entries = [self._layer_of(name).out_features for name in group]
+        return Decomposition(
+            layers=group,
+            rank=rank,
+            span=max(ids.shape[1] for ids in self._prompts),
+            steps=self._steps,
+            directions=np.ascontiguousarray(vectors[:, :count]),
+            scale=scale[:count].copy(),
+            sketch_bits=SKETCH_BITS,
+            token_bits=TOKEN_BITS,
+            bits=PRODUCT_BITS,
+            requantisations=tuple(Requantisation.of(np.ones(n)) for n in entries),
+        )
