@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_every_name_is_an_engine():
     names = configuration_names()
-    assert names == ("dense-4", "grouped", "rows-4", "rows-8", "smollm2", *BOARDS)
+    assert names == ("dense-4", "grouped", "operand-4", "rows-4", "rows-8", "smollm2", *BOARDS)
     assert len({find_configuration(name).config.digest for name in names}) == len(names)
     for name, board in BOARDS.items():
         assert find_configuration(name).config == board.engine

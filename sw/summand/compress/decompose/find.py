@@ -136,7 +136,7 @@ def find_decompositions(
     module : nn.Module
         The uncompressed model.
     rows : sequence of int64 tensors, shape ``[1, tokens]``
-        Text; some of the longest rows are taken as prompts.
+        Text; some of the longest rows are taken as prompts, the others for directions.
     survey : Survey
         Which layers share an input.
     layer_of : callable
@@ -150,7 +150,11 @@ def find_decompositions(
     """
     longest = max(ids.shape[1] for ids in rows)
     whole = [ids for ids in rows if ids.shape[1] == longest]
-    prompts = [whole[i * len(whole) // _PROMPTS] for i in range(min(_PROMPTS, len(whole)))]
+    count = min(_PROMPTS, len(whole))
+    taken = {i * len(whole) // count for i in range(count)}
+    prompts = [whole[i] for i in sorted(taken)]
+    # What directions are of would be read too well with them.
+    text = [ids for i, ids in enumerate(whole) if i not in taken] or prompts
     tokens = longest - EXACT
     groups = {group[0]: group for group in survey.groups if not set(heads) & set(group)}
     sizes = {
@@ -161,7 +165,7 @@ def find_decompositions(
     groups = {name: group for name, group in groups.items() if ranks[name]}
     sensitivity = fisher(module, [{"input_ids": ids} for ids in prompts], survey)
     passes = 2 + 2 * _ROUNDS
-    search = Search(module, prompts, layer_of, sensitivity, wanted.steps, passes, progress)
+    search = Search(module, text, prompts, layer_of, sensitivity, wanted.steps, passes, progress)
     directions = search.directions(groups, ranks)
     losses = search.losses(groups, ranks, directions)
     candidates = {
@@ -178,8 +182,7 @@ def find_decompositions(
         if not chosen:
             break
         made = search.decompositions({name: groups[name] for name in chosen}, chosen, directions)
-        found = search.counted(lambda ids, made=made: lost_behind(module, made, layer_of, ids))
-        lost = sum(found) / len(found)
+        lost = search.measured(lambda ids, made=made: lost_behind(module, made, layer_of, ids))
         saved = sum(c.saved for c in chosen.values()) / every
         if lost <= wanted.loss and saved > best.saved:
             best = Found(made, saved, lost, wanted)

@@ -34,8 +34,10 @@ class Search:
     ----------
     module : nn.Module
         The model.
+    text : sequence of int64 tensors, shape ``[1, tokens]``
+        What directions are of.
     prompts : sequence of int64 tensors, shape ``[1, tokens]``
-        The prompts.
+        What all else is found and measured on.
     layer_of : callable
         Returns a compressed layer.
     sensitivity : mapping
@@ -43,7 +45,7 @@ class Search:
     steps : int
         Of a decomposition.
     passes : int
-        Passes over the prompts that there will be at most.
+        Passes that there will be at most, that over the text included.
     progress : callable, optional
         Called with how many prompts were read, and how many there will be.
     """
@@ -51,6 +53,7 @@ class Search:
     def __init__(
         self,
         module: nn.Module,
+        text: Sequence[torch.Tensor],
         prompts: Sequence[torch.Tensor],
         layer_of: Callable[[str], Layer],
         sensitivity: Mapping[str, torch.Tensor],
@@ -59,6 +62,7 @@ class Search:
         progress: Callable[[int, int], None] | None,
     ):
         self._module = module
+        self._text = text
         self._prompts = prompts
         self._layer_of = layer_of
         self._sensitivity = sensitivity
@@ -68,9 +72,12 @@ class Search:
         self._done = 0
 
     def _pass(
-        self, groups: Mapping[str, tuple[str, ...]], see: Callable[[str, _Floats], None]
+        self,
+        rows: Sequence[torch.Tensor],
+        groups: Mapping[str, tuple[str, ...]],
+        see: Callable[[str, _Floats], None],
     ) -> None:
-        """Call ``see`` with each prompt's input ``[M, K]`` of each group, less the exact tokens."""
+        """Call ``see`` with each row's input ``[M, K]`` of each group, less the exact tokens."""
 
         def hook(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
             def note(_: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
@@ -81,19 +88,25 @@ class Search:
         linears = {name: linear_of(self._module, name) for name in groups}
         handles = [each.register_forward_pre_hook(hook(name)) for name, each in linears.items()]
         try:
-            self.counted(lambda ids: call(self._module, {"input_ids": ids}))
+            self._counted(rows, lambda ids: call(self._module, {"input_ids": ids}))
         finally:
             for handle in handles:
                 handle.remove()
 
-    def counted(self, read: Callable[[torch.Tensor], Any]) -> list[Any]:
-        """Return what is read of each prompt, and report how many have been read."""
+    def measured(self, measure: Callable[[torch.Tensor], float]) -> float:
+        """Return the mean over prompts of what is measured on each."""
+        found = self._counted(self._prompts, measure)
+        return sum(found) / len(found)
+
+    def _counted(self, rows: Sequence[torch.Tensor], read: Callable[[torch.Tensor], Any]) -> list:
+        """Return what is read of each row, and report how many have been read."""
         found = []
-        for ids in self._prompts:
+        for ids in rows:
             found.append(read(ids))
             self._done += 1
             if self._progress:
-                self._progress(self._done, self._passes * len(self._prompts))
+                total = len(self._text) + (self._passes - 1) * len(self._prompts)
+                self._progress(self._done, total)
         return found
 
     def _matrix(self, layers: Sequence[Layer]) -> npt.NDArray[np.float64]:
@@ -114,7 +127,7 @@ class Search:
             x = x if transform is None else transform.apply(x)
             moments[name] = moments.get(name, np.float32(0)) + x.T @ x
 
-        self._pass(groups, see)
+        self._pass(self._text, groups, see)
         found = {}
         for name, group in groups.items():
             matrix = self._matrix([self._layer_of(each) for each in group])
@@ -147,7 +160,7 @@ class Search:
                 rest = outputs - mine @ (mine.T @ outputs)
                 sums[name][rank] += float(np.square(rest).sum()) / len(x) / 2 / count
 
-        self._pass(groups, see)
+        self._pass(self._prompts, groups, see)
         return sums
 
     def decompositions(
@@ -173,7 +186,7 @@ class Search:
             before = squares.get(name, [np.zeros(len(each)) for each in found])
             squares[name] = [a + b for a, b in zip(before, found, strict=True)]
 
-        self._pass(groups, see)
+        self._pass(self._prompts, groups, see)
 
         def requantisation(square: npt.NDArray[np.float64]) -> Requantisation:
             spread = np.sqrt(np.maximum(square / len(self._prompts), 1))
