@@ -193,10 +193,12 @@ class Decoder(wiring.Component):
         # Stage 1.
         bad_planes = registered("cast_planes", (planes == 0) | exceeds(planes, PLANES.high))
         lanes = registered("lanes", h.flags + rows)
-        bits = PLANES.high.bit_length()
-        parts = [registered(f"words_{n}", Mux(planes[n], span, 0)) for n in range(bits)]
+        # Eight planes are none of the lower bits, so the words' end is two sums of two, and theirs.
+        few = Mux(planes[0], span, 0) + (Mux(planes[1], span, 0) << 1)
+        many = Mux(planes[3], span << 3, Mux(planes[2], span << 2, 0)) + h.d
+        few, many = registered("few_words", few), registered("many_words", many)
         # Stage 2.
         bad_planes = registered("bad_planes", bad_planes | exceeds(lanes, cfg.depth))
-        end = registered("words_end", sum((part << n for n, part in enumerate(parts)), h.d))
+        end = registered("words_end", few + many)
         # Stage 3.
         return bad_rows, registered("place", bad_planes | exceeds(end, cfg.operand_depth))
