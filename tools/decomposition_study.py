@@ -15,9 +15,9 @@ says the bits of directions, of tokens as weights, and of the pseudo-tokens' pro
 rotated and have 8 bits, and the arithmetic is the engine's. The products' units are from the prompt
 itself, which is the only thing that differs from a compressed model's.
 
-Takes 2 minutes of one core for calibration, kept in FOLDER/seen.pt, then 6 s a cell of 512 tokens,
-12, 25 and 60 s one of 1024, 2048 and 4096; twice that for down. Finished cells are kept in
-FOLDER/cells.json, and not measured again.
+Takes 2 minutes of one core for calibration, kept in FOLDER/seen.pt, half a minute to start, then 7
+s a cell of 512 tokens and half a minute one of 2048; down takes two to three times as long, and
+integers half as long again. Finished cells are kept in FOLDER/cells.json, and not measured again.
 """
 
 import argparse
@@ -237,6 +237,8 @@ class Lanczos:
         while left.shape[1] < of.rank:
             u = of.x @ self._rounded(root @ right[:, -BLOCK:])
             u = self._rounded(orthonormal(u, self._before(left)))
+            if not u.shape[1]:
+                break  # the tokens have no more directions
             left = np.concatenate([left, u], axis=1)
             right = np.concatenate([right, orthonormal(of.back(u), self._before(right))], axis=1)
         return of.outputs(left[:, : of.rank])
@@ -554,7 +556,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--tokens", type=int, default=512, help="of a prompt (%(default)s)")
-    parser.add_argument("--way", action="append", choices=WAYS, help="all without")
+    parser.add_argument("--way", action="append", choices=WAYS, metavar="WAY", help="all without")
     parser.add_argument("--cell", action="append", type=cell, metavar="KIND:RANK")
     given = parser.parse_args()
     study = Study(given.folder, given.tokens)
