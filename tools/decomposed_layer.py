@@ -18,6 +18,7 @@ import numpy as np
 from summand.bench import Law
 from summand.boards.configurations import find_configuration
 from summand.compress.decompose.directions import normal_step, sketch_directions
+from summand.compress.decompose.sizes import PRODUCT_BITS, SKETCH_BITS, TOKEN_BITS, sketches
 from summand.decompose import Decomposer
 from summand.model import Layer
 from summand.model.decomposed import decomposed, exact, pseudo_tokens
@@ -26,8 +27,8 @@ from summand.runtime import Driver, compile_layers
 from summand.summands.dense import Dense
 from summand.verilated import SimDevice
 
-#: Bits of weights, of directions, of tokens as weights, and of the pseudo-tokens' products.
-WEIGHT, SKETCH, TOKEN, PRODUCT = 4, 2, 4, 5
+#: Bits of weights.
+WEIGHT = 4
 
 
 def main() -> None:
@@ -49,9 +50,9 @@ def main() -> None:
     weights = rng.integers(-8, 8, (k, n)).astype(np.int8)
     layer = Layer("layer", k, n, 8, (Dense(weights, WEIGHT),), np.full(n, 1e-3, np.float32))
     other = prompt().astype(np.float64)
-    count = given.rank + given.rank // 4
+    count = sketches(given.rank, k)
     directions, scale = sketch_directions(
-        layer.matrix(), other.T @ other, np.ones(n), count, SKETCH
+        layer.matrix(), other.T @ other, np.ones(n), count, SKETCH_BITS
     )
     plain = Decomposition(
         layers=("layer",),
@@ -60,15 +61,15 @@ def main() -> None:
         steps=1,
         directions=directions,
         scale=scale,
-        sketch_bits=SKETCH,
-        token_bits=TOKEN,
-        bits=PRODUCT,
+        sketch_bits=SKETCH_BITS,
+        token_bits=TOKEN_BITS,
+        bits=PRODUCT_BITS,
         requantisations=(Requantisation.of(np.ones(n)),),
     )
     x = prompt()
     rows = pseudo_tokens(*layer.quantise(x[EXACT:]), plain, 8, exact).rows.astype(np.float64)
     products = rows @ (layer.matrix() / layer.scale)
-    unit = np.sqrt(np.square(products).mean(axis=0)) * normal_step(PRODUCT)
+    unit = np.sqrt(np.square(products).mean(axis=0)) * normal_step(PRODUCT_BITS)
     of = replace(plain, requantisations=(Requantisation.of(unit),))
     write, start = sys.stdout.write, time.perf_counter()
     (want,) = decomposed([layer], of, x)

@@ -92,19 +92,17 @@ def main() -> None:
                     if key not in plain:
                         plain[key] = behind(module, ids, BEHIND)
                     before = plain[key]
-                    with decomposing(module, found, held.__getitem__, tokens):
-                        after = behind(module, ids, BEHIND)
+                    reading = decomposing(module, found, held.__getitem__)
+                    after = behind(module, ids, BEHIND, reading)
                     kls.append(float((before.exp() * (before - after)).sum(dim=-1).mean()))
                     losses.append(loss(after, ids) - loss(before, ids))
                 ratio = math.exp(sum(losses) / len(losses))
                 cells.append(f"{ratio:.4f} | {sum(kls) / len(kls):.4f}")
             cost = prompt_cost(source, found, config, tokens)
-            mine = max(1, cost.replaced.counters.cycles)
-            parts = {name: part.counters.cycles / mine for name, part in cost.parts.items()}
-            shares = ", ".join(f"{name} {share:.3f}" for name, share in parts.items())
+            shares = ", ".join(f"{name} {share:.3f}" for name, share in cost.shares.items())
             write(
                 f"| {bound} | {tokens} | {' | '.join(cells)} | {cost.plain.counters.cycles:,} | "
-                f"{cost.share:.4f} | {sum(parts.values()):.3f} ({shares}) |\n"
+                f"{cost.share:.4f} | {sum(cost.shares.values()):.3f} ({shares}) |\n"
             )
             sys.stdout.flush()
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from summand.bench import Law
 from summand.boards.configurations import find_configuration
+from summand.compress.decompose.sizes import PRODUCT_BITS, SKETCH_BITS, TOKEN_BITS, sketches
 from summand.decompose.programs import Programs, outline
 from summand.model.decomposition import Decomposition, Requantisation
 from summand.runtime import Program
@@ -32,13 +33,13 @@ GROUPS = {
 }
 DECOMPOSED = ("q, k, v", "gate, up")
 
-#: Bits of weights, of directions, of tokens as weights, and of the pseudo-tokens' products.
-WEIGHT, SKETCH, TOKEN, PRODUCT = 4, 2, 4, 5
+#: Bits of weights.
+WEIGHT = 4
 
 
 def decomposition(k: int, outputs: tuple[int, ...], rank: int, tokens: int) -> Decomposition:
     """Return one of these sizes, with other directions than 0."""
-    count = rank + rank // 4
+    count = sketches(rank, k)
     return Decomposition(
         layers=tuple(map(str, range(len(outputs)))),
         rank=rank,
@@ -46,9 +47,9 @@ def decomposition(k: int, outputs: tuple[int, ...], rank: int, tokens: int) -> D
         steps=1,
         directions=np.ones((k, count), np.int8),
         scale=np.ones(count, np.float32),
-        sketch_bits=SKETCH,
-        token_bits=TOKEN,
-        bits=PRODUCT,
+        sketch_bits=SKETCH_BITS,
+        token_bits=TOKEN_BITS,
+        bits=PRODUCT_BITS,
         requantisations=tuple(Requantisation.of(np.ones(n)) for n in outputs),
     )
 
@@ -92,7 +93,7 @@ def main() -> None:
             write(f"rank {rank}, {name}: {parts.total() / plain[name]:.4f} ({shares})\n")
         write(f"rank {rank}: {left:,} of {total:,} cycles, {1 - left / total:.4f} fewer\n")
         sys.stdout.flush()
-    tokens = Sizes(given.tokens, 4096, (Direct(planes=TOKEN),))
+    tokens = Sizes(given.tokens, 4096, (Direct(planes=TOKEN_BITS),))
     product = outline(("product",), (tokens,), config)
     together, alone = cycles(product, config.rows), config.rows * cycles(product, 1)
     write(f"a product of {config.rows} vectors: {together:,} cycles, one by one {alone:,}: ")

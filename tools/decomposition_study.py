@@ -27,18 +27,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 import torch
 from torch import nn
-from transformers.cache_utils import DynamicCache
 
 from summand.compress import calibration_text, evaluation_text, open_source, other_text, survey
 from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.text import rows_of
+from summand.compress.decompose.behind import behind
 from summand.compress.decompose.directions import normal_step, sketch_directions
 from summand.compress.network.survey import call, linear_of, replaced
 from summand.model.basis import basis_of, orthonormal
@@ -447,7 +447,7 @@ class Study:
         self._kept = json.loads(self._file.read_text()) if self._file.exists() else {}
         self._tokens = tokens
         source = open_source("smollm2")
-        self._module, self._config = source.module, cast(Any, source.module).config
+        self._module = source.module
         self._rows = []
         for text in (evaluation_text(), other_text()):
             count = tokens + TAIL
@@ -473,7 +473,7 @@ class Study:
         key = f"{name}; {kind}, rank {rank}, {self._tokens} tokens"
         if key not in self._kept:
             if not self._reference:
-                self._reference = [self._predictions(row, {}) for row in self._rows]
+                self._reference = [behind(self._module, row, TAIL) for row in self._rows]
             self._kept[key] = [
                 self._loss(row, was, name, kind, rank)
                 for row, was in zip(self._rows, self._reference, strict=True)
@@ -488,7 +488,7 @@ class Study:
             if first.endswith(KINDS[kind])
             for each, part in self._parts(first, WAYS[name], rank).items()
         }
-        now = self._predictions(row, layers)
+        now = behind(self._module, row, TAIL, replaced(self._module, layers))
         tail = row[0, self._tokens :, None]
         ratio = math.exp(float((was - now).gather(1, tail).mean()))
         return Loss(ratio, float((was.exp() * (was - now)).sum(dim=1).mean()))
@@ -508,16 +508,6 @@ class Study:
             each: Part(prompted, slice(end - len(weight), end))
             for each, weight, end in zip(members, weights, ends, strict=True)
         }
-
-    @torch.no_grad()
-    def _predictions(self, row: torch.Tensor, layers: Mapping[str, nn.Module]) -> torch.Tensor:
-        """Return the logarithms of all tokens' probabilities, for each token of the tail."""
-        cache = DynamicCache(config=self._config)
-        prompt, tail = row.split([self._tokens, TAIL], dim=1)
-        with replaced(self._module, layers):
-            last = self._module(input_ids=prompt, cache=cache, use_cache=True, logits_to_keep=1)
-        rest = self._module(input_ids=tail, cache=cache, use_cache=True)
-        return torch.cat([last.logits[0], rest.logits[0, :-1]]).log_softmax(dim=-1)
 
 
 def moments(

@@ -46,6 +46,12 @@ class PromptCost:
         """Cycles with decompositions as a share of those without."""
         return self.cycles / self.plain.counters.cycles
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The parts' cycles as shares of what they replace."""
+        before = self.replaced.counters.cycles
+        return {name: part.counters.cycles / before for name, part in self.parts.items()}
+
 
 def prompt_cost(
     source: SummandModel,

@@ -217,14 +217,12 @@ def _prompt_table(outcomes: "Sequence[Outcome]") -> "Table":
     for outcome in outcomes:
         if (cost := outcome.prompt) is None:
             continue
-        before = cost.replaced.counters.cycles
-        shares = {name: part.counters.cycles / before for name, part in cost.parts.items()}
         table.add_row(
             outcome.named.name,
             f"{cost.cycles:,}",
             f"{cost.share:.1%}",
-            f"{sum(shares.values()):.1%}",
-            ", ".join(f"{name} {share:.1%}" for name, share in shares.items()),
+            f"{sum(cost.shares.values()):.1%}",
+            ", ".join(f"{name} {share:.1%}" for name, share in cost.shares.items()),
         )
     return table
 

@@ -1,7 +1,6 @@
 """Reads tokens with a model: a prompt in one call, then trees of tokens in step."""
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import nn
 from summand.decoding.branches import Branch, why_no_branches
 from summand.draft import Draft
 from summand.isa import SummandError
-from summand.model.causal import cache_name
+from summand.model.causal import cache_name, last_only
 from summand.runtime.lanes import Ended, Lanes
 
 __all__ = ["Reader"]
@@ -40,12 +39,10 @@ class Reader:
     def __init__(self, model: nn.Module, lanes: Lanes):
         self._model = model
         self._lanes = lanes
-        takes = inspect.signature(model.forward).parameters
         if (name := cache_name(model)) is None:
             raise self._forgetful()
         self._name = name
-        # Limits the head to the last token, if the model can.
-        self._spare = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        self._spare = last_only(model)
         self._cache: Any = None
         self._branches: tuple[Branch, ...] = ()
         #: Why the model reads one token at a time; None if it can read trees.

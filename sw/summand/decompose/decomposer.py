@@ -51,11 +51,12 @@ class Decomposer:
         check_decomposable(layers[0])
         self._driver, self._layers, self._of = driver, tuple(layers), decomposition
         self._programs = Programs(program, decomposition)
+        self._bits = sum(layer.bits for layer in layers)
 
     def takes(self, tokens: int) -> bool:
         """Whether a prompt of so many tokens streams less this way."""
-        bits = sum(layer.bits for layer in self._layers)
-        return any(self._of.saved(bits, len(span)) > 0 for span in spans(tokens, self._of.span)[:1])
+        whole = spans(tokens, self._of.span)
+        return bool(whole) and self._of.saved(self._bits, len(whole[0])) > 0
 
     def rows(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
         """Return every layer's output for a prompt ``[M, K]``.

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["cache_name", "why_not_causal"]
+__all__ = ["cache_name", "last_only", "why_not_causal"]
 
 #: The models' name of their KV cache, as an argument and in their output: first that of
 #: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
@@ -30,3 +30,9 @@ def cache_name(module: nn.Module) -> str | None:
     """Return what a model calls its KV cache, as an argument and in its output; None without."""
     takes = inspect.signature(module.forward).parameters
     return next((name for name in _CACHE_NAMES if name in takes), None)
+
+
+def last_only(module: nn.Module) -> dict[str, int]:
+    """Return the arguments that limit a model's head to the last token; none if it cannot."""
+    takes = inspect.signature(module.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in takes else {}

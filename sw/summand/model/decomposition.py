@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa.limits import MULT, PLANES, SHIFT
+from summand.isa.rounding import ceil_div
 from summand.summands.errors import LayerError
 from summand.summands.integers import check_matrix
 
@@ -24,7 +25,7 @@ def spans(tokens: int, most: int) -> tuple[range, ...]:
     rest = tokens - EXACT
     if rest < 1:
         return ()
-    count = -(-rest // most)
+    count = ceil_div(rest, most)
     ends = [EXACT + rest * i // count for i in range(count + 1)]
     return tuple(range(a, b) for a, b in pairwise(ends))
 
@@ -58,7 +59,7 @@ def saved_bits(
     """
     inputs, outputs = shape
     sketch, product, expansion = planes
-    vectors = rank + (rank - -(-rank // steps))  # each once, and those behind the first step twice
+    vectors = 2 * rank - ceil_div(rank, steps)  # each once, and those behind the first step twice
     spent = inputs * (sketches * sketch + vectors * product) + rank * outputs * expansion
     return bits * (1 - rank / tokens) - spent
 
@@ -189,7 +190,7 @@ class Decomposition:
     @property
     def block(self) -> int:
         """Directions that a step finds."""
-        return -(-self.rank // self.steps)
+        return ceil_div(self.rank, self.steps)
 
     def saved(self, bits: int, tokens: int) -> float:
         """Return the stream bits a token that it saves; see :func:`saved_bits`."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from summand.isa import EngineConfig
+from summand.isa.rounding import ceil_div
 from summand.schedule.errors import CompileError
 from summand.schedule.plan import plan
 from summand.schedule.steps import Deposit, Fetch, Input, Matrix, PlanStep, Strip, Walk
@@ -83,7 +84,7 @@ class OperandTiling:
     @property
     def slices(self) -> int:
         """K-slices of the matrix."""
-        return -(-self.rank // self.config.depth)
+        return ceil_div(self.rank, self.config.depth)
 
     @property
     def _room(self) -> int:

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +10,19 @@ from torch import nn
 
 from summand.compress.network.predictions import divergence
 from summand.model import Layer
-from summand.model.causal import cache_name
+from summand.model.causal import cache_name, last_only
 from summand.model.decomposed import decomposed
 from summand.model.decomposition import Decomposition
 
-__all__ = ["behind", "decomposing", "lost_behind"]
+__all__ = ["behind", "decomposing", "lost_behind", "rest_of"]
 
 #: Share of a row of text that is read behind its prompt: one in so many.
 _REST = 4
+
+
+def rest_of(ids: torch.Tensor) -> int:
+    """Return how many tokens of a text ``[1, tokens]`` are read behind its prompt."""
+    return ids.shape[1] // _REST
 
 
 def lost_behind(
@@ -26,20 +30,24 @@ def lost_behind(
     made: Sequence[Decomposition],
     layer_of: Callable[[str], Layer],
     ids: torch.Tensor,
+    plain: torch.Tensor,
 ) -> float:
     """Return what decompositions of a text's first three quarters lose in the last.
 
-    The KL divergence of the predictions there, in nats a token.
+    The KL divergence, in nats a token, of the predictions there from ``plain``, which are those
+    without decompositions.
     """
-    count = ids.shape[1] // _REST
-    plain = behind(module, ids, count)
-    with decomposing(module, made, layer_of, ids.shape[1] - count):
-        found = behind(module, ids, count)
+    found = behind(module, ids, rest_of(ids), decomposing(module, made, layer_of))
     return float(divergence(plain, found).mean())
 
 
 @torch.no_grad()
-def behind(module: nn.Module, ids: torch.Tensor, count: int) -> torch.Tensor:
+def behind(
+    module: nn.Module,
+    ids: torch.Tensor,
+    count: int,
+    reading: contextlib.AbstractContextManager[None] | None = None,
+) -> torch.Tensor:
     """Return the log-probabilities of a text's last tokens, the others being their prompt.
 
     Parameters
@@ -49,13 +57,16 @@ def behind(module: nn.Module, ids: torch.Tensor, count: int) -> torch.Tensor:
     ids : int64 tensor, shape ``[1, tokens]``
     count : int
         Last tokens.
+    reading : context manager, optional
+        What is done to the module while the prompt is read.
 
     Returns
     -------
     float32 tensor, shape ``[count, vocabulary]``
     """
     model, name = module, cache_name(module) or ""
-    prompt = model(input_ids=ids[:, :-count], use_cache=True)
+    with reading or contextlib.nullcontext():
+        prompt = model(input_ids=ids[:, :-count], use_cache=True, **last_only(module))
     cache = {name: getattr(prompt, name)}
     rest = model(input_ids=ids[:, -count:], use_cache=True, **cache)
     logits = torch.cat([prompt.logits[0, -1:], rest.logits[0, :-1]])
@@ -67,9 +78,8 @@ def decomposing(
     module: nn.Module,
     made: Sequence[Decomposition],
     layer_of: Callable[[str], Layer],
-    tokens: int,
 ) -> Iterator[None]:
-    """Add to layers' outputs what decompositions do to those of a prompt of so many tokens."""
+    """Add to layers' outputs what decompositions do to those of a prompt."""
     handles = []
     for of in made:
         errors = _Errors(of, [layer_of(name) for name in of.layers])
@@ -81,9 +91,7 @@ def decomposing(
                 y: torch.Tensor,
                 i: int = i,
                 errors: _Errors = errors,
-            ) -> Any:
-                if y.shape[1] != tokens:
-                    return None
+            ) -> torch.Tensor:
                 return y + errors.of(args[0])[i].to(y.dtype)
 
             handles.append(module.get_submodule(name).register_forward_hook(hook))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from summand.compress.allocate.sensitivity import fisher
-from summand.compress.decompose.behind import lost_behind
+from summand.compress.decompose.behind import behind, lost_behind, rest_of
 from summand.compress.decompose.choose import Candidate, choose
 from summand.compress.decompose.search import Search
 from summand.compress.decompose.sizes import GroupSizes
@@ -175,6 +175,7 @@ def find_decompositions(
         ]
         for name in groups
     }
+    plain = [(ids, behind(module, ids, rest_of(ids))) for ids in prompts]
     every = sum(size.bits for size in sizes.values())
     best, bound = Found((), 0.0, 0.0, wanted), wanted.loss
     for _ in range(_ROUNDS):
@@ -182,7 +183,9 @@ def find_decompositions(
         if not chosen:
             break
         made = search.decompositions({name: groups[name] for name in chosen}, chosen, directions)
-        lost = search.measured(lambda ids, made=made: lost_behind(module, made, layer_of, ids))
+        lost = search.measured(
+            plain, lambda row, made=made: lost_behind(module, made, layer_of, *row)
+        )
         saved = sum(c.saved for c in chosen.values()) / every
         if lost <= wanted.loss and saved > best.saved:
             best = Found(made, saved, lost, wanted)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from summand.model.decomposition import EXACT, Decomposition, Requantisation
 __all__ = ["Search"]
 
 _Floats = npt.NDArray[np.float32]
+
+_Row = TypeVar("_Row")
+_Read = TypeVar("_Read")
 
 #: Directions of a group, and their units.
 _Directions = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
@@ -93,12 +96,12 @@ class Search:
             for handle in handles:
                 handle.remove()
 
-    def measured(self, measure: Callable[[torch.Tensor], float]) -> float:
-        """Return the mean over prompts of what is measured on each."""
-        found = self._counted(self._prompts, measure)
+    def measured(self, rows: Sequence[_Row], measure: Callable[[_Row], float]) -> float:
+        """Return the mean of what is measured on each row."""
+        found = self._counted(rows, measure)
         return sum(found) / len(found)
 
-    def _counted(self, rows: Sequence[torch.Tensor], read: Callable[[torch.Tensor], Any]) -> list:
+    def _counted(self, rows: Sequence[_Row], read: Callable[[_Row], _Read]) -> list[_Read]:
         """Return what is read of each row, and report how many have been read."""
         found = []
         for ids in rows:
