@@ -31,10 +31,13 @@ VERIFY = ("verify", "--shape", "1,16,8")
     ("args", "text"),
     [
         (("--device", "fpga"), "no device is called 'fpga'; there are golden, sim and serial:PORT"),
-        (("--device", "serial:"), "which board is at serial:? Give --board NAME (ecpix5-85f, "),
+        (
+            ("--device", "serial:"),
+            "which board is at serial:? Give --board NAME|FILE (arty-a7-100t, ",
+        ),
         (("--device", "serial:/dev/ttyS0"), "which board is at serial:/dev/ttyS0? Give --board"),
         (("--device", "serial:", "--board", "ulx3s-85f"), "no device is called 'serial:'"),
-        (("--board", "de10"), "no board is called 'de10'; there are ecpix5-85f, ulx3s-85f"),
+        (("--board", "de10"), "no board is called 'de10'; give a TOML file, or one of "),
         (("--device", "golden", "--stall", 0.1), "--stall is for --device sim, not for golden"),
         (
             ("--device", "serial:/dev/ttyNONE", "--board", "ulx3s-85f"),

@@ -1,19 +1,45 @@
-"""Boards as data: FPGA, clock, memory, and the engine that goes on each."""
+"""A board: FPGA, clock, memory, host's link, and the engine that goes on it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import importlib
+import re
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, InstanceOf
+from pydantic.dataclasses import dataclass
+
+from summand.boards.link.host import stream_rate
 from summand.families.base import FpgaFamily
-from summand.families.ecp5.parts import LFE5U_85F, LFE5UM5G_85F
 from summand.families.parts import FpgaChip
 from summand.families.registry import find_family
+from summand.families.toml import RECORD, Rate, Some, Text
 from summand.isa import ConfigError, EngineConfig
 
-__all__ = ["BOARDS", "Board", "BoardMemory", "BoardPins", "find_board"]
+__all__ = ["Board", "BoardClock", "BoardLink", "BoardMemory", "BoardTop"]
+
+#: Platforms are taken from this package alone, so that a file cannot name other code to run.
+_PLATFORMS = "amaranth_boards"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=RECORD)
+class BoardClock:
+    """A board's clocks.
+
+    Parameters
+    ----------
+    oscillator_hz : int
+        Frequency at the board's clock pin.
+    engine_hz : int
+        Frequency of the gateware's clock; a PLL makes it from the oscillator where they differ.
+    source : str
+        Why this clock.
+    """
+
+    oscillator_hz: Some
+    engine_hz: Some
+    source: Text
+
+
+@dataclass(frozen=True, kw_only=True, config=RECORD)
 class BoardMemory:
     """A board's main memory, for projections.
 
@@ -23,38 +49,100 @@ class BoardMemory:
         Its kind and size, for people.
     bytes : int
         Its size.
+    controller : str
+        What reads it.
     peak_bytes_s : float
-        Bytes a second at its interface, nothing subtracted for refresh and row changes.
+        Bytes a second at the interface that the controller gives, nothing subtracted.
+    reached_bytes_s : float
+        Bytes a second that linear reads reach.
     source : str
-        How the figure follows from the board's documents.
+        How the figures are known.
     """
 
-    kind: str
-    bytes: int
-    peak_bytes_s: float
-    source: str
+    kind: Text
+    bytes: Some
+    controller: Text
+    peak_bytes_s: Rate
+    reached_bytes_s: Rate
+    source: Text
+
+    def __post_init__(self):
+        if self.reached_bytes_s > self.peak_bytes_s:
+            raise ConfigError(
+                f"reached_bytes_s ({self.reached_bytes_s:g}) must be at most peak_bytes_s "
+                f"({self.peak_bytes_s:g})"
+            )
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoardPins:
-    """Names in the Amaranth platform of the resources that the gateware uses.
+@dataclass(frozen=True, kw_only=True, config=RECORD)
+class BoardLink:
+    """What joins a board to its host.
 
     Parameters
     ----------
-    clock : str
-        The oscillator.
-    uart : str
-        The serial line, of direction-giving members ``rx`` and ``tx``.
-    reset : str or None
-        A button that resets everything, if there is one.
+    kind : str
+        ``uart`` is what Summand drives; others are for projections.
+    baud : int, optional
+        A UART's bits a second.
+    reached_bytes_s : float, optional
+        Bytes of stream a second, one way; of a UART it follows from ``baud``.
+    round_trip_s : float
+        Seconds from a request of a few bytes to its answer.
+    source : str
+        How the figures are known.
     """
 
-    clock: str
-    uart: str = "uart"
-    reset: str | None = None
+    kind: Literal["uart", "ethernet", "axi", "pcie"]
+    baud: Some | None = None
+    reached_bytes_s: Rate | None = None
+    round_trip_s: Rate
+    source: Text
+
+    def __post_init__(self):
+        if (self.kind == "uart") != (self.baud is not None):
+            raise ConfigError(f"baud is of kind uart, and needed there; kind is {self.kind}")
+        if (self.baud is None) == (self.reached_bytes_s is None):
+            raise ConfigError("give reached_bytes_s, except of kind uart, where baud stands for it")
+
+    @property
+    def bytes_s(self) -> float:
+        """Bytes of stream a second, one way."""
+        return self.reached_bytes_s or stream_rate(self.baud or 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=RECORD)
+class BoardTop:
+    """How the engine's pins are found, where Summand makes the whole design.
+
+    Parameters
+    ----------
+    platform : str
+        ``amaranth_boards.MODULE:CLASS``, the Amaranth platform.
+    clock : str
+        Its resource that is the oscillator.
+    uart : str
+        The serial line, of direction-giving members ``rx`` and ``tx``.
+    reset : str, optional
+        A button that resets everything, if there is one.
+    loader : str
+        The options with which openFPGALoader finds the board.
+    """
+
+    platform: Text
+    clock: Text
+    uart: Text = "uart"
+    reset: Text | None = None
+    loader: Text
+
+    def __post_init__(self):
+        if not re.fullmatch(rf"{_PLATFORMS}\.\w+:\w+", self.platform):
+            raise ConfigError(
+                f"platform must be {_PLATFORMS}.MODULE:CLASS, not {self.platform!r}; a board that "
+                f"has none there takes generated Verilog in a design of one's own"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=RECORD)
 class Board:
     """A board, and what Summand puts on it.
 
@@ -66,119 +154,67 @@ class Board:
         As people know it.
     chip : FpgaChip
         The FPGA, its package and its speed grade.
-    oscillator_hz : int
-        Frequency at the board's clock pin.
-    clock_hz : int
-        Frequency of the gateware's clock; a PLL makes it from the oscillator where they differ.
-    baud : int
-        Bits a second on the serial line.
+    clock : BoardClock
+        Clocks.
     memory : BoardMemory
-        Main memory. No engine here uses it yet: weights come over the serial line.
+        Main memory. No engine here uses it yet: weights come over the link.
+    link : BoardLink
+        Where the host is.
     engine : EngineConfig
         An engine that fits, with room for a memory controller.
-    pins : BoardPins
-        Where clock, serial line and reset are.
-    loader : str
-        The options with which openFPGALoader finds the board.
-    platform : callable
-        Returns the Amaranth platform; imports amaranth-boards only then.
+    top : BoardTop, optional
+        Where clock, serial line and reset are; without it there is no design for the board.
     """
 
-    name: str
-    title: str
+    name: Text
+    title: Text
     chip: FpgaChip
-    oscillator_hz: int
-    clock_hz: int
-    baud: int
+    clock: BoardClock
     memory: BoardMemory
-    engine: EngineConfig
-    pins: BoardPins
-    loader: str
-    platform: Callable[[], Any]
+    link: BoardLink
+    engine: Annotated[
+        InstanceOf[EngineConfig],
+        BeforeValidator(lambda v: EngineConfig.from_dict(v) if isinstance(v, dict) else v),
+    ]
+    top: BoardTop | None = None
+
+    def __post_init__(self):
+        find_family(self.chip.part.family)
 
     @property
     def family(self) -> FpgaFamily:
         """The FPGA's family."""
         return find_family(self.chip.part.family)
 
+    @property
+    def lacking(self) -> str | None:
+        """Why Summand makes no top and no bitstream for the board, in a line; None if it does."""
+        if not self.family.constraints:
+            return (
+                f"Summand makes no top and no bitstream for {self.family.title}, only the engine: "
+                f"take its Verilog into {self.family.maker_tool}"
+            )
+        if self.top is None:
+            return f"the file of {self.name} has no [top], which names the pins of a whole design"
+        return None
 
-def _ulx3s_85f() -> Any:
-    from amaranth_boards.ulx3s import ULX3S_85F_Platform  # here: an extra that few need
+    def designed(self) -> BoardTop:
+        """Return where its pins are; raises :class:`ConfigError` if Summand makes no design."""
+        if self.lacking or self.top is None:
+            raise ConfigError(f"{self.name}: {self.lacking}")
+        return self.top
 
-    return ULX3S_85F_Platform()
+    def platform(self) -> Any:
+        """Return the Amaranth platform, of amaranth-boards.
 
-
-def _ecpix5_85f() -> Any:
-    from amaranth_boards.ecpix5 import ECPIX585Platform  # here: an extra that few need
-
-    return ECPIX585Platform()
-
-
-BOARDS = {
-    board.name: board
-    for board in (
-        Board(
-            name="ulx3s-85f",
-            title="Radiona ULX3S with LFE5U-85F",
-            chip=FpgaChip(part=LFE5U_85F, package="CABGA381", speed_grade=6),
-            oscillator_hz=25_000_000,
-            clock_hz=25_000_000,
-            baud=3_000_000,
-            memory=BoardMemory(
-                kind="32 MB SDR SDRAM",
-                bytes=32 << 20,
-                peak_bytes_s=16 / 8 * 166e6,
-                source="16 bits at 166 MHz, the fastest grade of the SDRAM that boards carry "
-                "(ULX3S schematics, IS42S16160G-6 or AS4C16M16)",
-            ),
-            engine=EngineConfig(
-                rows=8,
-                cols=4,
-                depth=32,
-                stream_bits=128,
-                act_depth=128,
-                acc_depth=1024,
-                shift=4,
-                scale_bits=4,
-            ),
-            pins=BoardPins(clock="clk25"),
-            loader="--board ulx3s",
-            platform=_ulx3s_85f,
-        ),
-        Board(
-            name="ecpix5-85f",
-            title="LambdaConcept ECPIX-5 with LFE5UM5G-85F",
-            chip=FpgaChip(part=LFE5UM5G_85F, package="CABGA554", speed_grade=8),
-            oscillator_hz=100_000_000,
-            clock_hz=50_000_000,
-            baud=3_000_000,
-            memory=BoardMemory(
-                kind="512 MB DDR3",
-                bytes=512 << 20,
-                peak_bytes_s=16 / 8 * 800e6,
-                source="16 bits at 800 MT/s, the fastest DDR3 of the ECP5 "
-                "(Lattice FPGA-DS-02012, DDR3 interface performance)",
-            ),
-            engine=EngineConfig(
-                rows=8,
-                cols=8,
-                depth=32,
-                stream_bits=256,
-                act_depth=128,
-                acc_depth=512,
-                shift=4,
-                scale_bits=4,
-            ),
-            pins=BoardPins(clock="clk100", reset="rst"),
-            loader="--cable ft2232",
-            platform=_ecpix5_85f,
-        ),
-    )
-}
-
-
-def find_board(name: str) -> Board:
-    """Return the board called ``name``; raises :class:`ConfigError` that lists those there are."""
-    if name not in BOARDS:
-        raise ConfigError(f"no board is called {name!r}; there are {', '.join(sorted(BOARDS))}")
-    return BOARDS[name]
+        Raises
+        ------
+        ConfigError
+            If Summand makes no design of the board, or amaranth-boards has no such platform.
+        """
+        module, _, name = self.designed().platform.partition(":")
+        importlib.import_module(_PLATFORMS)  # which is told where it is not installed
+        try:
+            return getattr(importlib.import_module(module), name)()
+        except (ModuleNotFoundError, AttributeError):
+            raise ConfigError(f"{self.name}: there is no platform {module}:{name}") from None

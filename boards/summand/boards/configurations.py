@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from summand.boards.board import BOARDS
+from summand.boards.library import packaged_boards
 from summand.isa import ConfigError, EngineConfig
 
 __all__ = ["Named", "configuration_names", "find_configuration"]
@@ -23,7 +23,7 @@ class Named:
 def configuration_names() -> tuple[str, ...]:
     """Return the names that :func:`find_configuration` knows, those of the boards last."""
     packaged = (Path(file.name) for file in _FOLDER.iterdir())
-    return (*sorted(path.stem for path in packaged if path.suffix == ".json"), *BOARDS)
+    return (*sorted(path.stem for path in packaged if path.suffix == ".json"), *packaged_boards())
 
 
 def find_configuration(text: str) -> Named:
@@ -34,8 +34,8 @@ def find_configuration(text: str) -> Named:
     ConfigError
         If there is no such name or file, or the file is no configuration.
     """
-    if text in BOARDS:
-        return Named(text, BOARDS[text].engine)
+    if board := packaged_boards().get(text):
+        return Named(text, board.engine)
     if text in configuration_names():
         return Named(text, EngineConfig.from_json((_FOLDER / f"{text}.json").read_text()))
     path = Path(text)

@@ -31,7 +31,7 @@ class _Pins(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        board, pins = self.board, self.board.pins
+        board, pins = self.board, self.board.designed()
 
         clock_pin = platform.request(pins.clock, dir="-")
         m.submodules.clock = clock = io.Buffer(io.Direction.Input, clock_pin)
@@ -42,7 +42,7 @@ class _Pins(Elaboratable):
             )
             m.d.comb += reset.eq(button.i)
         m.domains.sync = ClockDomain("sync")
-        if board.clock_hz == board.oscillator_hz:
+        if board.clock.engine_hz == board.clock.oscillator_hz:
             m.d.comb += ClockSignal().eq(clock.i)
             unready = reset
         else:
@@ -72,8 +72,18 @@ def board_files(board: Board, config: EngineConfig, technology: Technology) -> M
     ``summand_board.v`` is the engine behind its link, with the primitives of ``technology``.
     ``summand_top.v`` instantiates it and is the top for synthesis. The file
     :func:`constraints_of` constrains pins and clock.
+
+    Raises
+    ------
+    ConfigError
+        If Summand makes no design of the board.
     """
-    baud = Baud(clock_hz=board.clock_hz, rate=board.baud)
+    board.designed()
+    if board.link.baud is None:
+        raise ConfigError(
+            f"{board.name}: a design needs a link of kind uart, not {board.link.kind}"
+        )
+    baud = Baud(clock_hz=board.clock.engine_hz, rate=board.link.baud)
     core = emit_verilog(
         UartTop(config, baud=baud, link=LinkConfig()),
         name=BOARD_MODULE,
@@ -96,10 +106,10 @@ def constraints_of(board: Board) -> str:
 
 
 def _pll(board: Board) -> Any:
-    family = board.family
+    family, clock = board.family, board.clock
     if family.pll is None:
         raise ConfigError(
-            f"{board.name} needs a PLL, and Summand knows none of {family.title}: let clock_hz be "
-            f"its oscillator's {board.oscillator_hz}"
+            f"{board.name} needs a PLL, and Summand knows none of {family.title}: let engine_hz be "
+            f"its oscillator's {clock.oscillator_hz}"
         )
-    return family.pll(input_hz=board.oscillator_hz, output_hz=board.clock_hz)
+    return family.pll(input_hz=clock.oscillator_hz, output_hz=clock.engine_hz)

@@ -7,7 +7,7 @@ from typing import Any
 
 from summand.families.cells import CellPatterns
 from summand.families.flow import PlaceFlow
-from summand.families.parts import FpgaChip, FpgaPart
+from summand.families.parts import FpgaChip
 from summand.rtl.technology import Technology
 
 __all__ = ["FpgaFamily", "ModelledCells"]
@@ -49,14 +49,14 @@ class FpgaFamily:
         As the command line knows it.
     title : str
         As people know it.
+    maker_tool : str
+        The maker's tool, which takes generated Verilog where Summand makes no design.
     technology : Technology
         Whose primitives the family's Verilog names, unless others are asked for.
     synthesis : str
         Yosys's synthesis command, without the top's name.
     cells : CellPatterns
         Which of Yosys's cells count as what.
-    parts : mapping of str to FpgaPart
-        Its parts, by name.
     chips : tuple of FpgaChip
         Those that engines are placed for where no board is named. The first is the default, and
         the model's clock is of its speed grade.
@@ -69,17 +69,18 @@ class FpgaFamily:
         ``i``, ``o`` and ``locked``, one bit each; raises :class:`~summand.isa.ConfigError`
         where no PLL makes that frequency.
     constraints : str
-        Suffix of the file of pins and clocks that Amaranth's platform writes.
+        Suffix of the file of pins and clocks that Amaranth's platform writes; empty where Summand
+        makes no whole designs.
     modelled : ModelledCells or None
         What the model of resources needs.
     """
 
     name: str
     title: str
+    maker_tool: str
     technology: Technology
     synthesis: str
     cells: CellPatterns
-    parts: Mapping[str, FpgaPart] = field(default_factory=dict)
     chips: tuple[FpgaChip, ...] = ()
     flow: PlaceFlow | None = None
     placed: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ __all__ = ["GOWIN"]
 GOWIN = FpgaFamily(
     name="gowin",
     title="Gowin GW1N, GW2A",
+    maker_tool="Gowin EDA",
     technology=Technology.GENERIC,
     synthesis="synth_gowin",
     cells=CellPatterns(

@@ -32,6 +32,7 @@ def _cells(dsp: str) -> CellPatterns:
 XILINX7 = FpgaFamily(
     name="xilinx7",
     title="Xilinx 7 series",
+    maker_tool="Vivado",
     technology=Technology.GENERIC,
     synthesis="synth_xilinx -flatten -family xc7",
     cells=_cells("DSP48E1"),
@@ -40,6 +41,7 @@ XILINX7 = FpgaFamily(
 ULTRASCALE_PLUS = FpgaFamily(
     name="ultrascale+",
     title="Xilinx UltraScale+",
+    maker_tool="Vivado",
     technology=Technology.GENERIC,
     synthesis="synth_xilinx -flatten -family xcup",
     cells=_cells("DSP48E2"),

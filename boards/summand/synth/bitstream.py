@@ -116,7 +116,7 @@ def build_bitstream(
     for seed in seeds:
         options = PlaceOptions(
             chip=board.chip,
-            mhz=board.clock_hz / 1e6,
+            mhz=board.clock.engine_hz / 1e6,
             seed=seed,
             constraints=files[constraints_of(board)],
             config=True,

@@ -13,7 +13,7 @@ from typing import Any
 from summand.isa import EngineConfig, SummandError
 from summand.synth.measure import CLOCK, Measured
 
-__all__ = ["RunError", "SynthesisRun", "add_runs", "load_runs", "runs_of"]
+__all__ = ["RunError", "SynthesisRun", "add_runs", "counted_run", "load_runs", "runs_of"]
 
 
 class RunError(SummandError):
@@ -22,28 +22,29 @@ class RunError(SummandError):
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisRun:
-    """One engine, packed, or placed and routed once.
+    """One engine: counted by Yosys, packed, or placed and routed once.
 
     Parameters
     ----------
     config : EngineConfig
         The engine, with its AXI ports.
     part, speed_grade : str, int
-        The FPGA.
+        The FPGA; empty and 0 where cells were counted only, which depend on no part.
     mhz : float
-        The clock that nextpnr was asked for.
+        The clock that nextpnr was asked for; 0 where it did not run.
     seed : int
-        Of the placement; 0 where the engine was packed only.
+        Of the placement; 0 where the engine was not placed.
     luts, ffs, lut_rams, block_rams, dsps : int
-        Cells of each kind, as nextpnr counts them.
+        Cells of each kind, as nextpnr counts them, or Yosys where nextpnr did not run. Block RAMs
+        may be halves.
     cells : dict of str to int
         Yosys's cells by type.
     fmax_mhz : float or None
-        The clock that was reached; None where the engine was packed only.
+        The clock that was reached; None where the engine was not placed.
     path : str
-        The slowest path; empty where the engine was packed only.
+        The slowest path; empty where the engine was not placed.
     yosys, nextpnr : str
-        Versions.
+        Versions; nextpnr's is empty where it did not run.
     verilog : str
         SHA-256 of the engine's Verilog.
     yosys_s, nextpnr_s : float
@@ -58,7 +59,7 @@ class SynthesisRun:
     luts: int
     ffs: int
     lut_rams: int
-    block_rams: int
+    block_rams: float
     dsps: int
     cells: dict[str, int]
     fmax_mhz: float | None
@@ -116,6 +117,26 @@ def runs_of(measured: Measured) -> list[SynthesisRun]:
             )
         )
     return runs
+
+
+def counted_run(measured: Measured) -> SynthesisRun:
+    """Return the run of an engine whose cells Yosys has counted."""
+    return SynthesisRun(
+        config=measured.config,
+        part="",
+        speed_grade=0,
+        mhz=0,
+        seed=0,
+        **dataclasses.asdict(measured.netlist.counts),
+        cells=dict(sorted(measured.netlist.cells.items())),
+        fmax_mhz=None,
+        path="",
+        yosys=measured.netlist.tool,
+        nextpnr="",
+        verilog=measured.verilog,
+        yosys_s=measured.netlist.seconds,
+        nextpnr_s=0,
+    )
 
 
 def load_runs(store: Path) -> list[SynthesisRun]:

@@ -21,8 +21,8 @@ from summand.families.flow import PlaceOptions
 from summand.families.registry import DEFAULT_FAMILY, FAMILIES, find_family
 from summand.isa import EngineConfig, SummandError
 from summand.synth.estimate import modelled_cells
-from summand.synth.measure import engine_verilog, measure_placed
-from summand.synth.runs import SynthesisRun, add_runs, load_runs, runs_of
+from summand.synth.measure import engine_verilog, measure, measure_placed
+from summand.synth.runs import SynthesisRun, add_runs, counted_run, load_runs, runs_of
 from summand.synth.tools import YOSYS, find_tool
 
 __all__ = ["SweepPoint", "main", "points_of", "sweep"]
@@ -30,15 +30,21 @@ __all__ = ["SweepPoint", "main", "points_of", "sweep"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepPoint:
-    """An engine to synthesise, and how; ``seed`` is 0 for engines that are packed only."""
+    """An engine to synthesise, and how.
+
+    ``seed`` is 0 for engines that are packed only, ``options`` None for families whose cells are
+    counted only.
+    """
 
     config: EngineConfig
-    options: PlaceOptions
+    options: PlaceOptions | None
     seed: int = 1
 
     @property
     def key(self) -> tuple[Any, ...]:
         """The key of its stored run."""
+        if self.options is None:
+            return (*dataclasses.astuple(self.config), "", 0, 0, 0)
         chip = self.options.chip
         return (
             *dataclasses.astuple(self.config),
@@ -50,7 +56,8 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
     """Return what is stored of a family: each engine's cells, then clocks.
 
     There is one engine for each parameter that can differ, and some in which several do. All are
-    made for the family's first chip, some for its others.
+    made for the family's first chip, some for its others; where there is no place and route, their
+    cells are counted once.
     """
     base = EngineConfig(
         rows=1, cols=2, depth=16, stream_bits=32, acc_depth=256, act_depth=32, requant_depth=64
@@ -156,6 +163,8 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
         },
     ]
     configs = [dataclasses.replace(base, **change) for change in changes]
+    if family.flow is None:
+        return tuple(SweepPoint(config=config, seed=0, options=None) for config in configs)
     # Cells are known after packing, in a tenth of the time of place and route.
     first, *others = (PlaceOptions(chip=chip) for chip in family.chips)
     packing = dataclasses.replace(first, route=False)
@@ -174,6 +183,7 @@ class _Sweep:
     """Points in work; told to stop, the tools end within a second."""
 
     def __init__(self, family: FpgaFamily, folder: Path, store: Path):
+        self._family = family
         self._technology = family.technology
         self._folder = folder
         self._store = store
@@ -194,17 +204,31 @@ class _Sweep:
         found = self._stored.get(point.key)
         if found and found.verilog == hashlib.sha256(text.encode()).hexdigest():
             return None
+        run = self._run(point, self._folder / point.config.digest)
+        with self._storing:
+            add_runs([run], self._store)
+        return run
+
+    def _run(self, point: SweepPoint, folder: Path) -> SynthesisRun:
+        if point.options is None:
+            return counted_run(
+                measure(
+                    point.config,
+                    folder,
+                    family=self._family,
+                    technology=self._technology,
+                    progress=self._check,
+                )
+            )
         measured = measure_placed(
             point.config,
-            self._folder / point.config.digest,
+            folder,
             point.options,
             seeds=(point.seed or 1,),
             technology=self._technology,
             progress=self._check,
         )
         (run,) = runs_of(measured)
-        with self._storing:
-            add_runs([run], self._store)
         return run
 
     def _check(self, text: str) -> None:

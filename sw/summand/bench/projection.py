@@ -17,7 +17,7 @@ class Projection:
     board : str
         Its name.
     memory_bytes_s : float
-        Its memory interface's peak rate; refresh and row changes are not subtracted.
+        What linear reads of its memory reach.
     clock_hz : int
         The engine's clock.
     stream_bytes_s : float
@@ -27,7 +27,7 @@ class Projection:
     fits : bool
         Whether the memory holds them.
     by_memory : float
-        Tokens a second if the memory's peak were the only limit.
+        Tokens a second if the memory were the only limit.
     by_clock : float
         Tokens a second if the engine's cycles were the only limit.
     """
@@ -81,11 +81,11 @@ def project(board: Board, token: Usage) -> Projection:
     token_bytes = token.stream_bits / 8
     return Projection(
         board=board.name,
-        memory_bytes_s=board.memory.peak_bytes_s,
-        clock_hz=board.clock_hz,
-        stream_bytes_s=board.clock_hz * board.engine.stream_bits / 8,
+        memory_bytes_s=board.memory.reached_bytes_s,
+        clock_hz=board.clock.engine_hz,
+        stream_bytes_s=board.clock.engine_hz * board.engine.stream_bits / 8,
         token_bytes=token_bytes,
         fits=token_bytes <= board.memory.bytes,
-        by_memory=board.memory.peak_bytes_s / token_bytes,
-        by_clock=board.clock_hz / token.counters.cycles,
+        by_memory=board.memory.reached_bytes_s / token_bytes,
+        by_clock=board.clock.engine_hz / token.counters.cycles,
     )

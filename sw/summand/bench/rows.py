@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from summand.bench.law import Law
 from summand.boards.board import Board
-from summand.boards.link.host import stream_rate
 from summand.isa import EngineConfig
 from summand.runtime import Program, Usage
 
@@ -28,7 +27,7 @@ def row_costs(
     programs : sequence of Program
         All layers that a token goes through.
     link : Board, optional
-        The board whose serial line carries the stream.
+        The board whose link carries the stream.
 
     Returns
     -------
@@ -42,9 +41,9 @@ def row_costs(
         if link is None:
             costs.append(usage.counters.cycles)
             continue
-        rate = stream_rate(link.baud)
+        rate = link.link.bytes_s
         there, back = usage.stream_bits / 8 / rate, _answered(programs, tokens) / rate
-        costs.append(max(there, back, usage.counters.cycles / link.clock_hz))
+        costs.append(max(there, back, usage.counters.cycles / link.clock.engine_hz))
     return tuple(costs)
 
 

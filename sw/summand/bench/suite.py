@@ -17,8 +17,9 @@ from summand.bench.measure import (
 )
 from summand.bench.projection import Projection, project
 from summand.bench.prompt import PromptCost, prompt_cost
-from summand.boards.board import BOARDS, Board
+from summand.boards.board import Board
 from summand.boards.configurations import Named
+from summand.boards.library import packaged_boards
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer, ModelError, SummandModel
 from summand.runtime import Driver, GoldenDevice, Program, Usage, compile_layers
@@ -253,7 +254,7 @@ class Suite:
 
     def project_all(self) -> tuple[Projected, ...]:
         """Project every board."""
-        return tuple(self.project(board) for board in BOARDS.values())
+        return tuple(self.project(board) for board in packaged_boards().values())
 
     def _modelled(self, named: Named) -> Outcome:
         return Outcome(named=named, phases=_model(self._compile(named), named.config))

@@ -19,10 +19,12 @@ from summand.isa.distribution import VERSION, install_command
 __all__ = ["build_app", "main"]
 
 _COMMANDS = (
+    "boards",
     "compress",
     "adapt",
     "generate",
     "build",
+    "estimate",
     "synth",
     "verify",
     "run",

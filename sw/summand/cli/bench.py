@@ -340,7 +340,7 @@ def _comparison_table(rows: Sequence[dict[str, Any]]) -> "Table":
 
 def _board_table(boards: "Sequence[Projected]") -> "Table":
     table = _table(
-        "Decoding on boards, projected from memory's peak and clock",
+        "Decoding on boards, projected from memory and clock",
         *("memory\nGB/s", "stream\nGB/s", "tokens/s\nby memory", "tokens/s\nby clock", "tokens/s"),
         "per GB/s\nof memory",
     )

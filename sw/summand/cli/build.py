@@ -38,7 +38,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _build(
-    board: Annotated[str, typer.Option(metavar="NAME", help="The board, such as ulx3s-85f.")],
+    board: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="The board, such as ulx3s-85f, or a TOML file."),
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],
@@ -61,9 +64,9 @@ def _build(
     changed are not run again. A clock that is missed is an error and leaves no bitstream.
     manifest.json lists all files with their SHA-256 and what the design needs; it is written last.
     """
-    from summand.boards.board import find_board
     from summand.boards.configurations import find_configuration
     from summand.boards.files import board_files
+    from summand.boards.library import find_board
     from summand.cli.progress import heartbeat
     from summand.synth.bitstream import TimingError, build_bitstream, check_tools
     from summand.synth.estimate import fits
@@ -71,6 +74,7 @@ def _build(
     start = time.perf_counter()
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
+    loader = target.designed().loader
     primitives = choose_technology(technology, target.family)
     fits(engine, target.chip.part)
     folder = OutputFolder(out, kind=_KIND, command="build")
@@ -97,7 +101,7 @@ def _build(
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
         return
     _show(manifest, out)
-    typer.echo(f"{seconds:.0f} s. To load it: openFPGALoader {target.loader} {out / _BITSTREAM}")
+    typer.echo(f"{seconds:.0f} s. To load it: openFPGALoader {loader} {out / _BITSTREAM}")
 
 
 def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream") -> dict[str, Any]:

@@ -42,7 +42,10 @@ ConfigOption = Annotated[
 ]
 BoardOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A board, such as ulx3s-85f: its engine and serial rate."),
+    typer.Option(
+        metavar="NAME|FILE",
+        help="A board, such as ulx3s-85f, or a TOML file: its engine and serial rate.",
+    ),
 ]
 
 
@@ -83,17 +86,23 @@ class DeviceChoice:
         of ``manifest`` needs besides, and with ``operand`` an operand memory. A serial port needs
         ``board``.
         """
-        from summand.boards.board import BOARDS, find_board
         from summand.boards.configurations import find_configuration
+        from summand.boards.library import find_board, packaged_boards
         from summand.model.engine import engine_of
         from summand.schedule.fit import DEFAULT_CONFIG
 
         found = find_board(board) if board else None
-        if found is None and device.startswith("serial:"):
-            raise SummandError(
-                f"which board is at {device}? Give --board NAME ({', '.join(sorted(BOARDS))}), "
-                f"and --config if it was built with another engine than the board's own"
-            )
+        if device.startswith("serial:"):
+            if found is None:
+                raise SummandError(
+                    f"which board is at {device}? Give --board NAME|FILE "
+                    f"({', '.join(packaged_boards())}), and --config if it was built with another "
+                    f"engine than the board's own"
+                )
+            if found.link.baud is None:
+                raise SummandError(
+                    f"{found.name} has no serial line: its link is of kind {found.link.kind}"
+                )
         if config:
             return cls(device=device, engine=find_configuration(config).config, board=found)
         if found or manifest is None:
@@ -112,10 +121,9 @@ class DeviceChoice:
         """Return a line on the time that a link takes for a token; None without a link."""
         if self.link is None:
             return None
-        from summand.boards.link.host import stream_rate
         from summand.model.engine import model_traffic
 
-        size, rate = model_traffic(manifest, self.engine).total // 8, stream_rate(self.link.baud)
+        size, rate = model_traffic(manifest, self.engine).total // 8, self.link.link.bytes_s
         seconds = size / rate
         return (
             f"A token takes {seconds:,.{0 if seconds >= 100 else 2}f} s or more over this link: "
@@ -131,7 +139,7 @@ class DeviceChoice:
                 open_device(
                     self.device,
                     self.engine,
-                    baud=self.board.baud if self.board else None,
+                    baud=self.board.link.baud if self.board else None,
                     stall=stall,
                     seed=seed,
                     progress=status.update,

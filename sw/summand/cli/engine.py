@@ -31,8 +31,9 @@ EngineBoardOption = Annotated[
     str | None,
     typer.Option(
         "--board",
-        metavar="NAME",
-        help="A board, such as ulx3s-85f; its engine too, unless --config is given.",
+        metavar="NAME|FILE",
+        help="A board, such as ulx3s-85f, or a TOML file; its engine too, unless --config is "
+        "given.",
     ),
 ]
 TechnologyOption = Annotated[
@@ -52,15 +53,17 @@ def choose_engine(
 
     ``done`` says how the engine is used, for the :class:`SummandError` where neither is given.
     """
-    from summand.boards.board import find_board
     from summand.boards.configurations import find_configuration
+    from summand.boards.library import find_board
 
     found = find_board(board) if board else None
     if config:
         return find_configuration(config).config, found
     if found:
         return found.engine, found
-    raise SummandError(f"give --config NAME|FILE or --board NAME: which engine is to be {done}?")
+    raise SummandError(
+        f"give --config NAME|FILE or --board NAME|FILE: which engine is to be {done}?"
+    )
 
 
 def choose_technology(wanted: str | None, family: "FpgaFamily | None") -> "Technology":

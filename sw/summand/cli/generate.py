@@ -49,10 +49,10 @@ def _generate(
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
 
-    --board adds a top for the board, with a serial link, and the pins' constraints; the Verilog
-    names the primitives of the board's FPGA, and models of these come with it. Equal configurations
-    give equal files, byte for byte. manifest.json lists all files with their SHA-256; it is
-    written last.
+    --board adds a top for the board, with a serial link, and the pins' constraints, where Summand
+    makes designs of its family; the Verilog names the primitives of the board's FPGA, and models of
+    these come with it. Equal configurations give equal files, byte for byte. manifest.json lists
+    all files with their SHA-256; it is written last.
     """
     start = time.perf_counter()
     engine, target = choose_engine(config, board, "generated")
@@ -65,6 +65,8 @@ def _generate(
     for name, entry in manifest["files"].items():
         typer.echo(f"{out / name}  {entry['bytes']:,} bytes  {entry['what']}")
     typer.echo(f"engine {engine.digest}, {seconds:.1f} s")
+    if target and target.lacking:
+        typer.echo(target.lacking)
 
 
 def generate(
@@ -82,7 +84,7 @@ def generate(
     """
     folder = OutputFolder(out, kind=_KIND, command="generate")
     files = _engine_files(config, technology)
-    if board:
+    if board and not board.lacking:
         from summand.boards.files import board_files
 
         files |= board_outputs(board, board_files(board, config, technology))

