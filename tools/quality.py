@@ -30,6 +30,11 @@ def alike(*more: str, bits: tuple[int, ...] = (5, 4, 3)) -> dict[str, tuple[str,
     return {f"{b} bits": ("--bits", str(b), "--head-bits", "4", *more) for b in bits}
 
 
+def uniform(*more: str, bits: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the arguments that give every layer, the head too, the same bits."""
+    return {f"{b} bits": ("--bits", str(b), "--head-bits", str(b), *more) for b in bits}
+
+
 #: The ways, each with its rows: a name, and arguments of ``summand compress smollm2 -o DIR``.
 WAYS: dict[str, dict[str, tuple[str, ...]]] = {
     "allocated": allocated(),
@@ -43,6 +48,9 @@ WAYS: dict[str, dict[str, tuple[str, ...]]] = {
         "3:4": ("--bits", "4", "--head-bits", "4", "--sparsity", "2:4", "--outliers", "1:4"),
     },
     "outliers": alike("--outliers", "1:16", bits=(3, 2)),
+    "per channel, nearest": uniform(
+        *("--group", "0", "--solver", "rtn", "--no-balance", "--no-rotate"), bits=(8, 7, 6, 5, 4)
+    ),
     "rank 16": alike("--rank", "16", "--rank-bits", "4", bits=(3,)),
     "in order": allocated("--sequential"),
     "10-bit activations": allocated("--act-bits", "10"),
@@ -92,7 +100,7 @@ def plot(folder: Path, path: Path) -> None:
     from matplotlib.ticker import NullLocator
 
     figure, axes = pyplot.subplots(1, 3, figsize=(11, 4), sharey=True, layout="constrained")
-    markers = dict(zip(WAYS, "osd^v*DPX<>h", strict=True))
+    markers = dict(zip(WAYS, "osd^v*DPX<>hp", strict=True))
     for way, rows in kept(folder):
         rows.sort(key=lambda found: found["streamed_bits_per_weight"])
         bits = [found["streamed_bits_per_weight"] for found in rows]
@@ -126,7 +134,7 @@ def main() -> None:
             if given.only and row not in given.only:
                 continue
             folder = given.folder / name_of(way, row)
-            found = figures(folder, (*arguments, *GROUPED, *CALIBRATION))
+            found = figures(folder, (*GROUPED, *CALIBRATION, *arguments))
             cells = [f"`{' '.join(arguments)}`", f"{found['streamed_bits_per_weight']:.3f}"]
             for ratio, text in zip(ratios(found), found["texts"], strict=True):
                 cells += [f"{ratio:.4f}", f"{text['kl_divergence']:.4f}"]

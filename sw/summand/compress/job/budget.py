@@ -30,6 +30,7 @@ __all__ = [
     "choose",
     "join_parts",
     "sampled",
+    "try_out",
 ]
 
 #: How sensitivity is found: see :mod:`~summand.compress.allocate.sensitivity`.
@@ -145,6 +146,55 @@ def choose(
         come to is known before anything is calibrated.
     """
     check_target(module, found, space, target, heads, count)
+    candidates = try_out(
+        module,
+        batches,
+        found,
+        (space,),
+        sensitivity=target.sensitivity,
+        engine=target.engine,
+        heads=heads,
+        walk=walk,
+        workers=workers,
+        costs=costs,
+        progress=progress,
+    )
+    weights = sum(linear_of(module, name).weight.numel() for name in found.layers)
+    return Allocation(_within(candidates, target, weights, count), weights)
+
+
+def try_out(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    found: Survey,
+    spaces: Sequence[Space],
+    *,
+    sensitivity: str = "fisher",
+    engine: EngineConfig | None = None,
+    heads: Collection[str] = (),
+    walk: ModelWalk | None = None,
+    workers: Workers | None = None,
+    costs: Mapping[str, torch.Tensor] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, list[Candidate[Choice]]]:
+    """Return what each layer may get, with its streamed bits and its estimated loss.
+
+    Parameters
+    ----------
+    spaces : sequence of Space
+        What layers may get; the choices of one follow those of the one before.
+    sensitivity : str
+        How ``costs`` are found if they are not given.
+    engine : EngineConfig, optional
+        Whose slices and tiles are filled up where bits are counted.
+
+    The others are as in :func:`choose`.
+
+    Raises
+    ------
+    CompressError
+        If summands cannot be tried out on these inputs.
+    """
 
     def report(what: str) -> Callable[[int, int], None]:
         return lambda i, n: progress(what, i, n) if progress else None
@@ -156,7 +206,7 @@ def choose(
         statistics |= part.statistics
     if costs is None:
         some = sampled(batches, max(seen.tokens for seen in statistics.values()))
-        if target.sensitivity == "fisher":
+        if sensitivity == "fisher":
             costs = fisher(module, some, found, progress=report("sensitivity"))
         else:
             costs = differences(
@@ -172,9 +222,9 @@ def choose(
             weights={name: _weight(module, name) for name in group},
             statistics=statistics[group[0]],
             costs={name: costs[name] for name in group},
-            space=space,
+            spaces=tuple(spaces),
             heads=heads,
-            engine=target.engine,
+            engine=engine,
         )
         for group in found.groups
     )
@@ -183,8 +233,7 @@ def choose(
         for i, each in enumerate(working.map(_try, trials)):
             candidates |= each
             report("estimating")(i + 1, len(found.groups))
-    weights = sum(linear_of(module, name).weight.numel() for name in found.layers)
-    return Allocation(_within(candidates, target, weights, count), weights)
+    return candidates
 
 
 def join_parts(
@@ -266,14 +315,14 @@ class _Trial:
     weights: Mapping[str, torch.Tensor]
     statistics: InputStatistics
     costs: Mapping[str, torch.Tensor]
-    space: Space
+    spaces: tuple[Space, ...]
     heads: Collection[str]
     engine: EngineConfig | None
 
 
 def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
     """Estimate what each choice of each layer costs."""
-    options = trial.space.options
+    options = trial.spaces[0].options
     transform = choose_transform(
         list(trial.weights.values()),
         trial.statistics,
@@ -285,7 +334,11 @@ def _try(trial: _Trial) -> dict[str, list[Candidate[Choice]]]:
     behind = transformed(trial.statistics, transform)
     weights = {name: transformed_weight(w, transform) for name, w in trial.weights.items()}
     choices = {
-        name: trial.space.choices(w.shape[1], w.shape[0], head=name in trial.heads)
+        name: [
+            choice
+            for space in trial.spaces
+            for choice in space.choices(w.shape[1], w.shape[0], head=name in trial.heads)
+        ]
         for name, w in weights.items()
     }
     return estimate(weights, behind, trial.costs, choices, trial.engine)

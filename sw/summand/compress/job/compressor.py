@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from summand.compress.allocate.allocation import Candidate
 from summand.compress.allocate.candidates import Space
 from summand.compress.allocate.parts import Cut, cut_groups, of_parts, split_layers
 from summand.compress.allocate.sensitivity import fisher
@@ -36,6 +37,7 @@ from summand.compress.job.budget import (
     choose,
     join_parts,
     sampled,
+    try_out,
 )
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
@@ -52,7 +54,32 @@ from summand.recipe.choice import Choice
 from summand.recipe.options import Options
 from summand.summands.registry import kinds
 
-__all__ = ["Job"]
+__all__ = ["Job", "Tried"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tried:
+    """What the layers of a model may get, some of them in parts.
+
+    Parameters
+    ----------
+    groups : tuple of tuples of str
+        Layers, or parts of layers, that share an input.
+    sizes : mapping
+        Input and output features of each.
+    heads : frozenset of str
+        Those of the output head.
+    candidates : mapping
+        Of each, in the order of the spaces' choices, with the loss that is estimated.
+    cuts : mapping
+        Layers that are in parts, each with these.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    sizes: Mapping[str, tuple[int, int]]
+    heads: frozenset[str]
+    candidates: Mapping[str, Sequence[Candidate[Choice]]]
+    cuts: Mapping[str, Cut]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,24 +172,8 @@ class Job:
         batches = [{"input_ids": ids} for ids in self.batches]
         every = None if count is None else partial(count, module, self.survey)
         check_target(module, self.survey, space, target, heads, every)
-        costs = None
-        if target.sensitivity == "fisher":
-            costs = fisher(
-                module,
-                sampled(batches, self._tokens),
-                self.survey,
-                progress=None if progress is None else lambda i, n: progress("sensitivity", i, n),
-            )
-        weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
-        cuts = {
-            name: cut
-            for name, cut in cut_groups(self.survey.groups, weights, costs or {}, heads).items()
-            # A rank that is fixed may be more than a part has outputs.
-            if space.admits(weights[name].shape[1], min(cut.sizes), head=name in heads)
-        }
-        with replaced(module, {name: module.get_submodule(name) for name in cuts}):
-            split_layers(module, cuts)
-            found = survey(module, self._example)
+        costs = self._fisher(progress) if target.sensitivity == "fisher" else None
+        with self._in_parts((space,), costs) as (cuts, found):
             allocation = choose(
                 module,
                 batches,
@@ -176,18 +187,127 @@ class Job:
                 count=None if count is None else partial(count, module, found),
                 progress=progress,
             )
-        allocation, cuts = join_parts(allocation, cuts)
-        split_layers(module, cuts)
+        return self.chosen(space.options, target, allocation, cuts, store)
+
+    def chosen(
+        self,
+        options: Options,
+        target: BitBudget,
+        allocation: Allocation,
+        cuts: Mapping[str, Cut],
+        store: StatisticsStore,
+    ) -> "Job":
+        """Return the job with an allocation's choices; parts are put in the place of layers.
+
+        Parameters
+        ----------
+        options : Options
+            What does not vary.
+        target : BitBudget
+            What the allocation is for.
+        allocation : Allocation
+            Of layers and their parts.
+        cuts : mapping
+            The layers that it has parts of.
+        store : StatisticsStore
+            What calibration collected.
+        """
+        allocation, joined = join_parts(allocation, cuts)
+        split_layers(self.source.module, joined)
         return dataclasses.replace(
             self,
-            options=space.options,
-            survey=survey(module, self._example),
+            options=options,
+            survey=survey(self.source.module, self._example),
             choices=allocation.choices,
-            cuts=cuts,
+            cuts=joined,
             target=target,
             allocation=allocation,
             collected=store,
         )
+
+    def tried(
+        self,
+        spaces: Sequence[Space],
+        *,
+        workers: Workers | None = None,
+        statistics: StatisticsStore | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Tried:
+        """Return what layers may get of several spaces, and what it would lose; changes nothing.
+
+        The model is calibrated, and layers cut into parts, as :meth:`allocated` does.
+
+        Parameters
+        ----------
+        spaces : sequence of Space
+            Of options that differ in no transform.
+        workers, statistics, progress
+            As in :meth:`allocated`.
+
+        Raises
+        ------
+        CompressError
+            If summands cannot be tried out on these inputs.
+        """
+        module = self.source.module
+        costs = self._fisher(progress)
+        with self._in_parts(spaces, costs) as (cuts, found):
+            heads = frozenset(head_layers(module))
+            candidates = try_out(
+                module,
+                [{"input_ids": ids} for ids in self.batches],
+                found,
+                spaces,
+                heads=heads,
+                walk=self._walk(found, statistics or StatisticsInMemory()),
+                workers=workers,
+                costs=of_parts(costs, cuts),
+                progress=progress,
+            )
+            linears = {name: linear_of(module, name) for name in found.layers}
+            return Tried(
+                groups=tuple(map(tuple, found.groups)),
+                sizes={n: (each.in_features, each.out_features) for n, each in linears.items()},
+                heads=heads & linears.keys(),
+                candidates=candidates,
+                cuts=cuts,
+            )
+
+    def _fisher(
+        self, progress: Callable[[str, int, int], None] | None
+    ) -> Mapping[str, torch.Tensor]:
+        """Return how much each output of each layer matters."""
+        batches = [{"input_ids": ids} for ids in self.batches]
+        return fisher(
+            self.source.module,
+            sampled(batches, self._tokens),
+            self.survey,
+            progress=None if progress is None else lambda i, n: progress("sensitivity", i, n),
+        )
+
+    @contextlib.contextmanager
+    def _in_parts(
+        self, spaces: Sequence[Space], costs: Mapping[str, torch.Tensor] | None
+    ) -> Iterator[tuple[dict[str, Cut], Survey]]:
+        """Put parts in the place of layers for a while; gives the cuts, and the survey with them.
+
+        Layers are cut where outputs cost differently, if all spaces admit their parts.
+        """
+        module = self.source.module
+        heads = head_layers(module)
+        weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
+        cuts = {
+            name: cut
+            for name, cut in cut_groups(self.survey.groups, weights, costs or {}, heads).items()
+            # A rank that is fixed may be more than a part has outputs.
+            if all(
+                space.admits(weights[name].shape[1], min(cut.sizes), head=name in heads)
+                for space in spaces
+            )
+        }
+        with replaced(module, {name: module.get_submodule(name) for name in cuts}):
+            split_layers(module, cuts)
+            yield cuts, survey(module, self._example)
 
     def statistics(self, folder: Path) -> StatisticsFolder:
         """Open a folder for what calibration collects on this model and text."""
