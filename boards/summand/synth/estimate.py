@@ -25,8 +25,9 @@ class Resources:
         Look-up tables and flip-flops, estimated.
     lut_rams, block_rams, dsps : int
         Memories and multipliers, exact.
-    fmax_mhz : float
-        Clock, estimated, out of context, on the slowest speed grade that is stored.
+    fmax_mhz : float or None
+        Clock, estimated, out of context, on the slowest speed grade that is stored; None for
+        families that are counted only.
     errors : mapping of str to HeldOutError
         Of ``luts``, ``ffs`` and ``fmax_mhz``.
     """
@@ -36,7 +37,7 @@ class Resources:
     lut_rams: int
     block_rams: int
     dsps: int
-    fmax_mhz: float
+    fmax_mhz: float | None
     errors: Mapping[str, HeldOutError]
 
 

@@ -4,6 +4,7 @@ Memories and multipliers follow from the configuration and are exact. Look-up ta
 the clock's period are sums of terms, whose coefficients are in :mod:`summand.synth.coefficients`.
 """
 
+import functools
 import math
 
 from summand.families.base import ModelledCells
@@ -108,13 +109,23 @@ def _segment_lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     """Return the LUT RAMs of the ring of segments: a copy for each reader, of what it reads."""
     unread = {"kept"} | ({"shift"} if not config.shift else set())
     unread |= {"scaled"} if not config.scale_bits else set()
-    readers = [unread]  # the walk, and what plans sparse segments' words ahead of it
+    readers = [frozenset(unread)]  # the walk, and what plans sparse segments' words ahead of it
     if config.sparse_block:
-        readers.append({"tile", "clear", "shift", "scaled", "half_step"})
-    places = [name for name, bits in segment_fields(config).items() for _ in range(bits)]
-    words = [
-        set(places[n : n + cells.lut_ram_bits]) for n in range(0, len(places), cells.lut_ram_bits)
-    ]
+        readers.append(frozenset({"tile", "clear", "shift", "scaled", "half_step"}))
+    fields = tuple(segment_fields(config).items())
+    return _copies(fields, tuple(readers), cells.lut_ram_bits)
+
+
+@functools.cache
+def _copies(
+    fields: tuple[tuple[str, int], ...], readers: tuple[frozenset[str], ...], bits: int
+) -> int:
+    """Return how many memories of so many bits hold a copy of what each reader reads.
+
+    Few segments differ, and a search asks for hundreds of thousands of engines.
+    """
+    places = [name for name, width in fields for _ in range(width)]
+    words = [set(places[n : n + bits]) for n in range(0, len(places), bits)]
     return sum(not word <= unread for unread in readers for word in words)
 
 

@@ -4,6 +4,8 @@ The gateware is built from these figures, the cost law counts with them, and the
 adds them up.
 """
 
+import functools
+
 from summand.isa.config import EngineConfig
 from summand.isa.elements import element
 from summand.isa.limits import BORDERS, MULT_BITS, PLANES, SEGMENTS, SHIFT
@@ -203,6 +205,7 @@ def operand_memory(config: EngineConfig) -> EngineMemory:
     )
 
 
+@functools.lru_cache(16)  # the model of resources asks several times of one engine
 def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
     """Return all memories of an engine."""
     borders = (border_memory(config),) if config.border_shift else ()

@@ -22,6 +22,7 @@ _COMMANDS = (
     "boards",
     "compress",
     "adapt",
+    "explore",
     "generate",
     "build",
     "estimate",

@@ -11,16 +11,30 @@ from summand.isa import SummandError
 from summand.report.figures import Report
 from summand.report.plots import baselines_plot, layers_plot
 
-__all__ = ["ReportError", "page", "write_page"]
+__all__ = [
+    "ReportError",
+    "html_page",
+    "html_table",
+    "html_text",
+    "page",
+    "write_page",
+    "write_text",
+]
 
+#: Readable on a phone, and in dark mode; plots keep a light ground, which their colours are for.
 _STYLE = """
+:root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; margin: 0.5em 0 1.5em; }
 th, td { padding: 0.15em 0.8em 0.15em 0; text-align: right; white-space: nowrap; }
 th { border-bottom: 1px solid; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; white-space: normal; }
 tr.own td { font-weight: 600; }
-svg { max-width: 100%; height: auto; }
+table { display: block; overflow-x: auto; max-width: 100%; }
+svg { max-width: 100%; height: auto; background: #fff; color-scheme: light; }
+.figures { display: flex; flex-wrap: wrap; gap: 0.6em 2.2em; margin: 1em 0; }
+.figures b { display: block; font-size: 1.7em; line-height: 1.2; }
+.source { opacity: 0.65; font-size: 85%; }
 pre { overflow: auto; font-size: 85%; }
 """
 
@@ -32,7 +46,7 @@ class ReportError(SummandError):
 def page(report: Report) -> str:
     """Return the page; equal reports give equal bytes."""
     body = [
-        f"<h1>{_text(report.name)}</h1>",
+        f"<h1>{html_text(report.name)}</h1>",
         _summary(report),
         *(_results(report) if report.texts else ()),
         "<h2>What one token streams</h2>",
@@ -43,24 +57,35 @@ def page(report: Report) -> str:
         _layers(report),
         "</details>",
         "<details><summary>Options</summary><pre>",
-        _text(json.dumps(dict(report.model.manifest.options), indent=1)),
+        html_text(json.dumps(dict(report.model.manifest.options), indent=1)),
         "</pre></details>",
     ]
-    title = f"<title>{_text(report.name)}</title>"
-    head = f'<head><meta charset="utf-8">{title}<style>{_STYLE}</style></head>'
+    return html_page(report.name, body)
+
+
+def html_page(title: str, body: Iterable[str]) -> str:
+    """Return a whole page of these elements."""
+    head = (
+        f'<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+        f'initial-scale=1"><title>{html_text(title)}</title><style>{_STYLE}</style></head>'
+    )
     whole = ["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>"]
     return "\n".join([*whole, ""])
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, whole or not at all; raises :class:`ReportError` if it cannot be written."""
+    write_text(page(report), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a page's text, whole or not at all.
 
     Raises
     ------
     ReportError
         If the file cannot be written.
     """
-    text = page(report)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
@@ -75,17 +100,18 @@ def write_page(report: Report, path: Path) -> None:
         raise ReportError(f"cannot write the report {path}: {e.strerror}") from None
 
 
-def _text(value: str) -> str:
+def html_text(value: str) -> str:
+    """Return text as HTML holds it."""
     return html.escape(value)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], own: int | None = None) -> str:
+def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]], own: int | None = None) -> str:
     """Return a table; ``own`` is the row to emphasise."""
-    cells = "".join(f"<th>{_text(head)}</th>" for head in heads)
+    cells = "".join(f"<th>{html_text(head)}</th>" for head in heads)
     out = [f"<table><tr>{cells}</tr>"]
     for i, row in enumerate(rows):
         kind = ' class="own"' if i == own else ""
-        out.append(f"<tr{kind}>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>")
+        out.append(f"<tr{kind}>{''.join(f'<td>{html_text(cell)}</td>' for cell in row)}</tr>")
     return "".join([*out, "</table>"])
 
 
@@ -104,7 +130,7 @@ def _summary(report: Report) -> str:
         rows.append(("distillation", f"{done['steps']} steps, {kept}"))
         where = f"KL divergence on {done['tokens']:,} tokens of calibration text held out from it"
         rows.append((where, f"{done['kl_before']:.4f} before, {done['kl_after']:.4f} after"))
-    return _table(("", ""), rows)
+    return html_table(("", ""), rows)
 
 
 def _results(report: Report) -> list[str]:
@@ -121,8 +147,8 @@ def _results(report: Report) -> list[str]:
             (b.name, f"{b.streamed_bits_per_weight:.3f}", *b.texts[i].cells().values())
             for b in report.baselines
         ]
-        out.append(f"<h3>{_text(text.text)}, {text.size}</h3>")
-        out.append(_table(("", "bits streamed", *names), rows, own))
+        out.append(f"<h3>{html_text(text.text)}, {text.size}</h3>")
+        out.append(html_table(("", "bits streamed", *names), rows, own))
     if report.baselines:
         out.append(baselines_plot(report))
     return out
@@ -145,7 +171,7 @@ def _traffic(report: Report) -> str:
         f"Counted as sent to an engine of {e.cols} columns of depth {e.depth} behind a stream of "
         f"{e.stream_bits} bits, zeros that fill up beats, slices and tiles included."
     )
-    return _table(("", "bytes", "bits a weight"), rows) + f"<p>{_text(note)}</p>"
+    return html_table(("", "bytes", "bits a weight"), rows) + f"<p>{html_text(note)}</p>"
 
 
 def _layers(report: Report) -> str:
@@ -155,4 +181,4 @@ def _layers(report: Report) -> str:
         error = "" if e.error is None else f"{100 * e.error:.2f} %"
         sizes = (str(e.in_features), str(e.out_features))
         rows.append((e.name, *sizes, e.label, f"{e.bits / e.weights:.3f}", error))
-    return _table(heads, rows)
+    return html_table(heads, rows)

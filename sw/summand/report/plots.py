@@ -11,7 +11,7 @@ from summand.runtime.program import role_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["baselines_plot", "layers_plot"]
+__all__ = ["baselines_plot", "layers_plot", "svg"]
 
 _STYLE: Any = {"svg.hashsalt": "summand", "svg.fonttype": "none", "font.size": 9}
 
@@ -48,7 +48,7 @@ def layers_plot(manifest: Manifest) -> str:
         total.set_xlabel("layer, in call order")
         figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
 
-    return _svg(draw, 7.5, 7.5)
+    return svg(draw, 7.5, 7.5)
 
 
 def baselines_plot(report: Report) -> str:
@@ -69,10 +69,11 @@ def baselines_plot(report: Report) -> str:
             if i:
                 axis.set_yticklabels([])
 
-    return _svg(draw, 7.5, 1.2 + 0.35 * (1 + len(report.baselines)))
+    return svg(draw, 7.5, 1.2 + 0.35 * (1 + len(report.baselines)))
 
 
-def _svg(draw: Any, width: float, height: float) -> str:
+def svg(draw: Any, width: float, height: float) -> str:
+    """Return what ``draw`` puts on a figure of so many inches."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

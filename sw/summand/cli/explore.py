@@ -1,0 +1,210 @@
+"""``summand explore``: the best engines and compressions of a model for a board."""
+
+import datetime
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from summand.cli.consoles import open_console
+from summand.cli.progress import part_bars
+from summand.isa.distribution import VERSION
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from summand.explore.exploration import Exploration
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("explore")(_explore)
+
+
+def _explore(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="What summand compress takes: smollm2, ...")
+    ],
+    board: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="The board, such as ulx3s-85f, or a TOML file."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Where to write; a later call goes on."),
+    ],
+    prefill: Annotated[int, typer.Option(help="Tokens of a prompt.", min=0)] = 512,
+    decode: Annotated[int, typer.Option(help="Tokens written behind it.", min=0)] = 256,
+    batch: Annotated[int, typer.Option(help="Texts at a time.", min=1)] = 1,
+    max_kl: Annotated[
+        float, typer.Option(help="Loss at most, in nats a token, as estimated.")
+    ] = 0.1,
+    min_tokens_per_second: Annotated[
+        float, typer.Option(help="Tokens written a second at least, all texts together.")
+    ] = 0.0,
+    max_lut: Annotated[
+        int | None, typer.Option(help="Look-up tables at most; the FPGA's without.", min=1)
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Make the chosen point: compress and evaluate the model, run every layer on the "
+            "generated Verilog, count the engine's cells. Takes minutes.",
+        ),
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Text to calibrate on; without it, text that comes with Python."
+        ),
+    ] = None,
+    calibration_tokens: Annotated[
+        int, typer.Option(help="Tokens of it to read, at most.", min=2)
+    ] = 8192,
+    executor: Annotated[
+        str,
+        typer.Option(help="Where layers are tried: threads, loky, dask or ray, as for compress."),
+    ] = "threads",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Threads or processes; as many as there are cores by default.", min=1),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Search for the engine and the compression of a model that suit a board best.
+
+    Every engine that fits the board by the model of resources is tried with allocations of all
+    summands to the model's layers. DIR gets explore.json, engine.json (the chosen engine),
+    report.html, and what calibration found, which a later call uses again.
+    """
+    from summand.boards.library import find_board
+    from summand.compress import Workers
+    from summand.explore.exploration import Exploration
+    from summand.explore.workload import Limits, Workload
+
+    start = time.perf_counter()
+    where = find_board(board)
+    workload = Workload(prefill=prefill, decode=decode, batch=batch)
+    limits = Limits(kl=max_kl, tokens_s=min_tokens_per_second, luts=max_lut)
+    team = Workers(executor, workers)
+    console, errors = open_console(), open_console(stderr=True)
+    with errors.status(f"Loading {model}"):
+        exploration = Exploration.open(
+            model, where, workload, limits, out, calibration, calibration_tokens
+        )
+    if exploration.note:
+        errors.print(f"summand: {exploration.note}", soft_wrap=True)
+    parts = ("sensitivity", "calibrating", "estimating", "exploring", "counting", "compressing")
+    with part_bars((*parts, "evaluating", "simulating"), errors) as show:
+        record = exploration.run(workers=team, measure=measure, progress=show)
+    record |= {
+        "seconds": round(time.perf_counter() - start, 1),
+        "summand": VERSION,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["summand", *sys.argv[1:]]),
+    }
+    exploration.keep(record)
+    written = _publish(exploration, record)
+    if as_json:
+        typer.echo(json.dumps(record))
+    else:
+        _show(record, console)
+        console.print(written, soft_wrap=True)
+    measured = record.get("measured")
+    if measured and not all(phase["law_equal"] for phase in measured["cycles"]["phases"]):
+        raise typer.Exit(1)
+
+
+def _publish(exploration: "Exploration", record: dict[str, Any]) -> str:
+    """Write the report, if matplotlib is installed; returns a line on it."""
+    import importlib.util
+
+    from summand.isa.distribution import install_command
+
+    if importlib.util.find_spec("matplotlib") is None:
+        return f"No report: it needs matplotlib; {install_command('plots')}"
+    from summand.report.explored import explored_page
+    from summand.report.page import write_text
+
+    path = exploration.folder / "report.html"
+    write_text(explored_page(record), path)
+    return f"Report in {path}"
+
+
+def _show(record: dict[str, Any], console: "Console") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title="Front of time and loss", title_justify="left")
+    for title in (
+        "time, s",
+        "tokens/s",
+        "loss",
+        "perplexity",
+        "bits",
+        "LUT",
+        "rows",
+        "cols x depth",
+    ):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("stream", justify="right")
+    table.add_column("with")
+    for point in record["front"]:
+        table.add_row(
+            *_cells(point),
+            style="bold"
+            if point["digest"] == record["chosen"]["digest"]
+            and point["loss"] == record["chosen"]["loss"]
+            else None,
+        )
+    console.print(table)
+    chosen = record["chosen"]
+    console.print(
+        f"{record['engines']:,} engines, {record['points']:,} points in "
+        f"{record['search_s']:.1f} s. Chosen: engine {chosen['digest']}"
+    )
+    console.print(_line(chosen), soft_wrap=True)
+    if measured := record.get("measured"):
+        for row in measured["table"]:
+            console.print(
+                f"  {row['what']}: predicted {row['predicted']:,.4g}, measured "
+                f"{row['measured']:,.4g} ({row['off']:+.1%})"
+            )
+
+
+def _cells(point: dict[str, Any]) -> list[str]:
+    engine, projected = point["engine"], point["projected"]
+    extras = {
+        "scales": engine["scale_bits"],
+        "half-steps": engine["half_steps"],
+        f"N:{engine['sparse_block']}": engine["sparse_block"],
+        "low rank": engine["shift"],
+    }
+    return [
+        f"{projected['total_s']:.4g}",
+        f"{projected['tokens_s']:.3g}" if projected["tokens_s"] else "",
+        f"{point['loss']:.4f}",
+        f"{point['perplexity_ratio']:.3f}",
+        f"{point['bits_per_weight']:.2f}",
+        f"{point['modelled']['luts']:,}",
+        str(engine["rows"]),
+        f"{engine['cols']} x {engine['depth']}",
+        str(engine["stream_bits"]),
+        ", ".join(name for name, there in extras.items() if there),
+    ]
+
+
+def _line(point: dict[str, Any]) -> str:
+    cycles, projected = point["cycles"], point["projected"]
+    rate = f"{projected['tokens_s']:.3g} tokens/s" if projected["tokens_s"] else "no tokens written"
+    return (
+        f"{rate}, projected; {cycles['decode']:,} cycles a pass, {cycles['source']}; perplexity "
+        f"{point['perplexity_ratio']:.3f} times the uncompressed model's, predicted; "
+        f"{point['modelled']['luts']:,} look-up tables, modelled"
+    )

@@ -1,0 +1,62 @@
+"""Cycles of an allocation on an engine by the cost law, which equals the engine's counters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+from summand.bench.law import Law
+from summand.decompose.programs import outline
+from summand.explore.workload import Workload
+from summand.isa import EngineConfig
+from summand.schedule.terms import Sizes
+
+__all__ = ["Counted", "count_cycles"]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Cycles and beats of all layers.
+
+    Parameters
+    ----------
+    decode_cycles, decode_beats : int
+        Of a pass that writes a token of each text.
+    prefill_cycles, prefill_beats : int
+        Of reading a prompt of each text.
+    """
+
+    decode_cycles: int
+    decode_beats: int
+    prefill_cycles: int
+    prefill_beats: int
+
+    def __add__(self, other: "Counted") -> "Counted":
+        return Counted(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def count_cycles(
+    engine: EngineConfig,
+    groups: Sequence[Sequence[str]],
+    sizes: Mapping[str, Sizes],
+    workload: Workload,
+) -> list[Counted]:
+    """Return what each group of layers takes; groups of equal sizes are counted once.
+
+    Raises
+    ------
+    CompileError
+        If the engine cannot compute a layer.
+    """
+    law = Law(engine)
+    known: dict[tuple[Sizes, ...], Counted] = {}
+    found: list[Counted] = []
+    for group in groups:
+        layers = tuple(sizes[name] for name in group)
+        if layers not in known:
+            program = outline(tuple(group), layers, engine)
+            decode = law.usage(program, workload.batch)
+            prefill = law.usage(program, workload.prefill * workload.batch)
+            known[layers] = Counted(
+                decode.counters.cycles, decode.beats, prefill.counters.cycles, prefill.beats
+            )
+        found.append(known[layers])
+    return found

@@ -1,0 +1,149 @@
+"""Allocations of choices to layers by a price of bits, for many prices at once.
+
+For a price ``p``, each layer gets the choice of least ``loss + p * bits``. That is the best
+allocation of as many bits, and prices from high to low give the convex front of bits and losses;
+with hundreds of layers its points lie close together. An allocation for a budget in between is an
+integer program (:mod:`summand.compress.allocate.allocation`), which gains nothing worth its time
+here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.explore.choices import ModelChoices, Shape
+from summand.isa import EngineConfig
+from summand.recipe.choice import Choice
+from summand.schedule.fit import Needs, misfits
+from summand.schedule.terms import Sizes
+from summand.schedule.traffic import layer_traffic
+
+__all__ = ["Fronts", "ModelFront", "computes", "totals"]
+
+#: How many prices there are, and what one more bit of every weight may cost at most and at least,
+#: in nats a token: from two bits a weight to eight, about.
+_PRICES = 24
+_DEAREST, _CHEAPEST = 3.0, 1e-4
+
+_Floats = npt.NDArray[np.float64]
+_Places = npt.NDArray[np.intp]
+
+
+def computes(config: EngineConfig, sizes: Sizes) -> bool:
+    """Whether an engine computes a choice, with patterns as they are, not widened to its blocks."""
+    blocks = {term.block for _, term in sizes.direct if term.block}
+    needs = Needs(sizes=sizes, act_bits=config.act_bits, acc_bits=0)
+    return blocks <= {config.sparse_block} and not any(misfits(needs, config))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelFront:
+    """The allocations of one model to engines of equal features, dearest bits first.
+
+    Parameters
+    ----------
+    picks : mapping of str to int array, shape ``[points]``
+        Which of its shape's choices each layer gets.
+    loss : float64 array, shape ``[points]``
+        Nats a token, estimated.
+    """
+
+    picks: Mapping[str, _Places]
+    loss: _Floats
+
+
+class Fronts:
+    """The fronts of one model, each found once.
+
+    Parameters
+    ----------
+    choices : ModelChoices
+        What layers may get.
+    """
+
+    def __init__(self, choices: ModelChoices):
+        self._choices = choices
+        self.of_shape = choices.choices()
+        self._sizes: dict[Shape, list[Sizes]] = {
+            shape: [c.sizes(shape.in_features, shape.out_features) for c in each]
+            for shape, each in self.of_shape.items()
+        }
+        self._names: dict[Shape, list[str]] = {}
+        for name, shape in choices.shapes.items():
+            self._names.setdefault(shape, []).append(name)
+        self._losses = {
+            shape: np.stack([choices.losses[name] for name in names])
+            for shape, names in self._names.items()
+        }
+        self._fronts: dict[tuple[bytes, ...], ModelFront | None] = {}
+
+    def front(self, config: EngineConfig) -> ModelFront | None:
+        """Return the front of an engine's features; None where a layer can have nothing."""
+        allowed = {
+            shape: np.array([computes(config, sizes) for sizes in each])
+            for shape, each in self._sizes.items()
+        }
+        key = tuple(mask.tobytes() for mask in allowed.values())
+        if key not in self._fronts:
+            self._fronts[key] = self._find(allowed)
+        return self._fronts[key]
+
+    def bits(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
+        """Return the bits that each choice of a shape streams, padded as an engine needs.
+
+        Those that it does not compute count 0.
+        """
+        return {
+            shape: np.array(
+                [layer_traffic(s, config).total if computes(config, s) else 0 for s in each]
+            )
+            for shape, each in self._sizes.items()
+        }
+
+    def choice(self, name: str, place: int) -> Choice:
+        """Return one of a layer's choices."""
+        return self.of_shape[self._choices.shapes[name]][place]
+
+    def sizes(self, name: str, place: int) -> Sizes:
+        """Return the sizes of one of a layer's choices."""
+        return self._sizes[self._choices.shapes[name]][place]
+
+    def plain_bits(self, name: str, place: int) -> int:
+        """Return what one of a layer's choices streams without padding."""
+        return layer_traffic(self.sizes(name, place)).total
+
+    def _find(self, allowed: Mapping[Shape, npt.NDArray[np.bool_]]) -> ModelFront | None:
+        if not all(mask.any() for mask in allowed.values()):
+            return None
+        prices = np.geomspace(_DEAREST, _CHEAPEST, _PRICES) / self._choices.weights
+        picks: dict[str, _Places] = {}
+        loss = np.zeros(_PRICES)
+        for shape, names in self._names.items():
+            places = np.flatnonzero(allowed[shape])
+            bits = np.array([layer_traffic(self._sizes[shape][i]).total for i in places])
+            losses = self._losses[shape][:, places]
+            for j, price in enumerate(prices):
+                best = np.argmin(losses + price * bits, axis=1)
+                loss[j] += losses[np.arange(len(names)), best].sum()
+                for name, pick in zip(names, places[best], strict=True):
+                    picks.setdefault(name, np.empty(_PRICES, np.intp))[j] = pick
+        return ModelFront(picks=picks, loss=loss)
+
+
+def totals(
+    front: ModelFront,
+    shapes: Mapping[str, Shape],
+    kinds: Sequence[Sequence[str]],
+    bits: Mapping[Shape, npt.NDArray[np.int64]],
+) -> _Floats:
+    """Return the bits of each kind of group, shape ``[points, kinds]``.
+
+    ``kinds`` has the names of all layers of each kind.
+    """
+    found = np.zeros((len(front.loss), len(kinds)))
+    for k, names in enumerate(kinds):
+        for name in names:
+            found[:, k] += bits[shapes[name]][front.picks[name]]
+    return found

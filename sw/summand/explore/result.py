@@ -1,0 +1,180 @@
+"""The result of an exploration as plain data, every figure with its source."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from summand.boards.board import Board
+from summand.explore.allocated import Allocated
+from summand.explore.choices import ModelChoices
+from summand.explore.errors import ExploreError
+from summand.explore.exact import Counted
+from summand.explore.search import Found, Point
+from summand.explore.workload import Limits, Workload
+from summand.families.cells import CELL_KINDS
+from summand.isa import EngineConfig
+from summand.schedule.traffic import layer_traffic
+
+__all__ = [
+    "LOSS_SCALE",
+    "layers_of",
+    "measured_table",
+    "point_record",
+    "predicted_ratio",
+    "record_of",
+    "write_json",
+]
+
+#: Logarithm of the perplexity's ratio, for a nat of estimated loss. An allocation adds up layers as
+#: if their errors were independent, on the calibration text itself; SmolLM2 at 3.0 and 3.5 bits
+#: loses this much on text that calibration has not read.
+LOSS_SCALE = 1.39
+
+
+def predicted_ratio(loss: float) -> float:
+    """Return the perplexity of an estimated loss, as a multiple of the uncompressed model's."""
+    return math.exp(LOSS_SCALE * loss)
+
+
+def point_record(
+    point: Point, choices: ModelChoices, workload: Workload, counted: Counted | None = None
+) -> dict[str, Any]:
+    """Return a point's figures: predicted, and counted by the cost law if they are."""
+    cycles = {
+        "source": "estimated",
+        "decode": round(point.decode_cycles),
+        "prefill": round(point.prefill_cycles),
+    }
+    if counted:
+        cycles = {
+            "source": "modelled",
+            "decode": counted.decode_cycles,
+            "prefill": counted.prefill_cycles,
+        }
+    return {
+        "digest": point.engine.digest,
+        "engine": dataclasses.asdict(point.engine),
+        "bits_per_weight": point.bits / choices.weights,
+        "loss": point.loss,
+        "perplexity_ratio": predicted_ratio(point.loss),
+        "cycles": cycles,
+        "projected": {
+            "decode_s": point.decode_s,
+            "prefill_s": point.prefill_s,
+            "total_s": point.total_s,
+            "tokens_s": workload.batch / point.decode_s if point.decode_s else None,
+        },
+        "modelled": {
+            **{kind.name: getattr(point.resources, kind.name) for kind in CELL_KINDS},
+            "fmax_mhz": point.resources.fmax_mhz,
+        },
+    }
+
+
+def record_of(
+    found: Found, choices: ModelChoices, board: Board, workload: Workload, limits: Limits
+) -> dict[str, Any]:
+    """Return a search's result."""
+    return {
+        "board": board.name,
+        "part": board.chip.part.name,
+        "available": {kind.name: getattr(board.chip.part, kind.name) for kind in CELL_KINDS},
+        "workload": dataclasses.asdict(workload),
+        "limits": dataclasses.asdict(limits),
+        "weights": choices.weights,
+        "engines": found.engines,
+        "points": found.points,
+        "search_s": round(found.seconds, 3),
+        "front": [point_record(point, choices, workload) for point in found.front],
+        "small": [point_record(point, choices, workload) for point in found.small],
+        "features": [
+            {"features": name, **point_record(point, choices, workload)}
+            for name, point in found.features.items()
+        ],
+    }
+
+
+def layers_of(
+    what: Allocated, counted: Sequence[Counted], engine: EngineConfig, workload: Workload
+) -> list[dict[str, Any]]:
+    """Return each group of layers: what its layers get, and its cycles by the cost law."""
+    choices = what.joined.choices
+    found = []
+    for group, cycles in zip(what.groups, counted, strict=True):
+        sizes = [what.sizes[name] for name in group]
+        macs = sum(each.in_features * each.out_features for each in sizes)
+        found.append(
+            {
+                "macs": macs,
+                "decode": {
+                    "tokens": workload.batch,
+                    "cycles": cycles.decode_cycles,
+                    "bytes": cycles.decode_beats * engine.beat_bytes,
+                },
+                "prefill": {
+                    "tokens": workload.prefill * workload.batch,
+                    "cycles": cycles.prefill_cycles,
+                    "bytes": cycles.prefill_beats * engine.beat_bytes,
+                },
+                "layers": [
+                    {
+                        "name": name,
+                        "in_features": each.in_features,
+                        "out_features": each.out_features,
+                        "summands": choices[name].label,
+                        "bits": layer_traffic(each).total / (each.in_features * each.out_features),
+                    }
+                    for name, each in zip(group, sizes, strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def measured_table(
+    point: Point,
+    counted: Counted,
+    text: Mapping[str, Any],
+    cycles: Mapping[str, Any],
+    cells: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return prediction beside measurement, a row a figure."""
+    rows = [
+        (
+            "perplexity, times the uncompressed model's",
+            predicted_ratio(point.loss),
+            text["perplexity"] / text["reference_perplexity"],
+        ),
+        ("cycles of a pass that writes", counted.decode_cycles, cycles["phases"][0]["cycles"]),
+        *(
+            (kind.title, getattr(point.resources, kind.name), cells[kind.name])
+            for kind in CELL_KINDS
+        ),
+    ]
+    return [
+        {"what": what, "predicted": a, "measured": b, "off": a / b - 1 if b else 0.0}
+        for what, a, b in rows
+    ]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file, whole or not at all.
+
+    Raises
+    ------
+    ExploreError
+        If it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(value, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as e:
+        raise ExploreError(f"cannot write {path}: {e.strerror}") from None

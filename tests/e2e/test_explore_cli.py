@@ -1,0 +1,99 @@
+"""``summand explore``, as a user runs it, on a small model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from summand.cli import main
+from summand.isa import EngineConfig
+
+ARGUMENTS = ("--board", "ulx3s-85f", "--prefill", "16", "--decode", "8", "--max-kl", "0.05")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("a b c d e f g h " * 200)
+    return path
+
+
+def explore(model: Path, out: Path, text: Path, *arguments: str) -> int:
+    calibration = ("--calibration", str(text), "--calibration-tokens", "512")
+    return main(["explore", str(model), "-o", str(out), *calibration, *arguments])
+
+
+def test_a_search_is_kept_and_repeated(llama_folder, tmp_path, text, capsys):
+    out = tmp_path / "out"
+    assert explore(llama_folder, out, text, *ARGUMENTS, "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    chosen = first["chosen"]
+    engine = EngineConfig.from_dict(chosen["engine"])
+    assert EngineConfig.load(out / "engine.json") == engine
+    assert chosen["loss"] <= 0.05
+    assert chosen["cycles"]["source"] == "modelled"
+    times = [point["projected"]["total_s"] for point in first["front"]]
+    losses = [point["loss"] for point in first["front"]]
+    assert times == sorted(times)
+    assert losses == sorted(losses, reverse=True)
+    assert all(p["modelled"]["luts"] <= 83640 for p in first["front"])
+    assert json.loads((out / "explore.json").read_text()) == first
+    page = (out / "report.html").read_text()
+    assert "ulx3s-85f" in page
+    assert engine.digest == chosen["digest"]
+
+    (out / "statistics").rename(tmp_path / "moved")  # calibration is not needed again
+    assert explore(llama_folder, out, text, *ARGUMENTS, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert not (out / "statistics").exists()
+    for name in ("front", "small", "chosen", "features"):
+        assert again[name] == first[name]
+
+
+def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path, text, capsys):
+    out = tmp_path / "out"
+    assert explore(llama_folder, out, text, *ARGUMENTS, "--measure", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    rows = {row["what"]: row for row in record["measured"]["table"]}
+    assert rows["cycles of a pass that writes"]["off"] == 0
+    assert rows["block RAMs"]["off"] == rows["multipliers"]["off"] == 0
+    assert all(phase["law_equal"] for phase in record["measured"]["cycles"]["phases"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--board", "nope"), "no board is called 'nope'"),
+        (("--prefill", "0", "--decode", "0"), "a workload has tokens to read or to write"),
+        (("--max-kl", "0"), "give more than 0"),
+        (("--max-kl", "1e-12"), "no point keeps all limits on ulx3s-85f: the least loss is"),
+        (
+            ("--min-tokens-per-second", "1e9"),
+            "at a loss of 0.05 nats at most",
+        ),
+        (("--max-lut", "100"), "look-up tables of the 100 allowed"),
+    ],
+)
+def test_limits_that_cannot_be_kept(llama_folder, tmp_path, text, capsys, arguments, what):
+    assert explore(llama_folder, tmp_path / "out", text, *ARGUMENTS, *arguments) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_a_memory_that_is_too_small(llama_folder, tmp_path, text, capsys):
+    from importlib.resources import files
+
+    file = files("summand.boards") / "library" / "ulx3s-85f.toml"
+    mine = tmp_path / "mine.toml"
+    mine.write_text(file.read_text().replace("bytes = 33_554_432", "bytes = 100"))
+    assert explore(llama_folder, tmp_path / "out", text, *ARGUMENTS, "--board", str(mine)) == 2
+    said = capsys.readouterr().err
+    assert "fits the memory of mine at no setting: it takes" in said
+    assert "the smallest board that could is ulx3s-85f" in said
+
+
+def test_a_damaged_file_is_told(llama_folder, tmp_path, text, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "candidates.npz").write_bytes(b"PK\x03\x04 none")
+    assert explore(llama_folder, out, text, *ARGUMENTS) == 2
+    assert "candidates.npz is damaged" in capsys.readouterr().err

@@ -1,0 +1,183 @@
+"""The search: its parts against brute force and the cost law."""
+
+import dataclasses
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from summand.boards.library import find_board
+from summand.compress.allocate.allocation import Candidate, allocate
+from summand.explore.allocated import allocated
+from summand.explore.choices import ModelChoices, Shape
+from summand.explore.engines import classes
+from summand.explore.errors import ExploreError
+from summand.explore.exact import count_cycles
+from summand.explore.fronts import Fronts, computes
+from summand.explore.latency import Quick, group_kinds
+from summand.explore.search import Search, _undominated
+from summand.explore.workload import Limits, Workload
+from summand.isa import EngineConfig
+from summand.recipe.options import Options
+from summand.synth.estimate import estimate
+
+K, N = 64, 128
+
+
+def model(seed: int = 0, layers: int = 3) -> ModelChoices:
+    """Return choices of a small model whose losses fall by four with each bit."""
+    rng = np.random.default_rng(seed)
+    shapes = {f"b.{i}.{n}": Shape(K, N, False) for i in range(layers) for n in ("q", "k")}
+    shapes["head"] = Shape(K, 2 * N, True)
+    groups = (*((f"b.{i}.q", f"b.{i}.k") for i in range(layers)), ("head",))
+    bare = ModelChoices(groups=groups, shapes=shapes, losses={}, cuts={}, options=OPTIONS)
+    losses = {}
+    for name, shape in shapes.items():
+        bits = np.array([_bits(c.sizes(shape.in_features, shape.out_features)) for c in OF[shape]])
+        losses[name] = rng.lognormal() * 4.0**-bits
+    return dataclasses.replace(bare, losses=losses)
+
+
+def _bits(sizes) -> float:
+    first = sizes.terms[0]
+    return (first.planes + 0.1 * first.half_step) * (first.kept / first.block if first.block else 1)
+
+
+OPTIONS = Options(scale_bits=4)
+SHAPES = {Shape(K, N, False), Shape(K, 2 * N, True)}
+OF = ModelChoices(
+    groups=(),
+    shapes={str(i): s for i, s in enumerate(SHAPES)},
+    losses={},
+    cuts={},
+    options=OPTIONS,
+).choices()
+
+engines = st.sampled_from(
+    [member for each in classes(K, 4.0) for member in each.members()],
+).flatmap(lambda e: st.integers(1, 12).map(lambda rows: dataclasses.replace(e, rows=rows)))
+
+
+@given(seed=st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_a_front_is_as_good_as_an_integer_program(seed):
+    choices = model(seed)
+    fronts = Fronts(choices)
+    engine = EngineConfig(cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True)
+    front = fronts.front(engine)
+    assert front is not None
+    for place in (4, 12):
+        candidates = {
+            name: [
+                Candidate(i, fronts.plain_bits(name, i), float(choices.losses[name][i]))
+                for i in range(len(OF[shape]))
+                if computes(engine, fronts.sizes(name, i))
+            ]
+            for name, shape in choices.shapes.items()
+        }
+        spent = sum(fronts.plain_bits(n, int(p[place])) for n, p in front.picks.items())
+        best = sum(c.loss for c in allocate(candidates, spent).values())
+        assert front.loss[place] == pytest.approx(best, rel=2e-3)
+
+
+@given(engine=engines, seed=st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_estimated_cycles_are_near_the_laws(engine, seed):
+    """On layers so small that waits are a large part."""
+    choices = model(seed)
+    fronts = Fronts(choices)
+    front = fronts.front(engine)
+    if front is None:
+        return
+    workload = Workload(prefill=3 * engine.rows, decode=1)
+    search = Search(choices, find_board("ulx3s-85f"), workload, Limits())
+    evaluated, _ = search._evaluate(
+        dataclasses.replace(engine, rows=1), front, _totals(choices, fronts, front, engine)
+    )
+    assert evaluated is not None
+    if engine.rows > len(evaluated.rows):
+        return
+    point = evaluated.point(engine.rows - 1, 10, workload)
+    what = allocated(choices, fronts, point)
+    counted = reduce(add, count_cycles(point.engine, what.groups, what.sizes, workload))
+    assert point.decode_cycles == pytest.approx(counted.decode_cycles, rel=0.3)
+    assert point.prefill_cycles == pytest.approx(counted.prefill_cycles, rel=0.4)
+
+
+def _totals(choices, fronts, front, engine):
+    from summand.explore.fronts import totals
+
+    kinds = [kind.layers for kind in group_kinds(choices)]
+    return totals(front, choices.shapes, kinds, fronts.bits(engine))
+
+
+def test_a_search_finds_what_trying_everything_finds():
+    """Every engine and allocation by itself, without arrays, against the front."""
+    choices, board = model(), find_board("ulx3s-85f")
+    workload, limits = Workload(prefill=4, decode=2), Limits(kl=0.05, luts=6000)
+    found = Search(choices, board, workload, limits).run()
+    fronts = Fronts(choices)
+    quick = Quick(board, workload, group_kinds(choices))
+    rate = board.memory.reached_bytes_s / board.clock.engine_hz
+    best = np.inf
+    for each in classes(K, rate):
+        front = fronts.front(each.base)
+        if front is None:
+            continue
+        bits = _totals(choices, fronts, front, each.base)
+        for member in each.members():
+            for rows in range(1, 65):
+                engine = dataclasses.replace(member, rows=rows)
+                if estimate(engine, board.family).luts > 6000:
+                    break
+                times = quick.times(member, np.array([rows]), bits).total(workload)[0]
+                best = min(best, times[front.loss <= 0.05].min())
+    quickest = min(p.total_s for p in found.front if p.loss <= 0.05)
+    assert quickest == pytest.approx(best, rel=1e-12)
+    assert best <= found.chosen.total_s <= 1.01 * best
+    assert found.chosen.resources.luts <= 6000
+
+
+def test_more_room_is_never_slower():
+    choices, board = model(), find_board("ecpix5-85f")
+    times = [
+        min(p.total_s for p in Search(choices, board, Workload(), Limits(luts=luts)).run().front)
+        for luts in (4000, 8000, 30000)
+    ]
+    assert times == sorted(times, reverse=True)
+
+
+@given(
+    points=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1),
+    seed=st.integers(0, 99),
+)
+def test_undominated(points, seed):
+    first, second = np.array(points, float).T
+    allowed = np.random.default_rng(seed).random(len(points)) < 0.8
+    if not allowed.any():
+        return
+    kept = _undominated(first, second, allowed)
+    for i in np.flatnonzero(allowed):
+        assert any(first[j] <= first[i] and second[j] <= second[i] for j in kept)
+    for i in kept:
+        assert allowed[i]
+        others = [j for j in kept if j != i]
+        assert not any(first[j] <= first[i] and second[j] <= second[i] for j in others)
+
+
+def test_choices_are_kept_in_a_file(tmp_path):
+    choices, path = model(), tmp_path / "c.npz"
+    assert ModelChoices.load(path, {"a": 1}, OPTIONS) is None
+    choices.save(path, {"a": 1})
+    again = ModelChoices.load(path, {"a": 1}, OPTIONS)
+    assert again is not None
+    assert (again.groups, again.shapes) == (choices.groups, choices.shapes)
+    assert all((again.losses[n] == loss).all() for n, loss in choices.losses.items())
+    assert ModelChoices.load(path, {"a": 2}, OPTIONS) is None
+    short = dataclasses.replace(choices, losses={**choices.losses, "head": np.zeros(3)})
+    short.save(path, {"a": 1})
+    with pytest.raises(ExploreError, match="is of other choices"):
+        ModelChoices.load(path, {"a": 1}, OPTIONS)
