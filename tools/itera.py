@@ -51,14 +51,16 @@ def matrices() -> dict[str, torch.Tensor]:
     return found
 
 
-def errors(matrix: torch.Tensor, bits: int, solver: LowRankSolver) -> list[float]:
+def errors(
+    matrix: torch.Tensor, bits: int, solver: LowRankSolver, ranks: int = RANKS
+) -> list[float]:
     """Return the relative error after each rank."""
     n, k = matrix.shape
     g = torch.Generator().manual_seed(0)
     problem = LowRankProblem(
         target=matrix,
         unit=torch.full((n,), float(matrix.abs().max()) / 1000),
-        rank=RANKS,
+        rank=ranks,
         bits=bits,
         moments=torch.eye(k),
         xq=(torch.randn(64, k, generator=g) * 2**15).round(),
@@ -70,7 +72,7 @@ def errors(matrix: torch.Tensor, bits: int, solver: LowRankSolver) -> list[float
     ratio = torch.ldexp(solution.mult.double(), -solution.shift)
     left = matrix.double().T.clone()
     out = []
-    for r in range(RANKS):
+    for r in range(ranks):
         left -= torch.outer(solution.a[:, r] * ratio[r], solution.b[r] * problem.unit.double())
         out.append(float(left.norm() / matrix.norm()))
     return out

@@ -31,6 +31,7 @@ _COMMANDS = (
     "run",
     "bench",
     "evaluate",
+    "flow",
 )
 
 #: What to install when a module is missing, by its name.

@@ -1,0 +1,255 @@
+"""``summand flow``: from a model and a board to Verilog that writes text, in one command."""
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from summand.cli.consoles import open_console
+from summand.cli.folder import FolderError
+from summand.isa import SummandError
+from summand.isa.distribution import VERSION
+from summand.model import ModelError
+from summand.model.reading import read_json
+
+__all__ = ["Stage", "register", "run_stage"]
+
+#: Runs the command line in a process of its own, whose memory is free when it ends.
+_SUMMAND = "import sys; from summand.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+class FlowError(SummandError):
+    """A stage that failed; it has said why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A command of the flow.
+
+    Parameters
+    ----------
+    name : str
+        Its result goes to ``NAME.json``.
+    title : str
+        What it does, for people.
+    arguments : tuple of str
+        Of ``summand``, without ``--json``.
+    inputs : tuple of Path
+        Files whose contents the result depends on.
+    """
+
+    name: str
+    title: str
+    arguments: tuple[str, ...]
+    inputs: tuple[Path, ...] = ()
+
+    def key(self) -> str:
+        """Return a checksum of all that the result depends on."""
+        digest = hashlib.sha256(json.dumps([VERSION, self.arguments]).encode())
+        for path in self.inputs:
+            digest.update(_fingerprint(path))
+        return digest.hexdigest()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("flow")(_flow)
+
+
+def _flow(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="What summand compress takes: smollm2, ...")
+    ],
+    board: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="The board, such as ecpix5-85f, or a TOML file."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
+    ],
+    max_kl: Annotated[
+        float, typer.Option(help="Loss at most, in nats a token, as estimated.")
+    ] = 0.1,
+    prefill: Annotated[int, typer.Option(help="Tokens of a prompt.", min=0)] = 512,
+    decode: Annotated[int, typer.Option(help="Tokens written behind it.", min=0)] = 256,
+    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "Once upon a time",
+    tokens: Annotated[int, typer.Option(help="Tokens to write.", min=1)] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Explore, compress, generate, verify and run: from a model and a board to a report.
+
+    Each stage's result is kept, and only what changed is done again, so an interrupted flow goes on
+    where it was. DIR gets explore (with the model and the engine that were chosen), verilog, and
+    the JSON of every stage.
+    """
+    from summand.boards.library import find_board
+
+    start = time.perf_counter()
+    target = find_board(board)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise FolderError(f"cannot make {out}: {e.strerror}") from None
+    stages = _stages(model, board, out, max_kl, prefill, decode, prompt, tokens)
+    errors = open_console(stderr=True)
+    results: dict[str, Any] = {}
+    for i, stage in enumerate(stages, 1):
+        errors.print(f"{i} of {len(stages)}: {stage.title}", soft_wrap=True)
+        results[stage.name], done = run_stage(stage, out)
+        if not done:
+            errors.print("  as before", soft_wrap=True)
+    golden, sim = results["golden"]["text"], results["sim"]["text"]
+    record = {
+        "model": model,
+        "board": target.name,
+        "engine": results["explore"]["chosen"]["digest"],
+        "exact": results["verify"]["exact"] and golden == sim,
+        "text": sim,
+        "cycles_per_token": results["sim"]["cycles_per_token"],
+        "projected": results["explore"]["chosen"]["projected"],
+        "table": results["explore"]["measured"]["table"],
+        "seconds": round(time.perf_counter() - start, 1),
+        "report": str(out / "explore" / "report.html"),
+        "lacking": target.lacking,
+    }
+    if as_json:
+        typer.echo(json.dumps(record))
+    else:
+        _show(record, out)
+    if not record["exact"]:
+        raise typer.Exit(1)
+
+
+def _stages(
+    model: str,
+    board: str,
+    out: Path,
+    max_kl: float,
+    prefill: int,
+    decode: int,
+    prompt: str,
+    tokens: int,
+) -> list[Stage]:
+    explored, verilog = out / "explore", out / "verilog"
+    engine, made = explored / "engine.json", explored / "chosen" / "model"
+    boards = (Path(board),) if Path(board).exists() else ()
+    models = (Path(model),) if Path(model).exists() else ()
+    inputs = (engine, made / "manifest.json")
+    use = ("--config", str(engine))
+    text = ("--prompt", prompt, "--tokens", str(tokens))
+    return [
+        Stage(
+            name="explore",
+            title="explore engines and compressions, make the chosen one and measure it",
+            arguments=(
+                *("explore", model, "--board", board, "-o", str(explored), "--measure"),
+                *("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode)),
+            ),
+            inputs=(*models, *boards),
+        ),
+        Stage(
+            name="generate",
+            title="generate its Verilog",
+            arguments=("generate", *use, "--board", board, "-o", str(verilog)),
+            inputs=(engine, *boards),
+        ),
+        Stage(
+            name="verify",
+            title="verify layers of the model on the Verilog",
+            arguments=("verify", *use, "--model", str(made), "--layers", "4"),
+            inputs=inputs,
+        ),
+        Stage(
+            name="golden",
+            title="write text on the golden model",
+            arguments=("run", str(made), *use, "--device", "golden", *text),
+            inputs=inputs,
+        ),
+        Stage(
+            name="sim",
+            title="write the same text, every linear layer on the simulated Verilog",
+            arguments=("run", str(made), *use, "--device", "sim", *text),
+            inputs=inputs,
+        ),
+    ]
+
+
+def run_stage(stage: Stage, folder: Path) -> tuple[dict[str, Any], bool]:
+    """Return a stage's result, and whether it was worked out now.
+
+    Raises
+    ------
+    FlowError
+        If the command failed, or said nothing that can be read.
+    """
+    path, key = folder / f"{stage.name}.json", stage.key()
+    if (known := _kept(path, key)) is not None:
+        return known, False
+    command = [sys.executable, "-P", "-c", _SUMMAND, *stage.arguments, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    shown = shlex.join(["summand", *stage.arguments])
+    if done.returncode:
+        raise FlowError(f"{stage.name} failed with status {done.returncode}: {shown}")
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        raise FlowError(f"{stage.name} printed no JSON: {shown}") from None
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps({"key": stage.key(), "result": result}, indent=1) + "\n")
+        part.replace(path)
+    except OSError as e:
+        raise FolderError(f"cannot write {path}: {e.strerror}") from None
+    return result, True
+
+
+def _kept(path: Path, key: str) -> dict[str, Any] | None:
+    """Return the result that is kept in a file, if it is of this key."""
+    try:
+        found = read_json(path)
+    except (OSError, ModelError):  # none, or damaged: it is worked out anew
+        return None
+    match found:
+        case {"key": kept, "result": dict(result)} if kept == key:
+            return result
+    return None
+
+
+def _fingerprint(path: Path) -> bytes:
+    """Return a checksum of a file, or of the names, sizes and times of what is in a folder."""
+    if path.is_dir():
+        listed = [
+            (str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+        return hashlib.sha256(json.dumps(listed).encode()).digest()
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b"none"
+
+
+def _show(record: Mapping[str, Any], out: Path) -> None:
+    typer.echo(f"engine {record['engine']} for {record['board']}; Verilog in {out / 'verilog'}")
+    for row in record["table"]:
+        typer.echo(
+            f"  {row['what']}: predicted {row['predicted']:,.4g}, measured {row['measured']:,.4g} "
+            f"({row['off']:+.1%})"
+        )
+    rate = record["projected"]["tokens_s"]
+    typer.echo(f"  {rate:.3g} tokens/s on the board, projected" if rate else "")
+    verdict = "the same" if record["exact"] else "NOT the same"
+    typer.echo(f"Golden model and generated Verilog wrote {verdict}:{os.linesep}{record['text']}")
+    if record["lacking"]:
+        typer.echo(record["lacking"])
+    typer.echo(f"Report in {record['report']}; {record['seconds']:.0f} s")
