@@ -82,7 +82,8 @@ def _explore(
 
     Every engine that fits the board by the model of resources is tried with allocations of all
     summands to the model's layers. DIR gets explore.json, engine.json (the chosen engine),
-    report.html, and what calibration found, which a later call uses again.
+    trace.npz (every engine), report.html, and what calibration found, which a later call uses
+    again.
     """
     from summand.boards.library import find_board
     from summand.compress import Workers

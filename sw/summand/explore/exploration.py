@@ -16,7 +16,14 @@ from summand.explore.choices import ModelChoices
 from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted, count_cycles
 from summand.explore.measure import Measuring
-from summand.explore.result import layers_of, measured_table, point_record, record_of, write_json
+from summand.explore.result import (
+    layers_of,
+    measured_table,
+    point_record,
+    record_of,
+    write_json,
+    write_trace,
+)
 from summand.explore.search import Found, Search
 from summand.explore.workload import Limits, Workload
 
@@ -107,6 +114,7 @@ class Exploration:
             "chosen": point_record(found.chosen, choices, self.workload, total),
             "layers": layers_of(what, counted, found.chosen.engine, self.workload),
         }
+        write_trace(self.folder / "trace.npz", found.trace)
         write_json(self.folder / "engine.json", dataclasses.asdict(found.chosen.engine))
         if measure:
             record["measured"] = self._measure(choices, found, what, total, workers, progress)

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,8 +79,11 @@ class Found:
         For each set of features of an engine, the quickest within all limits.
     chosen : Point
         The smallest of those that are within a hundredth of the quickest within all limits.
-    engines, points : int
-        What was evaluated: engines, and engines with an allocation.
+    trace : mapping of str to array, shape ``[engines]``
+        Every engine's fields, resources, and least time within the limit of loss, infinite where
+        its features admit nothing so good.
+    points : int
+        Engines with an allocation that were evaluated.
     seconds : float
         For that.
     """
@@ -88,7 +92,7 @@ class Found:
     small: tuple[Point, ...]
     features: Mapping[str, Point]
     chosen: Point
-    engines: int
+    trace: Mapping[str, npt.NDArray[Any]]
     points: int
     seconds: float
 
@@ -185,13 +189,12 @@ class Search:
             assert smallest is not None
             raise self._too_small(smallest)
         front, small, features, chosen = self._best(evaluated)
-        engines = sum(len(each.rows) for each in evaluated)
         return Found(
             front=front,
             small=small,
             features=features,
             chosen=chosen,
-            engines=engines,
+            trace=self._trace(evaluated),
             points=sum(each.total.size for each in evaluated),
             seconds=time.monotonic() - start,
         )
@@ -276,6 +279,25 @@ class Search:
             mine = np.flatnonzero(good & (names == name))
             features[name] = point(int(mine[np.argmin(total[mine])]))
         return tuple(map(point, front)), tuple(map(point, small)), features, point(best)
+
+    def _trace(self, evaluated: list[_Evaluated]) -> dict[str, npt.NDArray[Any]]:
+        """Return what is known of every engine."""
+        counts = [len(each.rows) for each in evaluated]
+        found: dict[str, npt.NDArray[Any]] = {
+            name: np.repeat([getattr(each.engine, name) for each in evaluated], counts)
+            for name in (f.name for f in dataclasses.fields(EngineConfig))
+        }
+        found["rows"] = np.concatenate([each.rows for each in evaluated])
+        resources = [r for each in evaluated for r in each.resources]
+        for kind in CELL_KINDS:
+            found[kind.name] = np.array([getattr(r, kind.name) for r in resources])
+        found["total_s"] = np.concatenate(
+            [
+                np.where(each.front.loss <= self._limits.kl, each.total, np.inf).min(axis=1)
+                for each in evaluated
+            ]
+        )
+        return found
 
     def _too_small(self, least: Resources) -> ExploreError:
         part, limits = self._board.chip.part, self._limits
