@@ -5,6 +5,7 @@ spaces, in order, and are made again.
 """
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Callable, Mapping
@@ -98,10 +99,19 @@ class ModelChoices:
         ------
         CompressError
             If it cannot be calibrated.
+        ExploreError
+            If a loss is no number.
         """
         tried = job.tried(
             spaces_of(job.options), workers=workers, statistics=statistics, progress=progress
         )
+        for name, each in tried.candidates.items():
+            for candidate in each:
+                if not math.isfinite(candidate.loss):
+                    raise ExploreError(
+                        f"the loss of {name} with {candidate.choice.label} is {candidate.loss}: its "
+                        f"inputs or weights are not finite, or too large to be estimated"
+                    )
         return cls(
             groups=tried.groups,
             shapes={n: Shape(k, m, n in tried.heads) for n, (k, m) in tried.sizes.items()},

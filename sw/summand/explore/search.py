@@ -168,7 +168,7 @@ class Search:
         rate = board.memory.reached_bytes_s / board.clock.engine_hz
         everything = list(classes(longest, rate))
         evaluated: list[_Evaluated] = []
-        smallest: Resources | None = None
+        smallest: tuple[Resources, EngineConfig] | None = None
         for i, each in enumerate(everything):
             front = self._fronts.front(each.base)
             if front is not None:
@@ -181,13 +181,13 @@ class Search:
                 for engine in each.members():
                     found, least = self._evaluate(engine, front, bits)
                     evaluated += [found] if found else []
-                    if smallest is None or least.luts < smallest.luts:
-                        smallest = least
+                    if smallest is None or least.luts < smallest[0].luts:
+                        smallest = least, engine
             if progress:
                 progress("exploring", i + 1, len(everything))
         if not evaluated:
             assert smallest is not None
-            raise self._too_small(smallest)
+            raise self._too_small(*smallest)
         front, small, features, chosen = self._best(evaluated)
         return Found(
             front=front,
@@ -299,7 +299,7 @@ class Search:
         )
         return found
 
-    def _too_small(self, least: Resources) -> ExploreError:
+    def _too_small(self, least: Resources, engine: EngineConfig) -> ExploreError:
         part, limits = self._board.chip.part, self._limits
         lacking = [
             f"{getattr(least, k.name):,} {k.title} of {getattr(part, k.name):,}"
@@ -313,7 +313,7 @@ class Search:
             lacking.append(f"a clock of {mhz:g} MHz, and reaches {least.fmax_mhz:.0f}")
         return ExploreError(
             f"no engine for this model fits {self._board.name}: the smallest takes "
-            f"{', '.join(lacking)}"
+            f"{', '.join(lacking)}{_larger(engine)}"
         )
 
     def _too_large(self, least: float) -> ExploreError:
@@ -348,6 +348,17 @@ class Search:
             f"no point keeps all limits on {self._board.name}: {'; '.join(said)}. Raise --max-kl, "
             f"or lower --min-tokens-per-second"
         )
+
+
+def _larger(engine: EngineConfig) -> str:
+    """Return which board is the smallest on which an engine fits by a model, if there is one."""
+    found: list[tuple[int, str]] = []
+    for board in packaged_boards().values():
+        if board.family.modelled:
+            part, needed = board.chip.part, estimate(engine, board.family)
+            if all(getattr(needed, k.name) <= getattr(part, k.name) for k in CELL_KINDS):
+                found.append((part.luts, board.name))
+    return f"; the smallest board that has room for it is {min(found)[1]}" if found else ""
 
 
 def _features(engine: EngineConfig) -> str:

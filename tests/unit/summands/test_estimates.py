@@ -87,6 +87,21 @@ def test_groups_of_a_pattern_are_told_apart():
     assert other == pytest.approx(solved(given, replace(choice, group=32)), rel=0.3)
 
 
+@pytest.mark.parametrize("first", [0, 16])
+def test_one_scale_an_output_is_estimated_beside_groups(first):
+    """Which of them is tried out depends on what is asked for first."""
+    given = trial()
+    choices = {
+        0: DenseChoice(bits=3, half_step=True),
+        16: DenseChoice(bits=3, group=16, scale_bits=4, half_step=True),
+    }
+    estimator = DenseEstimator(given)
+    estimator.add(choices[first], None)
+    for choice in choices.values():
+        loss = float(estimator.add(choice, None).loss)
+        assert loss == pytest.approx(solved(given, choice), rel=0.3)
+
+
 def test_outliers_gain_about_as_much_as_is_said():
     given, dense = trial(), DenseChoice(bits=3)
     outliers = OutliersChoice(bits=8, pattern=EIGHTH)

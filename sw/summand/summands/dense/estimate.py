@@ -38,25 +38,30 @@ class DenseEstimator(Estimator):
     def __init__(self, trial: Trial):
         self._trial = trial
         self._known: dict[DenseChoice, torch.Tensor] = {}
-        self._base: int | None = None
+        self._base: DenseChoice | None = None
 
     def add(self, choice: DenseChoice, before: Estimate | None) -> Estimate:
         """Return the estimate of a dense summand, which is the first."""
         narrow = min(choice.bits, _WIDEST_TRIED)
         if self._base is None:
-            self._base = choice.group
-        loss = self._tried(replace(choice, bits=narrow, group=self._base))
+            self._base = choice
+        loss = self._tried(self._grouped(replace(choice, bits=narrow)))
         if choice.bits > narrow:
             pruned = torch.zeros_like(loss)
             if choice.pattern is not None:
-                pruned = self._tried(replace(choice, bits=limits.PLANES.high, group=self._base))
+                pruned = self._tried(self._grouped(replace(choice, bits=limits.PLANES.high)))
             loss = pruned + (loss - pruned).clamp_min(0) * 4.0 ** (narrow - choice.bits)
         usual = replace(choice, bits=_USUAL)
-        if choice.group != self._base:
+        if choice.group != self._base.group:
             rounded = replace(usual, solver="rtn", score=_score(choice))
-            base = self._tried(replace(rounded, group=self._base))
+            base = self._tried(self._grouped(rounded))
             loss = loss * self._tried(rounded) / base.clamp_min(1e-300)
         return Estimate(loss, lambda: self._lost_of_all(usual))
+
+    def _grouped(self, choice: DenseChoice) -> DenseChoice:
+        """Return a choice with the groups that are tried out, and their scales."""
+        assert self._base is not None
+        return replace(choice, group=self._base.group, scale_bits=self._base.scale_bits)
 
     def _lost_of_all(self, choice: DenseChoice) -> tuple[torch.Tensor, ...]:
         weights = self._trial.weights
