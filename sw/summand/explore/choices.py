@@ -109,7 +109,7 @@ class ModelChoices:
             for candidate in each:
                 if not math.isfinite(candidate.loss):
                     raise ExploreError(
-                        f"the loss of {name} with {candidate.choice.label} is {candidate.loss}: its "
+                        f"the loss of {name} with {candidate.choice.label} is {candidate.loss}: "
                         f"inputs or weights are not finite, or too large to be estimated"
                     )
         return cls(
