@@ -171,6 +171,14 @@ def _show(record: dict[str, Any], console: "Console") -> None:
         f"{record['search_s']:.1f} s. Chosen: engine {chosen['digest']}"
     )
     console.print(_line(chosen), soft_wrap=True)
+    if own := record["own"]:
+        share = chosen["projected"]["total_s"] / own["projected"]["total_s"]
+        console.print(
+            f"The engine of the board's file takes {own['projected']['total_s']:.4g} s, loses "
+            f"{own['loss']:.4f} and has {own['modelled']['luts']:,} look-up tables; the chosen one "
+            f"takes {share:.3f} of that time",
+            soft_wrap=True,
+        )
     if measured := record.get("measured"):
         for row in measured["table"]:
             console.print(

@@ -83,6 +83,7 @@ def record_of(
     found: Found, choices: ModelChoices, board: Board, workload: Workload, limits: Limits
 ) -> dict[str, Any]:
     """Return a search's result."""
+    own = point_record(found.own, choices, workload) if found.own else None
     return {
         "board": board.name,
         "part": board.chip.part.name,
@@ -95,6 +96,7 @@ def record_of(
         "search_s": round(found.seconds, 3),
         "front": [point_record(point, choices, workload) for point in found.front],
         "small": [point_record(point, choices, workload) for point in found.small],
+        "own": own,
         "features": [
             {"features": name, **point_record(point, choices, workload)}
             for name, point in found.features.items()

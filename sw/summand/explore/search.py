@@ -77,6 +77,9 @@ class Found:
         tables, the smallest first.
     features : mapping of str to Point
         For each set of features of an engine, the quickest within all limits.
+    own : Point or None
+        The quickest within all limits on the engine of the board's file; None where it computes
+        nothing of what layers may get.
     chosen : Point
         The smallest of those that are within a hundredth of the quickest within all limits.
     trace : mapping of str to array, shape ``[engines]``
@@ -91,6 +94,7 @@ class Found:
     front: tuple[Point, ...]
     small: tuple[Point, ...]
     features: Mapping[str, Point]
+    own: Point | None
     chosen: Point
     trace: Mapping[str, npt.NDArray[Any]]
     points: int
@@ -193,6 +197,7 @@ class Search:
             front=front,
             small=small,
             features=features,
+            own=self._own(),
             chosen=chosen,
             trace=self._trace(evaluated),
             points=sum(each.total.size for each in evaluated),
@@ -279,6 +284,34 @@ class Search:
             mine = np.flatnonzero(good & (names == name))
             features[name] = point(int(mine[np.argmin(total[mine])]))
         return tuple(map(point, front)), tuple(map(point, small)), features, point(best)
+
+    def _own(self) -> Point | None:
+        """Return the best point of the board's own engine."""
+        engine, board = self._board.engine, self._board
+        front = self._fronts.front(engine)
+        if front is None:
+            return None
+        bits = totals(
+            front,
+            self._choices.shapes,
+            [kind.layers for kind in self._kinds],
+            self._fronts.bits(engine),
+        )
+        rows = np.array([engine.rows])
+        mine = _Evaluated(
+            engine=engine,
+            rows=rows,
+            resources=[estimate(engine, board.family)],
+            front=front,
+            bits=bits,
+            times=self._quick.times(engine, rows, bits),
+        )
+        total = mine.times.total(self._workload)[0]
+        good = (front.loss <= self._limits.kl) & (bits.sum(axis=1) / 8 <= board.memory.bytes)
+        if not good.any():
+            return None
+        place = int(np.argmin(np.where(good, total, np.inf)))
+        return mine.point(0, place, self._workload)
 
     def _trace(self, evaluated: list[_Evaluated]) -> dict[str, npt.NDArray[Any]]:
         """Return what is known of every engine."""

@@ -41,7 +41,7 @@ def explored_page(record: _Record) -> str:
         _points(record["front"], record["chosen"]),
         "<h2>What features of the engine are worth</h2>",
         _FEATURES,
-        _features(record["features"]),
+        _features(record["features"], record["own"], record["chosen"]),
         "<h2>Time and size</h2>",
         _size_plot(record),
         "<h2>What each layer gets</h2>",
@@ -124,8 +124,10 @@ def _with(engine: _Record) -> str:
     return ", ".join(name for name, there in have.items() if there)
 
 
-def _features(points: Sequence[_Record]) -> str:
-    ordered = sorted(points, key=lambda point: point["projected"]["total_s"])
+def _features(points: Sequence[_Record], own: _Record | None, chosen: _Record) -> str:
+    named = [*points, {**chosen, "features": "chosen: the smallest within 1 %"}]
+    named += [{**own, "features": "the engine of the board's file"}] if own else []
+    ordered = sorted(named, key=lambda point: point["projected"]["total_s"])
     least = ordered[0]["projected"]["total_s"]
     rows = [
         (
