@@ -70,6 +70,20 @@ def test_law_alone_compares_named_engines(bench, tiny_llama):
         assert text in out
 
 
+def test_a_page_has_the_tables(bench, tiny_llama, tmp_path):
+    page = tmp_path / "bench.html"
+    status, out, _ = bench(tiny_llama, "--modelled", "--config", "smollm2", "--report", page)
+    assert status == 0
+    text = page.read_text()
+    for title in ("cycles of a pass that writes on smollm2, modelled", "<h2>Decoding on boards, "):
+        assert title in text
+    assert text.count("<tr>") > out.count("ecpix5-85f") + 3
+    assert "ecpix5-85f" in text
+    status, _, err = bench(tiny_llama, "--modelled", "--report", tmp_path / "none" / "a.html")
+    assert status == 2
+    assert "is no folder; make it first" in err
+
+
 def test_one_bad_configuration_leaves_the_others(bench, tiny_llama, tmp_path):
     bad = tmp_path / "bad.json"
     bad.write_text(dataclasses.replace(DEFAULT_CONFIG, shift=2).to_json())

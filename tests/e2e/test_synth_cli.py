@@ -41,7 +41,10 @@ def _report(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
 def test_cells_are_counted_and_kept(small, tmp_path, capsys):
     """Packed for an ECP5; a second call reads the files of the first."""
     out = tmp_path / "out"
-    report = _report(capsys, "--config", small, "--no-route", "-o", out)
+    page = tmp_path / "synth.html"
+    report = _report(capsys, "--config", small, "--no-route", "-o", out, "--report", page)
+    assert f"{report['used']['luts']:,}" in page.read_text()
+    assert "measured, packed" in page.read_text()
     assert report["config"] == json.loads(small.read_text())
     assert (report["part"], report["speed_grade"]) == ("LFE5U-85F", 6)
     assert not report["placed"]

@@ -78,6 +78,10 @@ def _bench(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the JSON object there too."),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write the tables to an HTML page, too."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
@@ -104,8 +108,9 @@ def _bench(
     )
     if prompts > (packaged := len(packaged_prompts())):
         raise BenchError(f"--prompts must be at most {packaged}, as many as there are")
-    if output:
-        _check_place(output)
+    for place, option in ((output, "-o"), (page, "--report")):
+        if place:
+            _check_place(place, option)
     begun = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine() | {"load_before": load_average()},
@@ -121,6 +126,8 @@ def _bench(
     text = json.dumps(whole, indent=1) + "\n"
     if output:
         _write(output, text)
+    if page:
+        _publish(page, whole, outcomes, boards)
     if as_json:
         typer.echo(json.dumps(whole))
     else:
@@ -148,14 +155,14 @@ def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def _check_place(path: Path) -> None:
+def _check_place(path: Path, option: str) -> None:
     """Refuse a file that cannot be written, before the long work begins."""
     if path.is_dir():
-        raise BenchError(f"{path} is a folder; -o names a file")
+        raise BenchError(f"{path} is a folder; {option} names a file")
     if not path.parent.is_dir():
         raise BenchError(f"{path.parent} is no folder; make it first")
     if not os.access(path.parent, os.W_OK):
-        raise BenchError(f"cannot write into {path.parent}; choose another place for -o")
+        raise BenchError(f"cannot write into {path.parent}; choose another place for {option}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -178,22 +185,58 @@ def _show(
         f"{model['path']}: {model['weights'] / 1e6:.1f} M weights of "
         f"{model['bits_per_weight']:.2f} bits in {model['layers']} layers",
     )
-    if any(outcome.phases for outcome in outcomes):
-        console.print(_cycle_table(outcomes))
-        console.print(_wait_table(outcomes))
-    if any(outcome.written for outcome in outcomes):
-        console.print(_time_table(outcomes))
-    if any(outcome.stalled for outcome in outcomes):
-        console.print(_stall_table(outcomes))
-    if any(outcome.speculated for outcome in outcomes):
-        console.print(_speculation_table(whole["configurations"]))
-    if any(outcome.prompt for outcome in outcomes):
-        console.print(_prompt_table(outcomes))
-    if whole["comparison"]:
-        console.print(_comparison_table(whole["comparison"]))
-    console.print(_board_table(boards))
+    for table in _tables(whole, outcomes, boards):
+        console.print(table)
     for name, why in _notes(outcomes, boards):
         console.print(f"{name}: {why}", soft_wrap=True)
+
+
+def _tables(
+    whole: dict[str, Any], outcomes: "Sequence[Outcome]", boards: "Sequence[Projected]"
+) -> "Iterator[Table]":
+    """Yield the tables of what was measured and projected."""
+    if any(outcome.phases for outcome in outcomes):
+        yield _cycle_table(outcomes)
+        yield _wait_table(outcomes)
+    if any(outcome.written for outcome in outcomes):
+        yield _time_table(outcomes)
+    if any(outcome.stalled for outcome in outcomes):
+        yield _stall_table(outcomes)
+    if any(outcome.speculated for outcome in outcomes):
+        yield _speculation_table(whole["configurations"])
+    if any(outcome.prompt for outcome in outcomes):
+        yield _prompt_table(outcomes)
+    if whole["comparison"]:
+        yield _comparison_table(whole["comparison"])
+    yield _board_table(boards)
+
+
+def _publish(
+    path: Path,
+    whole: dict[str, Any],
+    outcomes: "Sequence[Outcome]",
+    boards: "Sequence[Projected]",
+) -> None:
+    """Write the page; raises :class:`~summand.report.ReportError` if it cannot be written."""
+    from summand.cli.reports import made_by
+    from summand.report.page import write_text
+    from summand.report.tables import tables_page
+
+    headline = []
+    for outcome in outcomes:
+        if outcome.phases:
+            total, name = outcome.phases[0].total, outcome.named.name
+            how = "modelled" if outcome.phases[0].measured is None else "measured, RTL"
+            figure = f"{total.counters.cycles:,}"
+            headline.append((figure, f"cycles of a pass that writes on {name}, {how}"))
+    text = tables_page(
+        f"{whole['model']['path']} on engines",
+        headline,
+        _tables(whole, outcomes, boards),
+        (f"{name}: {why}" for name, why in _notes(outcomes, boards)),
+        made_by(whole["date"]),
+    )
+    write_text(text, path)
 
 
 def _table(title: str, *columns: str, left: Sequence[str] = ()) -> "Table":

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +10,7 @@ import typer
 
 from summand.cli.consoles import open_console
 from summand.cli.progress import part_bars
-from summand.isa.distribution import VERSION
+from summand.cli.reports import made_by
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,9 +105,7 @@ def _explore(
         record = exploration.run(workers=team, measure=measure, progress=show)
     record |= {
         "seconds": round(time.perf_counter() - start, 1),
-        "summand": VERSION,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["summand", *sys.argv[1:]]),
+        "made": made_by(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")),
     }
     exploration.keep(record)
     written = _publish(exploration, record)

@@ -1,17 +1,24 @@
 """Reports that commands end with."""
 
 import importlib.util
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from summand.isa.distribution import install_command
+from summand.isa.distribution import VERSION, install_command
 
 if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
-__all__ = ["figures_of", "publish"]
+__all__ = ["figures_of", "made_by", "publish"]
+
+
+def made_by(date: str) -> str:
+    """Return version, date and command line, for the foot of a page."""
+    return f"Summand {VERSION}, {date}: {shlex.join(['summand', *sys.argv[1:]])}"
 
 
 def figures_of(manifest: "Manifest") -> "ModelFigures | None":

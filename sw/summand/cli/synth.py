@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import importlib.metadata
 import json
 import statistics
@@ -75,6 +76,10 @@ def _synth(
         ),
     ] = None,
     technology: TechnologyOption = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write the figures to an HTML page, too."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Synthesise an engine: look-up tables, flip-flops, memories, multipliers, and its clock.
@@ -128,6 +133,8 @@ def _synth(
             }
             tools = {n: OutputFile(p, "a tool's log") for n, p in zip(logs, paths, strict=True)}
             folder.write(files | tools, {"format": 1})
+    if page:
+        _publish(page, report, of)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({**report, "seconds": seconds}))
@@ -225,6 +232,42 @@ def _report(measured: "Measured", packed: "Placement | None") -> dict[str, Any]:
         "slowest_paths": {str(run.seed): run.path for run in runs},
         "cells": dict(sorted(netlist.cells.items())),
     }
+
+
+def _publish(path: Path, report: dict[str, Any], family: "FpgaFamily") -> None:
+    """Write the page; raises :class:`~summand.report.ReportError` if it cannot be written."""
+    from rich.table import Table
+
+    from summand.cli.reports import made_by
+    from summand.report.page import write_text
+    from summand.report.tables import tables_page
+
+    how = "placed and routed" if report["placed"] else "packed"
+    how = f"measured, {how}" if report["available"] else "measured, counted by Yosys"
+    cells = Table("", "used", "available", "share", title=f"Cells, {how}")
+    for kind in CELL_KINDS:
+        used, there = report["used"][kind.name], (report["available"] or {}).get(kind.name)
+        share = (f"{there:,}", f"{used / there:.0%}") if there else ("", "")
+        cells.add_row(kind.title, f"{used:,g}", *share)
+    clocks = Table("seed", "MHz", "slowest path", title="Clock, measured, place and route")
+    for seed, mhz in report["fmax_mhz"].items():
+        clocks.add_row(seed, f"{mhz:.1f}", report["slowest_paths"][seed])
+    headline = [
+        (f"{report['used']['luts']:,}", f"look-up tables, {how}"),
+        (f"{report['luts_per_mac']:.2f}", f"look-up tables a 1-bit MAC, of {report['macs']:,}"),
+    ]
+    if report["median_mhz"]:
+        headline.append((f"{report['median_mhz']:.1f} MHz", "median of the seeds, measured"))
+    tools = ", ".join(f"{tool} {version}" for tool, version in report["tools"].items())
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    text = tables_page(
+        f"Engine {report['digest']} on {report.get('part', family.title)}",
+        headline,
+        [cells, clocks] if report["placed"] else [cells],
+        [f"The engine with its AXI ports, out of context. {tools}.", json.dumps(report["config"])],
+        made_by(date),
+    )
+    write_text(text, path)
 
 
 def _show(report: dict[str, Any], family: "FpgaFamily") -> None:

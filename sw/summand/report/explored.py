@@ -49,14 +49,9 @@ def explored_page(record: _Record) -> str:
         "<h2>Roofline</h2>",
         _ROOFLINE,
         _roofline_plot(record),
-        _made(record),
+        f'<p class="source">{html_text(record["made"])}</p>',
     ]
     return html_page(title, body)
-
-
-def _made(record: _Record) -> str:
-    text = f"Summand {record['summand']}, {record['date']}: {record['command']}"
-    return f'<p class="source">{html_text(text)}</p>'
 
 
 def _headline(record: _Record) -> str:
