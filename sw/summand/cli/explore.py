@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+#: Points of the front that are shown; all are in the report.
+_ROWS = 16
+
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
@@ -138,28 +141,21 @@ def _publish(exploration: "Exploration", record: dict[str, Any]) -> str:
 def _show(record: dict[str, Any], console: "Console") -> None:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title="Front of time and loss", title_justify="left")
-    for title in (
-        "time, s",
-        "tokens/s",
-        "loss",
-        "perplexity",
-        "bits",
-        "LUT",
-        "rows",
-        "cols x depth",
-    ):
+    table = Table(box=None, pad_edge=False)
+    for title in ("time, s", "tokens/s", "loss", "perplexity", "bits", "LUT"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("stream", justify="right")
-    table.add_column("with")
-    for point in record["front"]:
-        table.add_row(
-            *_cells(point),
-            style="bold"
-            if point["digest"] == record["chosen"]["digest"]
-            and point["loss"] == record["chosen"]["loss"]
-            else None,
-        )
+    for title in ("rows", "cols x depth"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("with", no_wrap=True)
+    front = record["front"]
+    shown = min(_ROWS, len(front))
+    for i in range(shown):
+        table.add_row(*_cells(front[i * (len(front) - 1) // max(1, shown - 1)]))
+    console.print(
+        f"Time and loss, projected and predicted: {shown} of {len(front)} points of the front. "
+        f"With group scales (g), half-steps (h), N:M (n), low rank (r)",
+        soft_wrap=True,
+    )
     console.print(table)
     chosen = record["chosen"]
     console.print(
@@ -186,10 +182,10 @@ def _show(record: dict[str, Any], console: "Console") -> None:
 def _cells(point: dict[str, Any]) -> list[str]:
     engine, projected = point["engine"], point["projected"]
     extras = {
-        "scales": engine["scale_bits"],
-        "half-steps": engine["half_steps"],
-        f"N:{engine['sparse_block']}": engine["sparse_block"],
-        "low rank": engine["shift"],
+        "g": engine["scale_bits"],
+        "h": engine["half_steps"],
+        "n": engine["sparse_block"],
+        "r": engine["shift"],
     }
     return [
         f"{projected['total_s']:.4g}",
@@ -200,8 +196,7 @@ def _cells(point: dict[str, Any]) -> list[str]:
         f"{point['modelled']['luts']:,}",
         str(engine["rows"]),
         f"{engine['cols']} x {engine['depth']}",
-        str(engine["stream_bits"]),
-        ", ".join(name for name, there in extras.items() if there),
+        "".join(name for name, there in extras.items() if there),
     ]
 
 

@@ -24,7 +24,7 @@ __all__ = ["Fronts", "ModelFront", "computes", "totals"]
 
 #: How many prices there are, and what one more bit of every weight may cost at most and at least,
 #: in nats a token: from two bits a weight to eight, about.
-_PRICES = 24
+_PRICES = 72
 _DEAREST, _CHEAPEST = 3.0, 1e-4
 
 _Floats = npt.NDArray[np.float64]

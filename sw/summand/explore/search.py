@@ -244,27 +244,31 @@ class Search:
     ) -> tuple[tuple[Point, ...], tuple[Point, ...], dict[str, Point], Point]:
         """Return fronts of time and loss, of time and size, the best of each, and the chosen."""
         workload, limits, memory = self._workload, self._limits, self._board.memory.bytes
-        where: list[tuple[int, int, int]] = []
         columns: list[_Floats] = []
         for i, each in enumerate(evaluated):
             rows, places = np.indices(each.total.shape)
             luts = np.array([r.luts for r in each.resources], float)
-            table = np.stack(
-                [
-                    each.total.ravel(),
-                    each.front.loss[places].ravel(),
-                    luts[rows].ravel(),
-                    each.times.decode_s.ravel(),
-                    (each.bits.sum(axis=1) / 8)[places].ravel(),
-                ]
+            columns.append(
+                np.stack(
+                    [
+                        each.total.ravel(),
+                        each.front.loss[places].ravel(),
+                        luts[rows].ravel(),
+                        each.times.decode_s.ravel(),
+                        (each.bits.sum(axis=1) / 8)[places].ravel(),
+                        *(
+                            x.astype(float)
+                            for x in (np.full(rows.size, i), rows.ravel(), places.ravel())
+                        ),
+                    ]
+                )
             )
-            columns.append(table)
-            where += [(i, int(r), int(p)) for r, p in zip(rows.flat, places.flat, strict=True)]
-        total, loss, luts, decode, size = np.concatenate(columns, axis=1)
+        table = np.concatenate(columns, axis=1)
+        total, loss, luts, decode, size = table[:5]
+        which, row, place = table[5:].astype(np.int64)
 
         def point(index: int) -> Point:
-            i, row, place = where[index]
-            return evaluated[i].point(row, place, workload)
+            return evaluated[which[index]].point(row[index], place[index], workload)
 
         held = size <= memory
         if not held.any():
@@ -279,9 +283,9 @@ class Search:
         best = int(np.flatnonzero(close)[np.lexsort((total[close], loss[close], luts[close]))[0]])
         small = _undominated(luts, total, good & (loss <= loss[best] * 1.0001))
         features: dict[str, Point] = {}
-        names = np.array([_features(evaluated[i].engine) for i, _, _ in where])
-        for name in sorted(set(names[good].tolist())):
-            mine = np.flatnonzero(good & (names == name))
+        names = np.array([_features(each.engine) for each in evaluated])
+        for name in sorted(set(names[which[good]].tolist())):
+            mine = np.flatnonzero(good & (names == name)[which])
             features[name] = point(int(mine[np.argmin(total[mine])]))
         return tuple(map(point, front)), tuple(map(point, small)), features, point(best)
 
