@@ -8,7 +8,7 @@ from summand.compress.allocate.parts import Cut
 from summand.compress.job.budget import Allocation, join_parts
 from summand.explore.choices import ModelChoices
 from summand.explore.fronts import Fronts
-from summand.explore.search import Point
+from summand.explore.point import Point
 from summand.recipe.choice import Choice
 from summand.schedule.terms import Sizes
 

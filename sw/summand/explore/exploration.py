@@ -16,6 +16,7 @@ from summand.explore.choices import ModelChoices
 from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted, count_cycles
 from summand.explore.measure import Measuring
+from summand.explore.point import Found
 from summand.explore.result import (
     layers_of,
     measured_table,
@@ -24,7 +25,7 @@ from summand.explore.result import (
     write_json,
     write_trace,
 )
-from summand.explore.search import Found, Search
+from summand.explore.search import Search
 from summand.explore.workload import Limits, Workload
 
 __all__ = ["Exploration"]

@@ -103,6 +103,11 @@ class Quick:
         self._board, self._workload, self._kinds = board, workload, kinds
         self._groups = sum(len(kind.names) for kind in kinds)
 
+    @property
+    def workload(self) -> Workload:
+        """What is to be done."""
+        return self._workload
+
     def times(self, engine: EngineConfig, rows: npt.NDArray[np.int64], bits: _Floats) -> Times:
         """Return times of engines that differ in rows; arrays of shape ``[rows, points]``.
 

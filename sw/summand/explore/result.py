@@ -16,7 +16,7 @@ from summand.explore.allocated import Allocated
 from summand.explore.choices import ModelChoices
 from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted
-from summand.explore.search import Found, Point
+from summand.explore.point import Found, Point
 from summand.explore.workload import Limits, Workload
 from summand.families.cells import CELL_KINDS
 from summand.isa import EngineConfig

@@ -17,7 +17,8 @@ from summand.explore.errors import ExploreError
 from summand.explore.exact import count_cycles
 from summand.explore.fronts import Fronts, computes
 from summand.explore.latency import Quick, group_kinds
-from summand.explore.search import Search, _undominated
+from summand.explore.search import Search
+from summand.explore.selection import undominated
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
 from summand.recipe.options import Options
@@ -165,12 +166,12 @@ def test_more_room_is_never_slower():
     points=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1),
     seed=st.integers(0, 99),
 )
-def test_undominated(points, seed):
+def testundominated(points, seed):
     first, second = np.array(points, float).T
     allowed = np.random.default_rng(seed).random(len(points)) < 0.8
     if not allowed.any():
         return
-    kept = _undominated(first, second, allowed)
+    kept = undominated(first, second, allowed)
     for i in np.flatnonzero(allowed):
         assert any(first[j] <= first[i] and second[j] <= second[i] for j in kept)
     for i in kept:
