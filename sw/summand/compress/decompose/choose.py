@@ -7,6 +7,9 @@ __all__ = ["Candidate", "choose"]
 
 _STEPS = 200
 
+#: Share of the bound below which losses are all alike: prices need not be so high to tell them.
+_LEAST = 1e-9
+
 
 class Candidate(NamedTuple):
     """A rank, the stream bits a token that it saves, and what it is estimated to lose."""
@@ -37,7 +40,8 @@ def choose(candidates: Mapping[str, Sequence[Candidate]], loss: float) -> dict[s
     if total(chosen := at(0.0)) <= loss:
         return chosen
     every = [c for mine in candidates.values() for c in mine]
-    low, high = 0.0, max((c.saved / c.loss for c in every if c.loss > 0), default=0.0) * 2
+    lossy = (c.saved / max(c.loss, _LEAST * loss) for c in every if c.loss > 0)
+    low, high = 0.0, max(lossy, default=0.0) * 2
     for _ in range(_STEPS):
         middle = (low + high) / 2
         if total(at(middle)) <= loss:

@@ -38,6 +38,11 @@ def test_what_loses_nothing_is_taken():
     assert choose({"a": [free], "b": [Candidate(4, 5.0, 1.0)]}, 0.5) == {"a": free}
 
 
+def test_a_loss_of_next_to_nothing_does_not_stop_the_choice():
+    least = Candidate(1, 3.0, 2.3e-308)
+    assert choose({"a": [least, Candidate(2, 9.0, 1.0)]}, 0.5) == {"a": least}
+
+
 @pytest.mark.parametrize("candidates", [{}, {"a": []}])
 def test_nothing_is_chosen_of_nothing(candidates):
     assert choose(candidates, 1.0) == {}
