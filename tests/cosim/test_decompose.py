@@ -33,7 +33,7 @@ ENGINE = EngineConfig(
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_a_prompt_is_computed_as_it_is_defined_in_the_cycles_of_the_law(stall):
     rng = np.random.default_rng(0)
-    k, outputs, rank, tokens = 70, (90, 70), 20, 70
+    k, outputs, rank, tokens = 70, (90, 70, 30), 20, 70
     layers = [
         Layer(
             f"x.{i}",
@@ -48,7 +48,7 @@ def test_a_prompt_is_computed_as_it_is_defined_in_the_cycles_of_the_law(stall):
     low = rng.standard_normal((tokens, 12)) @ rng.standard_normal((12, k))
     x = (low + 0.05 * rng.standard_normal((tokens, k))).astype(np.float32)
     plain = Decomposition(
-        layers=("x.0", "x.1"),
+        layers=("x.0", "x.1", "x.2"),
         rank=rank,
         span=40,
         steps=1,
@@ -64,7 +64,8 @@ def test_a_prompt_is_computed_as_it_is_defined_in_the_cycles_of_the_law(stall):
         np.sqrt(np.square(layer.accumulate(rows).astype(float)).mean(axis=0)) * 0.19
         for layer in layers
     ]
-    of = replace(plain, requantisations=tuple(map(Requantisation.of, units)))
+    first, _, last = map(Requantisation.of, units)
+    of = replace(plain, requantisations=(first, None, last))
     with Driver(SimDevice(ENGINE, stall=stall)) as driver:
         decomposer = Decomposer(driver, layers, compile_layers(layers, ENGINE), of)
         found = decomposer.rows(x)

@@ -76,6 +76,8 @@ def test_inputs_are_found_and_named(folder):
     for entry in source.manifest.decompositions:
         assert entry.layers in source.groups
         assert entry.rank % 16 == 0
+        assert entry.hosted == tuple(n for n in entry.layers if n.endswith("v_proj"))
+    assert any(entry.hosted for entry in source.manifest.decompositions)
 
 
 def test_the_text_is_that_of_the_integer_meaning(call, folder, tokenizer):

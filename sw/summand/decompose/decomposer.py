@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from summand.decompose.programs import Programs
 from summand.model import Layer
-from summand.model.decomposed import check_decomposable, pseudo_tokens, scaled
+from summand.model.decomposed import check_decomposable, joined, pseudo_tokens, scaled
 from summand.model.decomposition import EXACT, Decomposition, spans
 from summand.runtime import Driver, Program
 
@@ -18,9 +18,9 @@ __all__ = ["Decomposer"]
 class Decomposer:
     """Computes layers that share an input for many tokens at once, approximately.
 
-    All products are the engine's, so golden model and gateware agree bit for bit, with each other
-    and with :func:`summand.model.decomposed.decomposed`. The host finds a basis of the tokens
-    between them, in float64.
+    Products are the engine's or exact on the host, so golden model and gateware agree bit for bit,
+    with each other and with :func:`summand.model.decomposed.decomposed`. The host finds a basis of
+    the tokens between them, in float64.
 
     Parameters
     ----------
@@ -77,7 +77,12 @@ class Decomposer:
     def _span(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
         xq, s_x = self._layers[0].quantise(x)
         pseudo = pseudo_tokens(xq, s_x, self._of, self._driver.config.act_bits, self._multiply)
+        accs: list[npt.NDArray[np.integer]]
         accs = [np.empty((len(x), layer.out_features), np.int32) for layer in self._layers]
+        if self._programs.hosted is not None:
+            products = self._driver.run(self._programs.hosted, pseudo.rows).outputs
+            for layer, weights in zip(self._of.hosted, products, strict=True):
+                accs[layer] = joined(pseudo.tokens, weights)
         for make, multiply, outputs in self._programs.chunks:
             self._driver.run(make, pseudo.rows)
             found = self._driver.run(multiply, pseudo.tokens).outputs

@@ -83,7 +83,7 @@ def _making(
     layers: Program,
     tiling: OperandTiling,
     chunk: Chunk,
-    requantisations: Sequence[Requantisation],
+    requantisations: Sequence[Requantisation | None],
 ) -> Program:
     """Return what makes a chunk of the operand of ``tiling.rank`` rows; it has no outputs.
 
@@ -104,6 +104,7 @@ def _making(
         shift = np.ones(len(mult), np.uint8)  # of columns that fill up a tile, any will do
         for run in step.runs:
             mine, at = requantisations[run.layer], (run.tile - step.tile) * cols
+            assert mine is not None
             part = slice(run.first * cols, (run.first + run.tiles) * cols)
             for to, values in ((mult, mine.mult[part]), (shift, mine.shift[part])):
                 to[at : at + len(values)] = values
@@ -143,10 +144,15 @@ def _multiplying(name: str, tiling: OperandTiling, chunk: Chunk) -> Program:
     )
 
 
+def _renamed(name: str, program: Program) -> Program:
+    """Return a program whose cost is counted under another name."""
+    return replace(program, outputs=tuple(Output(name, o.features) for o in program.outputs))
+
+
 class ChunkPrograms(NamedTuple):
     """What makes a chunk of the pseudo-tokens' products, and what multiplies tokens by it.
 
-    ``outputs`` are those of :meth:`OperandTiling.outputs`.
+    ``outputs`` say whose the results are: a layer, its first output, and the one behind.
     """
 
     make: Program
@@ -173,20 +179,30 @@ class Programs:
     def __init__(self, program: Program, of: Decomposition):
         self._of, self._config = of, program.config
         self._name = name = program.name
-        tiling = OperandTiling(program.layers, of.rank, of.bits, self._config)
+        pseudo = f"{name} pseudo-tokens"
         #: What computes the layers as ever.
         self.exact = program
         #: What makes sketches of tokens.
         self.sketch = _standing(f"{name} sketch", of.directions, of.sketch_bits, self._config)
-        #: What makes the layers' outputs of pseudo-tokens.
-        self.chunks = tuple(
-            ChunkPrograms(
-                _making(f"{name} pseudo-tokens", program, tiling, chunk, of.requantisations),
-                _multiplying(f"{name} expansion", tiling, chunk),
-                tiling.outputs(chunk),
+        #: What makes products of pseudo-tokens for the host, of the layers that are hosted.
+        self.hosted = _renamed(pseudo, program.part(of.hosted)) if of.hosted else None
+        #: What makes the other layers' outputs of pseudo-tokens.
+        self.chunks = tuple(self._chunks(pseudo))
+
+    def _chunks(self, pseudo: str) -> Iterator[ChunkPrograms]:
+        of = self._of
+        others = [i for i, by in enumerate(of.requantisations) if by is not None]
+        if not others:
+            return
+        layers = self.exact.part(others)
+        requantisations = [of.requantisations[i] for i in others]
+        tiling = OperandTiling(layers.layers, of.rank, of.bits, self._config)
+        for chunk in tiling.chunks:
+            yield ChunkPrograms(
+                _making(pseudo, layers, tiling, chunk, requantisations),
+                _multiplying(f"{self._name} expansion", tiling, chunk),
+                tuple((others[layer], low, high) for layer, low, high in tiling.outputs(chunk)),
             )
-            for chunk in tiling.chunks
-        )
 
     def product(self, what: str, tokens: _Int8) -> Program:
         """Return what multiplies vectors by tokens as weights, or by their transpose.
@@ -210,6 +226,8 @@ class Programs:
                 if first:
                     yield self._outline("back", features, tokens), self._of.block
                 yield self._outline("product", tokens, features), count
+            if self.hosted is not None:
+                yield self.hosted, self._of.rank
             for chunk in self.chunks:
                 yield chunk.make, self._of.rank
                 yield chunk.multiply, len(span)

@@ -18,6 +18,7 @@ __all__ = [
     "check_decomposable",
     "decomposed",
     "exact",
+    "joined",
     "pseudo_tokens",
     "scaled",
     "token_weights",
@@ -122,7 +123,7 @@ def scaled(
 ) -> tuple[_Floats, ...]:
     """Return the layers' outputs ``[M, N]`` of the accumulators of tokens and their units."""
     return tuple(
-        layer.scaled(acc, scale * by.unit.astype(np.float32))
+        layer.scaled(acc, scale if by is None else scale * by.unit.astype(np.float32))
         for layer, acc, by in zip(layers, accs, of.requantisations, strict=True)
     )
 
@@ -157,10 +158,19 @@ def _span(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floa
     pseudo = pseudo_tokens(xq, s_x, of, layers[0].act_bits, exact)
     accs = []
     for layer, by in zip(layers, of.requantisations, strict=True):
-        products = layer.accumulate(pseudo.rows)
-        weights = requantise(products, by.mult, by.shift, of.bits)
+        weights = layer.accumulate(pseudo.rows)
+        if by is not None:
+            weights = requantise(weights, by.mult, by.shift, of.bits)
         accs.append(pseudo.tokens.astype(np.int64) @ weights)
     return scaled(layers, of, accs, pseudo.scale)
+
+
+def joined(tokens: _Integers, products: npt.NDArray[np.int32]) -> _Integers:
+    """Multiply tokens' coefficients ``[M, rank]`` by products of pseudo-tokens ``[rank, N]``.
+
+    Exact in float64 whatever the order: sums are below ``rank * 2**(act_bits - 1) * 2**31``.
+    """
+    return (tokens.astype(np.float64) @ products.astype(np.float64)).astype(np.int64)
 
 
 def exact(_: _What, x: _Integers, matrix: npt.NDArray[np.int8], __: int) -> _Integers:

@@ -47,7 +47,7 @@ def saved_bits(
     bits : int
         Of all weights of the layers.
     shape : pair of int
-        Input features, and output features of all layers.
+        Input features, and output features that the engine expands.
     rank, sketches : int
         Pseudo-tokens, and directions that tokens are sketched with.
     steps : int
@@ -123,6 +123,9 @@ class Decomposition:
     ``B`` of the step before. D-com (arXiv 2510.13147) takes such steps from a start that knows
     nothing; here directions are of other prompts, and one step is best.
 
+    Attention is linear in values, which may stay ``(U, P)`` there: layers without a requantisation
+    keep ``P`` as it is, and it is for the host to multiply ``U`` by it.
+
     Parameters
     ----------
     layers : tuple of str
@@ -140,8 +143,8 @@ class Decomposition:
         The directions' units.
     sketch_bits, token_bits, bits : int
         Bit-planes of the directions, of tokens where they stand as weights, and of ``P``.
-    requantisations : tuple of Requantisation
-        Of each layer's outputs.
+    requantisations : tuple of Requantisation or None
+        Of each layer's outputs; None of those that the host puts together.
 
     Raises
     ------
@@ -158,7 +161,7 @@ class Decomposition:
     sketch_bits: int
     token_bits: int
     bits: int
-    requantisations: tuple[Requantisation, ...]
+    requantisations: tuple[Requantisation | None, ...]
 
     def __post_init__(self):
         check_matrix("directions", self.directions, self.sketch_bits, "sketch_bits")
@@ -188,6 +191,11 @@ class Decomposition:
             )
 
     @property
+    def hosted(self) -> tuple[int, ...]:
+        """The places of layers whose outputs the host puts together."""
+        return tuple(i for i, by in enumerate(self.requantisations) if by is None)
+
+    @property
     def block(self) -> int:
         """Directions that a step finds."""
         return ceil_div(self.rank, self.steps)
@@ -197,7 +205,7 @@ class Decomposition:
         inputs, sketches = self.directions.shape
         return saved_bits(
             bits=bits,
-            shape=(inputs, sum(len(by.mult) for by in self.requantisations)),
+            shape=(inputs, sum(len(by.mult) for by in self.requantisations if by is not None)),
             rank=self.rank,
             sketches=sketches,
             steps=self.steps,

@@ -34,11 +34,13 @@ _RANGES = {
 class DecompositionEntry:
     """The sizes of a :class:`~summand.model.decomposition.Decomposition`.
 
-    ``layers`` are those of a group; ``rank`` pseudo-tokens, found in ``steps``, take the place of
-    ``span`` tokens of a prompt.
+    ``layers`` are those of a group, and the host puts together the outputs of those that are
+    ``hosted``; ``rank`` pseudo-tokens, found in ``steps``, take the place of ``span`` tokens of a
+    prompt.
     """
 
     layers: tuple[str, ...]
+    hosted: tuple[str, ...]
     rank: int
     span: int
     steps: int
@@ -49,6 +51,9 @@ class DecompositionEntry:
     def __post_init__(self):
         if not self.layers:
             raise LayerError("layers must hold one at least")
+        for name in self.hosted:
+            if name not in self.layers or self.hosted.count(name) > 1:
+                raise LayerError(f"hosted must name some of the layers, each once, not {name!r}")
         for name, allowed in _RANGES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise LayerError(f"{name} must be {allowed}, not {value}")
@@ -58,6 +63,7 @@ class DecompositionEntry:
         """Return a decomposition's."""
         return cls(
             layers=made.layers,
+            hosted=tuple(made.layers[i] for i in made.hosted),
             rank=made.rank,
             span=made.span,
             steps=made.steps,
@@ -80,7 +86,8 @@ def write_decompositions(
         tensors[f"{each.layers[0]}.directions"] = np.ascontiguousarray(each.directions)
         tensors[f"{each.layers[0]}.scale"] = each.scale
         for name, by in zip(each.layers, each.requantisations, strict=True):
-            tensors |= {f"{name}.mult": by.mult, f"{name}.shift": by.shift}
+            if by is not None:
+                tensors |= {f"{name}.mult": by.mult, f"{name}.shift": by.shift}
     if tensors:
         save_file(tensors, folder / DECOMPOSITIONS)
     return tuple(entries)
@@ -109,7 +116,9 @@ def read_decompositions(
 def _read(entry: DecompositionEntry, file: Any) -> Decomposition:
     own = StoredTensors(file, entry.layers[0])
 
-    def requantisation(name: str) -> Requantisation:
+    def requantisation(name: str) -> Requantisation | None:
+        if name in entry.hosted:
+            return None
         stored = StoredTensors(file, name)
         return Requantisation(stored.tensor("mult", "U16"), stored.tensor("shift", "U8"))
 

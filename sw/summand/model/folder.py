@@ -200,10 +200,11 @@ class SummandModel:
         for each in found:
             for name, by in zip(each.layers, each.requantisations, strict=True):
                 entry = self.entry(name)
-                if (len(each.directions), len(by.mult)) != (entry.in_features, entry.out_features):
+                outputs = entry.out_features if by is None else len(by.mult)
+                if (len(each.directions), outputs) != (entry.in_features, entry.out_features):
                     raise ModelError(
                         f"{file}: the decomposition of {name} is of {len(each.directions)} inputs "
-                        f"and {len(by.mult)} outputs, not of {entry.in_features} and "
+                        f"and {outputs} outputs, not of {entry.in_features} and "
                         f"{entry.out_features}; {_REDO}"
                     )
         return found

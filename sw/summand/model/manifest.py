@@ -20,7 +20,7 @@ __all__ = ["FORMAT", "VERSION", "Manifest", "seal"]
 FORMAT = "summand-model"
 
 #: Raised with every change of what a folder holds.
-VERSION = 8
+VERSION = 9
 
 #: Those of the options that others than people read, with the type of what is in them.
 _OPTIONS: Mapping[str, Mapping[str, type]] = {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from summand.isa import EngineConfig
 from summand.isa.commands import Command
 from summand.isa.packets import data_packet_bytes
 from summand.schedule.choice import Plan, alone, final, steady
-from summand.schedule.steps import Fetch, Input, PlanStep, Walk
+from summand.schedule.steps import Fetch, Input, PlanStep, Walk, renumbered
 from summand.schedule.terms import Sizes
 
 __all__ = ["Batch", "Output", "Program", "Step", "role_of"]
@@ -124,6 +124,23 @@ class Program:
         parent = first.rpartition(".")[0]
         same = parent and all(name.rpartition(".")[0] == parent for name in rest)
         return "+".join((first, *(name.rpartition(".")[2] if same else name for name in rest)))
+
+    def part(self, which: Sequence[int]) -> "Program":
+        """Return a program of some of the layers, by their places, with what this one streams."""
+
+        def fill(steps: Sequence[PlanStep]) -> tuple[Step, ...]:
+            filled = self.fill([renumbered(step, which) for step in steps])
+            return tuple(replace(f, plan=step) for f, step in zip(filled, steps, strict=True))
+
+        layers = tuple(self.layers[i] for i in which)
+        return Program(
+            config=self.config,
+            in_features=self.in_features,
+            outputs=tuple(self.outputs[i] for i in which),
+            macs=sum(sizes.macs for sizes in layers),
+            layers=layers,
+            fill=fill,
+        )
 
     def schedule(self, tokens: int) -> tuple[Batch, ...]:
         """Return the batches that ``tokens`` tokens go through the engine in.

@@ -14,7 +14,17 @@ from summand.isa.segments import Segment
 from summand.schedule.terms import Runs
 from summand.schedule.tiling import Bundle, Piece, Run
 
-__all__ = ["Deposit", "Fetch", "Input", "Matrix", "PlanStep", "Role", "Strip", "Walk"]
+__all__ = [
+    "Deposit",
+    "Fetch",
+    "Input",
+    "Matrix",
+    "PlanStep",
+    "Role",
+    "Strip",
+    "Walk",
+    "renumbered",
+]
 
 Role = Literal["direct", "first factor", "second factor"]
 
@@ -229,6 +239,25 @@ class Deposit:
 
 #: What has ``command(rows, tag)``: its command for a batch of ``rows`` tokens.
 PlanStep = Input | Walk | Bundle | Deposit | Fetch
+
+
+def renumbered(step: PlanStep, layers: Sequence[int]) -> PlanStep:
+    """Return a step with what it streams of layer ``i`` as that of layer ``layers[i]``."""
+
+    def pieces(of: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        return tuple(replace(piece, layer=layers[piece.layer]) for piece in of)
+
+    def matrix(of: Matrix) -> Matrix:
+        return replace(of, layer=layers[of.layer], pieces=pieces(of.pieces))
+
+    match step:
+        case Walk():
+            strips = tuple(replace(strip, matrix=matrix(strip.matrix)) for strip in step.strips)
+            return replace(step, strips=strips)
+        case Bundle():
+            return replace(step, pieces=pieces(step.pieces))
+        case _:
+            return step
 
 
 def _joined(strips: Sequence[Strip]) -> tuple[Segment, ...]:

@@ -1,5 +1,6 @@
 """Prompts by way of pseudo-tokens, on the golden engine: the integers that they stand for."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.decompose import Decomposer
+from summand.decompose.programs import Programs
 from summand.isa import EngineConfig
 from summand.isa.commands import Cast
 from summand.model import ChannelGroups, Layer, Transform
@@ -88,6 +90,12 @@ def decomposition(
     return replace(of, requantisations=tuple(map(Requantisation.of, units)))
 
 
+def hosting(of: Decomposition, places: Collection[int]) -> Decomposition:
+    """Return one whose layers at some places are put together by the host."""
+    kept = (None if i in places else by for i, by in enumerate(of.requantisations))
+    return replace(of, requantisations=tuple(kept))
+
+
 def prompt(rng: np.random.Generator, tokens: int, k: int, rank: int) -> np.ndarray:
     """Return tokens of about a rank."""
     whole = rng.standard_normal((tokens, rank)) @ rng.standard_normal((rank, k))
@@ -104,6 +112,7 @@ def test_outputs_are_those_of_the_integer_meaning(seed):
     x = prompt(rng, EXACT + int(rng.integers(1, 90)), k, int(rng.integers(1, 20)))
     span, steps = int(rng.integers(20, 100)), int(rng.integers(1, 4))
     of = decomposition(rng, layers, rank, span, x[EXACT:], steps=steps)
+    of = hosting(of, [i for i in range(len(outputs)) if rng.integers(2)])
     with Driver(GoldenDevice(ENGINE)) as driver:
         found = Decomposer(driver, layers, compile_layers(layers, ENGINE), of).rows(x)
     for got, want in zip(found, decomposed(layers, of, x), strict=True):
@@ -122,6 +131,60 @@ def test_outputs_of_tokens_of_low_rank_are_near_those_of_all_tokens():
         want = layer.forward(x)
         assert (y[:EXACT] == want[:EXACT]).all()
         assert np.linalg.norm(y - want) < 0.1 * np.linalg.norm(want)
+
+
+@given(st.integers(0, 1 << 30))
+@settings(max_examples=25)
+def test_what_the_host_puts_together_is_what_is_not_rounded(seed):
+    rng = np.random.default_rng(seed)
+    (layer,) = layers = layers_of(rng, 48, (20,))
+    x = prompt(rng, EXACT + 40, 48, 10)
+    drawn = decomposition(rng, layers, 12, 40, x[EXACT:])
+    pseudo = pseudo_tokens(*layer.quantise(x[EXACT:]), drawn, 8, exact)
+    products = layer.accumulate(pseudo.rows)
+    by = Requantisation.of(np.abs(products).max(axis=0) / 100 + 1)  # nothing saturates
+    rounded = replace(drawn, bits=8, requantisations=(by,))
+    (want,) = decomposed(layers, rounded, x)
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        whole = hosting(rounded, {0})
+        (found,) = Decomposer(driver, layers, compile_layers(layers, ENGINE), whole).rows(x)
+    assert (found[:EXACT] == want[:EXACT]).all()
+    steps = np.abs(pseudo.tokens).sum(axis=1, keepdims=True) * pseudo.scale * by.unit * layer.scale
+    off = np.abs(found - want)[EXACT:]
+    assert (off <= steps * 0.5001 + 1e-5 * np.abs(want[EXACT:])).all()
+    assert off.any()
+
+
+def test_the_host_needs_no_operand_memory_for_what_it_puts_together():
+    rng = np.random.default_rng(8)
+    layers = layers_of(rng, 64, (30, 20))
+    x = prompt(rng, 60, 64, 4)
+    of = decomposition(rng, layers, 8, 60, x)
+    engine = replace(ENGINE, operand_depth=0)
+    program = compile_layers(layers, engine)
+    with Driver(GoldenDevice(engine)) as driver:
+        found = Decomposer(driver, layers, program, hosting(of, {0, 1})).rows(x)
+        with pytest.raises(CompileError, match="has no operand memory"):
+            Decomposer(driver, layers, program, hosting(of, {1}))
+    for got, want in zip(found, decomposed(layers, hosting(of, {0, 1}), x), strict=True):
+        assert (got == want).all()
+
+
+def test_of_what_the_host_puts_together_pseudo_tokens_alone_cross_the_link():
+    rng = np.random.default_rng(9)
+    layers = layers_of(rng, 64, (30, 50))
+    of = decomposition(rng, layers, 8, 60, prompt(rng, 60, 64, 4))
+
+    def results(each: Decomposition) -> int:
+        calls = Programs(compile_layers(layers, ENGINE), each).calls(EXACT + 60)
+        return sum(
+            rows * sum(o.features for o in program.outputs)
+            for program, rows in calls
+            if program.name.endswith(("expansion", "pseudo-tokens"))
+        )
+
+    assert results(of) == 60 * (30 + 50)
+    assert results(hosting(of, {1})) == 60 * 30 + 8 * 50
 
 
 @pytest.mark.parametrize("x", [np.zeros((40, 32)), np.ones((40, 32)), np.eye(40, 32)])

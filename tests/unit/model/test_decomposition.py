@@ -1,6 +1,7 @@
 """Decompositions by themselves, on the disk, and what a manifest may say of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,12 @@ def made(names: tuple[str, ...] = ("a", "b"), outputs: tuple[int, ...] = (5, 3))
     )
 
 
+def hosting_b() -> Decomposition:
+    """Return one whose outputs of ``b`` are put together by the host."""
+    plain = made()
+    return replace(plain, requantisations=(plain.requantisations[0], None))
+
+
 @given(st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=20))
 def test_a_requantisation_has_the_unit_that_it_is_made_for(units):
     found = Requantisation.of(np.array(units)).unit
@@ -62,6 +69,7 @@ def test_what_is_saved_is_what_is_streamed_less():
     )
     twice = replace(made(), steps=2).saved(bits=12 * 8 * 8, tokens=50)
     assert saved - twice == 2 * 12 * 4
+    assert hosting_b().saved(bits=12 * 8 * 8, tokens=50) - saved == 4 * 3 * 5
 
 
 @given(st.integers(1, 8), st.integers(4, 10), st.integers(0, 1 << 20))
@@ -112,18 +120,23 @@ def test_a_requantisation_that_is_none_is_refused(mult, shift, said):
 
 @pytest.fixture
 def folder(tmp_path):
+    return written(tmp_path / "m", made())
+
+
+def written(path: Path, of: Decomposition) -> Path:
+    """Write a model with a decomposition."""
     rng = np.random.default_rng(1)
-    with ModelWriter(tmp_path / "m") as writer:
+    with ModelWriter(path) as writer:
         for name, n in (("a", 5), ("b", 3), ("c", 4)):
             weights = rng.integers(-8, 8, (12, n)).astype(np.int8)
             writer.add(Layer(name, 12, n, 8, (Dense(weights, 4),), np.ones(n, np.float32)))
         writer.finish(
             groups=[["a", "b"], ["c"]],
-            decompositions=[made()],
+            decompositions=[of],
             source={"kind": "module"},
             options={},
         )
-    return tmp_path / "m"
+    return path
 
 
 def test_a_decomposition_survives_the_disk(folder):
@@ -137,6 +150,15 @@ def test_a_decomposition_survives_the_disk(folder):
         assert (a.shift == b.shift).all()
 
 
+def test_what_the_host_puts_together_survives_the_disk(tmp_path):
+    folder = SummandModel(written(tmp_path / "m", hosting_b()))
+    (entry,) = folder.manifest.decompositions
+    assert entry.hosted == ("b",)
+    (found,) = folder.decompositions()
+    assert found.hosted == (1,)
+    assert (found.requantisations[0].mult == made().requantisations[0].mult).all()
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -145,6 +167,8 @@ def test_a_decomposition_survives_the_disk(folder):
         (lambda d: d[0].update(rank=0), "rank must be 1 to"),
         (lambda d: d[0].update(bits=9), "bits must be 1 to 8, not 9"),
         (lambda d: d[0].pop("span"), "has no field span"),
+        (lambda d: d[0].update(hosted=["c"]), "hosted must name some of the layers, each once"),
+        (lambda d: d[0].update(hosted=["b", "b"]), "each once, not 'b'"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(folder, edit, said):

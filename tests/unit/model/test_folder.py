@@ -299,10 +299,10 @@ def test_what_is_no_manifest(folder, text, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda raw: raw.update(version=9), "newer Summand; this one reads 8: upgrade"),
+        (lambda raw: raw.update(version=10), "newer Summand; this one reads 9: upgrade"),
         (
             lambda raw: raw.update(version=7),
-            "older Summand; .* 8: compress .* summand comp",
+            "older Summand; .* 9: compress .* summand comp",
         ),
         (lambda raw: raw.update(version="1"), "version must be a whole number"),
         (lambda raw: raw.update(extra=1), "has field extra which this version does not know"),
@@ -375,7 +375,7 @@ json_values = st.recursive(
     json_values,
 )
 def test_no_manifest_makes_another_error(field, value):
-    raw = {"format": "summand-model", "version": 8, "source": {}, "options": {}, "layers": []}
+    raw = {"format": "summand-model", "version": 9, "source": {}, "options": {}, "layers": []}
     raw |= {"groups": [], "split": [], "host": [], "aliases": {}, "files": {}}
     raw |= {"decompositions": [], field: value}
     try:

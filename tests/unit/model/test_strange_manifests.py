@@ -179,7 +179,7 @@ def test_what_is_wrong_is_named(folder, change, match):
         ("[" * 200_000, "levels of brackets"),
         ("9" * 5000, "not JSON"),
         ('{"format": "summand-model", "version": ' + "9" * 4000 + "}", "version must be a whole"),
-        ('{"format": "summand-model", "version": 8, "x": ' + "[" * 101 + "]" * 101 + "}", "levels"),
+        ('{"format": "summand-model", "version": 9, "x": ' + "[" * 101 + "]" * 101 + "}", "levels"),
     ],
 )
 def test_text_that_no_manifest_has(folder, tmp_path, text, match):

@@ -11,7 +11,13 @@ from torch import nn
 
 from summand.compress.decompose.choose import Candidate
 from summand.compress.decompose.directions import normal_step, sketch_directions
-from summand.compress.decompose.sizes import PRODUCT_BITS, SKETCH_BITS, TOKEN_BITS, sketches
+from summand.compress.decompose.sizes import (
+    PRODUCT_BITS,
+    SKETCH_BITS,
+    TOKEN_BITS,
+    is_hosted,
+    sketches,
+)
 from summand.compress.network.survey import call, linear_of
 from summand.isa.rounding import ceil_div
 from summand.model import Layer
@@ -191,13 +197,18 @@ class Search:
 
         self._pass(self._prompts, groups, see)
 
-        def requantisation(square: npt.NDArray[np.float64]) -> Requantisation:
+        def requantisation(layer: str, square: npt.NDArray[np.float64]) -> Requantisation | None:
+            if is_hosted(layer):
+                return None
             spread = np.sqrt(np.maximum(square / len(self._prompts), 1))
             return Requantisation.of(spread * normal_step(PRODUCT_BITS))
 
         return tuple(
-            replace(plain[name], requantisations=tuple(map(requantisation, squares[name])))
-            for name in groups
+            replace(
+                plain[name],
+                requantisations=tuple(map(requantisation, group, squares[name])),
+            )
+            for name, group in groups.items()
         )
 
     def _decomposition(

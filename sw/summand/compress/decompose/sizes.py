@@ -7,13 +7,16 @@ from summand.isa.rounding import ceil_div
 from summand.model import Layer
 from summand.model.decomposition import saved_bits
 
-__all__ = ["PRODUCT_BITS", "SKETCH_BITS", "TOKEN_BITS", "GroupSizes", "sketches"]
+__all__ = ["PRODUCT_BITS", "SKETCH_BITS", "TOKEN_BITS", "GroupSizes", "is_hosted", "sketches"]
 
 #: Bit-planes of directions, of tokens as weights, and of the pseudo-tokens' products.
 SKETCH_BITS, TOKEN_BITS, PRODUCT_BITS = 2, 4, 5
 
 #: Sketches for each pseudo-token.
 _SKETCHES = 1.25
+
+#: What models call a layer of attention's values.
+_VALUES = "v_proj"
 
 #: Ranks that are tried, as shares of the input features.
 _SHARES = (1 / 24, 1 / 12, 1 / 9, 1 / 6, 2 / 9, 1 / 3, 4 / 9)
@@ -29,7 +32,7 @@ class GroupSizes:
     Parameters
     ----------
     inputs, outputs : int
-        Input features, and output features of all layers.
+        Input features, and output features that the engine expands.
     bits : int
         Stream bits of all their weights.
     grouped : bool
@@ -49,7 +52,7 @@ class GroupSizes:
         """Return those of layers that share an input."""
         return cls(
             layers[0].in_features,
-            sum(layer.out_features for layer in layers),
+            sum(layer.out_features for layer in layers if not is_hosted(layer.name)),
             sum(layer.bits for layer in layers),
             layers[0].groups is not None,
             steps,
@@ -75,6 +78,14 @@ class GroupSizes:
             planes=(SKETCH_BITS, TOKEN_BITS, PRODUCT_BITS),
             tokens=tokens,
         )
+
+
+def is_hosted(layer: str) -> bool:
+    """Return whether a layer's outputs, or those of a part of it, are put together by the host.
+
+    Those of attention's values are: what is made of them is linear, so they need no rounding.
+    """
+    return _VALUES in layer.split(".")
 
 
 def sketches(rank: int, inputs: int) -> int:
