@@ -33,12 +33,17 @@ GROUPS = {
 }
 DECOMPOSED = ("q, k, v", "gate, up")
 
+#: A group's layers that the host puts together.
+HOSTED = {"q, k, v": (2,)}
+
 #: Bits of weights.
 WEIGHT = 4
 
 
-def decomposition(k: int, outputs: tuple[int, ...], rank: int, tokens: int) -> Decomposition:
-    """Return one of these sizes, with other directions than 0."""
+def decomposition(name: str, rank: int, tokens: int) -> Decomposition:
+    """Return one of a group's sizes, with other directions than 0."""
+    k, outputs = GROUPS[name]
+    hosted = HOSTED.get(name, ())
     count = sketches(rank, k)
     return Decomposition(
         layers=tuple(map(str, range(len(outputs)))),
@@ -50,7 +55,9 @@ def decomposition(k: int, outputs: tuple[int, ...], rank: int, tokens: int) -> D
         sketch_bits=SKETCH_BITS,
         token_bits=TOKEN_BITS,
         bits=PRODUCT_BITS,
-        requantisations=tuple(Requantisation.of(np.ones(n)) for n in outputs),
+        requantisations=tuple(
+            None if i in hosted else Requantisation.of(np.ones(n)) for i, n in enumerate(outputs)
+        ),
     )
 
 
@@ -82,8 +89,7 @@ def main() -> None:
     for rank in given.rank or [256, 512, 896]:
         left = total
         for name in DECOMPOSED:
-            k, outputs = GROUPS[name]
-            of = decomposition(k, outputs, rank, given.tokens)
+            of = decomposition(name, rank, given.tokens)
             parts: Counter[str] = Counter()
             for each, rows in Programs(programs[name], of).calls(given.tokens):
                 part = "exact" if each is programs[name] else each.name.rpartition(" ")[2]
