@@ -65,7 +65,7 @@ def test_a_prompt_is_computed_as_it_is_defined_in_the_cycles_of_the_law(stall):
         for layer in layers
     ]
     first, _, last = map(Requantisation.of, units)
-    of = replace(plain, requantisations=(first, None, last))
+    of = replace(plain, requantisations=(first, None, last), loud=(5, 69))
     with Driver(SimDevice(ENGINE, stall=stall)) as driver:
         decomposer = Decomposer(driver, layers, compile_layers(layers, ENGINE), of)
         found = decomposer.rows(x)

@@ -94,6 +94,39 @@ def test_the_text_is_that_of_the_integer_meaning(call, folder, tokenizer):
     assert report["decomposed"] == len(SummandModel(folder).manifest.decompositions)
 
 
+@pytest.fixture(scope="module")
+def loud_folder(make_llama, tokenizer, tmp_path_factory) -> Path:
+    """Return a model that is not rotated; three channels of attention's inputs are loud."""
+    path = tmp_path_factory.mktemp("loud")
+    model = make_llama(blocks=2, hidden=64, inner=96, positions=128, seed=5)
+    for block in model.model.layers:
+        block.input_layernorm.weight.data[[3, 17, 40]] = 30.0
+    model.save_pretrained(path / "hf")
+    tokenizer.save_pretrained(path / "hf")
+    options = ("--bits", "8", "--decompose-loss", "5", "--calibration-tokens", "600")
+    plain = ("--no-rotate", "--no-balance")
+    assert main(["compress", str(path / "hf"), "-o", str(path / "m"), *options, *plain]) == 0
+    return path / "m"
+
+
+def test_loud_channels_go_around_where_inputs_are_not_rotated(call, loud_folder, tokenizer):
+    found = SummandModel(loud_folder).decompositions()
+    attention = [of.loud for of in found if of.layers[0].endswith("q_proj")]
+    assert attention
+    assert set(attention) == {(3, 17, 40)}
+    prompt = PROMPT[:120]
+    status, out, err = call(
+        "run", loud_folder, "--prompt", prompt, "--tokens", 1, "--decompose", "--json"
+    )
+    assert status == 0, err
+    ids = tokenizer(prompt)["input_ids"]
+    assert json.loads(out)["token_ids"] == [int(logits(loud_folder, ids).argmax())]
+
+
+def test_no_channel_is_loud_where_inputs_are_rotated(folder):
+    assert not any(of.loud for of in SummandModel(folder).decompositions())
+
+
 def test_a_short_prompt_is_read_as_ever(call, folder):
     plain = call("run", folder, "--prompt", "Hello", "--tokens", 4)
     status, out, err = call("run", folder, "--prompt", "Hello", "--tokens", 4, "--decompose")

@@ -10,6 +10,7 @@ from summand.decompose.programs import Programs
 from summand.model import Layer
 from summand.model.decomposed import check_decomposable, joined, pseudo_tokens, scaled
 from summand.model.decomposition import EXACT, Decomposition, spans
+from summand.model.loud import loud_rows, parted, with_loud
 from summand.runtime import Driver, Program
 
 __all__ = ["Decomposer"]
@@ -52,6 +53,7 @@ class Decomposer:
         self._driver, self._layers, self._of = driver, tuple(layers), decomposition
         self._programs = Programs(program, decomposition)
         self._bits = sum(layer.bits for layer in layers)
+        self._loud = [loud_rows(layer, decomposition.loud) for layer in layers]
 
     def takes(self, tokens: int) -> bool:
         """Whether a prompt of so many tokens streams less this way."""
@@ -75,7 +77,8 @@ class Decomposer:
         return tuple(np.concatenate(each) for each in zip(first, *parts, strict=True))
 
     def _span(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
-        xq, s_x = self._layers[0].quantise(x)
+        quiet, alone = parted(x, self._of.loud)
+        xq, s_x = self._layers[0].quantise(quiet)
         pseudo = pseudo_tokens(xq, s_x, self._of, self._driver.config.act_bits, self._multiply)
         accs: list[npt.NDArray[np.integer]]
         accs = [np.empty((len(x), layer.out_features), np.int32) for layer in self._layers]
@@ -88,7 +91,15 @@ class Decomposer:
             found = self._driver.run(multiply, pseudo.tokens).outputs
             for (layer, low, high), acc in zip(outputs, found, strict=True):
                 accs[layer][:, low:high] = acc
-        return scaled(self._layers, self._of, accs, pseudo.scale)
+        outputs = scaled(self._layers, self._of, accs, pseudo.scale)
+        return self._with_loud(outputs, alone) if self._of.loud else outputs
+
+    def _with_loud(
+        self, outputs: Sequence[npt.NDArray[np.float32]], alone: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], ...]:
+        xq, s_x = self._layers[0].quantise(alone)
+        accs = [joined(xq[:, list(self._of.loud)], rows) for rows in self._loud]
+        return with_loud(self._layers, outputs, accs, s_x)
 
     def _multiply(
         self,

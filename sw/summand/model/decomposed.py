@@ -9,6 +9,7 @@ import numpy.typing as npt
 from summand.model.basis import basis_of, orthonormal
 from summand.model.decomposition import EXACT, Decomposition, spans
 from summand.model.layer import Layer
+from summand.model.loud import loud_rows, parted, with_loud
 from summand.summands.errors import LayerError
 from summand.summands.integers import quantise, requantise
 
@@ -154,7 +155,8 @@ def check_decomposable(layer: Layer) -> None:
 
 
 def _span(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floats, ...]:
-    xq, s_x = layers[0].quantise(x)
+    quiet, alone = parted(x, of.loud)
+    xq, s_x = layers[0].quantise(quiet)
     pseudo = pseudo_tokens(xq, s_x, of, layers[0].act_bits, exact)
     accs = []
     for layer, by in zip(layers, of.requantisations, strict=True):
@@ -162,13 +164,18 @@ def _span(layers: Sequence[Layer], of: Decomposition, x: _Floats) -> tuple[_Floa
         if by is not None:
             weights = requantise(weights, by.mult, by.shift, of.bits)
         accs.append(pseudo.tokens.astype(np.int64) @ weights)
-    return scaled(layers, of, accs, pseudo.scale)
+    outputs = scaled(layers, of, accs, pseudo.scale)
+    if not of.loud:
+        return outputs
+    xq, s_x = layers[0].quantise(alone)
+    accs = [xq[:, list(of.loud)].astype(np.int64) @ loud_rows(each, of.loud) for each in layers]
+    return with_loud(layers, outputs, accs, s_x)
 
 
-def joined(tokens: _Integers, products: npt.NDArray[np.int32]) -> _Integers:
-    """Multiply tokens' coefficients ``[M, rank]`` by products of pseudo-tokens ``[rank, N]``.
+def joined(tokens: _Integers, products: _Integers) -> _Integers:
+    """Multiply activations ``[M, r]`` by accumulators ``[r, N]``.
 
-    Exact in float64 whatever the order: sums are below ``rank * 2**(act_bits - 1) * 2**31``.
+    Exact in float64 whatever the order: sums are below ``r * 2**(act_bits - 1) * 2**31``.
     """
     return (tokens.astype(np.float64) @ products.astype(np.float64)).astype(np.int64)
 

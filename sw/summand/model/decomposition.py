@@ -1,5 +1,6 @@
 """How the inputs of a group of layers are decomposed while they run."""
 
+import reprlib
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -126,6 +127,10 @@ class Decomposition:
     Attention is linear in values, which may stay ``(U, P)`` there: layers without a requantisation
     keep ``P`` as it is, and it is for the host to multiply ``U`` by it.
 
+    Channels that are ``loud``, as some are where inputs are not rotated, would leave others few of
+    the bits that tokens have as weights. As D-com's track of outliers does, they go around all of
+    it: 0 in ``X``, and their exact products are added to the outputs.
+
     Parameters
     ----------
     layers : tuple of str
@@ -145,6 +150,8 @@ class Decomposition:
         Bit-planes of the directions, of tokens where they stand as weights, and of ``P``.
     requantisations : tuple of Requantisation or None
         Of each layer's outputs; None of those that the host puts together.
+    loud : tuple of int
+        Input features that are left out of ``X``, in ascending order.
 
     Raises
     ------
@@ -162,6 +169,7 @@ class Decomposition:
     token_bits: int
     bits: int
     requantisations: tuple[Requantisation | None, ...]
+    loud: tuple[int, ...] = ()
 
     def __post_init__(self):
         check_matrix("directions", self.directions, self.sketch_bits, "sketch_bits")
@@ -184,6 +192,12 @@ class Decomposition:
             )
         if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise LayerError("scale must be finite and positive")
+        ends = (-1, *self.loud, len(self.directions))
+        if any(a >= b for a, b in pairwise(ends)):
+            raise LayerError(
+                f"loud must ascend within the {len(self.directions)} input features, not "
+                f"{reprlib.repr(self.loud)}"
+            )
         if len(self.requantisations) != len(self.layers):
             raise LayerError(
                 f"requantisations must be of {len(self.layers)} layers, "

@@ -85,6 +85,7 @@ def write_decompositions(
         entries.append(DecompositionEntry.of(each))
         tensors[f"{each.layers[0]}.directions"] = np.ascontiguousarray(each.directions)
         tensors[f"{each.layers[0]}.scale"] = each.scale
+        tensors[f"{each.layers[0]}.loud"] = np.array(each.loud, np.int32)
         for name, by in zip(each.layers, each.requantisations, strict=True):
             if by is not None:
                 tensors |= {f"{name}.mult": by.mult, f"{name}.shift": by.shift}
@@ -113,6 +114,12 @@ def read_decompositions(
         raise ModelError(f"{path}: {e}; {remedy}") from None
 
 
+def _indices(found: npt.NDArray[np.int32]) -> tuple[int, ...]:
+    if found.ndim != 1:
+        raise ValueError(f"loud must have one axis, not {found.ndim}")
+    return tuple(found.tolist())
+
+
 def _read(entry: DecompositionEntry, file: Any) -> Decomposition:
     own = StoredTensors(file, entry.layers[0])
 
@@ -133,4 +140,5 @@ def _read(entry: DecompositionEntry, file: Any) -> Decomposition:
         token_bits=entry.token_bits,
         bits=entry.bits,
         requantisations=tuple(map(requantisation, entry.layers)),
+        loud=_indices(own.tensor("loud", "I32")),
     )

@@ -90,6 +90,11 @@ def decomposition(
     return replace(of, requantisations=tuple(map(Requantisation.of, units)))
 
 
+def units_of(of: Decomposition) -> list[np.ndarray]:
+    """Return the units of what layers' products are rounded to."""
+    return [by.unit for by in of.requantisations if by is not None]
+
+
 def hosting(of: Decomposition, places: Collection[int]) -> Decomposition:
     """Return one whose layers at some places are put together by the host."""
     kept = (None if i in places else by for i, by in enumerate(of.requantisations))
@@ -113,6 +118,9 @@ def test_outputs_are_those_of_the_integer_meaning(seed):
     span, steps = int(rng.integers(20, 100)), int(rng.integers(1, 4))
     of = decomposition(rng, layers, rank, span, x[EXACT:], steps=steps)
     of = hosting(of, [i for i in range(len(outputs)) if rng.integers(2)])
+    loud = rng.permutation(k)[: rng.integers(4)]
+    x[:, loud] *= 100
+    of = replace(of, loud=tuple(sorted(loud.tolist())))
     with Driver(GoldenDevice(ENGINE)) as driver:
         found = Decomposer(driver, layers, compile_layers(layers, ENGINE), of).rows(x)
     for got, want in zip(found, decomposed(layers, of, x), strict=True):
@@ -124,7 +132,7 @@ def test_outputs_of_tokens_of_low_rank_are_near_those_of_all_tokens():
     layers = layers_of(rng, 96, (40, 24))
     x = prompt(rng, 120, 96, 10)
     drawn = decomposition(rng, layers, 16, 120, x)
-    finer = [Requantisation.of(by.unit * 2.0 ** (drawn.bits - 8)) for by in drawn.requantisations]
+    finer = [Requantisation.of(unit * 2.0 ** (drawn.bits - 8)) for unit in units_of(drawn)]
     of = replace(drawn, token_bits=8, bits=8, requantisations=tuple(finer))
     found = decomposed(layers, of, x)
     for layer, y in zip(layers, found, strict=True):
@@ -153,6 +161,41 @@ def test_what_the_host_puts_together_is_what_is_not_rounded(seed):
     off = np.abs(found - want)[EXACT:]
     assert (off <= steps * 0.5001 + 1e-5 * np.abs(want[EXACT:])).all()
     assert off.any()
+
+
+def test_loud_channels_that_go_around_leave_the_others_their_bits():
+    rng = np.random.default_rng(10)
+    layers = layers_of(rng, 96, (40,))
+    weights = layers[0].matrix().astype(np.float32)
+    x = prompt(rng, EXACT + 120, 96, 10)
+    x[:, [3, 50]] *= 100
+    quiet = x.copy()
+    quiet[:, [3, 50]] = 0
+    drawn = decomposition(rng, layers, 16, 120, quiet[EXACT:])
+    drawn = replace(hosting(drawn, {0}), token_bits=4)
+    want = x @ weights
+
+    def error(of: Decomposition) -> float:
+        (found,) = decomposed(layers, of, x)
+        off = (found - want)[EXACT:]
+        return float(np.linalg.norm(off) / np.linalg.norm((quiet @ weights)[EXACT:]))
+
+    assert error(replace(drawn, loud=(3, 50))) < 0.3
+    assert error(drawn) > 1
+
+
+def test_loud_channels_alone_are_exact():
+    rng = np.random.default_rng(11)
+    layers = layers_of(rng, 32, (12, 9))
+    layers = [replace(layer, summands=layer.summands[:1]) for layer in layers]
+    x = np.zeros((EXACT + 30, 32), np.float32)
+    x[:, [0, 31]] = rng.standard_normal((len(x), 2))
+    of = decomposition(rng, layers, 8, 40, prompt(rng, 40, 32, 4))
+    with Driver(GoldenDevice(ENGINE)) as driver:
+        program = compile_layers(layers, ENGINE)
+        found = Decomposer(driver, layers, program, replace(of, loud=(0, 31))).rows(x)
+    for layer, y in zip(layers, found, strict=True):
+        assert np.allclose(y, layer.forward(x), rtol=1e-6, atol=0)
 
 
 def test_the_host_needs_no_operand_memory_for_what_it_puts_together():
@@ -302,7 +345,7 @@ def test_further_steps_find_what_directions_miss(steps):
         token_bits=8,
         bits=8,
         requantisations=tuple(
-            Requantisation.of(by.unit * 2.0 ** (drawn.bits - 8)) for by in drawn.requantisations
+            Requantisation.of(unit * 2.0 ** (drawn.bits - 8)) for unit in units_of(drawn)
         ),
     )
     (found,) = decomposed(layers, blind, x)

@@ -1,9 +1,11 @@
 """The directions that tokens are sketched with, from those that a calibration text had."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["sketch_directions"]
+__all__ = ["Directions", "loud_channels", "normal_step", "sketch_directions"]
 
 _Matrix = npt.NDArray[np.float64]
 
@@ -12,6 +14,39 @@ _DAMPING = 1e-6
 
 #: The step of least square error of a normal distribution's levels, in its standard deviations.
 _STEPS = {1: 1.596, 2: 0.996, 3: 0.586, 4: 0.335, 5: 0.188, 6: 0.104, 7: 0.057, 8: 0.031}
+
+
+#: A channel is loud whose root mean square is so many times the median's: in tokens as weights it
+#: would leave the median two bits less.
+_LOUD = 4
+
+#: The most that are loud: one in so many.
+_SHARE = 16
+
+
+class Directions(NamedTuple):
+    """What tokens of an input are sketched with.
+
+    Parameters
+    ----------
+    vectors : int8 array, shape ``[K, Q]``
+        The directions, the most important first.
+    scale : float32 array, shape ``[Q]``
+        Their units.
+    loud : tuple of int
+        Channels that go around them, ascending.
+    """
+
+    vectors: npt.NDArray[np.int8]
+    scale: npt.NDArray[np.float32]
+    loud: tuple[int, ...]
+
+
+def loud_channels(squares: npt.NDArray[np.floating]) -> tuple[int, ...]:
+    """Return which channels are loud, ascending, by their mean squares ``[K]``."""
+    loud = np.flatnonzero(squares > _LOUD**2 * np.median(squares))
+    loudest = loud[np.argsort(-squares[loud], kind="stable")]
+    return tuple(sorted(loudest[: len(squares) // _SHARE].tolist()))
 
 
 def normal_step(bits: int) -> float:

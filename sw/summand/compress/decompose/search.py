@@ -10,7 +10,12 @@ import torch
 from torch import nn
 
 from summand.compress.decompose.choose import Candidate
-from summand.compress.decompose.directions import normal_step, sketch_directions
+from summand.compress.decompose.directions import (
+    Directions,
+    loud_channels,
+    normal_step,
+    sketch_directions,
+)
 from summand.compress.decompose.sizes import (
     PRODUCT_BITS,
     SKETCH_BITS,
@@ -24,6 +29,7 @@ from summand.model import Layer
 from summand.model.basis import basis_of
 from summand.model.decomposed import exact, pseudo_tokens
 from summand.model.decomposition import EXACT, Decomposition, Requantisation
+from summand.model.loud import parted
 
 __all__ = ["Search"]
 
@@ -31,9 +37,6 @@ _Floats = npt.NDArray[np.float32]
 
 _Row = TypeVar("_Row")
 _Read = TypeVar("_Read")
-
-#: Directions of a group, and their units.
-_Directions = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 
 
 class Search:
@@ -126,7 +129,7 @@ class Search:
 
     def directions(
         self, groups: Mapping[str, tuple[str, ...]], ranks: Mapping[str, Sequence[int]]
-    ) -> dict[str, _Directions]:
+    ) -> dict[str, Directions]:
         """Return the directions of each group, as many as its highest rank takes."""
         moments: dict[str, npt.NDArray[np.float32]] = {}
         first = {name: self._layer_of(name) for name in groups}
@@ -143,14 +146,19 @@ class Search:
             count = sketches(ranks[name][-1], len(matrix))
             seen = moments.pop(name).astype(np.float64)
             weights = self._sensitivities(group)
-            found[name] = sketch_directions(matrix, seen, weights, count, SKETCH_BITS)
+            transform = first[name].transform
+            rotated = transform is not None and transform.rotation is not None
+            loud = () if rotated else loud_channels(np.diag(seen))
+            matrix[list(loud)] = seen[list(loud)] = seen[:, list(loud)] = 0
+            sketch = sketch_directions(matrix, seen, weights, count, SKETCH_BITS)
+            found[name] = Directions(*sketch, loud)
         return found
 
     def losses(
         self,
         groups: Mapping[str, tuple[str, ...]],
         ranks: Mapping[str, Sequence[int]],
-        directions: Mapping[str, _Directions],
+        directions: Mapping[str, Directions],
     ) -> dict[str, dict[int, float]]:
         """Return what each rank of a group loses, found in one step, but for rounding."""
         sums = {name: dict.fromkeys(ranks[name], 0.0) for name in groups}
@@ -159,9 +167,9 @@ class Search:
         def see(name: str, x: _Floats) -> None:
             layers = [self._layer_of(each) for each in groups[name]]
             weights = np.sqrt(self._sensitivities(groups[name]))
-            xq, s_x = layers[0].quantise(x)
+            vectors, scale, loud = directions[name]
+            xq, s_x = layers[0].quantise(parted(x, loud)[0])
             outputs = (xq * s_x) @ (self._matrix(layers) * weights).astype(np.float32)
-            vectors, scale = directions[name]
             every = exact("sketch", xq, vectors, SKETCH_BITS) * s_x.astype(np.float64) * scale
             for rank in ranks[name]:
                 basis = basis_of(every[:, : sketches(rank, len(vectors))], rank)
@@ -176,7 +184,7 @@ class Search:
         self,
         groups: Mapping[str, tuple[str, ...]],
         chosen: Mapping[str, Candidate],
-        directions: Mapping[str, _Directions],
+        directions: Mapping[str, Directions],
     ) -> tuple[Decomposition, ...]:
         """Return the chosen ones, with units for what pseudo-tokens make of the layers."""
         squares: dict[str, list[npt.NDArray[np.float64]]] = {}
@@ -187,7 +195,7 @@ class Search:
 
         def see(name: str, x: _Floats) -> None:
             layers = [self._layer_of(each) for each in groups[name]]
-            xq, s_x = layers[0].quantise(x)
+            xq, s_x = layers[0].quantise(parted(x, plain[name].loud)[0])
             rows = pseudo_tokens(xq, s_x, plain[name], layers[0].act_bits, exact).rows
             found = [
                 np.square(rows @ (layer.matrix() / layer.scale)).mean(axis=0) for layer in layers
@@ -212,9 +220,9 @@ class Search:
         )
 
     def _decomposition(
-        self, group: tuple[str, ...], rank: int, directions: _Directions
+        self, group: tuple[str, ...], rank: int, directions: Directions
     ) -> Decomposition:
-        vectors, scale = directions
+        vectors, scale, loud = directions
         count = sketches(ceil_div(rank, self._steps), len(vectors))
         entries = [self._layer_of(name).out_features for name in group]
         return Decomposition(
@@ -228,4 +236,5 @@ class Search:
             token_bits=TOKEN_BITS,
             bits=PRODUCT_BITS,
             requantisations=tuple(Requantisation.of(np.ones(n)) for n in entries),
+            loud=loud,
         )

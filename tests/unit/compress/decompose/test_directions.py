@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from summand.compress.decompose.directions import sketch_directions
+from summand.compress.decompose.directions import loud_channels, sketch_directions
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -31,3 +31,15 @@ def test_outputs_that_do_not_matter_are_not_looked_at():
     basis = np.linalg.qr(inputs @ (found * unit))[0]
     rest = outputs - basis @ (basis.T @ outputs)
     assert np.linalg.norm(rest) < 0.1 * np.linalg.norm(outputs)
+
+
+def test_channels_four_times_as_large_as_the_median_are_loud():
+    squares = np.ones(64)
+    squares[[9, 4, 33]] = 17, 400, 15
+    assert loud_channels(squares) == (4, 9)
+
+
+def test_one_channel_in_sixteen_is_loud_at_most_the_loudest():
+    squares = np.ones(48)
+    squares[[40, 7, 8, 9, 10]] = 90, 50, 70, 60, 80
+    assert loud_channels(squares) == (8, 10, 40)
