@@ -1,6 +1,6 @@
 """What decompositions of prompts save at the shapes of a large model, by the cost law.
 
-    python tools/decomposed_shapes.py [--rank 256 --rank 896] [--tokens 4096] [--config rows-8]
+    python tools/decomposed_shapes.py [--rank 256 --rank 960] [--tokens 4096] [--config rows-8]
 
 Cycles of all linear layers of a block of Llama-2-7B, weights of 4 bits, for a prompt of 4,096
 tokens that is decomposed as a whole at q, k, v and at gate, up; o and down are computed as ever.
@@ -86,7 +86,7 @@ def main() -> None:
     total = sum(plain.values())
     for name, count in plain.items():
         write(f"{name}: {count:,} cycles, {count / total:.4f} of all\n")
-    for rank in given.rank or [256, 512, 896]:
+    for rank in given.rank or [256, 512, 960]:
         left = total
         for name in DECOMPOSED:
             of = decomposition(name, rank, given.tokens)

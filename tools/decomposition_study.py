@@ -39,7 +39,11 @@ from summand.compress import calibration_text, evaluation_text, open_source, oth
 from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.text import rows_of
 from summand.compress.decompose.behind import behind
-from summand.compress.decompose.directions import normal_step, sketch_directions
+from summand.compress.decompose.directions import (
+    loud_channels,
+    normal_step,
+    sketch_directions,
+)
 from summand.compress.network.survey import call, linear_of, replaced
 from summand.model.basis import basis_of, orthonormal
 from summand.model.decomposed import exact, pseudo_tokens
@@ -73,6 +77,9 @@ BLOCK = 8
 DAMPING = 1e-6
 
 ACT_BITS = 8
+
+#: Outputs that are values, the last of q, k and v.
+VALUES = 192
 
 
 class Group:
@@ -267,7 +274,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Integers:
-    """A sketch as engine and host compute it, of rotated tokens.
+    """A sketch as engine and host compute it.
 
     Parameters
     ----------
@@ -275,19 +282,26 @@ class Integers:
         Of directions, of tokens as weights, and of the pseudo-tokens' products.
     share : float
         Directions for each pseudo-token.
+    rotated : bool
+        Whether tokens are.
+    hosted : int
+        Last outputs, values among q, k and v, whose products are not rounded.
     """
 
     sketch_bits: int
     token_bits: int
     bits: int
     share: float = 1.25
+    rotated: bool = True
+    hosted: int = 0
 
     def outputs(self, of: Problem) -> _Matrix:
         """Return the layers' outputs."""
         features, width = of.group.weights.shape
-        turn = Transform(features, rotation=0)
-        weights = turn.weights(of.group.weights.T).T
-        seen = turn.moments(of.group.moments)
+        turn = Transform(features, rotation=0 if self.rotated else None)
+        live = of.x.any(axis=0)  # directions of channels that are exact would be in vain
+        weights = turn.weights(of.group.weights.T * live).T
+        seen = turn.moments(of.group.moments * np.outer(live, live))
         costs = of.group.output_costs(of.metric)
         count = min(features, round(of.rank * self.share))
         directions, scale = sketch_directions(weights, seen, costs, count, self.sketch_bits)
@@ -295,6 +309,7 @@ class Integers:
             layers=("all",),
             rank=of.rank,
             span=len(of.x),
+            steps=1,
             directions=directions,
             scale=scale,
             sketch_bits=self.sketch_bits,
@@ -308,6 +323,8 @@ class Integers:
         unit = np.sqrt(np.square(products).mean(axis=0)) * normal_step(self.bits)
         most = 1 << (self.bits - 1)
         rounded = np.clip(np.rint(products / unit), -most, most - 1)
+        if self.hosted:
+            rounded[:, -self.hosted :] = (products / unit)[:, -self.hosted :]
         return (pseudo.tokens * pseudo.scale) @ (rounded * unit)
 
 
@@ -323,8 +340,9 @@ class Way:
         In which a few directions are to suffice: "plain", "outputs" or "sensitivity".
     first : int
         First tokens that are exact.
-    loud : int
-        Channels that are exact: the loudest of the prompt.
+    loud : int, optional
+        Channels that are exact: the loudest of the prompt; None for those that calibration found
+        to be loud, as the compressor chooses them.
     normalised, centred : bool
         Tokens are divided by their root mean square; their mean is taken away, and exact.
     span : int, optional
@@ -334,7 +352,7 @@ class Way:
     by: Method = Best()
     metric: str = "outputs"
     first: int = EXACT
-    loud: int = 0
+    loud: int | None = 0
     normalised: bool = False
     centred: bool = False
     span: int | None = None
@@ -354,11 +372,13 @@ class Way:
         kept = np.zeros_like(x)
         if self.centred:
             kept += x.mean(axis=0)
-        if self.loud:
-            channels = np.square(x).mean(axis=0).argsort()[-self.loud :]
-            kept[:, channels] = x[:, channels]
+        if self.loud is None:
+            channels = list(loud_channels(np.diag(group.moments)))
+        else:
+            channels = np.square(x).mean(axis=0).argsort()[len(x[0]) - self.loud :]
+        kept[:, channels] = x[:, channels]
         found = self.by.outputs(Problem(x - kept, group, self.metric, rank))
-        if self.centred or self.loud:
+        if self.centred or self.loud != 0:
             found = found + kept @ group.weights
         return found * size
 
@@ -398,6 +418,22 @@ WAYS: Mapping[str, Way] = {
         )
     },
     "integers of 3, 4, 5 bits, spans of 512": Way(Integers(3, 4, 5), span=512),
+    "integers of 2, 4, 5 bits, values not rounded": Way(Integers(2, 4, 5, hosted=VALUES)),
+    **{
+        f"integers of 2, 4, 5 bits, not rotated, {n} channels exact": Way(
+            Integers(2, 4, 5, rotated=False), loud=n
+        )
+        for n in (0, 8, 16, 32)
+    },
+    "integers of 2, 4, 5 bits, not rotated, loud channels exact": Way(
+        Integers(2, 4, 5, rotated=False), loud=None
+    ),
+    **{
+        f"integers of 2, 8, 5 bits, not rotated, {n} channels exact": Way(
+            Integers(2, 8, 5, rotated=False), loud=n
+        )
+        for n in (0, 16)
+    },
 }
 
 
