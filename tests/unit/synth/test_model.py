@@ -68,6 +68,8 @@ def test_more_rows_take_more(config):
     assert more.ffs > less.ffs
     assert more.lut_rams > less.lut_rams
     assert more.block_rams >= less.block_rams
+    assert more.fmax_mhz is not None
+    assert less.fmax_mhz is not None
     assert more.fmax_mhz <= less.fmax_mhz
 
 
