@@ -40,6 +40,8 @@ def test_a_search_is_kept_and_repeated(llama_folder, tmp_path, text, capsys):
     assert json.loads((out / "explore.json").read_text()) == first
     page = (out / "report.html").read_text()
     assert "ulx3s-85f" in page
+    table = (out / "front.md").read_text().splitlines()
+    assert sum(line.startswith("|") for line in table) == len(first["front"]) + 2
     assert engine.digest == chosen["digest"]
 
     (out / "statistics").rename(tmp_path / "moved")  # calibration is not needed again

@@ -130,10 +130,11 @@ def _publish(exploration: "Exploration", record: dict[str, Any]) -> str:
 
     if importlib.util.find_spec("matplotlib") is None:
         return f"No report: it needs matplotlib; {install_command('plots')}"
-    from summand.report.explored import explored_page
+    from summand.report.explored import explored_markdown, explored_page
     from summand.report.page import write_text
 
     path = exploration.folder / "report.html"
+    write_text(explored_markdown(record), path.with_name("front.md"))
     write_text(explored_page(record), path)
     return f"Report in {path}"
 

@@ -10,9 +10,14 @@ from summand.report.plots import svg
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["explored_page"]
+__all__ = ["explored_markdown", "explored_page"]
 
 _Record = Mapping[str, Any]
+
+_HEADS = (
+    *("time, s, projected", "tokens/s, projected", "loss, predicted", "perplexity, predicted"),
+    *("bits, modelled", "LUT, modelled", "engine", "with"),
+)
 
 _FEATURES = """<p>The quickest point within the limits, for engines with different features. Where a
 feature does not make it quicker, the search found no use for it here.</p>"""
@@ -54,6 +59,14 @@ def explored_page(record: _Record) -> str:
     return html_page(title, body)
 
 
+def explored_markdown(record: _Record) -> str:
+    """Return the front as a table in Markdown, the chosen point below it."""
+    rows = [_HEADS, ("---",) * len(_HEADS), *map(_row, record["front"])]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    chosen = ", ".join(filter(None, _row(record["chosen"])))
+    return "\n".join([*lines, "", f"Chosen: {chosen}. {record['made']}", ""])
+
+
 def _headline(record: _Record) -> str:
     chosen = record["chosen"]
     projected, share = chosen["projected"], chosen["modelled"]["luts"] / record["available"]["luts"]
@@ -85,14 +98,13 @@ def _measured(measured: _Record) -> list[str]:
 
 
 def _points(points: Sequence[_Record], chosen: _Record) -> str:
-    heads = ("time, s", "tokens/s", "loss", "perplexity", "bits", "LUT", "engine", "with")
     own = None
     rows = []
     for i, point in enumerate(points):
         if (point["digest"], point["loss"]) == (chosen["digest"], chosen["loss"]):
             own = i
         rows.append(_row(point))
-    return html_table(heads, rows, own)
+    return html_table(_HEADS, rows, own)
 
 
 def _row(point: _Record) -> tuple[str, ...]:
