@@ -104,7 +104,7 @@ def _explore(
     if exploration.note:
         errors.print(f"summand: {exploration.note}", soft_wrap=True)
     parts = ("sensitivity", "calibrating", "estimating", "exploring", "counting", "compressing")
-    with part_bars((*parts, "evaluating", "simulating"), errors) as show:
+    with part_bars((*parts, "evaluating", "simulating", "synthesising"), errors) as show:
         record = exploration.run(workers=team, measure=measure, progress=show)
     record |= {
         "seconds": round(time.perf_counter() - start, 1),

@@ -172,7 +172,9 @@ class Exploration:
         cycles = measuring.simulate(
             None if progress is None else lambda what, i, n: progress("simulating", i, n)
         )
-        cells = measuring.count_cells()
+        cells = measuring.count_cells(
+            None if progress is None else lambda _: progress("synthesising", 0, 1)
+        )
         return {
             "text": text,
             "cycles": cycles,
