@@ -27,7 +27,8 @@ RESET_CYCLES = 4
 # Together they have 1 to 4 rows, plane words of 1 to 4 beats, tiles wider and narrower than a beat,
 # shared writers, two words of activations a pass and more, activations of two bytes, borders of
 # which two beats are one and four are a beat, chunks of which a beat has 1, 4 and 16, and operands
-# whose tiles take as many cycles to write as they have planes, or as they have columns.
+# whose tiles take as many cycles to write as they have planes, or as they have columns. Digits of
+# two and of four planes, whose words fill the bus, leave gaps, and are read ahead.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -121,6 +122,45 @@ CONFIGS = {
         act_depth=4,
         requant_depth=32,
         border_shift=1,
+    ),
+    "digits": EngineConfig(
+        rows=3,
+        cols=4,
+        depth=32,
+        stream_bits=128,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=32,
+        shift=4,
+        scale_bits=3,
+        half_steps=True,
+        border_shift=2,
+        operand_depth=256,
+        digit_bits=4,
+    ),
+    "digits-slow": EngineConfig(
+        rows=2,
+        cols=4,
+        depth=32,
+        stream_bits=32,
+        act_bits=10,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=16,
+        digit_bits=2,
+    ),
+    "digits-sparse": EngineConfig(
+        rows=1,
+        cols=2,
+        depth=32,
+        stream_bits=32,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=16,
+        scale_bits=2,
+        half_steps=True,
+        sparse_block=8,
+        digit_bits=4,
     ),
     "scaled": EngineConfig(
         rows=2,

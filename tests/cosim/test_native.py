@@ -11,6 +11,7 @@ from summand.isa import EngineConfig
 from summand.rtl import (
     borders,
     cast,
+    elements,
     encodings,
     engine,
     front,
@@ -21,6 +22,8 @@ from summand.rtl import (
     targets,
     walker,
 )
+from summand.rtl.elements.digits import array as digit_array
+from summand.rtl.elements.digits import columns, loader, turner
 from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
 from summand.rtl.encodings.sparse import expander, funnel, places, planner, reader
@@ -36,7 +39,7 @@ pytestmark = pytest.mark.sim
 STALLS = (0.0, 0.3, 0.9)
 
 ENGINES = CORNERS | {
-    f"random-{number}": random_config(np.random.default_rng([2, number])) for number in (4, 5)
+    f"random-{number}": random_config(np.random.default_rng([2, number])) for number in (4, 5, 7)
 }
 
 
@@ -229,11 +232,59 @@ MISTAKES = {
     ),
 }
 
+#: The same where DSP blocks multiply digits.
+DIGIT_MISTAKES = {
+    "a-borrow-is-not-given-back": (
+        digit_array,
+        (columns, "DigitColumns", "[s[-1] for s in lower]", "[Const(0, 1) for _ in lower]"),
+    ),
+    "each-digit-is-signed": (
+        elements,
+        (turner, "PlaneTurner", "opens.eq(self.i.last)", "opens.eq(1)"),
+    ),
+    "half-steps-end-a-digit-early": (
+        elements,
+        (
+            turner,
+            "PlaneTurner",
+            'self._kept(m, self.i.half_step, "half", whole, first)',
+            "self.i.half_step",
+        ),
+    ),
+    "a-tiles-first-word-does-not-stay": (
+        engine,
+        (walker, "Walker", "stays.eq(~Mux(", "stays.eq(0 & ~Mux("),
+    ),
+    "activations-change-under-a-slices-last-words": (
+        elements,
+        (
+            loader,
+            "DigitLoader",
+            'delayed(m, begin, ACCUMULATOR_DISTANCE - 1, "copy")',
+            'delayed(m, begin, 1, "copy")',
+        ),
+    ),
+    "a-slice-is-staged-over-the-one-before": (
+        elements,
+        (loader, "DigitLoader", 'digits.read_ahead, "read"', '0, "read"'),
+    ),
+    "words-come-before-their-activations": (
+        elements,
+        (loader, "DigitLoader", "digits.steps - 1,", "0,"),
+    ),
+    "scales-are-those-of-the-words-before": (
+        resettable,
+        (engine, "Engine", "2 + element(cfg).turn + ", "2 + "),
+    ),
+}
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_ordinary_programs_find_a_mistake_in_the_gateware(name, mutant, monkeypatch):
-    config = ENGINES["random-5"]
-    user, (module, component, right, wrong) = MISTAKES[name]
+
+@pytest.mark.parametrize(
+    ("name", "number"), [*((n, 5) for n in MISTAKES), *((n, 7) for n in DIGIT_MISTAKES)]
+)
+def test_ordinary_programs_find_a_mistake_in_the_gateware(name, number, mutant, monkeypatch):
+    config = ENGINES[f"random-{number}"]
+    user, (module, component, right, wrong) = (MISTAKES | DIGIT_MISTAKES)[name]
     monkeypatch.setattr(user, component, mutant(module, component, right, wrong))
     text = emit_verilog(AxiEngine(config), name=MODULE, config=config)
     monkeypatch.setattr(build, "engine_verilog", lambda _: text)

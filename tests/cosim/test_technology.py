@@ -12,7 +12,8 @@ from summand.verilated import SimDevice, build
 
 pytestmark = pytest.mark.sim
 
-# Block RAMs with words of 36, 18, 9, 4, 2 and 1 bits; products in one DSP block and in two.
+# Block RAMs with words of 36, 18, 9, 4, 2 and 1 bits; products in one DSP block and in two, and of
+# two columns in one.
 CONFIGS = [
     EngineConfig(rows=2, cols=2, depth=16, stream_bits=32, requant_depth=1024, shift=4),
     EngineConfig(
@@ -21,6 +22,10 @@ CONFIGS = [
     ),
     EngineConfig(
         rows=1, cols=1, depth=32, stream_bits=32, acc_bits=21, acc_depth=8192, act_depth=2048
+    ),
+    EngineConfig(
+        rows=2, cols=4, depth=32, stream_bits=64, acc_depth=64, act_depth=8, scale_bits=4,
+        half_steps=True, digit_bits=4,
     ),
 ]  # fmt: skip
 

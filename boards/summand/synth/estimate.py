@@ -66,10 +66,10 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
         If there is no model of the family, or it is of other terms than this version's, or the
         engine has a part that the model does not know.
     """
-    if config.operand_depth:
+    for name in _unmodelled(config):
         raise ModelError(
-            f"the model of resources has no term for operand_depth ({config.operand_depth}); count "
-            f"the cells with 'summand synth --no-route', or leave operand_depth out"
+            f"the model of resources has no term for {name} ({getattr(config, name)}); count "
+            f"the cells with 'summand synth --no-route', or leave {name} out"
         )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
@@ -99,7 +99,7 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         If it does not fit: what is missing, the model's error, and which fields to lower to what.
     """
     family = find_family(part.family)
-    if family.modelled is None or config.operand_depth:
+    if family.modelled is None or _unmodelled(config):
         return
     lacking = _lacking(config, part, model)
     if not lacking:
@@ -116,6 +116,11 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         f"the engine does not fit the {part.name}, by the model: it takes {needs} "
         f"(look-up tables are {found.errors['luts']} runs); {remedy}"
     )
+
+
+def _unmodelled(config: EngineConfig) -> list[str]:
+    """Return the fields in use of which the model knows nothing."""
+    return [name for name in ("operand_depth", "digit_bits") if getattr(config, name)]
 
 
 def _lacking(

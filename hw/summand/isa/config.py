@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from summand.isa.errors import ConfigError
-from summand.isa.limits import FIELDS, OPERAND_DEPTH, PLANES, SPARSE_BLOCKS
+from summand.isa.limits import (
+    DIGIT_BITS,
+    DSP_BITS,
+    FIELDS,
+    OPERAND_DEPTH,
+    PLANES,
+    SPARSE_BLOCKS,
+)
 
 __all__ = ["EngineConfig"]
 
 #: Fields that came after the first engines were made.
-_LATER = ("half_steps", "border_shift", "sparse_block", "operand_depth")
+_LATER = ("half_steps", "border_shift", "sparse_block", "operand_depth", "digit_bits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,9 @@ class EngineConfig:
     operand_depth : int
         Plane words of a memory on the chip, which CASTs make of accumulators and GEMMs read; a
         power of two, 256 to 65536. 0 builds none.
+    digit_bits : int
+        Planes of a weight that DSP blocks multiply at once, 2 or 4; 0 looks planes up in tables
+        instead.
     """
 
     rows: int = 1
@@ -76,18 +86,20 @@ class EngineConfig:
     border_shift: int = 0
     sparse_block: int = 0
     operand_depth: int = 0
+    digit_bits: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
         if not isinstance(self.half_steps, bool):
             raise ConfigError(f"half_steps must be true or false, not {self.half_steps!r}")
-        if type(self.sparse_block) is not int or self.sparse_block not in SPARSE_BLOCKS:
-            *some, last = SPARSE_BLOCKS
-            raise ConfigError(
-                f"sparse_block must be {', '.join(map(str, some))} or {last}, "
-                f"not {self.sparse_block!r}"
-            )
+        for name, choices in (("sparse_block", SPARSE_BLOCKS), ("digit_bits", DIGIT_BITS)):
+            value = getattr(self, name)
+            if type(value) is not int or value not in choices:
+                *some, last = choices
+                raise ConfigError(
+                    f"{name} must be {', '.join(map(str, some))} or {last}, not {value!r}"
+                )
         if type(self.operand_depth) is not int or (
             self.operand_depth and self.operand_depth not in OPERAND_DEPTH
         ):
@@ -114,6 +126,18 @@ class EngineConfig:
             raise ConfigError(
                 f"table_share ({self.table_share}) must be at most the {self.tables} tables of a "
                 f"column; lower it or raise depth"
+            )
+        if self.digit_bits and self.table_share != 1:
+            raise ConfigError(
+                f"table_share ({self.table_share}) must be 1 with digit_bits ({self.digit_bits}), "
+                f"because DSP blocks have no tables"
+            )
+        if self.digit_bits and self.act_bits + 2 * self.digit_bits + 1 > DSP_BITS:
+            most = DSP_BITS - 1 - 2 * self.digit_bits
+            raise ConfigError(
+                f"act_bits ({self.act_bits}) must be at most {most} with digit_bits "
+                f"({self.digit_bits}), so that a DSP block has room for two columns' digits; "
+                f"lower act_bits or digit_bits"
             )
         if self.requant_depth < self.cols:
             raise ConfigError(

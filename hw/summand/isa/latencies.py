@@ -1,6 +1,7 @@
 """Cycles that a pipeline of the engine takes; where registers have an enable, only enabled ones."""
 
 __all__ = [
+    "ACCUMULATOR_DISTANCE",
     "ACTIVATION_LATENCY",
     "BLOCK_RAM_LATENCY",
     "DECODER_LATENCY",
@@ -13,6 +14,8 @@ __all__ = [
     "UNPACK_LATENCY",
 ]
 
+#: From one order to the accumulators to the next for the same tile, at least.
+ACCUMULATOR_DISTANCE = 5
 #: From a block RAM's address to its word, which comes from the output register.
 BLOCK_RAM_LATENCY = 2
 #: From a command header to its error code.

@@ -11,6 +11,8 @@ __all__ = [
     "ACT_BITS",
     "BORDERS",
     "BORDER_SHIFT",
+    "DIGIT_BITS",
+    "DSP_BITS",
     "FIELDS",
     "MULT",
     "MULT_BITS",
@@ -85,6 +87,11 @@ MULT = Limits(0, (1 << MULT_BITS) - 1)
 SHIFT = Limits(1, 47)
 #: Weights of a block of a sparse segment; 0 where there are none.
 SPARSE_BLOCKS = (0, 4, 8, 16)
+
+#: Bits of a weight that a DSP block multiplies at once; 0 where tables are looked up instead.
+DIGIT_BITS = (0, 2, 4)
+#: Bits of the widest operand of one DSP block.
+DSP_BITS = 18
 
 #: Plane words of the operand memory of an engine that has one.
 OPERAND_DEPTH = Limits(256, 65536, power_of_two=True)

@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 
 from summand.isa.config import EngineConfig
-from summand.isa.limits import MULT_BITS
+from summand.isa.digits import digit_lanes, packed_bits, packed_columns
+from summand.isa.limits import DSP_BITS, MULT_BITS
 from summand.isa.rounding import ceil_div, ceil_log2
 
-__all__ = ["DSP_BITS", "DSP_LATENCY", "Product", "products", "requantise_product", "scale_product"]
+__all__ = [
+    "DSP_BITS",
+    "DSP_LATENCY",
+    "Product",
+    "digit_product",
+    "products",
+    "requantise_product",
+    "scale_product",
+]
 
-#: Bits of the widest operand of one DSP block.
-DSP_BITS = 18
 #: From the operands of one DSP block to their product: its three registers.
 DSP_LATENCY = 3
 
@@ -21,7 +28,7 @@ class Product:
     Parameters
     ----------
     a_bits, b_bits : int
-        Bits of the operands; ``a`` is signed, ``b`` is not.
+        Bits of the operands; ``a`` is signed.
     count : int
         Equal multipliers in the engine.
     """
@@ -55,7 +62,17 @@ def scale_product(config: EngineConfig) -> Product:
     )
 
 
+def digit_product(config: EngineConfig) -> Product:
+    """Return the multiplications of digits by activations; only where ``digit_bits`` is not 0."""
+    return Product(
+        a_bits=packed_bits(config),
+        b_bits=config.act_bits,
+        count=config.rows * config.cols // packed_columns(config) * digit_lanes(config),
+    )
+
+
 def products(config: EngineConfig) -> tuple[Product, ...]:
     """Return all multiplications of an engine that are done in DSP blocks."""
     scales = (scale_product(config),) if config.scale_bits else ()
-    return (requantise_product(config), *scales)
+    digits = (digit_product(config),) if config.digit_bits else ()
+    return (requantise_product(config), *scales, *digits)

@@ -212,7 +212,7 @@ def memories(config: EngineConfig) -> tuple[EngineMemory, ...]:
     scales = (scale_memory(config),) if config.scale_bits else ()
     ahead = (chunk_memory, gather_memory, word_memory) if config.sparse_block else ()
     return (
-        element(config).memory,
+        *element(config).memories,
         segment_memory(config),
         *borders,
         accumulator_memory(config),

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.latencies import ACCUMULATOR_DISTANCE
 from summand.isa.structure import accumulator_memory
 from summand.isa.widths import border_bits, row_bits, scaled_bits, tile_bits
 from summand.rtl.add import Adder
@@ -77,7 +78,7 @@ class Accumulators(wiring.Component):
     """
 
     #: Cycles between two orders for the same tile.
-    DISTANCE = 5
+    DISTANCE = ACCUMULATOR_DISTANCE
 
     order: Any
     sum: Any
@@ -128,7 +129,7 @@ class Accumulators(wiring.Component):
                 moved = (kept << (1 << bit))[: cfg.acc_bits].as_signed()
                 kept = Mux(s3.border[bit], moved, kept)
             m.submodules[f"adder_{c}"] = adder = Adder(
-                cfg.acc_bits, len(self.sum[c]), cfg.acc_bits, doubles=cfg.border_shift > 0
+                cfg.acc_bits, len(self.sum[c]), cfg.acc_bits, doubles=int(cfg.border_shift > 0)
             )
             m.d.comb += [adder.a.eq(kept), adder.b.eq(self.sum[c])]
             if cfg.border_shift:

@@ -22,9 +22,9 @@ _CARRY_A, _CARRY_BOTH = 0x000A, 0x0008
 
 
 class Adder(wiring.Component):
-    """``o = a + b``, ``a - b`` with ``subtract``, or ``2 * a + b`` with ``double``. Combinational.
+    """``o = a + b``, ``a - b`` with ``subtract``, ``(a << doubles) + b`` with ``double``.
 
-    All are signed; the sum wraps to ``out`` bits.
+    Combinational. All are signed; the sum wraps to ``out`` bits.
 
     On an ECP5 its carry chain is instantiated, because inferred chains are larger: the tools spend
     one cell before the chain on its first carry, one behind it on its last, and a look-up table on
@@ -39,8 +39,10 @@ class Adder(wiring.Component):
         Bits of the sum, at least as many as of either operand.
     subtracts : bool
         Whether :attr:`subtract` is used.
-    doubles : bool
-        Whether there is :attr:`double`; not with ``subtracts``.
+    doubles : int
+        How often :attr:`double` doubles; 0 if there is none, as with ``subtracts``.
+    carries : bool
+        Whether there is :attr:`carry`; not with ``subtracts``.
 
     Members
     -------
@@ -50,6 +52,8 @@ class Adder(wiring.Component):
         Subtract ``b`` instead of adding it; 0 without ``subtracts``.
     double : ``In(1)``
         Double ``a`` first; only with ``doubles``.
+    carry : ``In(1)``
+        Add 1; only with ``carries``.
     o : ``Out(signed(out))``
         The sum, wrapped to ``out`` bits.
     """
@@ -58,19 +62,31 @@ class Adder(wiring.Component):
     b: Signal
     subtract: Signal
     double: Signal
+    carry: Signal
     o: Signal
 
-    def __init__(self, a: int, b: int, out: int, *, subtracts: bool = False, doubles: bool = False):
+    def __init__(
+        self,
+        a: int,
+        b: int,
+        out: int,
+        *,
+        subtracts: bool = False,
+        doubles: int = 0,
+        carries: bool = False,
+    ):
         assert out >= max(a, b)
-        assert not (subtracts and doubles)
+        assert not (subtracts and (doubles or carries))
         self.subtracts = subtracts
         self.doubles = doubles
+        self.carries = carries
         super().__init__(
             {
                 "a": In(signed(a)),
                 "b": In(signed(b)),
                 "subtract": In(1),
                 **({"double": In(1)} if doubles else {}),
+                **({"carry": In(1)} if carries else {}),
                 "o": Out(signed(out)),
             }
         )
@@ -86,10 +102,13 @@ class Adder(wiring.Component):
             inverted = self.b ^ self.subtract.replicate(len(self.b)).as_signed()
             augend = Cat(Const(1, 1), self.a).as_signed()
             m.d.comb += self.o.eq((augend + Cat(self.subtract, inverted).as_signed()) >> 1)
-        elif self.doubles:
-            m.d.comb += self.o.eq(Mux(self.double, self.a << 1, self.a) + self.b)
         else:
-            m.d.comb += self.o.eq(self.a + self.b)
+            a = Mux(self.double, self.a << self.doubles, self.a) if self.doubles else self.a
+            if self.carries:
+                carried = Cat(Const(1, 1), a).as_signed() + Cat(self.carry, self.b).as_signed()
+                m.d.comb += self.o.eq(carried >> 1)
+            else:
+                m.d.comb += self.o.eq(a + self.b)
 
         return m
 
@@ -100,17 +119,17 @@ class Adder(wiring.Component):
         subtract = self.subtract if self.subtracts else low
         if self.subtracts:
             halves: list[_Half] = [(_CARRY_A, subtract, low, low, high, None)]
-        elif size % 2 or self.doubles:
-            halves = [(_CARRY_A, low, low, low, high, None)]
+        elif size % 2 or self.doubles or self.carries:
+            carry_in = self.carry if self.carries else low
+            halves = [(_CARRY_A, carry_in, low, low, high, None)]
         else:  # the chain is whole cells without the lowest bit, which a look-up table makes
             a, b, total = bits.pop(0)
             m.d.comb += total.eq(a ^ b)
             halves = [(_CARRY_BOTH, a, b, low, high, None)]
         if self.doubles:
-            below = low
-            for a, b, total in bits:
+            moved = [*[low] * self.doubles, *(a for a, _, _ in bits)]
+            for (a, b, total), below in zip(bits, moved, strict=False):
                 halves.append((_SUM_OF_TWO, b, below, a, self.double, total))
-                below = a
         else:
             halves += [(_SUM, a, b, subtract, high, total) for a, b, total in bits]
         if len(halves) % 2:

@@ -197,7 +197,9 @@ class Engine(wiring.Component):
             operand.orders.stop.eq(front.stored.stop),
             operand.orders.first.eq(front.stored.first),
             operand.write.eq(requantiser.operand),
-            front.stored.taken.eq(walker.work.valid),
+            front.stored.taken.eq(
+                walker.work.valid if element(self.config).planes == 1 else words.valid & words.ready
+            ),
             front.stored.past.eq(operand.orders.past),
             # No word of the one comes in a walk over the other.
             words.valid.eq(streamed.valid | stored.valid),
@@ -226,5 +228,5 @@ class Engine(wiring.Component):
             scales.rewind.eq(walker.turn.release),
         ]
         # A word takes two cycles to the token, and the element then makes its sum.
-        wait = 2 + element(cfg).latency - SCALE_LATENCY
+        wait = 2 + element(cfg).turn + element(cfg).latency - SCALE_LATENCY
         m.d.comb += slots.scales.eq(delayed(m, scales.scale, wait, "scale"))

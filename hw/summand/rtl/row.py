@@ -87,7 +87,7 @@ class Row(wiring.Component):
             multiplier.first.eq(work.first),
             multiplier.last.eq(work.last),
         ]
-        if cfg.half_steps:
+        if cfg.half_steps and not cfg.digit_bits:
             m.d.comb += multiplier.half_step.eq(work.half_step)
 
         order = Signal(AccOrder(cfg))

@@ -7,12 +7,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.elements import element
 from summand.rtl import elements
 from summand.rtl.activations import Fill
 from summand.rtl.drain import SlotPort
 from summand.rtl.loads import LoadPort
 from summand.rtl.requantise import ActWrite
-from summand.rtl.token import Scales, Token, Work
+from summand.rtl.token import Scales, Token
+from summand.rtl.work import Work
 
 __all__ = ["Slots"]
 
@@ -62,7 +64,7 @@ class Slots(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "words": In(Work(config)),
+                "words": In(Work(config, config.plane_bits)),
                 "load": In(LoadPort(config)),
                 "activations": In(stream.Signature(ActWrite(config))),
                 "drain": In(SlotPort(config)),
@@ -77,7 +79,7 @@ class Slots(wiring.Component):
         m = Module()
         cfg = self.config
 
-        came = Signal(Work(cfg), reset_less=True)
+        came = Signal(Work(cfg, cfg.plane_bits), reset_less=True)
         ends = Signal()  # it is a tile's last word
         m.d.sync += [came.eq(self.words), ends.eq(self.words.valid & self.words.last)]
         m.d.sync += [
@@ -86,7 +88,13 @@ class Slots(wiring.Component):
             came.act_addr.eq(self.load.addr),
         ]
 
-        work = Signal(Work(cfg))
+        if turner := elements.parts(cfg).turner:
+            m.submodules.turner = turned = turner(cfg)
+            m.d.comb += turned.i.eq(came)
+            came, ends = turned.o, turned.o.valid & turned.o.last
+
+        bits = element(cfg).word_bits
+        work = Signal(Work(cfg, bits))
         t = self.activations
         m.d.comb += [
             work.eq(came),
@@ -102,7 +110,7 @@ class Slots(wiring.Component):
                 work.act_addr.eq(t.p.addr),
             ]
 
-        ready = Signal(Work(cfg), reset_less=True)
+        ready = Signal(Work(cfg, bits), reset_less=True)
         m.d.sync += ready.eq(work)
         m.d.comb += [
             self.o.work.eq(ready),

@@ -7,10 +7,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
+from summand.isa.elements import element
 from summand.isa.widths import border_bits
 from summand.rtl.elements.ports import TurnPort
 from summand.rtl.ring import RingPort
-from summand.rtl.token import Work
+from summand.rtl.work import Work
 
 __all__ = ["WalkPort", "Walker"]
 
@@ -48,6 +49,9 @@ class WalkPort(wiring.Signature):
 class Walker(wiring.Component):
     """Count slices, segments, tiles and a tile's words as words go by. A word a cycle.
 
+    Where the element takes several planes at once, a tile's first word, which has its weights'
+    signs, stays until the tile has as many as whole digits have.
+
     Parameters
     ----------
     config : :class:`~summand.isa.EngineConfig`
@@ -68,7 +72,8 @@ class Walker(wiring.Component):
     border : ``In(border_bits)``
         How far the slice's border shifts, steady with its words; only in an engine with borders.
     work : ``Out(Work)``
-        The word and its orders; only the members that belong to words are driven.
+        The word and its orders; only the members that belong to words are driven. A word that stays
+        is one in each cycle.
     """
 
     words: stream.Interface
@@ -90,7 +95,7 @@ class Walker(wiring.Component):
                 "turn": Out(TurnPort()),
                 "ring": Out(RingPort(config)),
                 **({"border": In(border_bits(config))} if config.border_shift else {}),
-                "work": Out(Work(config)),
+                "work": Out(Work(config, config.plane_bits)),
             }
         )
 
@@ -113,13 +118,16 @@ class Walker(wiring.Component):
         go = Signal()
         opened = Signal()  # a word is taken if there is one; a register, because it enables much
         m.d.sync += opened.eq(orders.walking & self.turn.next_ready & ~prime[1])
+        planes = element(cfg).planes
+        stays = Signal(range(planes)) if planes > 1 else None  # cycles before the word goes
+        goes = opened if stays is None else opened & (stays == 0)
         m.d.comb += [
-            self.words.ready.eq(opened),
+            self.words.ready.eq(goes),
             go.eq(self.words.valid & self.words.ready),
             self.work.word.eq(self.words.payload),
-            self.work.valid.eq(go),
+            self.work.valid.eq(go if stays is None else self.words.valid & opened),
             self.work.first.eq(first_word),
-            self.work.last.eq(last_word),
+            self.work.last.eq(last_word if stays is None else last_word & goes),
             self.work.clear.eq(ring.entry.clear & first_slice),
             self.work.shift.eq(ring.entry.shift & first_slice),
             self.work.tile.eq(tile),
@@ -177,6 +185,12 @@ class Walker(wiring.Component):
             with m.Elif(group == 1):
                 m.d.comb += self.regroup.eq(1)
                 m.d.sync += group.eq(orders.group)
+
+        if stays is not None:
+            with m.If(step & last_word):
+                m.d.sync += stays.eq(~Mux(last_tile, ring.ahead.words, ring.entry.words))
+            with m.Elif(self.work.valid & ~goes):
+                m.d.sync += stays.eq(stays - 1)
 
         m.d.sync += prime.eq(prime >> 1)
         with m.If(orders.start):

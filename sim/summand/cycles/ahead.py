@@ -28,13 +28,16 @@ class _Gather:
         Beats of the slice up to the last that it needs.
     word : bool
         Whether a word comes of them; else an index.
-    ends : bool
-        Whether that word ends a tile.
+    left : int
+        Words of the tile after that word.
+    stays : int
+        Cycles for which it stays.
     """
 
     beats: int
     word: bool
-    ends: bool
+    left: int
+    stays: int
 
 
 def walk_ahead(
@@ -52,7 +55,7 @@ def walk_ahead(
     is left are cycles that wait for words to go.
     """
     reader = _Reader(begin, start, inlet, config, timing)
-    gathers = list(_gathers(gemm.segments, config))
+    gathers = list(_gathers(gemm.segments, config, timing))
     scales = scale_beats(gemm.segments, config)
     group = (gemm.group or gemm.slices) if scales else 1
     known: tuple[tuple[int, ...], int, int] | None = None  # state, last word, slice
@@ -138,12 +141,13 @@ class _Reader:
             at = max(given, self._beat, self._gathered[-1], self._words[0]) + 1
             self._gathered.append(at)
             if gather.word:
-                word = max(at + timing.unpack, self.last_word + 1, ready)
+                word = max(at + timing.unpack, self.last_word + 1, ready) + gather.stays
                 self._words.append(word)
                 self.last_word = word
                 if job:
-                    job.words(word, 1, 1)
-                    if gather.ends:
+                    if gather.left % timing.planes == 0:
+                        job.words(word - timing.planes + 1, 1, timing.planes)
+                    if not gather.left:
                         job.ends(word, 1, 1)
         self._released = self.last_word
 
@@ -165,27 +169,31 @@ class _Reader:
         self._beat = cycle
 
 
-def _gathers(segments: tuple[Segment, ...], config: EngineConfig) -> Iterator[_Gather]:
+def _gathers(
+    segments: tuple[Segment, ...], config: EngineConfig, timing: Timing
+) -> Iterator[_Gather]:
     """Yield what is gathered for one slice."""
     before = 0  # beats of the segments before
     for s in segments:
         chunk = 0
         for _ in range(s.tiles):
-            for chunks, word, ends in _tile(s, config):
+            for chunks, word, left in _tile(s, config):
                 chunk += chunks
-                yield _Gather(before + -(-chunk // config.beat_chunks), word, ends)
+                beats = before + -(-chunk // config.beat_chunks)
+                stays = timing.stays(s.planes) if word and left == s.planes - 1 else 0
+                yield _Gather(beats, word, left, stays)
         before += s.beats(config)
 
 
-def _tile(segment: Segment, config: EngineConfig) -> Iterator[tuple[int, bool, bool]]:
-    """Yield a tile's gatherings: chunks, whether a word comes of them, and ends the tile."""
+def _tile(segment: Segment, config: EngineConfig) -> Iterator[tuple[int, bool, int]]:
+    """Yield a tile's gatherings: chunks, whether a word comes of them, and words after that."""
     index, values = 0, config.sparse_block
     if segment.kept:
         pattern = SparsePattern(kept=segment.kept, block=config.sparse_block)
         index, values = pattern.index_chunks, segment.kept
         if pattern.index_apart:
-            yield index, False, False
+            yield index, False, segment.planes
             index = 0
     for left in reversed(range(segment.planes)):
-        yield index + values, True, not left
+        yield index + values, True, left
         index = 0

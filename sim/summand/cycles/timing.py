@@ -54,8 +54,11 @@ class Timing:
         Words that may be held ahead there.
     unpack : int
         From the gathering of a word's chunks there to the word.
+    planes : int
+        Planes that the element takes at once.
     word : int
-        From a word's entry to the cycle whose slot and bus it takes.
+        From the entry of the last of so many words to the cycle whose slot and the last whose bus
+        they take.
     bus : int
         From a slot to row 0's registers.
     order : int
@@ -93,7 +96,8 @@ class Timing:
     gathers: int = GATHERS_AHEAD
     words: int = WORDS_AHEAD
     unpack: int = UNPACK_LATENCY
-    word: int = 1
+    planes: int
+    word: int
     bus: int = 2
     order: int
     result: int = RESULT_LATENCY + 2
@@ -114,6 +118,8 @@ class Timing:
         return cls(
             steps=multiplier.steps,
             read_ahead=multiplier.read_ahead,
+            planes=multiplier.planes,
+            word=1 + multiplier.turn,
             order=multiplier.latency + scaler_latency(config) - SUM_DELAY,
             room=drain_room(config),
             requantise=requantise_latency(config),
@@ -126,6 +132,10 @@ class Timing:
     def filled(self, words: int) -> int:
         """Return the cycles from an order to read ``words`` words to the first step over them."""
         return self.fill + words - 1
+
+    def stays(self, planes: int) -> int:
+        """Return the cycles for which the first word of a tile of ``planes`` stays."""
+        return -planes % self.planes
 
     def ahead(self, words: int) -> int:
         """Return the cycles from a pass's first step to the earliest first step of the next."""

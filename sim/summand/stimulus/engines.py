@@ -29,6 +29,7 @@ CORNERS = {
         border_shift=0,
         sparse_block=0,
         operand_depth=0,
+        digit_bits=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -102,6 +103,21 @@ CORNERS = {
         sparse_block=0,
         operand_depth=256,
     ),
+    "widest-digits": EngineConfig(
+        rows=2,
+        cols=2,
+        depth=256,
+        stream_bits=256,
+        act_bits=9,
+        acc_bits=32,
+        acc_depth=32,
+        act_depth=2,
+        requant_depth=16,
+        scale_bits=8,
+        half_steps=True,
+        border_shift=2,
+        digit_bits=4,
+    ),
 }
 
 
@@ -128,10 +144,12 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
         blocks = [b for b in (4, 8, 16) if plain.plane_beats <= b <= plain.depth]
+        digits = [d for d in (2, 4) if plain.table_share == 1 and plain.act_bits + 2 * d < 18]
         return dataclasses.replace(
             plain,
             half_steps=bool(rng.integers(2)),
             border_shift=int(rng.choice([0, 1, 1, 2, 3, 7])),
             sparse_block=int(rng.choice([0, *blocks])),
             operand_depth=int(rng.choice([0, 256, 256, 1024])),
+            digit_bits=int(rng.choice([0, *digits])),
         )

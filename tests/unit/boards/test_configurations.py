@@ -16,6 +16,7 @@ def test_every_name_is_an_engine():
     names = configuration_names()
     assert names == (
         "dense-4",
+        "dsp-4",
         "grouped",
         "operand-4",
         "rows-4",

@@ -25,6 +25,17 @@ CONFIGS = [
     EngineConfig(
         cols=2, depth=32, stream_bits=64, acc_depth=32, act_depth=16, scale_bits=4, sparse_block=16
     ),
+    EngineConfig(
+        rows=2,
+        cols=2,
+        depth=16,
+        stream_bits=32,
+        acc_depth=16,
+        act_depth=4,
+        scale_bits=2,
+        digit_bits=4,
+    ),
+    EngineConfig(rows=2, cols=4, depth=32, stream_bits=32, acc_depth=16, digit_bits=2),
 ]
 
 

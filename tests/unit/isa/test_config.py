@@ -31,6 +31,7 @@ FIELDS = {
     "border_shift": st.integers(0, 7),
     "sparse_block": st.sampled_from([0, 4, 8, 16]),
     "operand_depth": st.sampled_from([0, 256, 4096, 65536]),
+    "digit_bits": st.sampled_from([0, 2, 4]),
 }
 
 
@@ -83,6 +84,7 @@ def test_the_digest_is_the_same_everywhere():
     assert EngineConfig(border_shift=1).digest == "861dfc5b6881154b"
     assert EngineConfig(sparse_block=8).digest == "fddcfe75e0ea5142"
     assert EngineConfig(operand_depth=4096).digest == "78f66dbdc28c1dd1"
+    assert EngineConfig(digit_bits=4).digest == "5a6e3933ba967cd4"
 
 
 def test_missing_fields_take_their_defaults():
@@ -122,6 +124,18 @@ def test_missing_fields_take_their_defaults():
         *(
             ({"operand_depth": bad}, f"must be 0 or a power of two, 256 to 65536, not {bad!r}")
             for bad in (-256, 128, 300, 131072, 256.0, False, "256")
+        ),
+        *(
+            ({"digit_bits": bad}, f"digit_bits must be 0, 2 or 4, not {bad!r}")
+            for bad in (1, 3, 8, -2, 4.0, True, None)
+        ),
+        (
+            {"digit_bits": 4, "table_share": 2},
+            r"table_share \(2\) must be 1 with digit_bits \(4\), because DSP blocks have no tables",
+        ),
+        (
+            {"digit_bits": 4, "act_bits": 10},
+            r"act_bits \(10\) must be at most 9 with digit_bits \(4\), so that .*; lower act_bits",
         ),
         (
             {"depth": 8, "stream_bits": 32, "sparse_block": 16},

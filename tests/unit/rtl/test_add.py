@@ -16,9 +16,13 @@ SHAPES = [
     (10, 8, 10, {"subtracts": True}),
     (22, 15, 22, {"subtracts": True}),
     (15, 15, 15, {"subtracts": True}),
-    (16, 12, 16, {"doubles": True}),
-    (9, 9, 9, {"doubles": True}),
-    (5, 8, 8, {"doubles": True}),
+    (16, 12, 16, {"doubles": 1}),
+    (9, 9, 9, {"doubles": 1}),
+    (5, 8, 8, {"doubles": 1}),
+    (10, 10, 11, {"carries": True}),
+    (11, 9, 12, {"carries": True}),
+    (22, 17, 22, {"doubles": 4, "carries": True}),
+    (9, 9, 9, {"doubles": 2}),
 ]
 
 
@@ -40,12 +44,15 @@ def test_sums_and_differences(a, b, out, does):
             )
             subtract = "subtracts" in does and rng.random() < 0.5
             double = "doubles" in does and rng.random() < 0.5
+            carry = "carries" in does and rng.random() < 0.5
             ctx.set(dut.a, x)
             ctx.set(dut.b, y)
             ctx.set(dut.subtract, subtract)
             if "doubles" in does:
                 ctx.set(dut.double, double)
-            x <<= double
+            if "carries" in does:
+                ctx.set(dut.carry, carry)
+            x = (x << does.get("doubles", 0) * double) + carry
             assert ctx.get(dut.o) == wrapped(x - y if subtract else x + y, out)
 
     simulator = Simulator(dut)

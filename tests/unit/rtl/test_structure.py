@@ -35,6 +35,13 @@ CONFIGS = {
     "operand": EngineConfig(
         rows=2, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=4, operand_depth=512
     ),
+    "digits": EngineConfig(
+        rows=2, cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=4, scale_bits=2,
+        digit_bits=4,
+    ),
+    "digits of one column": EngineConfig(
+        cols=1, depth=32, stream_bits=32, acc_depth=16, act_depth=4, digit_bits=2
+    ),
     "wide sums": EngineConfig(
         cols=1, depth=256, stream_bits=32, act_bits=10, acc_depth=16, act_depth=2, scale_bits=1
     ),

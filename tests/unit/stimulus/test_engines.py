@@ -20,6 +20,7 @@ RANGES = {
     "border_shift": (0, 7),
     "sparse_block": (0, 16),
     "operand_depth": (0, 65536),
+    "digit_bits": (0, 4),
 }
 
 

@@ -135,9 +135,10 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, GOWIN)
 
 
-def test_an_operand_has_no_term_and_no_part_is_too_small_for_it():
-    config = dataclasses.replace(SMALL, operand_depth=256)
-    with pytest.raises(ModelError, match=r"no term for operand_depth \(256\); count .* --no-route"):
+@pytest.mark.parametrize(("name", "value"), [("operand_depth", 256), ("digit_bits", 4)])
+def test_what_has_no_term_is_refused_and_no_part_is_too_small_for_it(name, value):
+    config = dataclasses.replace(SMALL, **{name: value})
+    with pytest.raises(ModelError, match=rf"no term for {name} \({value}\); count .* --no-route"):
         estimate(config, ECP5)
     fits(dataclasses.replace(config, rows=64), find_part("LFE5U-85F"))
 

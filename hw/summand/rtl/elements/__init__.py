@@ -2,10 +2,12 @@
 
 An element has three parts: a loader, in front of the rows, which prepares it for each slice of
 activations; what the loader tells the rows in each cycle; and an array in each row, which turns
-words into slice sums. Their figures are in :func:`summand.isa.elements.element`.
+words into slice sums. One that takes several planes at once has a fourth, in front of the rows,
+which turns planes into the words that the rows get. Their figures are in
+:func:`summand.isa.elements.element`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,9 @@ from amaranth.lib import data
 
 from summand.isa import EngineConfig
 from summand.isa.elements import ElementKind, element
+from summand.rtl.elements.digits.array import DigitArray
+from summand.rtl.elements.digits.loader import DigitLoader, DigitStep
+from summand.rtl.elements.digits.turner import PlaneTurner
 from summand.rtl.elements.tables.array import TableArray
 from summand.rtl.elements.tables.loader import TableLoader
 from summand.rtl.elements.tables.step import Step
@@ -33,19 +38,24 @@ class ElementParts:
         Layout of what the array does in a cycle to prepare itself.
     array : callable
         Component with ``x`` (staged activations), ``step``, ``word``, ``valid``, ``first``,
-        ``last`` and, in an engine with half-steps, ``half_step`` in, and ``sums`` out.
+        ``last`` and, in an engine with half-steps and without a turner, ``half_step`` in, and
+        ``sums`` out.
+    turner : callable, optional
+        Component with ``i: In(Work)`` and ``o: Out(Work)``, combinational but for what it keeps.
     """
 
     loader: Callable[[EngineConfig], Any]
     step: Callable[[EngineConfig], data.StructLayout]
     array: Callable[[EngineConfig], Any]
-
-
-_PARTS: Mapping[ElementKind, ElementParts] = {
-    ElementKind.TABLES: ElementParts(loader=TableLoader, step=Step, array=TableArray),
-}
+    turner: Callable[[EngineConfig], Any] | None = None
 
 
 def parts(config: EngineConfig) -> ElementParts:
     """Return the gateware of what multiplies in the engine of ``config``."""
-    return _PARTS[element(config).kind]
+    match element(config).kind:
+        case ElementKind.TABLES:
+            return ElementParts(loader=TableLoader, step=Step, array=TableArray)
+        case ElementKind.DIGITS:
+            return ElementParts(
+                loader=DigitLoader, step=DigitStep, array=DigitArray, turner=PlaneTurner
+            )

@@ -1,0 +1,1 @@
+"""Multiplication in DSP blocks: digits of two columns' weights times one activation."""
