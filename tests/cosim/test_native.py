@@ -247,7 +247,7 @@ DIGIT_MISTAKES = {
         (
             turner,
             "PlaneTurner",
-            'self._kept(m, self.i.half_step, "half", whole, first)',
+            'self._kept(m, self.i.half_step, "half_step", whole)',
             "self.i.half_step",
         ),
     ),

@@ -37,8 +37,8 @@ def test_the_default_engine():
         ({"digit_bits": 4}, {"steps": 1, "read_ahead": 1, "planes": 4, "word": 4, "order": 5}),
         ({"digit_bits": 2}, {"steps": 3, "read_ahead": 1, "planes": 2, "word": 2, "order": 6}),
         (
-            {"digit_bits": 4, "half_steps": True, "depth": 16},
-            {"steps": 1, "read_ahead": 1, "planes": 4, "word": 4},
+            {"digit_bits": 4, "half_steps": True, "depth": 128},
+            {"steps": 1, "read_ahead": 1, "planes": 4, "word": 4, "order": 6},
         ),
         ({"rows": 8}, {"room": 32}),
         ({"rows": 9}, {"room": 64}),

@@ -36,6 +36,8 @@ FIELDS = {
 
 
 def build(fields: dict[str, Any]) -> EngineConfig | None:
+    if fields["digit_bits"]:  # few configurations would be left otherwise
+        fields |= {"table_share": 1, "act_bits": min(fields["act_bits"], 9)}
     try:
         return EngineConfig(**fields)
     except ConfigError:

@@ -75,16 +75,21 @@ class PlaneTurner(wiring.Component):
         with m.Elif(place != 0):
             m.d.sync += place.eq(place + 1)
 
+        # What is said of a digit comes with its last plane, and so with the first word.
         first = place == 0
-        opening = self._kept(m, opens, "opens", whole, first)
-        halving = self._kept(m, self.i.half_step, "half", whole, first) if cfg.half_steps else None
+        opening = Mux(first, opens, self._kept(m, opens, "opens", whole))
+        halving = None
+        if cfg.half_steps:
+            half_step = self._kept(m, self.i.half_step, "half_step", whole)
+            halving = Mux(first, self.i.half_step, half_step)
         bits = [self._chosen(m, plane, n, whole, place) for n, plane in enumerate(planes)]
         word = self._word(m, bits, opening, halving)
-        tile_ends = self._kept(m, self.i.last, "last", whole, first)
-        beat = Cat(Const(0, len(word) - cfg.stream_bits), self.i.word[-cfg.stream_bits :])
+        tile_ends = self._kept(m, self.i.last, "last", whole)
+        beat = self.i.word[-cfg.stream_bits :]
         m.d.comb += [
-            *(self.o[n].eq(self._kept(m, self.i[n], n, whole, first)) for n in self._orders()),
-            self.o.word.eq(Mux(self.i.act_write, beat, word)),
+            *(self.o[n].eq(self._kept(m, self.i[n], n, whole)) for n in self._orders()),
+            self.o.word.eq(word),
+            self.o.word[-len(beat) :].eq(Mux(self.i.act_write, beat, word[-len(beat) :])),
             self.o.valid.eq(whole | ~first),
             self.o.first.eq(whole),
             self.o.last.eq(tile_ends & (place == size - 1)),
@@ -99,12 +104,12 @@ class PlaneTurner(wiring.Component):
         """Return the fields that go with a tile's last word."""
         return ["clear", "shift", "tile", *(["border"] if self.config.border_shift else [])]
 
-    def _kept(self, m: Module, value: Value, name: str, whole: Signal, first: Value) -> Value:
-        """Return what ``value`` was when the digit's last plane came."""
+    def _kept(self, m: Module, value: Value, name: str, whole: Signal) -> Signal:
+        """Return what ``value`` was when the last plane of the digit came before this cycle."""
         kept = Signal.like(value, name=f"kept_{name}", reset_less=True)
         with m.If(whole):
             m.d.sync += kept.eq(value)
-        return Mux(first, value, kept)
+        return kept
 
     def _chosen(self, m: Module, plane: Signal, n: int, whole: Signal, place: Signal) -> Value:
         """Return bit ``n`` of the word's digits: of the first inputs at once, of others later."""
