@@ -236,7 +236,7 @@ MISTAKES = {
 DIGIT_MISTAKES = {
     "a-borrow-is-not-given-back": (
         digit_array,
-        (columns, "DigitColumns", "[s[-1] for s in lower]", "[Const(0, 1) for _ in lower]"),
+        (columns, "DigitColumns", "[s[place - 1] for s in packed]", "[Const(0, 1)] * len(packed)"),
     ),
     "each-digit-is-signed": (
         elements,

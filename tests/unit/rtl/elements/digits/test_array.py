@@ -1,5 +1,7 @@
 """A row's DSP blocks multiply the activations that were copied before the word."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def test_words_meet_their_inputs_of_their_slice(config, gap):
     slices = 6
     x = rng.integers(config.act_min, config.act_max, (slices, config.depth), endpoint=True)
     weights = rng.integers(0, 1 << size - 1, (slices, config.depth, config.cols))
-    inputs = [{"valid": 1, "last": 1}] * late  # what a reset does
+    inputs: list[dict[str, Any]] = [{"valid": 1, "last": 1}] * late  # what a reset does
     for n in range(slices):
         inputs.append({"x": x[n].tolist(), "step": {"valid": 1}})
         # The staging registers change at once.
