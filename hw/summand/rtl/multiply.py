@@ -7,10 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa.products import DSP_BITS, DSP_LATENCY, Product
+from summand.rtl.add import Adder
+from summand.rtl.delay import delayed
 from summand.rtl.fold import Library
 from summand.rtl.technology import Technology
 
-__all__ = ["DspProduct", "Multiplier"]
+__all__ = ["DspProduct", "DspSum", "Multiplier"]
 
 
 class DspProduct(wiring.Component):
@@ -90,6 +92,69 @@ class DspProduct(wiring.Component):
             **registers,
             **ports,
         )
+
+
+class DspSum(wiring.Component):
+    """Two DSP blocks: ``p = a[0] * b[0] + a[1] * b[1]``, :attr:`LATENCY` cycles.
+
+    The second product is a cycle behind the first, so that vendors' tools find the adder of the
+    second block with the first one's output. On an ECP5, of which no tool uses these adders, the
+    products come at once, and the sum is a carry chain.
+
+    Parameters
+    ----------
+    a, b : :class:`~amaranth.hdl.Shape`
+        Operands, both signed, up to :data:`~summand.isa.products.DSP_BITS` wide.
+
+    Members
+    -------
+    a, b : ``In(array of 2)``
+        Operands.
+    p : ``Out``
+        The sum, as wide as a pair's operands together.
+    """
+
+    #: Cycles from operands to their sum.
+    LATENCY = DSP_LATENCY + 1
+
+    a: Any
+    b: Any
+    p: Signal
+
+    def __init__(self, a: Shape, b: Shape):
+        assert a.signed
+        assert b.signed
+        super().__init__(
+            {
+                "a": In(a).array(2),
+                "b": In(b).array(2),
+                "p": Out(signed(a.width + b.width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        ecp5 = isinstance(platform, Library) and platform.technology is Technology.ECP5
+        products: list[Signal] = []
+        for n in range(1 + ecp5):
+            block = DspProduct(self.a[n].shape(), self.b[n].shape())
+            m.submodules[f"product_{n}"] = block
+            m.d.comb += [block.en.eq(1), block.a.eq(self.a[n]), block.b.eq(self.b[n])]
+            products.append(block.p)
+        if not ecp5:
+            a = delayed(m, self.a[1], 2, "a", reset_less=True)
+            b = delayed(m, self.b[1], 2, "b", reset_less=True)
+            product = Signal.like(self.p, name="product", reset_less=True)
+            m.d.sync += product.eq(a * b)
+            products.append(product)
+        size = len(self.p)
+        m.submodules.adder = adder = Adder(size, size, size)
+        total = Signal.like(self.p, name="total", reset_less=True)
+        m.d.comb += [adder.a.eq(products[1]), adder.b.eq(products[0]), self.p.eq(total)]
+        m.d.sync += total.eq(adder.o)
+
+        return m
 
 
 class Multiplier(wiring.Component):

@@ -17,7 +17,7 @@ from summand.isa.digits import (
 )
 from summand.rtl.add import Adder
 from summand.rtl.fold import emitted_once
-from summand.rtl.multiply import DspProduct
+from summand.rtl.multiply import DspProduct, DspSum
 
 __all__ = ["DigitColumns"]
 
@@ -78,8 +78,11 @@ class DigitColumns(wiring.Component):
         m = Module()
         cfg = self.config
 
-        packed = [self._product(m, lane) for lane in range(digit_lanes(cfg))]
-        for level in range(packed_levels(cfg)):
+        # A block's own adder makes the first level, unless products have to be taken apart before.
+        apart = packed_columns(cfg) == 2 and packed_levels(cfg) == 0
+        lanes = range(0, digit_lanes(cfg), 1 if apart else 2)
+        packed = [self._product(m, lane) if apart else self._sum(m, lane) for lane in lanes]
+        for level in range(1, packed_levels(cfg)):
             packed = _added(m, packed, [], f"packed_{level}")
         if packed_columns(cfg) == 1:
             parts, borrows = [packed], [[]]
@@ -108,7 +111,34 @@ class DigitColumns(wiring.Component):
         return m
 
     def _product(self, m: Module, lane: int) -> Value:
-        """Return the packed product of an activation and both columns' digits of a lane."""
+        """Return the packed product of a lane's activation and both columns' digits."""
+        cfg = self.config
+        m.submodules[f"product_{lane}"] = block = DspProduct(
+            signed(packed_bits(cfg)), signed(cfg.act_bits)
+        )
+        m.d.comb += [
+            block.en.eq(1),
+            block.a.eq(self._packed(lane)),
+            block.b.eq(self.x[lane]),
+        ]
+        # A digit's magnitude is less than a power of two, so the product needs a bit less.
+        return block.p[:-1].as_signed()
+
+    def _sum(self, m: Module, lane: int) -> Value:
+        """Return the sum of the packed products of a lane and the next."""
+        cfg = self.config
+        m.submodules[f"sum_{lane}"] = blocks = DspSum(
+            signed(packed_bits(cfg)), signed(cfg.act_bits)
+        )
+        for n in range(2):
+            m.d.comb += [
+                blocks.a[n].eq(self._packed(lane + n)),
+                blocks.b[n].eq(self.x[lane + n]),
+            ]
+        return blocks.p
+
+    def _packed(self, lane: int) -> Value:
+        """Return both columns' digits of a lane as one operand."""
         cfg = self.config
         size = digit_size(cfg)
         low, *high = (c[lane * size : (lane + 1) * size] for c in self.digits)
@@ -116,12 +146,7 @@ class DigitColumns(wiring.Component):
         if high:
             sign = low[-1].replicate(packed_place(cfg) - size)
             packed = Cat(low, sign, *high)
-        m.submodules[f"product_{lane}"] = block = DspProduct(
-            signed(packed_bits(cfg)), signed(cfg.act_bits)
-        )
-        m.d.comb += [block.en.eq(1), block.a.eq(packed), block.b.eq(self.x[lane])]
-        # A digit's magnitude is less than a power of two, so the product needs a bit less.
-        return block.p[:-1].as_signed()
+        return packed
 
     def _combine(self, m: Module, column: int, total: Value, owed: list[Value]) -> None:
         """Add the sum of a word to those before."""
