@@ -111,7 +111,7 @@ class DspSum(wiring.Component):
     a, b : ``In(array of 2)``
         Operands.
     p : ``Out``
-        The sum, as wide as a pair's operands together.
+        The sum, signed and wrapped to as many bits as a pair's operands have together.
     """
 
     #: Cycles from operands to their sum.

@@ -5,7 +5,8 @@ from amaranth import *
 from amaranth.sim import Simulator
 
 from summand.isa.products import Product
-from summand.rtl.multiply import DspProduct, Multiplier
+from summand.rtl.multiply import DspProduct, DspSum, Multiplier
+from summand.testing.streams import trace
 
 SHAPES = [
     (signed(8), unsigned(8)),
@@ -54,6 +55,26 @@ def test_products_follow_operands(shapes, p_en):
     sim.run()
     late = latency - 1
     assert found[late : late + len(pairs)] == [a * b for a, b in pairs]
+
+
+@pytest.mark.parametrize(("a_bits", "b_bits"), [(18, 8), (13, 4), (5, 9)])
+def test_sums_of_two_products_follow_their_operands(a_bits, b_bits):
+    rng = random.Random(2)
+
+    def operand(bits):
+        top = 1 << bits - 1
+        return rng.choice([-top, top - 1, -1, 0, rng.randrange(-top, top)])
+
+    cycles = [
+        {"a": [operand(a_bits) for _ in "01"], "b": [operand(b_bits) for _ in "01"]}
+        for _ in range(300)
+    ]
+    dut = DspSum(signed(a_bits), signed(b_bits))
+    found = trace(dut, [*cycles, *[{}] * DspSum.LATENCY], ["p"])
+    half = 1 << a_bits + b_bits - 1
+    for cycle, (p,) in zip(cycles, found[DspSum.LATENCY :], strict=True):
+        total = sum(x * y for x, y in zip(cycle["a"], cycle["b"], strict=True))
+        assert p == (total + half) % (2 * half) - half
 
 
 @pytest.mark.formal
