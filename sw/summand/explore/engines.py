@@ -6,7 +6,8 @@ What cannot be best is left out before it is evaluated, for these reasons:
   have fewer beats than plane words, so up to four beats a word are tried with them.
 * Accumulators hold 1,024, 2,048 or 4,096 outputs; with more, nothing is cut less often.
 * Activations have room for the model's longest input, and for an intermediate of two slices.
-* Streams that bring more than twice what the memory does only add padding.
+* Streams that bring more than four times what the memory does only add padding. Twice is not
+  enough: an engine that is as fast as the memory still waits for its tables.
 * Rows come in ascending order, and the first number that does not fit ends them, because more rows
   take more of everything.
 """
@@ -27,6 +28,8 @@ _SHARES = (1, 2, 4)
 _OUTPUTS = (1024, 2048, 4096)
 #: Beats of a plane word where segments may be sparse.
 _BEATS = (1, 2, 4)
+#: How much more a stream may bring than the memory.
+_WIDER = 4
 #: Slices of an intermediate.
 _RANKS = 2
 
@@ -72,7 +75,7 @@ def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
         for low_rank in (False, True)
     }
     for stream in _STREAMS:
-        if stream > _STREAMS[0] and stream / 8 > 2 * beat_bytes:
+        if stream > _STREAMS[0] and stream / 8 > _WIDER * beat_bytes:
             continue
         for depth in _DEPTHS:
             slices = ceil_div(longest, depth) + _RANKS

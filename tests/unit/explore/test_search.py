@@ -153,6 +153,23 @@ def test_a_search_finds_what_trying_everything_finds():
     assert found.chosen.resources.luts <= 6000
 
 
+@pytest.mark.parametrize("name", ["ulx3s-85f", "ecpix5-85f", "orangecrab-85f"])
+def test_nothing_that_is_made_by_hand_is_quicker(name):
+    choices, board = model(), find_board(name)
+    found = Search(choices, board, Workload(), Limits()).run()
+    quickest = min(p.total_s for p in found.front if p.loss <= Limits().kl)
+    for engine in (
+        board.engine,
+        EngineConfig(rows=8, cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True),
+        EngineConfig(rows=16, cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True),
+        EngineConfig(rows=8, cols=8, depth=32, stream_bits=256, scale_bits=4, half_steps=True),
+    ):
+        mine = dataclasses.replace(board, engine=engine)
+        own = Search(choices, mine, Workload(), Limits()).run().own
+        assert own is not None
+        assert quickest <= own.total_s
+
+
 def test_more_room_is_never_slower():
     choices, board = model(), find_board("ecpix5-85f")
     times = [
