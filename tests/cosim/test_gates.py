@@ -15,10 +15,17 @@ from summand.synth.tools import ToolSource, find_tool
 
 pytestmark = [pytest.mark.sim, pytest.mark.needs("iverilog", "cocotb", "yosys")]
 
-CONFIG = EngineConfig(
-    rows=2, cols=1, depth=32, stream_bits=32, act_bits=4, acc_bits=17, acc_depth=16, act_depth=2,
-    requant_depth=16, shift=1, half_steps=True, border_shift=3, operand_depth=256,
-)  # fmt: skip
+CONFIGS = {
+    "tables": EngineConfig(
+        rows=2, cols=1, depth=32, stream_bits=32, act_bits=4, acc_bits=17, acc_depth=16,
+        act_depth=2, requant_depth=16, shift=1, half_steps=True, border_shift=3, operand_depth=256,
+    ),
+    # Its first level of additions is made in DSP blocks where there are models of their adders.
+    "digits": EngineConfig(
+        rows=1, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16,
+        half_steps=True, digit_bits=4,
+    ),
+}  # fmt: skip
 
 _MODULE = re.compile(r"^module +(\w+).*?^endmodule *\n", re.MULTILINE | re.DOTALL)
 _WORD = re.compile(r"\w+")
@@ -48,8 +55,8 @@ def _used(netlist: str, *libraries: str) -> str:
     return "".join(text for _, text in sorted(chosen.items()))
 
 
-def _netlist(folder: Path, technology: Technology, command: str) -> str:
-    source = emit_verilog(Engine(CONFIG), name="engine", config=CONFIG, technology=technology)
+def _netlist(config: EngineConfig, folder: Path, technology: Technology, command: str) -> str:
+    source = emit_verilog(Engine(config), name="engine", config=config, technology=technology)
     (folder / "engine.v").write_text(source)
     script = f"read_verilog engine.v; {command} -top engine; write_verilog -noattr netlist.v"
     yosys = find_tool("yosys", ToolSource.YOWASP).command
@@ -57,8 +64,8 @@ def _netlist(folder: Path, technology: Technology, command: str) -> str:
     return (folder / "netlist.v").read_text()
 
 
-def _ecp5(folder: Path) -> str:
-    netlist = _netlist(folder, Technology.ECP5, "synth_ecp5")
+def _ecp5(config: EngineConfig, folder: Path) -> str:
+    netlist = _netlist(config, folder, Technology.ECP5, "synth_ecp5")
     for cell in ("TRELLIS_FF", "TRELLIS_DPR16X4", "LUT4", "CCU2C", "DP16KD", "MULT18X18D"):
         assert f"  {cell} " in netlist
     # Yosys has no models of block RAMs and multipliers, so ours follow.
@@ -66,19 +73,20 @@ def _ecp5(folder: Path) -> str:
     return netlist + _used(netlist, yosys, simulation_models(Technology.ECP5))
 
 
-def _xilinx(folder: Path) -> str:
+def _xilinx(config: EngineConfig, folder: Path) -> str:
     # There are no models of block RAMs either, so other memories are used instead.
-    netlist = _netlist(folder, Technology.GENERIC, "synth_xilinx -nobram")
+    netlist = _netlist(config, folder, Technology.GENERIC, "synth_xilinx -nobram")
     for cell in ("FDRE", "RAM32M", "LUT6", "CARRY4", "DSP48E1"):
         assert f"  {cell} " in netlist
     return netlist + _used(netlist, _library("xilinx", "cells_sim.v"))
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("gates", [_ecp5, _xilinx])
-def test_netlist_matches_golden(gates, tmp_path):
+def test_netlist_matches_golden(gates, config, tmp_path):
     from summand.cosim import build_icarus, run_cocotb
 
-    bench = build_icarus(gates(tmp_path), name="engine", config=CONFIG)
+    bench = build_icarus(gates(config, tmp_path), name="engine", config=config)
     # An interpreter simulates only some hundred cycles of so many cells in a second.
     run_cocotb(
         bench,
