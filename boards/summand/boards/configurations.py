@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from summand.boards.library import packaged_boards
+from summand.boards.library import find_board, packaged_boards
 from summand.isa import ConfigError, EngineConfig
 
 __all__ = ["Named", "configuration_names", "find_configuration"]
@@ -29,6 +29,8 @@ def configuration_names() -> tuple[str, ...]:
 def find_configuration(text: str) -> Named:
     """Return what ``text`` names: an engine of Summand's or of a board, else a JSON file.
 
+    A board's TOML file stands for its engine.
+
     Raises
     ------
     ConfigError
@@ -39,6 +41,9 @@ def find_configuration(text: str) -> Named:
     if text in configuration_names():
         return Named(text, EngineConfig.from_json((_FOLDER / f"{text}.json").read_text()))
     path = Path(text)
+    if path.suffix == ".toml":
+        board = find_board(text)
+        return Named(board.name, board.engine)
     if path.suffix == ".json" or path.name != text or path.exists():
         return Named(path.name, EngineConfig.load(path))
     raise ConfigError(

@@ -1,4 +1,5 @@
 import dataclasses
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_missing_and_bad_files(tmp_path):
     bad.write_text('{"row": 1}')
     with pytest.raises(ConfigError, match="bad: an engine configuration has no row"):
         find_configuration(str(bad))
+
+
+def test_a_boards_file_is_its_engine(tmp_path):
+    file = files("summand.boards") / "library" / "kv260.toml"
+    (tmp_path / "mine.toml").write_text(file.read_text())
+    found = find_configuration(str(tmp_path / "mine.toml"))
+    assert (found.name, found.config) == ("mine", find_configuration("kv260").config)
 
 
 def test_a_wheel_holds_every_configuration():
