@@ -7,6 +7,7 @@ from typing import Any
 
 from summand.families.cells import CellPatterns
 from summand.families.flow import PlaceFlow
+from summand.families.memories import MemoryMap
 from summand.families.parts import FpgaChip
 from summand.rtl.technology import Technology
 
@@ -19,18 +20,22 @@ class ModelledCells:
 
     Parameters
     ----------
-    lut_ram_bits : int
-        Bits of a word of one LUT RAM, which has 16 words.
-    block_ram_shapes : tuple of (int, int)
-        Bits of a word, and words, of one block RAM, the widest first.
+    memories : MemoryMap
+        What a memory becomes.
+    ring_bits : int
+        Bits of a word of a LUT RAM of 16 words; of those in the ring of segments, each reader has a
+        copy, without the ones whose bits it does not read.
+    product_bits : int
+        Bits of a product from which on it is made in a multiplier.
     runs : Path
         Stored runs, which ``python -m summand.synth.sweep`` makes.
     model : Path
         Coefficients, which ``python -m summand.synth.fit`` fits to the runs.
     """
 
-    lut_ram_bits: int
-    block_ram_shapes: tuple[tuple[int, int], ...]
+    memories: MemoryMap
+    ring_bits: int
+    product_bits: int
     runs: Path
     model: Path
 

@@ -1,7 +1,10 @@
 """Xilinx 7 series and UltraScale+: counted by Yosys, not placed and routed."""
 
-from summand.families.base import FpgaFamily
+from pathlib import Path
+
+from summand.families.base import FpgaFamily, ModelledCells
 from summand.families.cells import CellPatterns
+from summand.families.memories import InferredMemories
 from summand.rtl.technology import Technology
 
 __all__ = ["ULTRASCALE_PLUS", "XILINX7"]
@@ -15,19 +18,32 @@ _LUT_RAM = {
     r"RAM128X1S": 2,
     r"RAM128X1D": 4,
     r"RAM256X1S": 4,
-    r"SRL(16E|C32E)": 1,
 }
+_SHIFT_REGISTERS = {r"SRL(16E|C32E)": 1}
 
 
 def _cells(dsp: str) -> CellPatterns:
     return CellPatterns(
-        luts={r"LUT[1-6]": 1, "INV": 1, **_LUT_RAM},  # CARRY cells hold a chain's sums themselves
+        # CARRY cells hold a chain's sums themselves.
+        luts={r"LUT[1-6]": 1, "INV": 1, **_LUT_RAM, **_SHIFT_REGISTERS},
         ffs={r"FD[RSCP]E(_1)?": 1},
         lut_rams=_LUT_RAM,
         block_rams={r"RAMB36E\d": 1, r"RAMB18E\d": 0.5},
         dsps={dsp: 1},
     )
 
+
+#: Simple dual-port RAM32M and RAM64M, and half and whole block RAMs, with the costs that Yosys's
+#: files have of them (lutrams_xc5v.txt, brams_xc4v.txt).
+_MEMORIES = InferredMemories(
+    lut_shapes=((32, 6, 4), (64, 3, 4)),
+    lut_cost=8,
+    block_shapes=(
+        (0.5, 129, ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))),
+        (1, 257, ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384))),
+    ),
+)
+_HERE = Path(__file__).parent
 
 XILINX7 = FpgaFamily(
     name="xilinx7",
@@ -36,6 +52,13 @@ XILINX7 = FpgaFamily(
     technology=Technology.GENERIC,
     synthesis="synth_xilinx -flatten -family xc7",
     cells=_cells("DSP48E1"),
+    modelled=ModelledCells(
+        memories=_MEMORIES,
+        ring_bits=6,
+        product_bits=9,  # DSP_Y_MINWIDTH of synth_xilinx
+        runs=_HERE / "xilinx7" / "runs.jsonl",
+        model=_HERE / "xilinx7" / "model.json",
+    ),
 )
 
 ULTRASCALE_PLUS = FpgaFamily(

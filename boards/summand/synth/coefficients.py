@@ -9,11 +9,15 @@ from pathlib import Path
 
 from summand.isa import SummandError
 
-__all__ = ["HeldOutError", "Model", "ModelError", "load_model"]
+__all__ = ["HeldOutError", "Model", "ModelError", "UnknownPartError", "load_model"]
 
 
 class ModelError(SummandError):
     """A model that cannot be read, or of other terms than this version's."""
+
+
+class UnknownPartError(ModelError):
+    """An engine with a part that a model knows nothing of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +57,28 @@ class Model:
             raise ModelError(f"not a model of resources: {e}") from None
 
     def figure(self, name: str, terms: Mapping[str, float]) -> float:
-        """Return the sum of ``terms`` with the coefficients of a figure."""
+        """Return the sum of ``terms`` with the coefficients of a figure.
+
+        Raises
+        ------
+        UnknownPartError
+            If an engine has a part that no stored run has.
+        ModelError
+            If the coefficients are of other terms.
+        """
         found = self.coefficients.get(name, {})
-        if found.keys() != terms.keys():
+        if found.keys() - terms.keys() or "constant" not in found:
             raise ModelError(
                 f"the model's terms of {name} are not this version's; "
                 "fit it again: python -m summand.synth.fit"
             )
-        return sum(found[term] * value for term, value in terms.items())
+        for term in terms.keys() - found.keys():
+            if terms[term]:
+                raise UnknownPartError(
+                    f"no stored run of this family tells what {term.replace('_', ' ')} take of "
+                    f"{name}; count the cells with 'summand synth', or leave them out"
+                )
+        return sum(value * terms[term] for term, value in found.items())
 
 
 @functools.cache

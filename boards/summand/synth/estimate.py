@@ -9,7 +9,7 @@ from summand.families.cells import CELL_KINDS
 from summand.families.parts import FpgaPart
 from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
-from summand.synth.coefficients import HeldOutError, Model, ModelError, load_model
+from summand.synth.coefficients import HeldOutError, Model, ModelError, UnknownPartError, load_model
 from summand.synth.model import block_rams, dsps, ff_terms, lut_rams, lut_terms, period_terms
 
 __all__ = ["Resources", "estimate", "fits", "modelled_cells"]
@@ -24,7 +24,7 @@ class Resources:
     luts, ffs : int
         Look-up tables and flip-flops, estimated.
     lut_rams, block_rams, dsps : int
-        Memories and multipliers, exact.
+        Memories and multipliers, exact; block RAMs may be halves.
     fmax_mhz : float or None
         Clock, estimated, out of context, on the slowest speed grade that is stored; None for
         families that are counted only.
@@ -35,7 +35,7 @@ class Resources:
     luts: int
     ffs: int
     lut_rams: int
-    block_rams: int
+    block_rams: float
     dsps: int
     fmax_mhz: float | None
     errors: Mapping[str, HeldOutError]
@@ -67,23 +67,24 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
         engine has a part that the model does not know.
     """
     for name in _unmodelled(config):
-        raise ModelError(
+        raise UnknownPartError(
             f"the model of resources has no term for {name} ({getattr(config, name)}); count "
             f"the cells with 'summand synth --no-route', or leave {name} out"
         )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
+    clocked = "period_ns" in model.coefficients
     return Resources(
         luts=round(model.figure("luts", lut_terms(config, cells))),
         ffs=round(model.figure("ffs", ff_terms(config))),
         lut_rams=lut_rams(config, cells),
         block_rams=block_rams(config, cells),
-        dsps=dsps(config),
-        fmax_mhz=1e3 / model.figure("period_ns", period_terms(config)),
+        dsps=dsps(config, cells),
+        fmax_mhz=1e3 / model.figure("period_ns", period_terms(config)) if clocked else None,
         errors={
             "luts": model.errors["luts"],
             "ffs": model.errors["ffs"],
-            "fmax_mhz": model.errors["period_ns"],
+            **({"fmax_mhz": model.errors["period_ns"]} if clocked else {}),
         },
     )
 
@@ -99,9 +100,12 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         If it does not fit: what is missing, the model's error, and which fields to lower to what.
     """
     family = find_family(part.family)
-    if family.modelled is None or _unmodelled(config):
+    if family.modelled is None:
         return
-    lacking = _lacking(config, part, model)
+    try:
+        lacking = _lacking(config, part, model)
+    except UnknownPartError:
+        return
     if not lacking:
         return
     found = estimate(config, family, model)

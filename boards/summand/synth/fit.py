@@ -53,7 +53,8 @@ def fit(runs: Sequence[SynthesisRun], cells: ModelledCells) -> Model:
     }
     coefficients, errors = {}, {}
     for name, (terms, values) in figures.items():
-        coefficients[name], errors[name] = _fit(name, terms, values)
+        if values or name != "period_ns":  # families that are counted only have no clocks
+            coefficients[name], errors[name] = _fit(name, terms, values)
     return Model(coefficients=coefficients, errors=errors)
 
 
@@ -64,7 +65,7 @@ def inexact(runs: Sequence[SynthesisRun], cells: ModelledCells) -> list[str]:
         counted = {
             "lut_rams": lut_rams(run.config, cells),
             "block_rams": block_rams(run.config, cells),
-            "dsps": dsps(run.config),
+            "dsps": dsps(run.config, cells),
         }
         wrong += [
             f"{run.config.digest}: {name} {count}, stored {getattr(run, name)}"
@@ -78,6 +79,9 @@ def _fit(
     name: str, terms: _Terms, values: Mapping[EngineConfig, float]
 ) -> tuple[dict[str, float], HeldOutError]:
     rows = [terms(config) for config in values]
+    # What no engine has gets no coefficient, rather than a wrong one.
+    met = [term for term in (rows[0] if rows else ()) if any(row[term] for row in rows)]
+    rows = [{term: row[term] for term in met} for row in rows]
     if not rows or len(rows) <= len(rows[0]):
         raise ModelError(f"{len(rows)} runs are too few for the terms of {name}; store more")
     # Each row is divided by its target, because relative errors are to be small.

@@ -9,6 +9,7 @@ import math
 
 from summand.families.base import ModelledCells
 from summand.isa import EngineConfig
+from summand.isa.limits import SEGMENTS
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import products
 from summand.isa.rounding import ceil_div
@@ -28,24 +29,25 @@ def lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     """Return the LUT RAMs: look-up tables, the ring of segments, and what waits to be walked."""
     segments = segment_memory(config)
     return _segment_lut_rams(config, cells) + sum(
-        memory.count * ceil_div(memory.width, cells.lut_ram_bits)
+        memory.count * cells.memories.cells(memory).lut_rams
         for memory in memories(config)
-        if memory.kind is MemoryKind.LUT and memory != segments
+        if memory != segments
     )
 
 
-def block_rams(config: EngineConfig, cells: ModelledCells) -> int:
+def block_rams(config: EngineConfig, cells: ModelledCells) -> float:
     """Return the block RAMs: accumulators, activations, parameters, drained tiles, scales."""
-    return sum(
-        memory.count * _blocks(memory, cells)
-        for memory in memories(config)
-        if memory.kind is MemoryKind.BLOCK
-    )
+    return sum(m.count * cells.memories.cells(m).block_rams for m in memories(config))
 
 
-def dsps(config: EngineConfig) -> int:
+def dsps(config: EngineConfig, cells: ModelledCells) -> int:
     """Return the multipliers: the requantiser's, and scalers."""
-    return sum(product.count * product.blocks for product in products(config))
+    return sum(
+        product.count
+        for product in products(config)
+        for a, b in product.parts
+        if a + b >= cells.product_bits
+    )
 
 
 def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
@@ -113,7 +115,9 @@ def _segment_lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     if config.sparse_block:
         readers.append(frozenset({"tile", "clear", "shift", "scaled", "half_step"}))
     fields = tuple(segment_fields(config).items())
-    return _copies(fields, tuple(readers), cells.lut_ram_bits)
+    one = EngineMemory(name="", kind=MemoryKind.LUT, width=cells.ring_bits, depth=SEGMENTS.high)
+    copies = _copies(fields, tuple(readers), cells.ring_bits)
+    return copies * cells.memories.cells(one).lut_rams
 
 
 @functools.cache
@@ -137,13 +141,6 @@ def _sparse_terms(config: EngineConfig) -> dict[str, float]:
         "sparse_words": bits,  # registered stage by stage
         "sparse_blocks": bits * config.sparse_block,  # what a weight is chosen from
     }
-
-
-def _blocks(memory: EngineMemory, cells: ModelledCells) -> int:
-    for width, depth in cells.block_ram_shapes:
-        if memory.depth <= depth:
-            return ceil_div(memory.width, width)
-    return memory.width * ceil_div(memory.depth, cells.block_ram_shapes[-1][1])
 
 
 def _shift_levels(config: EngineConfig) -> int:

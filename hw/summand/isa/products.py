@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from summand.isa.config import EngineConfig
 from summand.isa.digits import digit_lanes, packed_bits, packed_columns
 from summand.isa.limits import DSP_BITS, MULT_BITS
-from summand.isa.rounding import ceil_div, ceil_log2
+from summand.isa.rounding import ceil_log2
 
 __all__ = [
     "DSP_BITS",
@@ -40,12 +40,23 @@ class Product:
     @property
     def blocks(self) -> int:
         """DSP blocks of one multiplier: one for each pair of the operands' parts."""
-        return ceil_div(self.a_bits, DSP_BITS) * ceil_div(self.b_bits, DSP_BITS)
+        return len(self.parts)
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """The bits of the operands' parts that each block of one multiplier multiplies."""
+        return tuple((a, b) for a in _parts(self.a_bits) for b in _parts(self.b_bits))
 
     @property
     def latency(self) -> int:
         """From operands to their product: a block, and a register a level of the sum of blocks."""
         return DSP_LATENCY + ceil_log2(self.blocks)
+
+
+def _parts(bits: int) -> list[int]:
+    """Return the bits of an operand's parts, full ones first."""
+    whole, rest = divmod(bits, DSP_BITS)
+    return [DSP_BITS] * whole + [rest] * (rest > 0)
 
 
 def requantise_product(config: EngineConfig) -> Product:

@@ -6,6 +6,7 @@ from typing import Any
 from summand.families.base import FpgaFamily, ModelledCells
 from summand.families.cells import CellPatterns
 from summand.families.ecp5.flow import Ecp5Flow
+from summand.families.memories import NamedMemories
 from summand.families.parts import FpgaChip, find_part
 from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
@@ -50,8 +51,9 @@ ECP5 = FpgaFamily(
     pll=_pll,
     constraints=".lpf",
     modelled=ModelledCells(
-        lut_ram_bits=4,
-        block_ram_shapes=ECP5_BLOCK_RAM_SHAPES,
+        memories=NamedMemories(lut_bits=4, block_shapes=ECP5_BLOCK_RAM_SHAPES),
+        ring_bits=4,
+        product_bits=1,
         runs=_HERE / "runs.jsonl",
         model=_HERE / "model.json",
     ),
