@@ -33,17 +33,26 @@ def _cells(dsp: str) -> CellPatterns:
     )
 
 
-#: Simple dual-port RAM32M and RAM64M, and half and whole block RAMs, with the costs that Yosys's
-#: files have of them (lutrams_xc5v.txt, brams_xc4v.txt).
-_MEMORIES = InferredMemories(
-    lut_shapes=((32, 6, 4), (64, 3, 4)),
-    lut_cost=8,
-    block_shapes=(
-        (0.5, 129, ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))),
-        (1, 257, ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384))),
-    ),
+#: Simple dual-port memories: half and whole block RAMs, with the costs that Yosys's files have of
+#: them (brams_xc4v.txt).
+_BLOCK_RAMS = (
+    (0.5, 129, ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))),
+    (1, 257, ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384))),
 )
-_HERE = Path(__file__).parent
+
+
+def _modelled(
+    folder: str, lut_shapes: tuple[tuple[int, int, int], ...], lut_cost: int
+) -> ModelledCells:
+    here = Path(__file__).parent / folder
+    return ModelledCells(
+        memories=InferredMemories(lut_shapes, lut_cost, _BLOCK_RAMS),
+        ring_bits=lut_shapes[0][1],
+        product_bits=9,  # DSP_Y_MINWIDTH of synth_xilinx
+        runs=here / "runs.jsonl",
+        model=here / "model.json",
+    )
+
 
 XILINX7 = FpgaFamily(
     name="xilinx7",
@@ -52,13 +61,8 @@ XILINX7 = FpgaFamily(
     technology=Technology.GENERIC,
     synthesis="synth_xilinx -flatten -family xc7",
     cells=_cells("DSP48E1"),
-    modelled=ModelledCells(
-        memories=_MEMORIES,
-        ring_bits=6,
-        product_bits=9,  # DSP_Y_MINWIDTH of synth_xilinx
-        runs=_HERE / "xilinx7" / "runs.jsonl",
-        model=_HERE / "xilinx7" / "model.json",
-    ),
+    # RAM32M and RAM64M (lutrams_xc5v.txt).
+    modelled=_modelled("xilinx7", ((32, 6, 4), (64, 3, 4)), 8),
 )
 
 ULTRASCALE_PLUS = FpgaFamily(

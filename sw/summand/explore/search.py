@@ -92,7 +92,7 @@ class Search:
         selected = select(evaluated, board, self._workload, self._limits)
         return Found(
             **selected._asdict(),
-            own=self._own(),
+            own=self.own(),
             trace=trace_of(evaluated, self._limits),
             points=sum(each.total.size for each in evaluated),
             seconds=time.monotonic() - start,
@@ -125,8 +125,8 @@ class Search:
             return False
         return all(getattr(resources, k.name) <= getattr(part, k.name) for k in CELL_KINDS)
 
-    def _own(self) -> Point | None:
-        """Return the best point of the board's own engine."""
+    def own(self) -> Point | None:
+        """Return the quickest point of the board's own engine within loss and memory."""
         engine, board = self._board.engine, self._board
         front = self._fronts.front(engine)
         if front is None:

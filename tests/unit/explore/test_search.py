@@ -167,7 +167,7 @@ def test_nothing_that_is_made_by_hand_is_quicker(name):
         EngineConfig(rows=8, cols=8, depth=32, stream_bits=256, scale_bits=4, half_steps=True),
     ):
         mine = dataclasses.replace(board, engine=engine)
-        own = Search(choices, mine, Workload(), Limits()).run().own
+        own = Search(choices, mine, Workload(), Limits()).own()
         assert own is not None
         assert quickest <= own.total_s
 
