@@ -9,6 +9,10 @@ from summand.isa.rounding import ceil_div
 __all__ = ["InferredMemories", "MemoryCells", "MemoryMap", "NamedMemories"]
 
 
+#: Yosys's cost of choosing a bit among two cells that share it.
+_CHOICE = 0.5
+
+
 class MemoryCells(NamedTuple):
     """The cells of one memory: LUT RAMs, and block RAMs, which may be halves."""
 
@@ -74,12 +78,13 @@ class InferredMemories:
 
     def cells(self, memory: EngineMemory) -> MemoryCells:
         """Return the cells of one memory."""
-        found: list[tuple[int, MemoryCells]] = []
+        found: list[tuple[float, MemoryCells]] = []
         for words, bits, luts in self._lut_shapes:
             rows = ceil_div(memory.depth, words)
-            count = rows * ceil_div(memory.width, bits)
-            choosing = (rows - 1) * memory.width  # among rows, by logic behind them
-            found.append((count * self._lut_cost + choosing, MemoryCells(count * luts, 0)))
+            cells = MemoryCells(rows * ceil_div(memory.width, bits) * luts, 0)
+            whole = rows * memory.width / bits  # part of a cell costs as much of it
+            choosing = (rows - 1) * memory.width * _CHOICE
+            found.append((whole * self._lut_cost + choosing, cells))
         for share, cost, shapes in self._block_shapes:
             for width, depth in shapes:
                 count = ceil_div(memory.width, width) * ceil_div(memory.depth, depth)

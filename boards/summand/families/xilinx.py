@@ -72,4 +72,6 @@ ULTRASCALE_PLUS = FpgaFamily(
     technology=Technology.GENERIC,
     synthesis="synth_xilinx -flatten -family xcup",
     cells=_cells("DSP48E2"),
+    # RAM32M16 and RAM64M8 (lutrams_xcu.txt).
+    modelled=_modelled("ultrascale_plus", ((32, 14, 8), (64, 7, 8)), 16),
 )
