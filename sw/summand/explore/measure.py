@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Measuring:
-    """Measures one point in a folder of its own; what is there already is not made again.
+    """Measures one point in a folder of its own, where interrupted steps go on.
 
     Parameters
     ----------
