@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from summand.families.base import FpgaFamily, ModelledCells
-from summand.families.cells import CELL_KINDS
+from summand.families.cells import CELL_KINDS, CellKind
 from summand.families.parts import FpgaPart
 from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
@@ -39,6 +39,10 @@ class Resources:
     dsps: int
     fmax_mhz: float | None
     errors: Mapping[str, HeldOutError]
+
+    def lacking(self, part: FpgaPart) -> tuple[CellKind, ...]:
+        """Return the kinds of cells of which a part has too few."""
+        return tuple(k for k in CELL_KINDS if getattr(self, k.name) > getattr(part, k.name))
 
 
 def modelled_cells(family: FpgaFamily) -> ModelledCells:
@@ -133,9 +137,8 @@ def _lacking(
     """Return title, cells needed and cells there of each kind that the part has too few of."""
     found = estimate(config, find_family(part.family), model)
     return [
-        (kind.title, needed, there)
-        for kind in CELL_KINDS
-        if (needed := getattr(found, kind.name)) > (there := getattr(part, kind.name))
+        (kind.title, getattr(found, kind.name), getattr(part, kind.name))
+        for kind in found.lacking(part)
     ]
 
 

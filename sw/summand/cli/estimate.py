@@ -40,11 +40,7 @@ def _estimate(
     of = on.family if on else find_family(family) if family else DEFAULT_FAMILY
     found = estimate(engine, of)
     there = on.chip.part if on else None
-    lacking = [
-        kind.name
-        for kind in CELL_KINDS
-        if there and getattr(found, kind.name) > getattr(there, kind.name)
-    ]
+    lacking = [kind.name for kind in found.lacking(there)] if there else []
     if as_json:
         typer.echo(
             json.dumps(

@@ -6,7 +6,6 @@ spaces, in order, and are made again.
 
 import json
 import math
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from summand.compress.calibrate.statistics import StatisticsStore
 from summand.compress.job.compressor import Job
 from summand.compress.workers.parallel import Workers
 from summand.explore.errors import ExploreError
+from summand.explore.files import written_whole
 from summand.isa import EngineConfig
 from summand.isa.distribution import VERSION
 from summand.recipe.choice import Choice
@@ -155,16 +155,8 @@ class ModelChoices:
         for name, cut in self.cuts.items():
             if cut.order is not None:
                 arrays[f"order:{name}"] = cut.order.numpy()
-        part = path.with_name(f".{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as e:
-            raise ExploreError(f"cannot write {path}: {e.strerror}") from None
+        with written_whole(path) as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
     @classmethod
     def load(cls, path: Path, key: Mapping[str, Any], options: Options) -> "ModelChoices | None":

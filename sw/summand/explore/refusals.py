@@ -7,7 +7,6 @@ from summand.boards.board import Board
 from summand.boards.library import packaged_boards
 from summand.explore.errors import ExploreError
 from summand.explore.workload import Limits
-from summand.families.cells import CELL_KINDS
 from summand.isa import EngineConfig
 from summand.synth.estimate import Resources, estimate
 
@@ -19,8 +18,7 @@ def too_small(board: Board, limits: Limits, least: Resources, engine: EngineConf
     part = board.chip.part
     lacking = [
         f"{getattr(least, k.name):,} {k.title} of {getattr(part, k.name):,}"
-        for k in CELL_KINDS
-        if getattr(least, k.name) > getattr(part, k.name)
+        for k in least.lacking(part)
     ]
     if limits.luts is not None and least.luts > limits.luts:
         lacking.append(f"{least.luts:,} look-up tables of the {limits.luts:,} allowed")
@@ -80,7 +78,7 @@ def _larger(engine: EngineConfig) -> str:
     found: list[tuple[int, str]] = []
     for board in packaged_boards().values():
         if board.family.modelled:
-            part, needed = board.chip.part, estimate(engine, board.family)
-            if all(getattr(needed, k.name) <= getattr(part, k.name) for k in CELL_KINDS):
+            part = board.chip.part
+            if not estimate(engine, board.family).lacking(part):
                 found.append((part.luts, board.name))
     return f"; the smallest board that has room for it is {min(found)[1]}" if found else ""

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import numpy.typing as npt
 from summand.boards.board import Board
 from summand.explore.allocated import Allocated
 from summand.explore.choices import ModelChoices
-from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted
+from summand.explore.files import written_whole
 from summand.explore.point import Found, Point
 from summand.explore.workload import Limits, Workload
 from summand.families.cells import CELL_KINDS
@@ -175,13 +174,8 @@ def write_trace(path: Path, trace: Mapping[str, npt.NDArray[Any]]) -> None:
     ExploreError
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **dict(trace))
-        part.replace(path)
-    except OSError as e:
-        raise ExploreError(f"cannot write {path}: {e.strerror}") from None
+    with written_whole(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **dict(trace))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -192,12 +186,5 @@ def write_json(path: Path, value: Any) -> None:
     ExploreError
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as e:
-        raise ExploreError(f"cannot write {path}: {e.strerror}") from None
+    with written_whole(path) as file:
+        file.write((json.dumps(value, indent=1) + "\n").encode())

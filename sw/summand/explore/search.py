@@ -17,7 +17,6 @@ from summand.explore.point import Found, Point
 from summand.explore.refusals import too_small
 from summand.explore.selection import select, trace_of
 from summand.explore.workload import Limits, Workload
-from summand.families.cells import CELL_KINDS
 from summand.isa import EngineConfig
 from summand.isa.limits import FIELDS
 from summand.synth.estimate import Resources, estimate
@@ -123,7 +122,7 @@ class Search:
             return False
         if resources.fmax_mhz is not None and resources.fmax_mhz < mhz:
             return False
-        return all(getattr(resources, k.name) <= getattr(part, k.name) for k in CELL_KINDS)
+        return not resources.lacking(part)
 
     def own(self) -> Point | None:
         """Return the quickest point of the board's own engine within loss and memory."""
