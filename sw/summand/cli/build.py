@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.arguments import MadeBoardOption
 from summand.cli.consoles import open_console
 from summand.cli.devices import ConfigOption
 from summand.cli.engine import TechnologyOption, choose_technology
@@ -38,10 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _build(
-    board: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="The board, such as ulx3s-85f, or a TOML file."),
-    ],
+    board: MadeBoardOption,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.arguments import CalibrationOption, CalibrationTokensOption
 from summand.cli.compress_tables import (
     show_decompositions,
     show_distillation,
@@ -94,15 +95,8 @@ def _compress(
             "directions of the calibration text and is best."
         ),
     ] = 1,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Text to calibrate on; without it, text that comes with Python."
-        ),
-    ] = None,
-    calibration_tokens: Annotated[
-        int, typer.Option(help="Tokens of it to read, at most.", min=2)
-    ] = 8192,
+    calibration: CalibrationOption = None,
+    calibration_tokens: CalibrationTokensOption = 8192,
     statistics: Annotated[
         Path | None,
         typer.Option(

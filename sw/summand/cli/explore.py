@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from summand.cli.arguments import (
+    CalibrationOption,
+    CalibrationTokensOption,
+    MadeBoardOption,
+    SourceArgument,
+)
 from summand.cli.consoles import open_console
 from summand.cli.progress import part_bars
 from summand.cli.reports import made_by
@@ -29,13 +35,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _explore(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="What summand compress takes: smollm2, ...")
-    ],
-    board: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="The board, such as ulx3s-85f, or a TOML file."),
-    ],
+    model: SourceArgument,
+    board: MadeBoardOption,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Where to write; a later call goes on."),
@@ -60,15 +61,8 @@ def _explore(
             "generated Verilog, count the engine's cells. Takes minutes.",
         ),
     ] = False,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Text to calibrate on; without it, text that comes with Python."
-        ),
-    ] = None,
-    calibration_tokens: Annotated[
-        int, typer.Option(help="Tokens of it to read, at most.", min=2)
-    ] = 8192,
+    calibration: CalibrationOption = None,
+    calibration_tokens: CalibrationTokensOption = 8192,
     executor: Annotated[
         str,
         typer.Option(help="Where layers are tried: threads, loky, dask or ray, as for compress."),

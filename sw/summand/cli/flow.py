@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from summand.cli.arguments import MadeBoardOption, SourceArgument
 from summand.cli.consoles import open_console
 from summand.cli.folder import FolderError
 from summand.isa import SummandError
@@ -66,13 +67,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _flow(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="What summand compress takes: smollm2, ...")
-    ],
-    board: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="The board, such as ecpix5-85f, or a TOML file."),
-    ],
+    model: SourceArgument,
+    board: MadeBoardOption,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],
