@@ -1,0 +1,1 @@
+"""Ports to memories outside the FPGA."""
