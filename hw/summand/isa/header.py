@@ -8,7 +8,7 @@ from summand.isa.beats import pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 
-__all__ = ["CHECK", "HEADER_BYTES", "STORED", "Header", "Op", "operations"]
+__all__ = ["CHECK", "HEADER_BYTES", "STORED", "Header", "Op", "fold", "operations"]
 
 #: What the eight little-endian half-words of a header fold to by exclusive or.
 CHECK = 0x53D5
@@ -71,19 +71,20 @@ class Header:
         """Return the header with its checksum, padded to whole beats."""
         fields = (self.length, self.a, self.b, self.c, self.d)
         bare = self._FORMAT.pack(self.op, self.flags, 0, *fields)
-        check = CHECK ^ _fold(bare)
+        check = CHECK ^ fold(bare)
         return pad(self._FORMAT.pack(self.op, self.flags, check, *fields), config)
 
     @classmethod
     def decode(cls, raw: bytes) -> "Header":
         """Read 16 bytes; raises :class:`~summand.isa.CommandError` with ``CHECK``."""
-        if _fold(raw[:HEADER_BYTES]) != CHECK:
+        if fold(raw[:HEADER_BYTES]) != CHECK:
             raise CommandError(ErrorCode.CHECK)
         op, flags, _, length, a, b, c, d = cls._FORMAT.unpack(raw[:HEADER_BYTES])
         return cls(op=op, flags=flags, length=length, a=a, b=b, c=c, d=d)
 
 
-def _fold(raw: bytes) -> int:
+def fold(raw: bytes) -> int:
+    """Return the exclusive or of the little-endian half-words of ``raw``."""
     value = 0
     for (half,) in struct.iter_unpack("<H", raw):
         value ^= half

@@ -1,5 +1,6 @@
-"""Registers in gateware, in Markdown and in C, from :data:`summand.isa.registers.REGISTERS`."""
+"""Registers in gateware, in Markdown and in C, from the maps of :mod:`summand.isa.registers`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth import *
@@ -8,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from summand.isa import EngineConfig
-from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access, Register
+from summand.isa.registers import (
+    IDENTITY,
+    REGISTERS,
+    STREAM_VERSION,
+    Access,
+    Register,
+)
 from summand.rtl.mux import choose
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "RegisterBank",
     "c_header",
     "connect_engine",
+    "connect_player",
     "identity",
     "markdown",
 ]
@@ -62,6 +70,11 @@ class RegisterBank(wiring.Component):
     later of address and data. The two lowest address bits are ignored. An access to an unknown
     offset and a write to a read-only register get ``SLVERR``, change nothing and read 0.
 
+    Parameters
+    ----------
+    registers : tuple of :class:`~summand.isa.registers.Register`
+        The map, from offset 0 on without gaps.
+
     Members
     -------
     bus : ``In(AxiLite())``
@@ -76,9 +89,10 @@ class RegisterBank(wiring.Component):
     value: Any
     pulse: Any
 
-    def __init__(self):
-        readable = {r.name: In(32) for r in REGISTERS if r.access is Access.RO}
-        actions = {r.name: Out(1) for r in REGISTERS if r.access is Access.PULSE}
+    def __init__(self, registers: tuple[Register, ...] = REGISTERS):
+        self.registers = registers
+        readable = {r.name: In(32) for r in registers if r.access is Access.RO}
+        actions = {r.name: Out(1) for r in registers if r.access is Access.PULSE}
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -89,11 +103,12 @@ class RegisterBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._elaborate_read(m)
-        self._elaborate_write(m)
+        kept = {r.name: Signal(32, name=r.name) for r in self.registers if r.access is Access.RW}
+        self._elaborate_read(m, kept)
+        self._elaborate_write(m, kept)
         return m
 
-    def _elaborate_read(self, m: Module) -> None:
+    def _elaborate_read(self, m: Module, kept: Mapping[str, Signal]) -> None:
         bus = self.bus
         m.d.comb += bus.arready.eq(~bus.rvalid)
         with m.If(bus.rvalid):
@@ -101,25 +116,29 @@ class RegisterBank(wiring.Component):
         with m.Elif(bus.arvalid):
             m.d.sync += bus.rvalid.eq(1)
         index = bus.araddr[2:]
-        slots = 1 << ceil_log2(len(REGISTERS))
-        words = [Const(0, 32)] * slots
-        for register in REGISTERS:
+        slots = 1 << ceil_log2(len(self.registers))
+        words: list[Value] = [Const(0, 32)] * slots
+        for register in self.registers:
             if register.access is Access.RO:
                 words[register.offset // 4] = getattr(self.value, register.name)
+            elif register.access is Access.RW:
+                words[register.offset // 4] = kept[register.name]
         word = choose(m, Cat(words), index[: ceil_log2(slots)], 32)
-        known = index < len(REGISTERS)
+        known = index < len(self.registers)
         with m.If(~bus.rvalid):
             m.d.sync += [
                 bus.rdata.eq(Mux(known, word, 0)),
                 bus.rresp.eq(Mux(known, _OKAY, _SLVERR)),
             ]
 
-    def _elaborate_write(self, m: Module) -> None:
+    def _elaborate_write(self, m: Module, kept: Mapping[str, Signal]) -> None:
         bus = self.bus
         # Address and data wait here for each other, and until the last answer has been taken.
         has_address, has_data = Signal(), Signal()
         address = Signal(ADDRESS_BITS - 2)
         act = Signal()
+        data = Signal(32)
+        strobes = Signal(4)
         acting = Signal()  # the write takes effect in this cycle and is answered in the next
         for name in self.pulse.signature.members:
             m.d.sync += getattr(self.pulse, name).eq(0)
@@ -128,6 +147,8 @@ class RegisterBank(wiring.Component):
             m.d.sync += [has_address.eq(1), address.eq(bus.awaddr[2:])]
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [has_data.eq(1), act.eq(bus.wdata[0] & bus.wstrb[0])]
+            if kept:
+                m.d.sync += [data.eq(bus.wdata), strobes.eq(bus.wstrb)]
 
         with m.If(bus.bvalid):
             m.d.sync += bus.bvalid.eq(~bus.bready)
@@ -136,11 +157,19 @@ class RegisterBank(wiring.Component):
         with m.Elif(has_address & has_data):
             m.d.sync += [acting.eq(1), bus.bresp.eq(_SLVERR)]
             with m.Switch(address):
-                for register in REGISTERS:
+                for register in self.registers:
                     if register.access is Access.PULSE:
                         with m.Case(register.offset // 4):
                             m.d.sync += bus.bresp.eq(_OKAY)
                             m.d.sync += getattr(self.pulse, register.name).eq(act)
+                    elif register.access is Access.RW:
+                        with m.Case(register.offset // 4):
+                            m.d.sync += bus.bresp.eq(_OKAY)
+                            for n, byte in enumerate(strobes):
+                                with m.If(byte):
+                                    m.d.sync += kept[register.name][8 * n : 8 * n + 8].eq(
+                                        data[8 * n : 8 * n + 8]
+                                    )
 
 
 def identity(config: EngineConfig) -> dict[str, int]:
@@ -160,6 +189,18 @@ def connect_engine(m: Module, bank: RegisterBank, engine: Any) -> None:
     status = Cat(engine.busy, C(0, 7), engine.error)
     values = {**identity(engine.config), "status": status, "commands": engine.commands}
     for name, value in {**values, **counters}.items():
+        m.d.comb += getattr(bank.value, name).eq(value)
+
+
+def connect_player(m: Module, bank: RegisterBank, player: Any) -> None:
+    """Show a :class:`~summand.rtl.player.player.Player` in the registers of ``bank``."""
+    values = {
+        "player_status": Cat(player.busy, ~player.memory.idle, C(0, 6), player.error),
+        "player_items": player.items,
+        "player_crc": player.crc,
+        "memory_beats": C(player.memory_beats, 32),
+    }
+    for name, value in values.items():
         m.d.comb += getattr(bank.value, name).eq(value)
 
 

@@ -1,4 +1,4 @@
-"""docs/stream.md must say what the code does."""
+"""docs/stream.md and docs/memory.md must say what the code does."""
 
 import re
 from pathlib import Path
@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 
 from summand.golden import GoldenEngine
+from summand.golden.player import GoldenPlayer
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.commands import Fence, Gemm, Load, Requantise, Store
 from summand.isa.header import Op
 from summand.isa.packets import Counters
 from summand.isa.planes import pack_planes
-from summand.isa.registers import REGISTERS
+from summand.isa.player import Item, ItemOp, Refusal
+from summand.isa.registers import PLAYER_REGISTERS, REGISTERS
 from summand.isa.segments import Segment
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs/stream.md").read_text()
+MEMORY = (ROOT / "docs/memory.md").read_text()
 CONFIG = EngineConfig(
     rows=1,
     cols=2,
@@ -32,9 +35,9 @@ CONFIG = EngineConfig(
 )
 
 
-def block(name: str) -> bytes:
+def block(name: str, text: str = TEXT) -> bytes:
     """Return the bytes of the example's fenced block, a beat a line."""
-    found = re.search(rf"```{name}\n(.*?)```", TEXT, re.S)
+    found = re.search(rf"```{name}\n(.*?)```", text, re.S)
     assert found, f"no block {name}"
     return b"".join(bytes.fromhex(line[:11]) for line in found[1].splitlines())
 
@@ -86,6 +89,39 @@ def test_every_error_is_there(code):
 def test_every_register_is_there(register):
     cells = (f"0x{register.offset:02x}", f"`{register.name}`", register.access.value, register.doc)
     assert row(*cells) in TEXT
+
+
+@pytest.mark.parametrize("register", PLAYER_REGISTERS, ids=lambda r: r.name)
+def test_every_register_of_a_player_is_there(register):
+    cells = (f"0x{register.offset:02x}", f"`{register.name}`", register.access.value, register.doc)
+    assert row(*cells) in MEMORY
+
+
+@pytest.mark.parametrize("op", list(ItemOp))
+def test_every_item_is_there(op):
+    assert f"| 0x{op.value:02x} | {op.name} |" in MEMORY
+
+
+@pytest.mark.parametrize("code", [c for c in Refusal if c])
+def test_every_refusal_is_there(code):
+    assert f"| {code.value} | {code.name} |" in MEMORY
+
+
+def test_the_items_of_the_example_are_what_the_encoder_writes():
+    fence = Fence(tag=7).encode(CONFIG)
+    items = (
+        Item(ItemOp.WRITE, 2, 256).encode(CONFIG)
+        + fence[:8]
+        + Item(ItemOp.CRC, 2, 256).encode(CONFIG)
+        + Item(ItemOp.PLAY, 2, 256).encode(CONFIG)
+        + Item(ItemOp.LITERAL, 2).encode(CONFIG)
+        + fence[8:]
+    )
+    assert items.hex(" ", 4) == block("items", MEMORY).hex(" ", 4)
+    player = GoldenPlayer(CONFIG, 1024)
+    player.write([items])
+    assert player.read(1 << 10)[2:4] == bytes([7, 0])  # the fence's tag
+    assert f"`{player.read_register('player_crc'):#010x}`" in MEMORY
 
 
 def test_every_counter_is_there():

@@ -5,7 +5,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from summand.isa import EngineConfig
-from summand.isa.registers import IDENTITY, REGISTERS, Access, register
+from summand.isa.registers import IDENTITY, PLAYER_REGISTERS, REGISTERS, Access, register
 from summand.rtl.registers import RegisterBank, c_header, markdown
 
 OKAY, SLVERR = 0, 2
@@ -116,6 +116,30 @@ def test_read_only_registers_refuse_writes(on_bus):
         assert bus.resets == 0
 
     on_bus(bench)
+
+
+def test_a_register_that_keeps_what_is_written_does():
+    """With a player's map: a byte at a time if asked, whatever is written elsewhere."""
+    registers = (*REGISTERS, *PLAYER_REGISTERS)
+    dut = RegisterBank(registers)
+
+    async def testbench(ctx):
+        bus = Bus(ctx, dut, 0.3, seed=2)
+        low, high = register("epoch_lo").offset, register("epoch_hi").offset
+        assert await bus.read(low) == (0, OKAY)
+        assert await bus.write(low, 0x01234567) == OKAY
+        assert await bus.write(high, 0x89ABCDEF) == OKAY
+        assert await bus.write(low, 0xFFEEDDCC, 0b0101) == OKAY
+        assert await bus.write(register("player_crc").offset, 1) == SLVERR
+        assert await bus.read(low) == (0x01EE45CC, OKAY)
+        assert await bus.read(high) == (0x89ABCDEF, OKAY)
+        assert await bus.read(4 * len(registers)) == (0, SLVERR)
+        assert bus.resets == 0
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
 
 
 def test_writing_1_resets_once(on_bus):
