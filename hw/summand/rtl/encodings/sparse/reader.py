@@ -13,7 +13,7 @@ from summand.rtl.encodings.sparse.expander import WordExpander
 from summand.rtl.encodings.sparse.funnel import ChunkFunnel
 from summand.rtl.encodings.sparse.gathers import Gather
 from summand.rtl.encodings.sparse.planner import Planner, PlanPort
-from summand.rtl.encodings.sparse.queue import LutQueue
+from summand.rtl.queue import LutQueue
 from summand.rtl.ring import RingPort
 
 __all__ = ["SparseReader"]

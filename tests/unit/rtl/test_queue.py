@@ -3,7 +3,7 @@ from collections import deque
 
 import pytest
 
-from summand.rtl.encodings.sparse.queue import LutQueue
+from summand.rtl.queue import LutQueue
 from summand.testing.streams import simulate
 
 
