@@ -1,0 +1,1 @@
+"""A memory behind AXI4."""
