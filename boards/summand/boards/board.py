@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, InstanceOf
 from pydantic.dataclasses import dataclass
 
+from summand.boards.dram.record import BoardDram
 from summand.boards.link.host import stream_rate
 from summand.families.base import FpgaFamily
 from summand.families.parts import FpgaChip
@@ -41,7 +42,7 @@ class BoardClock:
 
 @dataclass(frozen=True, kw_only=True, config=RECORD)
 class BoardMemory:
-    """A board's main memory, for projections.
+    """A board's main memory, for projections and, where it is given in full, for its controller.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ class BoardMemory:
         Bytes a second that linear reads reach.
     source : str
         How the figures are known.
+    dram : BoardDram, optional
+        The memory and its controller in full, where Summand makes one.
     """
 
     kind: Text
@@ -65,8 +68,13 @@ class BoardMemory:
     peak_bytes_s: Rate
     reached_bytes_s: Rate
     source: Text
+    dram: BoardDram | None = None
 
     def __post_init__(self):
+        for name in ("bytes", "peak_bytes_s") if self.dram else ():
+            mine, its = getattr(self, name), getattr(self.dram, name)
+            if mine != its:
+                raise ConfigError(f"{name} ({mine:g}) must be what dram comes to, {its:g}")
         if self.reached_bytes_s > self.peak_bytes_s:
             raise ConfigError(
                 f"reached_bytes_s ({self.reached_bytes_s:g}) must be at most peak_bytes_s "
