@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from summand.isa.errors import SummandError
 
 __all__ = [
+    "CONTROL_REGISTERS",
     "IDENTITY",
     "PLAYER_REGISTERS",
     "REGISTERS",
@@ -87,6 +88,26 @@ _PLAYER: _Described = (
     ("memory_beats", Access.RO, "Size of the memory, beats."),
     ("epoch_lo", Access.RW, "What the memory holds, bits 31 to 0; the host's to choose."),
     ("epoch_hi", Access.RW, "What the memory holds, bits 63 to 32."),
+    (
+        "base_lo",
+        Access.RW,
+        "Where the memory begins on an AXI bus, bytes, bits 31 to 0; a multiple of 4096.",
+    ),
+    ("base_hi", Access.RW, "Where the memory begins on an AXI bus, bits 63 to 32."),
+)
+
+
+_CONTROL: _Described = (
+    (
+        "control_address",
+        Access.RW,
+        "Byte offset of a word among the memory controller's registers.",
+    ),
+    (
+        "control_data",
+        Access.RW,
+        "That word; reads and writes end when the controller has done them.",
+    ),
 )
 
 
@@ -101,18 +122,22 @@ def _map(described: _Described, first: int = 0) -> tuple[Register, ...]:
 REGISTERS = _map(_ENGINE)
 #: Those that follow where a player is in front of the engine.
 PLAYER_REGISTERS = _map(_PLAYER, len(REGISTERS))
+#: Those of the way to a memory controller that the host initialises, on boards that have one.
+CONTROL_REGISTERS = _map(_CONTROL, len(REGISTERS) + len(PLAYER_REGISTERS))
+
+_ALL = (*REGISTERS, *PLAYER_REGISTERS, *CONTROL_REGISTERS)
 
 
 def register(name: str) -> Register:
-    """Return the register called ``name``, an engine's or a player's.
+    """Return the register called ``name``, of an engine or of what may stand beside it.
 
     Raises
     ------
     SummandError
         If there is none.
     """
-    for found in (*REGISTERS, *PLAYER_REGISTERS):
+    for found in _ALL:
         if found.name == name:
             return found
-    known = ", ".join(r.name for r in (*REGISTERS, *PLAYER_REGISTERS))
+    known = ", ".join(r.name for r in _ALL)
     raise SummandError(f"there is no register {name!r}; there are {known}")

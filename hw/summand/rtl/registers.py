@@ -1,6 +1,5 @@
 """Registers in gateware, in Markdown and in C, from the maps of :mod:`summand.isa.registers`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from amaranth import *
@@ -83,32 +82,36 @@ class RegisterBank(wiring.Component):
         The register's value.
     pulse : one ``Out(1)`` for each action register, by name
         High for one cycle after a 1 was written to bit 0, in the cycle before ``bvalid``.
+    kept : one ``Out(32)`` for each register that keeps what is written, by name
+        What was written last.
     """
 
     bus: Any
     value: Any
     pulse: Any
+    kept: Any
 
     def __init__(self, registers: tuple[Register, ...] = REGISTERS):
         self.registers = registers
         readable = {r.name: In(32) for r in registers if r.access is Access.RO}
         actions = {r.name: Out(1) for r in registers if r.access is Access.PULSE}
+        kept = {r.name: Out(32) for r in registers if r.access is Access.RW}
         super().__init__(
             {
                 "bus": In(AxiLite()),
                 "value": In(wiring.Signature({k: Out(v.shape) for k, v in readable.items()})),
                 "pulse": Out(wiring.Signature(actions)),
+                "kept": Out(wiring.Signature(kept)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        kept = {r.name: Signal(32, name=r.name) for r in self.registers if r.access is Access.RW}
-        self._elaborate_read(m, kept)
-        self._elaborate_write(m, kept)
+        self._elaborate_read(m)
+        self._elaborate_write(m)
         return m
 
-    def _elaborate_read(self, m: Module, kept: Mapping[str, Signal]) -> None:
+    def _elaborate_read(self, m: Module) -> None:
         bus = self.bus
         m.d.comb += bus.arready.eq(~bus.rvalid)
         with m.If(bus.rvalid):
@@ -122,7 +125,7 @@ class RegisterBank(wiring.Component):
             if register.access is Access.RO:
                 words[register.offset // 4] = getattr(self.value, register.name)
             elif register.access is Access.RW:
-                words[register.offset // 4] = kept[register.name]
+                words[register.offset // 4] = getattr(self.kept, register.name)
         word = choose(m, Cat(words), index[: ceil_log2(slots)], 32)
         known = index < len(self.registers)
         with m.If(~bus.rvalid):
@@ -131,7 +134,7 @@ class RegisterBank(wiring.Component):
                 bus.rresp.eq(Mux(known, _OKAY, _SLVERR)),
             ]
 
-    def _elaborate_write(self, m: Module, kept: Mapping[str, Signal]) -> None:
+    def _elaborate_write(self, m: Module) -> None:
         bus = self.bus
         # Address and data wait here for each other, and until the last answer has been taken.
         has_address, has_data = Signal(), Signal()
@@ -147,7 +150,7 @@ class RegisterBank(wiring.Component):
             m.d.sync += [has_address.eq(1), address.eq(bus.awaddr[2:])]
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [has_data.eq(1), act.eq(bus.wdata[0] & bus.wstrb[0])]
-            if kept:
+            if self.kept.signature.members:
                 m.d.sync += [data.eq(bus.wdata), strobes.eq(bus.wstrb)]
 
         with m.If(bus.bvalid):
@@ -163,13 +166,12 @@ class RegisterBank(wiring.Component):
                             m.d.sync += bus.bresp.eq(_OKAY)
                             m.d.sync += getattr(self.pulse, register.name).eq(act)
                     elif register.access is Access.RW:
+                        kept = getattr(self.kept, register.name)
                         with m.Case(register.offset // 4):
                             m.d.sync += bus.bresp.eq(_OKAY)
                             for n, byte in enumerate(strobes):
                                 with m.If(byte):
-                                    m.d.sync += kept[register.name][8 * n : 8 * n + 8].eq(
-                                        data[8 * n : 8 * n + 8]
-                                    )
+                                    m.d.sync += kept.word_select(n, 8).eq(data.word_select(n, 8))
 
 
 def identity(config: EngineConfig) -> dict[str, int]:

@@ -35,7 +35,8 @@ class GoldenPlayer:
         self._memory = np.zeros(memory_beats * config.beat_bytes, np.uint8)
         self._played: dict[tuple[int, int], bytes] = {}
         self._input = ByteQueue()
-        self._epoch = {"epoch_lo": 0, "epoch_hi": 0}
+        kept = (r.name for r in PLAYER_REGISTERS if r.access is Access.RW)
+        self._kept = dict.fromkeys(kept, 0)
         self._reset()
 
     def _reset(self) -> None:
@@ -74,14 +75,14 @@ class GoldenPlayer:
             "player_items": self._items & 0xFFFFFFFF,
             "player_crc": self._crc,
             "memory_beats": self._beats,
-            **self._epoch,
+            **self._kept,
         }
         return values[name] if name in values else self.engine.read_register(name)
 
     def write_register(self, name: str, value: int) -> None:
         """Write a register; ``reset`` resets both and leaves the memory and what it holds."""
-        if name in self._epoch:
-            self._epoch[name] = value & 0xFFFFFFFF
+        if name in self._kept:
+            self._kept[name] = value & 0xFFFFFFFF
             return
         if register(name) in PLAYER_REGISTERS and register(name).access is Access.RO:
             raise SummandError(f"register {name} is read only")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
-from summand.rtl.feeds.axi import MODULE, AxiEngine
+from summand.rtl.feeds.axi import MODULE, PLAYED_MODULE, AxiEngine, AxiPlayedEngine
+from summand.rtl.memory.axi.bus import AxiConfig
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.compile import compile_model
-from summand.verilated.tools import Verilator, content_key, find_verilator
+from summand.verilated.tools import content_key, find_verilator
 
 __all__ = ["build_library", "control_file", "engine_verilog"]
 
@@ -34,18 +35,34 @@ def engine_verilog(config: EngineConfig) -> str:
     return emit_verilog(AxiEngine(config), name=MODULE, config=config)
 
 
+@functools.lru_cache(maxsize=8)
+def played_verilog(config: EngineConfig, memory_beats: int) -> str:
+    """Return the Verilog of an engine with a memory of so many beats on AXI4."""
+    bus = AxiConfig(stream_bits=config.stream_bits)
+    top = AxiPlayedEngine(config, memory_beats=memory_beats, bus=bus)
+    return emit_verilog(top, name=PLAYED_MODULE, config=config)
+
+
 def control_file(top: str) -> str:
     """Return Verilator's control file for an engine within ``top``.
 
     Rows and columns stay functions of their own, which are compiled once for all instances: eight
-    rows build in less time than flattened ones, and run a little faster.
+    rows build in less time than flattened ones, and run a little faster. Of a player the stream
+    that it makes can be looked at.
     """
-    return f'`verilator_config\nno_inline -module "{top}_row"\nno_inline -module "{top}_column"\n'
+    stream = "".join(
+        f'public_flat_rd -module "{PLAYED_MODULE}_hosted_player_out" -var "o__{member}"\n'
+        for member in ("valid", "ready")
+        if top == PLAYED_MODULE
+    )
+    inlined = "".join(f'no_inline -module "{top}_{part}"\n' for part in ("row", "column"))
+    return f"`verilator_config\n{inlined}{stream}"
 
 
 def build_library(
     config: EngineConfig,
     *,
+    memory_beats: int = 0,
     cache: Path | None = None,
     progress: Callable[[str], None] | None = None,
     anew: bool = False,
@@ -58,6 +75,8 @@ def build_library(
     ----------
     config : EngineConfig
         The engine.
+    memory_beats : int
+        Size of its memory on AXI4; 0: none.
     cache : Path, optional
         Where to keep it; :func:`~summand.verilated.cache.default_cache` if not given.
     progress : callable, optional
@@ -71,36 +90,34 @@ def build_library(
         If a tool is missing or fails, or the cache cannot be written.
     """
     tool = find_verilator()
-    source = engine_verilog(config)
-    arguments = _arguments(config)
-    parts = (tool.version, source, _HARNESS.read_text(), control_file(MODULE), *arguments)
+    if memory_beats:
+        top, source = PLAYED_MODULE, played_verilog(config, memory_beats)
+    else:
+        top, source = MODULE, engine_verilog(config)
+    arguments = _arguments(config, top, memory_beats)
+    parts = (tool.version, source, _HARNESS.read_text(), control_file(top), *arguments)
     digest = content_key(*parts, *_MAKE_FLAGS)
     cache = cache or default_cache()
 
     def build(folder: Path) -> Path:
         if progress:
             progress("building the simulator (once for each engine)")
-        return _build(folder, source, tool, arguments, cache)
+        (folder / f"{top}.v").write_text(source)
+        (folder / "control.vlt").write_text(control_file(top))
+        shutil.copy(_HARNESS, folder)
+        tool.run([tool.executable, *arguments], folder)
+        compile_model(tool, folder, "Vsummand", _MAKE_FLAGS, cache=cache, options=[_SHARED])
+        return folder / "obj" / "Vsummand"
 
     return cached(cache, f"{digest}.so", build, anew=anew)
 
 
-def _arguments(config: EngineConfig) -> tuple[str, ...]:
+def _arguments(config: EngineConfig, top: str, memory_beats: int) -> tuple[str, ...]:
+    memory = f" -DSUMMAND_MEMORY_BEATS={memory_beats}" if memory_beats else ""
     return (
-        *("--cc", "--exe", "--top-module", MODULE, "--prefix", "Vsummand", "-Mdir", "obj"),
+        *("--cc", "--exe", "--top-module", top, "--prefix", "Vsummand", "-Mdir", "obj"),
         *_VERILATOR_FLAGS,
-        *("-CFLAGS", f"{_SHARED} -DSUMMAND_BEAT_BYTES={config.beat_bytes}"),
+        *("-CFLAGS", f"{_SHARED} -DSUMMAND_BEAT_BYTES={config.beat_bytes}{memory}"),
         *("-LDFLAGS", "-shared"),
-        *(f"{MODULE}.v", "control.vlt", _HARNESS.name),
+        *(f"{top}.v", "control.vlt", _HARNESS.name),
     )
-
-
-def _build(
-    folder: Path, source: str, tool: Verilator, arguments: tuple[str, ...], cache: Path
-) -> Path:
-    (folder / f"{MODULE}.v").write_text(source)
-    (folder / "control.vlt").write_text(control_file(MODULE))
-    shutil.copy(_HARNESS, folder)
-    tool.run([tool.executable, *arguments], folder)
-    compile_model(tool, folder, "Vsummand", _MAKE_FLAGS, cache=cache, options=[_SHARED])
-    return folder / "obj" / "Vsummand"

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import EngineConfig, SummandError
-from summand.isa.registers import REGISTERS, Access, Register
+from summand.isa.registers import Access, register
+from summand.rtl.memory.axi.bus import AxiConfig
 from summand.verilated.library import Ending, load_library
 
 __all__ = ["SimDevice", "SimTimeout"]
@@ -32,9 +33,11 @@ class SimDevice:
     config : EngineConfig
         The engine. Its simulator is built the first time, which takes from ten seconds to two
         minutes.
+    memory_beats : int
+        Size of a memory on AXI4, whose player takes items; 0: none, the engine's stream.
     stall : float
         Probability, at least 0 and below 1, with which each cycle withholds a beat of input, and
-        with which it refuses one of output.
+        with which it refuses one of output. The memory's channels pause as often.
     seed : int
         Seed of the stalls; equal seeds give equal runs.
     cache : Path, optional
@@ -49,6 +52,7 @@ class SimDevice:
         self,
         config: EngineConfig,
         *,
+        memory_beats: int = 0,
         stall: float = 0.0,
         seed: int = 0,
         cache: Path | None = None,
@@ -58,7 +62,9 @@ class SimDevice:
         if not 0 <= stall < 1:
             raise SummandError(f"stall must be at least 0 and below 1, not {stall}")
         self._config = config
-        self._library = load_library(config, cache=cache, progress=progress)
+        self._library = load_library(
+            config, memory_beats=memory_beats, cache=cache, progress=progress
+        )
         threshold = round(stall * 2**32)
         self._handle = self._library.summand_new(
             min(threshold, 2**32 - 1), seed % 2**64, int(record)
@@ -69,8 +75,13 @@ class SimDevice:
         self._released = 0
         self._output = bytearray()
         self._call_cycles = 1_000  # grows until a call takes long enough
-        # A REQUANTISE causes the longest silence, because it sends no output.
+        # A REQUANTISE causes the longest silence, because it sends no output; or a CRC, which takes
+        # a cycle for each byte of the beats that were read ahead.
         self._max_idle = 2_000 + 4 * config.rows * config.requant_depth
+        if memory_beats:
+            self._max_idle += (
+                2 * config.beat_bytes * AxiConfig(stream_bits=config.stream_bits).depth
+            )
 
     @property
     def config(self) -> EngineConfig:
@@ -141,18 +152,18 @@ class SimDevice:
 
     def read_register(self, name: str) -> int:
         """Read a register over AXI4-Lite."""
-        register = _find(name)
+        offset = register(name).offset
         value, response = ctypes.c_uint32(), ctypes.c_uint32()
         ending = self._library.summand_read_register(
-            self._open(), register.offset, ctypes.byref(value), ctypes.byref(response)
+            self._open(), offset, ctypes.byref(value), ctypes.byref(response)
         )
         self._check_bus(Ending(ending), response.value, f"a read of register {name}")
         return value.value
 
     def write_register(self, name: str, value: int) -> None:
         """Write a register over AXI4-Lite; ``reset`` also drops what is queued in and out."""
-        register = _find(name)
-        if register.access is Access.RO:
+        found = register(name)
+        if found.access is Access.RO:
             raise SummandError(f"register {name} is read only; only reset can be written")
         handle = self._open()
         if name == "reset" and value & 1:
@@ -161,7 +172,7 @@ class SimDevice:
             self._output.clear()
         response = ctypes.c_uint32()
         ending = self._library.summand_write_register(
-            handle, register.offset, value & 0xFFFFFFFF, ctypes.byref(response)
+            handle, found.offset, value & 0xFFFFFFFF, ctypes.byref(response)
         )
         self._check_bus(Ending(ending), response.value, f"a write of register {name}")
 
@@ -202,11 +213,3 @@ class SimDevice:
             raise SimTimeout(f"{what} was not answered: the Verilog is broken")
         if response:
             raise SummandError(f"{what} was refused with response {response}")
-
-
-def _find(name: str) -> Register:
-    for register in REGISTERS:
-        if register.name == name:
-            return register
-    known = ", ".join(r.name for r in REGISTERS)
-    raise SummandError(f"there is no register {name!r}; there are {known}")

@@ -1,20 +1,31 @@
 // Drives a Verilated engine through its AXI ports, a whole buffer at a time.
 //
-// Built with -DSUMMAND_BEAT_BYTES=<stream_bits / 8>. The functions at the end are its interface;
-// summand/verilated/library.py calls them.
+// Built with -DSUMMAND_BEAT_BYTES=<stream_bits / 8>, and -DSUMMAND_MEMORY_BEATS=<beats> where the top
+// has a memory on AXI4. The functions at the end are its interface; summand/verilated/library.py
+// calls them.
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "Vsummand.h"
+#ifdef SUMMAND_MEMORY_BEATS
+#include "Vsummand___024root.h"
+#endif
 #include "verilated.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
 namespace {
+
+// The player's output in the Verilated model; the control file keeps it.
+#define SUMMAND_STREAM(member) \
+    summand_played__DOT__hosted__DOT__player__DOT__out__DOT__o___05F##member
 
 constexpr std::size_t kBeat = SUMMAND_BEAT_BYTES;
 
@@ -98,10 +109,155 @@ private:
     std::uint64_t finished_ = 0;
 };
 
+#ifdef SUMMAND_MEMORY_BEATS
+
+// An AXI4 subordinate with a memory. Answers come in order, kLatency cycles after they were asked
+// for at the earliest, with pauses.
+class Memory {
+public:
+    Memory(Vsummand& top, std::uint32_t stall, std::uint64_t seed)
+        : top_(top),
+          stall_(stall),
+          random_(~seed),
+          bytes_(static_cast<std::uint8_t*>(std::calloc(kBytes, 1)), &std::free) {
+        if (!bytes_) throw std::bad_alloc();
+    }
+
+    // Before outputs settle: what it offers in this cycle.
+    void offer() {
+        if (!top_.m_axi_rvalid && !reads_.empty() && reads_.front().due <= cycle_ && !pause()) {
+            const Burst& burst = reads_.front();
+            top_.m_axi_rresp = load(burst.address, &top_.m_axi_rdata);
+            top_.m_axi_rlast = burst.beats == 1;
+            top_.m_axi_rvalid = 1;
+        }
+        if (!top_.m_axi_bvalid && !answers_.empty() && answers_.front().due <= cycle_ && !pause()) {
+            top_.m_axi_bresp = answers_.front().response;
+            top_.m_axi_bvalid = 1;
+        }
+        top_.m_axi_arready = reads_.size() < kBursts && !pause();
+        top_.m_axi_awready = writes_.size() < kBursts && !pause();
+        top_.m_axi_wready = !pause();
+    }
+
+    // After they have settled: note what moves at the edge; returns whether data does.
+    bool sample() {
+        taken_ = top_.m_axi_rvalid && top_.m_axi_rready;
+        answered_ = top_.m_axi_bvalid && top_.m_axi_bready;
+        asked_ = top_.m_axi_arvalid && top_.m_axi_arready;
+        announced_ = top_.m_axi_awvalid && top_.m_axi_awready;
+        brought_ = top_.m_axi_wvalid && top_.m_axi_wready;
+        read_ = {top_.m_axi_araddr, top_.m_axi_arlen + 1u, cycle_ + kLatency};
+        write_ = {top_.m_axi_awaddr, top_.m_axi_awlen + 1u, 0};
+        if (brought_) {
+            Beat beat;
+            std::memcpy(beat.data, &top_.m_axi_wdata, kBeat);
+            const std::uint64_t strobes = top_.m_axi_wstrb;
+            for (std::size_t n = 0; n < kBeat; ++n) beat.kept[n] = strobes >> n & 1;
+            beat.last = top_.m_axi_wlast;
+            data_.push_back(beat);
+        }
+        return taken_ || brought_;
+    }
+
+    void edge() {
+        if (taken_) {
+            top_.m_axi_rvalid = 0;
+            Burst& burst = reads_.front();
+            burst.address += kBeat;
+            if (!--burst.beats) reads_.pop_front();
+        }
+        if (answered_) {
+            top_.m_axi_bvalid = 0;
+            answers_.pop_front();
+        }
+        if (asked_) reads_.push_back(read_);
+        if (announced_) writes_.push_back(write_);
+        while (!writes_.empty() && !data_.empty()) store();
+        ++cycle_;
+    }
+
+private:
+    static constexpr std::uint64_t kBytes = std::uint64_t{SUMMAND_MEMORY_BEATS} * kBeat;
+    static constexpr std::uint64_t kLatency = 30;
+    static constexpr std::size_t kBursts = 16;
+    static constexpr int kOkay = 0, kSlaveError = 2, kDecodeError = 3;
+
+    struct Burst {
+        std::uint64_t address;
+        std::uint32_t beats;
+        std::uint64_t due;
+    };
+    struct Beat {
+        std::uint8_t data[kBeat];
+        bool kept[kBeat];
+        bool last;
+    };
+    struct Answer {
+        int response;
+        std::uint64_t due;
+    };
+
+    bool pause() { return stall_ && random_.next() < stall_; }
+
+    int load(std::uint64_t address, void* to) {
+        if (address + kBeat > kBytes) return kDecodeError;
+        std::memcpy(to, &bytes_[address], kBeat);
+        return kOkay;
+    }
+
+    // Take a beat of the oldest write.
+    void store() {
+        Burst& burst = writes_.front();
+        const Beat& beat = data_.front();
+        if (burst.address + kBeat > kBytes) {
+            response_ = kDecodeError;
+        } else if (beat.last != (burst.beats == 1)) {
+            response_ = kSlaveError;
+        } else {
+            for (std::size_t n = 0; n < kBeat; ++n)
+                if (beat.kept[n]) bytes_[burst.address + n] = beat.data[n];
+        }
+        burst.address += kBeat;
+        data_.pop_front();
+        if (!--burst.beats) {
+            writes_.pop_front();
+            answers_.push_back({response_, cycle_ + kLatency});
+            response_ = kOkay;
+        }
+    }
+
+    Vsummand& top_;
+    std::uint32_t stall_;
+    Random random_;
+    std::unique_ptr<std::uint8_t[], decltype(&std::free)> bytes_;  // costs what is written
+    std::uint64_t cycle_ = 0;
+    std::deque<Burst> reads_, writes_;
+    std::deque<Beat> data_;
+    std::deque<Answer> answers_;
+    int response_ = kOkay;
+    bool taken_ = false, answered_ = false, asked_ = false, announced_ = false, brought_ = false;
+    Burst read_{}, write_{};
+};
+
+#else
+
+// There is none.
+class Memory {
+public:
+    Memory(Vsummand&, std::uint32_t, std::uint64_t) {}
+    void offer() {}
+    bool sample() { return false; }
+    void edge() {}
+};
+
+#endif
+
 class Simulator {
 public:
     Simulator(std::uint32_t stall, std::uint64_t seed, bool record)
         : top_{&context_},
+          memory_(top_, stall, seed),
           stall_(stall),
           random_in_(2 * seed),
           random_out_(2 * seed + 1),
@@ -131,6 +287,7 @@ public:
             settle();
             const bool moved_in = top_.s_axis_tvalid && top_.s_axis_tready;
             const bool moved_out = top_.m_axis_tvalid && top_.m_axis_tready;
+            const bool moved_within = moved_within_;
             if (!output_is_lawful()) return kProtocol;
             if (moved_out) {
                 std::memcpy(out + *got, &top_.m_axis_tdata, kBeat);
@@ -138,7 +295,7 @@ public:
             }
             edge();
             if (moved_in) top_.s_axis_tvalid = 0;
-            if (moved_in || moved_out) {
+            if (moved_in || moved_out || moved_within) {
                 idle_ = 0;
             } else if (!withheld_in && !withheld_out && ++idle_ > max_idle) {
                 idle_ = 0;
@@ -247,24 +404,37 @@ private:
 
     // The first half of a cycle: outputs follow inputs.
     void settle() {
+        memory_.offer();
         top_.aclk = 0;
         top_.eval();
+        moved_within_ = memory_.sample();
     }
 
     // The second half: registers move.
     void edge() {
         if (record_) {
             trace_.push_back(static_cast<std::uint8_t>(
-                top_.s_axis_tvalid | top_.s_axis_tready << 1 | top_.m_axis_tvalid << 2 |
-                top_.m_axis_tready << 3));
+                input_handshake() | top_.m_axis_tvalid << 2 | top_.m_axis_tready << 3));
         }
         top_.aclk = 1;
         top_.eval();
+        memory_.edge();
         ++cycles_;
+    }
+
+    // Valid and ready of the engine's stream, behind a player where there is one.
+    int input_handshake() {
+#ifdef SUMMAND_MEMORY_BEATS
+        const auto* root = top_.rootp;
+        return root->SUMMAND_STREAM(valid) | root->SUMMAND_STREAM(ready) << 1;
+#else
+        return top_.s_axis_tvalid | top_.s_axis_tready << 1;
+#endif
     }
 
     VerilatedContext context_;
     Vsummand top_;
+    Memory memory_;
     Queue queue_;
     std::uint32_t stall_;
     Random random_in_, random_out_;
@@ -274,6 +444,7 @@ private:
     std::uint64_t withheld_ = 0;  // cycles without a beat on offer although one was there
     std::uint64_t idle_ = 0;  // cycles since something moved, those left out that withheld
     bool moved_in_ = false;
+    bool moved_within_ = false;  // a beat moves to or from the memory
     bool waiting_ = false;
     bool waiting_last_ = false;
     std::uint8_t waiting_data_[kBeat] = {};

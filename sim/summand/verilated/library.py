@@ -47,19 +47,22 @@ _FUNCTIONS = {
 def load_library(
     config: EngineConfig,
     *,
+    memory_beats: int = 0,
     cache: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ctypes.CDLL:
-    """Build if need be, and load, the simulator of ``config``'s engine.
+    """Build if need be, and load, the simulator of ``config``'s engine and its memory.
 
     One that is there and cannot be loaded, such as another system's or a truncated one, is built
     anew. Raises :class:`~summand.verilated.tools.ToolError`.
     """
-    path = build_library(config, cache=cache, progress=progress)
+    path = build_library(config, memory_beats=memory_beats, cache=cache, progress=progress)
     try:
         library = ctypes.CDLL(str(path))
     except OSError:
-        path = build_library(config, cache=cache, progress=progress, anew=True)
+        path = build_library(
+            config, memory_beats=memory_beats, cache=cache, progress=progress, anew=True
+        )
         try:
             library = ctypes.CDLL(str(path))
         except OSError as e:

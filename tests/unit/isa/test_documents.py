@@ -14,7 +14,7 @@ from summand.isa.header import Op
 from summand.isa.packets import Counters
 from summand.isa.planes import pack_planes
 from summand.isa.player import Item, ItemOp, Refusal
-from summand.isa.registers import PLAYER_REGISTERS, REGISTERS
+from summand.isa.registers import CONTROL_REGISTERS, PLAYER_REGISTERS, REGISTERS
 from summand.isa.segments import Segment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,7 +91,7 @@ def test_every_register_is_there(register):
     assert row(*cells) in TEXT
 
 
-@pytest.mark.parametrize("register", PLAYER_REGISTERS, ids=lambda r: r.name)
+@pytest.mark.parametrize("register", [*PLAYER_REGISTERS, *CONTROL_REGISTERS], ids=lambda r: r.name)
 def test_every_register_of_a_player_is_there(register):
     cells = (f"0x{register.offset:02x}", f"`{register.name}`", register.access.value, register.doc)
     assert row(*cells) in MEMORY

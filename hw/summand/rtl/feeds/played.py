@@ -40,12 +40,15 @@ class PlayedEngine(wiring.Component):
         Reset engine and player, as the register does.
     memory : ``Out(MemoryPort)``
         The memory.
+    base : ``Out(64)``
+        The registers ``base_lo`` and ``base_hi``.
     """
 
     feed: Any
     bus: Any
     request: Signal
     memory: Any
+    base: Signal
 
     def __init__(self, config: EngineConfig, memory_beats: int):
         self.config = config
@@ -56,6 +59,7 @@ class PlayedEngine(wiring.Component):
                 "bus": In(AxiLite()),
                 "request": In(1),
                 "memory": Out(MemoryPort(config.stream_bits)),
+                "base": Out(64),
             }
         )
 
@@ -81,6 +85,7 @@ class PlayedEngine(wiring.Component):
             player.stop.eq(engine.resetting | ending),
             self.feed.resetting.eq(player.stop),
             engine.request.eq(self.request | bank.pulse.reset),
+            self.base.eq(Cat(bank.kept.base_lo, bank.kept.base_hi)),
         ]
         connect_engine(m, bank, engine)
         connect_player(m, bank, player)

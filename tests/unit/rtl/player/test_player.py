@@ -33,7 +33,9 @@ class Bench:
         self.config = config
         self.player = Player(config, memory_beats)
         self.memory = PortMemory(self.player.memory, memory_beats, **memory)
-        self.seen: list[tuple[int, ...]] = []
+        #: Items finished, error and checksum at the end, and beats taken.
+        self.result = (0, 0, 0)
+        self.sent = 0
 
     def run(self, data, *, stall=0.0, seed=0, until=None, limit=20_000, stops=()):
         """Send items until ``until`` items are finished or an error stops the player.
@@ -45,7 +47,7 @@ class Bench:
         sink = Sink(player.o, p_stall=stall, seed=seed)
 
         async def bench(ctx):
-            quiet = 40
+            quiet, state = 40, (0, 0)
             for cycle in range(limit):
                 for end in (source, sink, memory):
                     end.before(ctx)
