@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.runtime import Driver
 
-__all__ = ["LARGEST_SEED", "BoardOption", "ConfigOption", "DeviceChoice", "DeviceOption"]
+__all__ = [
+    "LARGEST_SEED",
+    "BoardOption",
+    "ConfigOption",
+    "DeviceChoice",
+    "DeviceOption",
+    "MemoryOption",
+]
 
 #: The largest seed that all generators of random numbers accept.
 LARGEST_SEED = (1 << 63) - 1
@@ -47,6 +54,16 @@ BoardOption = Annotated[
         help="A board, such as ulx3s-85f, or a TOML file: its engine and serial rate.",
     ),
 ]
+MemoryOption = Annotated[
+    int,
+    typer.Option(
+        metavar="MIB",
+        min=0,
+        max=1 << 20,
+        help="Give a golden or simulated engine a memory of so many MiB: it holds the weights, and "
+        "the stream brings the rest. A board says itself what it has.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +78,8 @@ class DeviceChoice:
         The engine's.
     board : Board or None
         Where it is, if a board was named.
+    memory_mib : int
+        MiB of a memory for weights that a golden or simulated engine is given; 0: none.
     note : str or None
         A line for the user, if the engine is none that has a name.
     """
@@ -68,6 +87,7 @@ class DeviceChoice:
     device: str
     engine: EngineConfig
     board: "Board | None"
+    memory_mib: int = 0
     note: str | None = None
 
     @classmethod
@@ -78,13 +98,14 @@ class DeviceChoice:
         board: str | None,
         manifest: "Manifest | None" = None,
         *,
+        memory: int = 0,
         operand: bool = False,
     ) -> "DeviceChoice":
         """Return the device and engine that the options name.
 
         The engine is that of ``config``, else of ``board``, else the default, with what the model
         of ``manifest`` needs besides, and with ``operand`` an operand memory. A serial port needs
-        ``board``.
+        ``board``, and says itself whether there is a ``memory``.
         """
         from summand.boards.configurations import find_configuration
         from summand.boards.library import find_board, packaged_boards
@@ -103,14 +124,21 @@ class DeviceChoice:
                 raise SummandError(
                     f"{found.name} has no serial line: its link is of kind {found.link.kind}"
                 )
+            if memory:
+                raise SummandError(
+                    f"--memory is of golden and sim; the board at {device} says what it has"
+                )
+        note = None
         if config:
-            return cls(device=device, engine=find_configuration(config).config, board=found)
-        if found or manifest is None:
-            return cls(device=device, engine=found.engine if found else DEFAULT_CONFIG, board=found)
-        engine = engine_of(manifest)
-        if operand:
-            engine = dataclasses.replace(engine, operand_depth=_OPERAND_DEPTH)
-        return cls(device=device, engine=engine, board=None, note=_differences(engine))
+            engine = find_configuration(config).config
+        elif found or manifest is None:
+            engine = found.engine if found else DEFAULT_CONFIG
+        else:
+            engine = engine_of(manifest)
+            if operand:
+                engine = dataclasses.replace(engine, operand_depth=_OPERAND_DEPTH)
+            note = _differences(engine)
+        return cls(device=device, engine=engine, board=found, memory_mib=memory, note=note)
 
     @property
     def link(self) -> "Board | None":
@@ -140,6 +168,7 @@ class DeviceChoice:
                     self.device,
                     self.engine,
                     baud=self.board.link.baud if self.board else None,
+                    memory_bytes=self.memory_mib << 20,
                     stall=stall,
                     seed=seed,
                     progress=status.update,

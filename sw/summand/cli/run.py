@@ -15,6 +15,7 @@ from summand.cli.devices import (
     ConfigOption,
     DeviceChoice,
     DeviceOption,
+    MemoryOption,
 )
 from summand.cli.speculating import (
     DraftTableOption,
@@ -61,6 +62,7 @@ def _run(
     device: DeviceOption = "golden",
     config: ConfigOption = None,
     board: BoardOption = None,
+    memory: MemoryOption = 0,
     tokens: Annotated[int, typer.Option(help="The most tokens to write.", min=1)] = 32,
     chat: Annotated[
         bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
@@ -96,7 +98,7 @@ def _run(
     source = SummandModel(folder)
     added = Adapter(adapter, source) if adapter else None
     whole = added.adapted if added else source.manifest
-    target = DeviceChoice.choose(device, config, board, whole, operand=decompose)
+    target = DeviceChoice.choose(device, config, board, whole, memory=memory, operand=decompose)
     choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
     if target.note:
         errors.print(target.note, soft_wrap=True)
@@ -173,7 +175,12 @@ def _load(
         def advance(_: str) -> None:
             bars.advance(task)
 
-        loaded = load_model(source, driver, host=host, progress=advance)
+        sending = bars.add_task("Writing the board's memory", visible=False)
+
+        def send(done: int, total: int) -> None:
+            bars.update(sending, completed=done, total=total, visible=True)
+
+        loaded = load_model(source, driver, host=host, progress=advance, uploading=send)
         if adapter:
             name = str(adapter.path)
             loaded.add_adapter(name, adapter, progress=advance)

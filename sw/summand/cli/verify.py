@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from summand.cli.consoles import open_console
-from summand.cli.devices import LARGEST_SEED, BoardOption, ConfigOption, DeviceChoice, DeviceOption
+from summand.cli.devices import (
+    LARGEST_SEED,
+    BoardOption,
+    ConfigOption,
+    DeviceChoice,
+    DeviceOption,
+    MemoryOption,
+)
 from summand.isa import EngineConfig, SummandError
 
 if TYPE_CHECKING:
@@ -77,6 +84,7 @@ def _verify(
         float, typer.Option(help="Probability of withholding a beat, on both sides.")
     ] = 0.0,
     device: DeviceOption = "sim",
+    memory: MemoryOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compute a layer on the generated Verilog, and compare every bit with the golden model.
@@ -96,7 +104,7 @@ def _verify(
     manifest = SummandModel(model, verify=False).manifest if model else None
     if decompose and model is None:
         raise SummandError("--decompose is for --model, whose decompositions it verifies")
-    target = DeviceChoice.choose(device, config, board, manifest, operand=decompose)
+    target = DeviceChoice.choose(device, config, board, manifest, memory=memory, operand=decompose)
     engine = target.engine
     if target.note:
         open_console(stderr=True).print(target.note, soft_wrap=True)

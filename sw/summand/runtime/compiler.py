@@ -27,7 +27,11 @@ _Content = tuple[int, int, tuple[tuple[Matrix, int, int], ...]]
 
 
 def compile_layers(
-    layers: Sequence[Layer], config: EngineConfig, *, packing: Packing | None = None
+    layers: Sequence[Layer],
+    config: EngineConfig,
+    *,
+    packing: Packing | None = None,
+    held: bool = False,
 ) -> Program:
     """Compile ``layers``, which share an input, for ``config``'s engine.
 
@@ -43,6 +47,8 @@ def compile_layers(
         The engine's.
     packing : Packing, optional
         Of the same engine: programs that are compiled with it pack the summands they share once.
+    held : bool
+        The weights will lie in a device's memory, see :class:`Program`.
 
     Raises
     ------
@@ -63,6 +69,7 @@ def compile_layers(
         macs=sum(layer.sizes.macs for layer in layers),
         layers=tuple(layer.sizes for layer in layers),
         fill=_Filler(layers, packing),
+        held=held,
     )
 
 
@@ -88,7 +95,7 @@ def _check(layer: Layer, first: Layer, config: EngineConfig) -> None:
 class _Filler:
     """Puts weights and parameters into the steps of a plan.
 
-    Equal plane words are one ``bytes`` object, whichever batches they are sent in.
+    Equal plane words and parameters are one ``bytes`` object, whichever batches they are sent in.
     """
 
     def __init__(self, layers: Sequence[Layer], packing: Packing):
@@ -102,6 +109,7 @@ class _Filler:
             for t, summand in enumerate(layer.summands)
         }
         self._bytes: dict[_Content, bytes] = {}
+        self._bundles: dict[tuple[Piece, ...], bytes] = {}
         for (i, t), operands in self._operands.items():
             if isinstance(operands, Operand) and not operands.block:
                 packing.words(layers[i].summands[t], "direct")
@@ -125,9 +133,14 @@ class _Filler:
             case Walk() if step.from_word is None:
                 return Step(step, self._weights(step))
             case Bundle():
-                return Step(step, pad(b"".join(map(self._parameters, step.pieces)), self._config))
+                return Step(step, self._bundle(step.pieces))
             case _:
                 return Step(step)
+
+    def _bundle(self, pieces: tuple[Piece, ...]) -> bytes:
+        if pieces not in self._bundles:
+            self._bundles[pieces] = pad(b"".join(map(self._parameters, pieces)), self._config)
+        return self._bundles[pieces]
 
     def _weights(self, walk: Walk) -> bytes:
         strips = tuple((s.matrix, s.first, s.tiles) for s in walk.strips)

@@ -6,6 +6,7 @@ from typing import Protocol
 from threadpoolctl import ThreadpoolController
 
 from summand.golden import GoldenEngine
+from summand.golden.player import GoldenPlayer
 from summand.isa import EngineConfig, SummandError
 from summand.runtime.errors import DeviceTimeout
 
@@ -55,10 +56,18 @@ class Device(Protocol):
 
 
 class GoldenDevice:
-    """The golden model as a device: exact, untimed, no tools needed."""
+    """The golden model as a device: exact, untimed, no tools needed.
 
-    def __init__(self, config: EngineConfig):
-        self._engine = GoldenEngine(config)
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine.
+    memory_beats : int
+        Size of a memory in front of it, whose player takes items; 0: none, the engine's stream.
+    """
+
+    def __init__(self, config: EngineConfig, memory_beats: int = 0):
+        self._engine = GoldenPlayer(config, memory_beats) if memory_beats else GoldenEngine(config)
         self._config = config
         self._threads = ThreadpoolController()
 
@@ -102,6 +111,7 @@ def open_device(
     config: EngineConfig,
     *,
     baud: int | None = None,
+    memory_bytes: int = 0,
     stall: float = 0.0,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -117,6 +127,9 @@ def open_device(
         The engine's.
     baud : int, optional
         Bits a second on the serial port; :data:`DEFAULT_BAUD` without it.
+    memory_bytes : int
+        Size of a memory for weights beside a golden or simulated engine; 0: none. A board says
+        itself what it has.
     stall : float
         Probability that the simulator withholds a beat, on both sides.
     seed : int
@@ -131,15 +144,27 @@ def open_device(
     SummandError
         If there is no such device.
     """
+    memory_beats = memory_bytes // config.beat_bytes
     match name.partition(":"):
         case ("golden", "", _):
-            return GoldenDevice(config)
+            device = GoldenDevice(config, memory_beats)
         case ("sim", "", _):
             from summand.verilated import SimDevice  # here: needs Verilator
 
-            return SimDevice(config, stall=stall, seed=seed, progress=progress)
+            device = SimDevice(
+                config, memory_beats=memory_beats, stall=stall, seed=seed, progress=progress
+            )
         case ("serial", ":", port) if port:
             from summand.runtime.serial import SerialDevice  # here: needs pyserial
 
-            return SerialDevice.open(port, config, baud=baud or DEFAULT_BAUD)
-    raise SummandError(f"no device is called {name!r}; there are golden, sim and serial:PORT")
+            device = SerialDevice.open(port, config, baud=baud or DEFAULT_BAUD)
+            memory_beats = device.read_register("memory_beats")
+        case _:
+            raise SummandError(
+                f"no device is called {name!r}; there are golden, sim and serial:PORT"
+            )
+    if not memory_beats:
+        return device
+    from summand.runtime.memory.played import PlayedDevice  # here: it is made of a device
+
+    return PlayedDevice(device)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from summand.isa.packets import (
 from summand.isa.registers import IDENTITY, STREAM_VERSION
 from summand.runtime.device import Device
 from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.memory.played import PlayedDevice
+from summand.runtime.memory.upload import UploadProgress
 from summand.runtime.program import Batch, Program
 from summand.runtime.usage import Usage
 from summand.schedule.errors import CompileError
@@ -109,6 +111,35 @@ class Driver:
     def total(self) -> Usage:
         """Cost of all calls."""
         return sum(self.usage.values(), Usage())
+
+    @property
+    def holds(self) -> bool:
+        """Whether the device has a memory for weights."""
+        return isinstance(self._device, PlayedDevice)
+
+    def hold(self, programs: Iterable[Program], progress: UploadProgress | None = None) -> int:
+        """Let the device's memory hold the weights of programs that are ``held``.
+
+        Programs that are not run all the same, and their weights are sent.
+
+        Returns
+        -------
+        int
+            Bytes that were sent; 0 if the memory holds all of them already.
+
+        Raises
+        ------
+        DeviceError
+            If the device has no memory.
+        BoardMemoryError
+            If the memory is too small, before anything is sent, or does not keep what it is given.
+        """
+        if not isinstance(self._device, PlayedDevice):
+            raise DeviceError("the device has no memory for weights")
+        if not self._clean:
+            self.reset()
+        self._clean = False  # the next call resets the device, so that its counters begin with it
+        return self._device.hold((p for q in programs for p in q.payloads), progress)
 
     def __enter__(self) -> "Driver":
         return self

@@ -1,6 +1,6 @@
 """Loads a Summand model: the host's part as torch modules, the linear layers on a device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from summand.model.causal import why_not_causal
 from summand.model.host import load_host, load_tokenizer
 from summand.runtime.driver import Driver
 from summand.runtime.lanes import Lanes
+from summand.runtime.memory.upload import UploadProgress
 from summand.runtime.modules import LayerGroup, replace_linears
+from summand.runtime.program import Program
 
 __all__ = ["LoadedModel", "load_model", "load_writer"]
 
@@ -22,11 +24,12 @@ class LoadedModel:
     """A Hugging Face model whose compressed layers are computed by a device.
 
     ``source`` is the folder that it is from. ``model`` has the usual ``forward``, KV cache
-    included; ``tokenizer`` is the folder's. Calls of ``model`` that run in ``lanes`` share passes
-    over the weights.
+    included; ``tokenizer`` is the folder's. ``driver`` reaches the device. Calls of ``model`` that
+    run in ``lanes`` share passes over the weights.
     """
 
     source: SummandModel
+    driver: Driver
     model: nn.Module
     tokenizer: Any
     groups: tuple[LayerGroup, ...]
@@ -72,9 +75,24 @@ class LoadedModel:
                 group.add_adapter(name, summands)
                 if progress:
                     progress(group.program.name)
+            self._hold([group.adapted(name) for group in self.groups])
         except BaseException:
             self.remove_adapter(name)
             raise
+
+    def hold(self, progress: UploadProgress | None = None) -> None:
+        """Let the device's memory hold the weights, if it has one that does not yet.
+
+        Raises
+        ------
+        BoardMemoryError
+            If the memory is too small, before anything is sent, or does not keep what it is given.
+        """
+        self._hold([group.program for group in self.groups], progress)
+
+    def _hold(self, programs: Sequence[Program], progress: UploadProgress | None = None) -> None:
+        if self.driver.holds:
+            self.driver.hold(programs, progress)
 
     def remove_adapter(self, name: str) -> None:
         """Forget an adapter, if it is there; what computes with it goes on without one."""
@@ -115,6 +133,7 @@ def load_model(
     *,
     host: nn.Module | None = None,
     progress: Callable[[str], None] | None = None,
+    uploading: UploadProgress | None = None,
 ) -> LoadedModel:
     """Build the model of a folder and let ``driver``'s device compute its layers.
 
@@ -128,6 +147,8 @@ def load_model(
         From :func:`load_writer`, where that was called before; it is changed.
     progress : callable, optional
         Called with each group's name when it has been compiled.
+    uploading : callable, optional
+        Called with bytes done and in all, while the device's memory takes the weights.
 
     Raises
     ------
@@ -135,9 +156,13 @@ def load_model(
         If the folder holds no such model, or parts of one.
     CompileError
         If the model was compressed for another engine.
+    BoardMemoryError
+        If the device has a memory that is too small, or does not keep what it is given.
     """
     model = host or load_writer(source)
     layers = {layer.name: layer for layer in source.layers()}
     lanes = Lanes()
     groups = replace_linears(model, layers, source.groups, driver, lanes=lanes, progress=progress)
-    return LoadedModel(source, model, load_tokenizer(source), groups, lanes)
+    loaded = LoadedModel(source, driver, model, load_tokenizer(source), groups, lanes)
+    loaded.hold(uploading)
+    return loaded

@@ -76,6 +76,10 @@ class LayerGroup:
         """What computes them."""
         return self._used.program
 
+    def adapted(self, adapter: str) -> Program:
+        """Return what computes the layers with an adapter that was added."""
+        return self._adapted[adapter].program
+
     def add_adapter(self, adapter: str, summands: Mapping[str, Summand]) -> None:
         """Make ready what an adapter changes, beside what is there.
 
@@ -125,7 +129,8 @@ class LayerGroup:
         self._used, self._shared = used, _Shared()
 
     def _compiled(self, layers: Sequence[Layer]) -> "_Compiled":
-        program = compile_layers(layers, self._driver.config, packing=self._packing)
+        driver = self._driver
+        program = compile_layers(layers, driver.config, packing=self._packing, held=driver.holds)
         return _Compiled(tuple(layers), program)
 
     def compute(self, index: int, x: torch.Tensor) -> torch.Tensor:

@@ -124,7 +124,9 @@ def compare(layers: Sequence[Layer], driver: Driver, tokens: npt.NDArray[np.inte
     tokens : integer array, shape ``[M, K]``
         Within ``act_bits``, two's complement.
     """
-    program = compile_layers(layers, driver.config)
+    program = compile_layers(layers, driver.config, held=driver.holds)
+    if driver.holds:
+        driver.hold([program])
     start = time.perf_counter()
     result = driver.run(program, tokens)
     seconds = time.perf_counter() - start
