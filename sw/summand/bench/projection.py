@@ -1,9 +1,10 @@
-"""Tokens a second of boards by their memory and clock, from cycles and bits of one token."""
+"""Tokens a second of boards by memory, clock and link, from cycles and bytes of one token."""
 
 from dataclasses import dataclass
 
 from summand.boards.board import Board
 from summand.runtime import Usage
+from summand.runtime.memory.traffic import LinkTraffic
 
 __all__ = ["Projection", "project", "tokens_per_gb"]
 
@@ -30,6 +31,12 @@ class Projection:
         Tokens a second if the memory were the only limit.
     by_clock : float
         Tokens a second if the engine's cycles were the only limit.
+    link_bytes_s : float
+        What the board's link reaches, one way.
+    traffic : LinkTraffic
+        What goes over it for a token.
+    by_link : float
+        Tokens a second if the link were the only limit.
     """
 
     board: str
@@ -40,16 +47,24 @@ class Projection:
     fits: bool
     by_memory: float
     by_clock: float
+    link_bytes_s: float
+    traffic: LinkTraffic
+    by_link: float
 
     @property
     def tokens_s(self) -> float:
-        """The smaller of both limits, assuming a buffer in front of the engine."""
-        return min(self.by_memory, self.by_clock)
+        """The smaller of memory's and clock's rate, and the link's time besides.
+
+        A buffer in front of the engine is assumed, and that nothing is computed while the link is
+        used: the next activations come of the results. The host's own time is not in it.
+        """
+        return 1 / (1 / min(self.by_memory, self.by_clock) + 1 / self.by_link)
 
     @property
     def limit(self) -> str:
-        """The tighter limit: ``memory`` or ``clock``."""
-        return "memory" if self.by_memory < self.by_clock else "clock"
+        """What takes longest: ``memory``, ``clock`` or ``link``."""
+        limits = {"memory": self.by_memory, "clock": self.by_clock, "link": self.by_link}
+        return min(limits, key=lambda name: limits[name])
 
 
 def tokens_per_gb(usage: Usage, stream_bits: int, *, tokens: int = 1) -> float:
@@ -70,13 +85,15 @@ def tokens_per_gb(usage: Usage, stream_bits: int, *, tokens: int = 1) -> float:
     return 8e9 * tokens / (usage.counters.cycles * stream_bits)
 
 
-def project(board: Board, token: Usage) -> Projection:
+def project(board: Board, token: Usage, traffic: LinkTraffic) -> Projection:
     """Project a board's decoding.
 
     Parameters
     ----------
     token : Usage
         Of one token on ``board.engine``, all layers.
+    traffic : LinkTraffic
+        Of the same token, its weights in the board's memory.
     """
     token_bytes = token.stream_bits / 8
     return Projection(
@@ -88,4 +105,7 @@ def project(board: Board, token: Usage) -> Projection:
         fits=token_bytes <= board.memory.bytes,
         by_memory=board.memory.reached_bytes_s / token_bytes,
         by_clock=board.clock.engine_hz / token.counters.cycles,
+        link_bytes_s=board.link.bytes_s,
+        traffic=traffic,
+        by_link=1 / traffic.seconds(board.link.bytes_s, board.link.round_trip_s),
     )

@@ -23,6 +23,7 @@ from summand.boards.library import packaged_boards
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer, ModelError, SummandModel
 from summand.runtime import Driver, GoldenDevice, Program, Usage, compile_layers
+from summand.runtime.memory.traffic import LinkTraffic
 from summand.verilated import SimDevice, ToolError, find_verilator
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class Outcome:
         The configuration.
     phases : tuple of Phase
         Decode, and prefill where there is more than one row. Empty if there is an ``error``.
+    traffic : LinkTraffic
+        What a token sends over a link whose board holds the weights in its memory.
     stalled : Stalled or None
         Decode with stalls, if that was asked for.
     written : Written or None
@@ -143,6 +146,7 @@ class Outcome:
 
     named: Named
     phases: tuple[Phase, ...] = ()
+    traffic: LinkTraffic = LinkTraffic()
     stalled: Stalled | None = None
     written: Written | None = None
     speculated: "Speculated | None" = None
@@ -205,8 +209,9 @@ class Suite:
         self.options = options
         self._report = progress or (lambda what, done, total: None)
         self._layers: dict[str, Layer] = {}
-        #: Cost of decoding one token by engine, for the engines known so far.
-        self._tokens: dict[EngineConfig, Usage] = {}
+        #: Cost of decoding one token by engine, and what it sends over a link, for the engines
+        #: known so far.
+        self._tokens: dict[EngineConfig, tuple[Usage, LinkTraffic]] = {}
 
     def run(self, named: Named) -> Outcome:
         """Benchmark one configuration; a :class:`SummandError` becomes the outcome's error."""
@@ -214,7 +219,7 @@ class Suite:
             outcome = self._simulated(named) if self.options.simulate else self._modelled(named)
         except SummandError as e:
             return Outcome(named=named, error=str(e))
-        self._tokens[named.config] = outcome.phases[0].total
+        self._tokens[named.config] = outcome.phases[0].total, outcome.traffic
         if self.options.prompts:
             try:
                 outcome = replace(outcome, speculated=self._speculate(named))
@@ -247,17 +252,19 @@ class Suite:
         try:
             if engine not in self._tokens:
                 outcome = self._modelled(Named(board.name, engine))
-                self._tokens[engine] = outcome.phases[0].total
+                self._tokens[engine] = outcome.phases[0].total, outcome.traffic
         except SummandError as e:
             return Projected(board=board, error=str(e))
-        return Projected(board=board, projection=project(board, self._tokens[engine]))
+        return Projected(board=board, projection=project(board, *self._tokens[engine]))
 
     def project_all(self) -> tuple[Projected, ...]:
         """Project every board."""
         return tuple(self.project(board) for board in packaged_boards().values())
 
     def _modelled(self, named: Named) -> Outcome:
-        return Outcome(named=named, phases=_model(self._compile(named), named.config))
+        programs = self._compile(named)
+        traffic = LinkTraffic.of(programs, 1)
+        return Outcome(named=named, phases=_model(programs, named.config), traffic=traffic)
 
     def _simulated(self, named: Named) -> Outcome:
         name, config, options = named.name, named.config, self.options
@@ -291,7 +298,12 @@ class Suite:
                 config, programs, stall=options.stall, seed=options.seed, progress=steps
             )
         return Outcome(
-            named=named, phases=phases, stalled=stalled, written=written, untimed=untimed
+            named=named,
+            phases=phases,
+            traffic=LinkTraffic.of(programs, 1),
+            stalled=stalled,
+            written=written,
+            untimed=untimed,
         )
 
     def _load(self, named: Named, driver: Driver) -> "tuple[LoadedModel | None, str]":

@@ -383,20 +383,21 @@ def _comparison_table(rows: Sequence[dict[str, Any]]) -> "Table":
 
 def _board_table(boards: "Sequence[Projected]") -> "Table":
     table = _table(
-        "Decoding on boards, projected from memory and clock",
-        *("memory\nGB/s", "stream\nGB/s", "tokens/s\nby memory", "tokens/s\nby clock", "tokens/s"),
-        "per GB/s\nof memory",
+        "Decoding on boards that hold the weights, projected",
+        *("memory\nGB/s", "link\nMB/s", "tokens/s\nby memory", "by\nclock", "by\nlink"),
+        *("tokens/s", "bound\nby"),
     )
     for projected in boards:
         if found := projected.projection:
             table.add_row(
                 found.board,
                 f"{found.memory_bytes_s / 1e9:.3f}",
-                f"{found.stream_bytes_s / 1e9:.3f}",
+                f"{found.link_bytes_s / 1e6:.3g}",
                 f"{found.by_memory:.2f}",
                 f"{found.by_clock:.2f}",
-                f"{found.tokens_s:.2f}",
-                f"{found.tokens_s / (found.memory_bytes_s / 1e9):.2f}",
+                f"{found.by_link:.3g}",
+                f"{found.tokens_s:.3g}",
+                found.limit,
             )
     return table
 

@@ -13,6 +13,7 @@ from summand.boards.library import find_board
 from summand.isa import SummandError
 from summand.isa.packets import Counters
 from summand.runtime import Usage
+from summand.runtime.memory.traffic import LinkTraffic
 from summand.verilated import ToolError
 
 
@@ -150,19 +151,24 @@ def test_ratios_are_to_the_first_that_could_be_measured(model, named, engine):
     assert comparison([suite.run(named)]) == []
 
 
-def test_projection_takes_the_smaller_limit():
+def test_projection_takes_the_smaller_limit_and_the_link_besides():
     board = find_board("ulx3s-85f")
     bits = 8 * 1_000_000
+    traffic = LinkTraffic(down=3_000, up=7_000, calls=10)
+    link = 10_000 / board.link.bytes_s + 10 * board.link.round_trip_s
     slow = Usage(stream_bits=bits, counters=Counters(cycles=25_000_000))
-    found = project(board, slow)
-    assert (found.by_clock, found.limit, found.tokens_s) == (1, "clock", 1)
+    found = project(board, slow, traffic)
+    assert (found.by_clock, found.limit) == (1, "clock")
+    assert found.tokens_s == pytest.approx(1 / (1 + link))
     assert found.by_memory == board.memory.reached_bytes_s / 1e6
     assert found.fits
     quick = Usage(stream_bits=bits * 40, counters=Counters(cycles=25_000))
-    found = project(board, quick)
+    found = project(board, quick, traffic)
     assert found.limit == "memory"
-    assert found.tokens_s == found.by_memory
+    assert found.tokens_s == pytest.approx(1 / (1 / found.by_memory + link))
     assert not found.fits
+    busy = project(board, slow, LinkTraffic(down=10**9))
+    assert busy.limit == "link"
 
 
 def test_tokens_per_gigabyte():
