@@ -7,7 +7,8 @@ from summand.golden import without_counters
 from summand.isa.registers import IDENTITY
 from summand.runtime import Driver
 from summand.runtime.errors import DeviceError
-from summand.runtime.serial import SerialDevice
+from summand.runtime.line import LineDevice
+from summand.runtime.serial import SerialLine
 from summand.runtime.verify import Shape, compare, random_layer
 from summand.stimulus.programs import random_program
 
@@ -22,7 +23,7 @@ def test_layers_are_exact(simulated_board, harm):
     """Dense and low-rank, more than the engine holds at once, on lines that lose bytes."""
     rng = np.random.default_rng(harm)
     with simulated_board.power(harm=harm) as port:
-        device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)
+        device = LineDevice(simulated_board.CONFIG, SerialLine(port, SIMULATED_BAUD))
         with Driver(device) as driver:
             for shape in (
                 Shape(tokens=3, in_features=40, out_features=20, bits=4),
@@ -41,7 +42,7 @@ def test_layers_are_exact_in_the_primitives_of_the_boards(simulated_ecp5_board):
     """A layer, on a line that loses bytes."""
     board = simulated_ecp5_board
     with board.power(harm=300) as port:
-        with Driver(SerialDevice.open(port, board.CONFIG, baud=SIMULATED_BAUD)) as driver:
+        with Driver(LineDevice(board.CONFIG, SerialLine(port, SIMULATED_BAUD))) as driver:
             shape = Shape(tokens=2, in_features=30, out_features=24, bits=3, rank=6)
             layer, xq = random_layer(np.random.default_rng(5), board.CONFIG, shape)
             assert not compare([layer], driver, xq).wrong
@@ -52,7 +53,7 @@ def test_positions_wrap(simulated_board):
     program = random_program(np.random.default_rng(1), simulated_board.CONFIG, commands=1250)
     assert min(len(program.data), len(program.output)) > 1 << 16
     with simulated_board.power(harm=20) as port:
-        device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)
+        device = LineDevice(simulated_board.CONFIG, SerialLine(port, SIMULATED_BAUD))
         device.write(program.chunks)
         output = device.read(len(program.output), 120)
         device.close()
@@ -64,12 +65,12 @@ def test_sessions_follow_each_other(simulated_board):
     program = random_program(np.random.default_rng(2), simulated_board.CONFIG)
     with simulated_board.power() as port:
         for cut in (1, 100, 1001):
-            device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)
+            device = LineDevice(simulated_board.CONFIG, SerialLine(port, SIMULATED_BAUD))
             device.write([program.data[:cut]])
             device.write_register("reset", 1)
             device.write([program.data[:-cut]])
             device.close()
-        device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)
+        device = LineDevice(simulated_board.CONFIG, SerialLine(port, SIMULATED_BAUD))
         device.write(program.chunks)
         output = device.read(len(program.output), 30)
         assert without_counters(output, simulated_board.CONFIG) == program.output
@@ -80,7 +81,7 @@ def test_sessions_follow_each_other(simulated_board):
 
 def test_a_board_that_dies_is_an_error(simulated_board):
     with simulated_board.power() as port:
-        device = SerialDevice.open(port, simulated_board.CONFIG, baud=SIMULATED_BAUD)
+        device = LineDevice(simulated_board.CONFIG, SerialLine(port, SIMULATED_BAUD))
     with pytest.raises(DeviceError, match=f"serial port {port} has gone"):
         device.read_register("identity")
     device.close()

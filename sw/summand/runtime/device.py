@@ -155,9 +155,10 @@ def open_device(
                 config, memory_beats=memory_beats, stall=stall, seed=seed, progress=progress
             )
         case ("serial", ":", port) if port:
-            from summand.runtime.serial import SerialDevice  # here: needs pyserial
+            from summand.runtime.line import LineDevice
+            from summand.runtime.serial import SerialLine  # here: needs pyserial
 
-            device = SerialDevice.open(port, config, baud=baud or DEFAULT_BAUD)
+            device = LineDevice(config, SerialLine(port, baud or DEFAULT_BAUD))
             memory_beats = device.read_register("memory_beats")
         case _:
             raise SummandError(

@@ -9,7 +9,7 @@ from amaranth import *
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.sim import Simulator
 
-from summand.boards.link.host import HostLink
+from summand.boards.link.host import HostLink, LinePace
 from summand.boards.link.link import Link, LinkConfig
 from summand.boards.link.protocol import PROTOCOL, Deframer, Frame, FrameKind
 from summand.isa.registers import REGISTERS
@@ -87,7 +87,7 @@ class Bench:
         self.cycle = 0
         self._line = deque()
         self._heard = bytearray()
-        self.host = HostLink(rate=round(10 / (pace * CYCLE_S)), frame_bytes=64, turnaround_s=2e-4)
+        self.host = HostLink(LinePace(byte_s=pace * CYCLE_S, turnaround_s=2e-4, frame_bytes=64))
 
     @property
     def now(self):
@@ -258,7 +258,7 @@ class ModelBoard:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def model_board():
     return ModelBoard
 

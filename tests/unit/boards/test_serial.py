@@ -1,4 +1,4 @@
-"""The runtime's serial device, against a model of the board."""
+"""The runtime's device over a line, against a model of the board."""
 
 import os
 import select
@@ -8,11 +8,13 @@ import tty
 import numpy as np
 import pytest
 
+from summand.boards.link.host import LinePace
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
 from summand.isa.registers import IDENTITY
 from summand.runtime.errors import DeviceError, DeviceTimeout
-from summand.runtime.serial import SerialDevice
+from summand.runtime.line import LineDevice
+from summand.runtime.serial import SERIAL_WORDS, SerialLine
 from summand.stimulus.programs import random_program
 
 CONFIG = EngineConfig(rows=2, cols=4, depth=16, stream_bits=64, acc_depth=32, act_depth=4)
@@ -23,9 +25,12 @@ pytestmark = pytest.mark.needs("pyserial")
 class ModelLine:
     """A line to a model board, with a simulated time."""
 
-    def __init__(self, board, to_board, to_host, *, baud):
+    words = SERIAL_WORDS
+
+    def __init__(self, board, to_board, to_host, *, baud, told=None):
         self._board, self._to_board, self._to_host = board, to_board, to_host
         self._byte_s = 10 / baud
+        self.pace = LinePace.of_uart(told or baud)
         self._arrived = b""
         self.now = 0.0
         self.closed = False
@@ -47,8 +52,8 @@ class ModelLine:
 class SlowLine(ModelLine):
     """A line that accepts bytes at once and passes them on at its own rate, frame by frame."""
 
-    def __init__(self, board, *, baud):
-        super().__init__(board, None, None, baud=baud)
+    def __init__(self, board, *, baud, told):
+        super().__init__(board, None, None, baud=baud, told=told)
         self._under_way = []  # when they reach the board, and bytes
         self._free = 0.0  # time when the line has passed all its bytes
 
@@ -67,7 +72,7 @@ class SlowLine(ModelLine):
 
 def _device(model_board, to_board, to_host, baud=1_000_000):
     line = ModelLine(model_board(GoldenEngine(CONFIG)), to_board, to_host, baud=baud)
-    return SerialDevice(CONFIG, line, baud=baud, clock=lambda: line.now), line
+    return LineDevice(CONFIG, line, clock=lambda: line.now), line
 
 
 def _check_program(device, seed, commands=24):
@@ -116,8 +121,8 @@ def test_positions_wrap(model_board, noise):
 @pytest.mark.parametrize("baud", [30_000, 100_000, 1_000_000])
 def test_a_line_slower_than_told_is_waited_for(model_board, baud):
     """The host learns the line's pace, instead of repeating bytes that are under way."""
-    line = SlowLine(model_board(GoldenEngine(CONFIG)), baud=baud)
-    device = SerialDevice(CONFIG, line, baud=3_000_000, clock=lambda: line.now)
+    line = SlowLine(model_board(GoldenEngine(CONFIG)), baud=baud, told=3_000_000)
+    device = LineDevice(CONFIG, line, clock=lambda: line.now)
     program = _check_program(device, 1, commands=1000)
     assert len(program.data) > 40_000
     assert device.statistics.repeats_sent <= 5
@@ -136,7 +141,7 @@ def test_reset_empties_both_directions(model_board, noise):
 def test_a_restarted_board_is_noticed(model_board, noise):
     board = model_board(GoldenEngine(CONFIG))
     line = ModelLine(board, noise(), noise(), baud=1_000_000)
-    device = SerialDevice(CONFIG, line, baud=1_000_000, clock=lambda: line.now)
+    device = LineDevice(CONFIG, line, clock=lambda: line.now)
     board.power_up()
     with pytest.raises(DeviceError, match="the board was restarted"):
         device.read_register("identity")
@@ -185,7 +190,7 @@ def pty(model_board):
 
 
 def test_a_serial_port(pty):
-    device = SerialDevice.open(pty.name, CONFIG, baud=115200)
+    device = LineDevice(CONFIG, SerialLine(pty.name, 115200))
     _check_program(device, 1, commands=60)
     assert device.read_register("identity") == IDENTITY
     device.close()
@@ -193,18 +198,18 @@ def test_a_serial_port(pty):
 
 def test_an_absent_port():
     with pytest.raises(DeviceError, match="there is no serial port /dev/ttyNONE; there are: "):
-        SerialDevice.open("/dev/ttyNONE", CONFIG, baud=115200)
+        SerialLine("/dev/ttyNONE", 115200)
 
 
 def test_a_busy_port(pty):
-    device = SerialDevice.open(pty.name, CONFIG, baud=115200)
+    device = LineDevice(CONFIG, SerialLine(pty.name, 115200))
     with pytest.raises(DeviceError, match=f"port {pty.name} is busy; close the program"):
-        SerialDevice.open(pty.name, CONFIG, baud=115200)
+        LineDevice(CONFIG, SerialLine(pty.name, 115200))
     device.close()
 
 
 def test_a_port_unplugged(pty):
-    device = SerialDevice.open(pty.name, CONFIG, baud=115200)
+    device = LineDevice(CONFIG, SerialLine(pty.name, 115200))
     pty.unplug()
     with pytest.raises(DeviceError, match=f"serial port {pty.name} has gone"):
         device.read(16, 5)

@@ -21,13 +21,16 @@ from summand.boards.link.protocol import (
     LinkError,
 )
 
-__all__ = ["HostLink", "LinkStatistics", "stream_rate"]
+__all__ = ["HostLink", "LinePace", "LinkSilence", "LinkStatistics", "stream_rate"]
 
 #: Bytes of a frame besides its payload, without escapes.
 _FRAME_COST = HEADER_BYTES + CRC_BYTES + 2
 
-#: The default for the longest payload of a frame.
+#: Longest payload of a frame on a UART.
 _FRAME_BYTES = 512
+
+#: How long operating system and USB may hold a frame of a UART back.
+_UART_TURNAROUND_S = 0.04
 
 #: Bytes that escapes add to a byte on average, if all values are equally likely.
 _ESCAPES = 2 / 256
@@ -54,6 +57,41 @@ class LinkStatistics:
     repeats_asked: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinePace:
+    """How quick a line is; timeouts follow from it, or from what is measured if that is slower.
+
+    Parameters
+    ----------
+    byte_s : float
+        Seconds that the line takes for a byte.
+    turnaround_s : float
+        How long a frame may be held back on its way there and back, besides.
+    frame_bytes : int
+        Longest payload to send. Longer ones cost fewer bytes, shorter ones lose less to damage.
+    """
+
+    byte_s: float
+    turnaround_s: float
+    frame_bytes: int
+
+    def __post_init__(self):
+        for name in ("byte_s", "turnaround_s"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {value}")
+        if not 1 <= self.frame_bytes <= MASK // 2:
+            raise ValueError(f"frame_bytes must be 1 to {MASK // 2}, not {self.frame_bytes}")
+
+    @classmethod
+    def of_uart(cls, baud: int) -> "LinePace":
+        """Return that of a UART at ``baud`` bits a second."""
+        return cls(byte_s=10 / baud, turnaround_s=_UART_TURNAROUND_S, frame_bytes=_FRAME_BYTES)
+
+
+class LinkSilence(LinkError):
+    """Nothing is heard from the other end; what may be wrong depends on the line."""
+
+
 def stream_rate(baud: int) -> float:
     """Return the most stream bytes that a line carries one way in a second.
 
@@ -70,19 +108,12 @@ class HostLink:
 
     Parameters
     ----------
-    rate : int
-        Bits a second on the line. Timeouts follow from it, or from the measured rate if that is
-        slower.
-    frame_bytes : int
-        Longest payload to send. Longer ones cost fewer bytes, shorter ones lose less to damage.
-    turnaround_s : float
-        How long operating system and USB may hold a frame back.
+    pace : LinePace
+        How quick the line is.
     """
 
-    def __init__(self, *, rate: int, frame_bytes: int = _FRAME_BYTES, turnaround_s: float = 0.04):
-        self._nominal_byte_s = 10 / rate
-        self._turnaround_s = turnaround_s
-        self._frame_bytes = frame_bytes
+    def __init__(self, pace: LinePace):
+        self._pace = pace
         self._session = 0
         self._request_tag = 0
         self.statistics = LinkStatistics()
@@ -163,7 +194,7 @@ class HostLink:
     def _byte_s(self) -> float:
         """Seconds that the line takes for a byte."""
         measured = self._paced_s / self._paced_bytes if self._paced_bytes else 0.0
-        return max(self._nominal_byte_s, measured)
+        return max(self._pace.byte_s, measured)
 
     @property
     def _answer_s(self) -> float:
@@ -171,8 +202,8 @@ class HostLink:
 
         The bytes in flight must pass the line first, and a frame each way that may have begun.
         """
-        bytes_ahead = len(self._flight) + 4 * (self._frame_bytes + _FRAME_COST)
-        return self._turnaround_s + 1.5 * bytes_ahead * self._byte_s
+        bytes_ahead = len(self._flight) + 4 * (self._pace.frame_bytes + _FRAME_COST)
+        return self._pace.turnaround_s + 1.5 * bytes_ahead * self._byte_s
 
     @property
     def wait_s(self) -> float:
@@ -193,9 +224,10 @@ class HostLink:
         Raises
         ------
         LinkError
-            If the gateware is of another version, or was restarted.
+            If the gateware is of another version, or was restarted. The text goes on from a name
+            for the board.
         """
-        if now - self._looked > self._turnaround_s:
+        if now - self._looked > self._pace.turnaround_s:
             self._paced_from = None  # the times of arrival of these bytes are unknown
         self._looked = now
         for frame in self._deframer.feed(data):
@@ -208,16 +240,14 @@ class HostLink:
                 self.statistics.frames_received += 1
                 self._take(frame, now)
             elif self.is_open:
-                raise LinkError(
-                    "the board was restarted or opened by someone else; connect to it anew"
-                )
+                raise LinkError("was restarted or opened by someone else; connect to it anew")
 
     def _take(self, frame: Frame, now: float) -> None:
         if frame.kind is FrameKind.HELLO and not self.is_open:
             if frame.tag != PROTOCOL:
                 raise LinkError(
-                    f"the board speaks version {frame.tag} of the link, this program version "
-                    f"{PROTOCOL}; load a bitstream that was generated by this version"
+                    f"speaks version {frame.tag} of the link, this program version {PROTOCOL}; "
+                    f"load a bitstream that was generated by this version"
                 )
             self.is_open = True
             self._limit = frame.limit
@@ -244,7 +274,7 @@ class HostLink:
     def _measure(self, news: int, now: float) -> None:
         """Learn the line's pace from ``news`` bytes that have just been acknowledged."""
         if self._paced_from is not None:
-            seconds = max(0.0, now - self._paced_from - self._turnaround_s)
+            seconds = max(0.0, now - self._paced_from - self._pace.turnaround_s)
             self._paced_s = _MEMORY * self._paced_s + seconds
             self._paced_bytes = _MEMORY * self._paced_bytes + news
             self._patience = 1
@@ -290,14 +320,11 @@ class HostLink:
 
         Raises
         ------
-        LinkError
-            If no frame has come for :attr:`silence_s`.
+        LinkSilence
+            If no frame has come for :attr:`silence_s`. The text goes on from a name for the board.
         """
         if self._asked is not None and now - self._asked > self.silence_s:
-            raise LinkError(
-                f"the board has not answered for {now - self._asked:.1f} s; check that it is "
-                f"powered, that its bitstream is loaded and that the baud rate is the bitstream's"
-            )
+            raise LinkSilence(f"has not answered for {now - self._asked:.1f} s")
         self._tick(now, listening)
         out = bytearray()
         if not self.is_open:
@@ -342,8 +369,8 @@ class HostLink:
         room = self._limit - self._sent
         if again > 0:
             begin = self._sent - self._acked
-            return bytes(self._flight[begin : begin + min(again, room, self._frame_bytes)])
-        wanted = min(self._frame_bytes, self._queued)
+            return bytes(self._flight[begin : begin + min(again, room, self._pace.frame_bytes)])
+        wanted = min(self._pace.frame_bytes, self._queued)
         size = min(room, wanted)
         # A short frame now would prevent a full one soon.
         if size < wanted and self._flight:
