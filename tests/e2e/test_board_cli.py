@@ -30,7 +30,10 @@ VERIFY = ("verify", "--shape", "1,16,8")
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("--device", "fpga"), "no device is called 'fpga'; there are golden, sim and serial:PORT"),
+        (
+            ("--device", "fpga"),
+            "no device is called 'fpga'; there are golden, sim, serial:PORT and udp:HOST[:PORT]",
+        ),
         (
             ("--device", "serial:"),
             "which board is at serial:? Give --board NAME|FILE (arty-a7-100t, ",
@@ -42,6 +45,15 @@ VERIFY = ("verify", "--shape", "1,16,8")
         (
             ("--device", "serial:/dev/ttyNONE", "--board", "ulx3s-85f"),
             "there is no serial port /dev/ttyNONE; there are: ",
+        ),
+        (("--device", "udp:board.lan"), "which engine is at udp:board.lan? Give --board NAME|FILE"),
+        (
+            ("--device", "udp:board.lan:x", "--config", "smollm2"),
+            "udp:HOST[:PORT] takes a name or an IPv4 address, and a port of 1 to 65535, not",
+        ),
+        (
+            ("--device", "udp:nowhere.invalid", "--config", "smollm2"),
+            "there is no host nowhere.invalid with an IPv4 address",
         ),
     ],
 )

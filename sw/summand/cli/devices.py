@@ -34,9 +34,10 @@ _OPERAND_DEPTH = 4096
 DeviceOption = Annotated[
     str,
     typer.Option(
-        metavar="golden|sim|serial:PORT",
+        metavar="golden|sim|serial:PORT|udp:HOST[:PORT]",
         help="golden: NumPy, no RTL; sim: the generated Verilog in the native simulator; "
-        "serial:PORT: the board at a serial port, named by --board.",
+        "serial:PORT: the board at a serial port, named by --board; udp:HOST[:PORT]: the board at "
+        "an address, with the engine of --board or --config.",
     ),
 ]
 ConfigOption = Annotated[
@@ -105,7 +106,8 @@ class DeviceChoice:
 
         The engine is that of ``config``, else of ``board``, else the default, with what the model
         of ``manifest`` needs besides, and with ``operand`` an operand memory. A serial port needs
-        ``board``, and says itself whether there is a ``memory``.
+        ``board``, and an address one of both; what is there says itself whether there is a
+        ``memory``.
         """
         from summand.boards.configurations import find_configuration
         from summand.boards.library import find_board, packaged_boards
@@ -124,10 +126,15 @@ class DeviceChoice:
                 raise SummandError(
                     f"{found.name} has no serial line: its link is of kind {found.link.kind}"
                 )
-            if memory:
-                raise SummandError(
-                    f"--memory is of golden and sim; the board at {device} says what it has"
-                )
+        if device.startswith("udp:") and found is None and config is None:
+            raise SummandError(
+                f"which engine is at {device}? Give --board NAME|FILE "
+                f"({', '.join(packaged_boards())}), or --config NAME|FILE"
+            )
+        if memory and device not in ("golden", "sim"):
+            raise SummandError(
+                f"--memory is of golden and sim; the board at {device} says what it has"
+            )
         note = None
         if config:
             engine = find_configuration(config).config
@@ -142,8 +149,9 @@ class DeviceChoice:
 
     @property
     def link(self) -> "Board | None":
-        """The board whose serial line carries the stream; None for other devices."""
-        return self.board if self.device.startswith("serial:") else None
+        """The board whose link carries the stream; None for other devices, or if it is unknown."""
+        kind = {"serial": "uart", "udp": "ethernet"}.get(self.device.partition(":")[0])
+        return self.board if self.board and self.board.link.kind == kind else None
 
     def pace(self, manifest: "Manifest") -> str | None:
         """Return a line on the time that a link takes for a token; None without a link."""

@@ -89,9 +89,9 @@ def _verify(
 ) -> None:
     """Compute a layer on the generated Verilog, and compare every bit with the golden model.
 
-    The layer is random (--shape) or a model's (--model). With --device serial:PORT a board computes
-    it. Exits with status 0 only if everything is equal, with 1 if it is not, with 2 if the
-    comparison could not be made.
+    The layer is random (--shape) or a model's (--model). With --device serial:PORT or
+    udp:HOST[:PORT] a board computes it. Exits with status 0 only if everything is equal, with 1 if
+    it is not, with 2 if the comparison could not be made.
     """
     from summand.model import SummandModel
 

@@ -122,7 +122,8 @@ def open_device(
     ----------
     name : str
         ``golden``; ``sim`` for the generated Verilog in the native simulator; ``serial:PORT`` for
-        a board at a serial port, such as ``serial:/dev/ttyUSB0`` or ``serial:COM3``.
+        a board at a serial port, such as ``serial:/dev/ttyUSB0`` or ``serial:COM3``;
+        ``udp:HOST[:PORT]`` for one on the network, such as ``udp:192.168.1.50``.
     config : EngineConfig
         The engine's.
     baud : int, optional
@@ -140,7 +141,7 @@ def open_device(
     Raises
     ------
     DeviceError
-        If the port or the board at it does not answer; the text says why.
+        If the port or the board there does not answer; the text says why.
     SummandError
         If there is no such device.
     """
@@ -160,9 +161,16 @@ def open_device(
 
             device = LineDevice(config, SerialLine(port, baud or DEFAULT_BAUD))
             memory_beats = device.read_register("memory_beats")
+        case ("udp", ":", where):
+            from summand.runtime.line import LineDevice
+            from summand.runtime.udp import UdpLine, udp_address
+
+            device = LineDevice(config, UdpLine(*udp_address(where)))
+            memory_beats = device.read_register("memory_beats")
         case _:
             raise SummandError(
-                f"no device is called {name!r}; there are golden, sim and serial:PORT"
+                f"no device is called {name!r}; there are golden, sim, serial:PORT and "
+                f"udp:HOST[:PORT]"
             )
     if not memory_beats:
         return device

@@ -303,7 +303,8 @@ def test_driver_closes_its_device(device):
 
 def test_unknown_device(config):
     with pytest.raises(
-        SummandError, match="no device is called 'fpga'; there are golden, sim and serial:PORT"
+        SummandError,
+        match="no device is called 'fpga'; there are golden, sim, serial:PORT and udp:",
     ):
         open_device("fpga", config)
 
