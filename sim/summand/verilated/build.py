@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from summand.isa import EngineConfig
@@ -11,9 +11,15 @@ from summand.rtl.feeds.axi import MODULE, PLAYED_MODULE, AxiEngine, AxiPlayedEng
 from summand.rtl.memory.axi.bus import AxiConfig
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.compile import compile_model
-from summand.verilated.tools import content_key, find_verilator
+from summand.verilated.tools import Verilator, content_key, find_verilator
 
-__all__ = ["build_library", "control_file", "engine_verilog"]
+__all__ = [
+    "build_library",
+    "compile_harness",
+    "control_file",
+    "engine_verilog",
+    "harness_arguments",
+]
 
 _VERILATOR_FLAGS = (
     *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
@@ -94,7 +100,10 @@ def build_library(
         top, source = PLAYED_MODULE, played_verilog(config, memory_beats)
     else:
         top, source = MODULE, engine_verilog(config)
-    arguments = _arguments(config, top, memory_beats)
+    sizes = {"SUMMAND_BEAT_BYTES": config.beat_bytes}
+    if memory_beats:
+        sizes["SUMMAND_MEMORY_BEATS"] = memory_beats
+    arguments = harness_arguments(top, sizes, (f"{top}.v", "control.vlt", _HARNESS.name))
     parts = (tool.version, source, _HARNESS.read_text(), control_file(top), *arguments)
     digest = content_key(*parts, *_MAKE_FLAGS)
     cache = cache or default_cache()
@@ -105,19 +114,34 @@ def build_library(
         (folder / f"{top}.v").write_text(source)
         (folder / "control.vlt").write_text(control_file(top))
         shutil.copy(_HARNESS, folder)
-        tool.run([tool.executable, *arguments], folder)
-        compile_model(tool, folder, "Vsummand", _MAKE_FLAGS, cache=cache, options=[_SHARED])
-        return folder / "obj" / "Vsummand"
+        return compile_harness(tool, folder, arguments, cache)
 
     return cached(cache, f"{digest}.so", build, anew=anew)
 
 
-def _arguments(config: EngineConfig, top: str, memory_beats: int) -> tuple[str, ...]:
-    memory = f" -DSUMMAND_MEMORY_BEATS={memory_beats}" if memory_beats else ""
+def harness_arguments(top: str, sizes: Mapping[str, int], files: Sequence[str]) -> tuple[str, ...]:
+    """Return Verilator's arguments for a module ``top`` in a harness.
+
+    ``sizes`` are what the harness finds defined, ``files`` Verilator's and compiler's.
+    """
+    defined = "".join(f" -D{name}={size}" for name, size in sizes.items())
     return (
         *("--cc", "--exe", "--top-module", top, "--prefix", "Vsummand", "-Mdir", "obj"),
         *_VERILATOR_FLAGS,
-        *("-CFLAGS", f"{_SHARED} -DSUMMAND_BEAT_BYTES={config.beat_bytes}{memory}"),
+        *("-CFLAGS", f"{_SHARED}{defined}"),
         *("-LDFLAGS", "-shared"),
-        *(f"{top}.v", "control.vlt", _HARNESS.name),
+        *files,
     )
+
+
+def compile_harness(tool: Verilator, folder: Path, arguments: Sequence[str], cache: Path) -> Path:
+    """Run Verilator and compiler in ``folder``, which has the files; returns the library.
+
+    Raises
+    ------
+    ToolError
+        If one of them fails.
+    """
+    tool.run([tool.executable, *arguments], folder)
+    compile_model(tool, folder, "Vsummand", _MAKE_FLAGS, cache=cache, options=[_SHARED])
+    return folder / "obj" / "Vsummand"
