@@ -84,6 +84,28 @@ def test_board_files(tmp_path):
     assert _contents(tmp_path / "out").keys() == ENGINE_FILES | {"notes.txt"}
 
 
+def test_an_ip_block(small, tmp_path, capsys):
+    """With a board a project too; the engine's Verilog stays the same, and later calls clear it."""
+    out = tmp_path / "out"
+    arguments = ["generate", "--config", str(small), "-o", str(out)]
+    assert main(arguments) == 0
+    bare = _contents(out)
+    assert main([*arguments, "--ip", "vivado"]) == 0
+    files = _contents(out)
+    block = {"component.xml", "summand_ip.v", "summand_ip_gui.tcl"}
+    assert files.keys() == ENGINE_FILES | block
+    assert files["summand.v"] == bare["summand.v"]
+    assert json.loads(files["manifest.json"])["ip"] == "vivado"
+    capsys.readouterr()
+    assert main([*arguments, "--ip", "vivado", "--board", "pynq-z2"]) == 0
+    files = _contents(out)
+    assert files.keys() == ENGINE_FILES | block | {"summand_design.tcl"}
+    assert b"-part xc7z020clg400-1" in files["summand_design.tcl"]
+    assert "makes no top" not in capsys.readouterr().out
+    assert main(arguments) == 0
+    assert _contents(out) == bare
+
+
 def test_the_primitives_are_those_of_the_board(small, tmp_path):
     """Or those asked for; models of the primitives named are written beside the Verilog."""
     named = {}
@@ -143,6 +165,9 @@ def test_what_is_refused(small, tmp_path, capsys):
     assert "give --config NAME|FILE or --board NAME" in _refused(capsys, "-o", out)
     assert "--technology must be one of generic, ecp5, not 'ice40'" in _refused(
         capsys, "--config", small, "--technology", "ice40", "-o", out
+    )
+    assert "--ip vivado takes Verilog without another maker's primitives" in _refused(
+        capsys, "--config", small, "--technology", "ecp5", "--ip", "vivado", "-o", out
     )
     missing = tmp_path / "nothing.json"
     assert f"cannot read {missing}" in _refused(capsys, "--config", missing, "-o", out)

@@ -15,7 +15,7 @@ from summand.families.registry import find_family
 from summand.families.toml import RECORD, Rate, Some, Text
 from summand.isa import ConfigError, EngineConfig
 
-__all__ = ["Board", "BoardClock", "BoardLink", "BoardMemory", "BoardTop"]
+__all__ = ["Board", "BoardClock", "BoardLink", "BoardMemory", "BoardTop", "VivadoProject"]
 
 #: Platforms are taken from this package alone, so that a file cannot name other code to run.
 _PLATFORMS = "amaranth_boards"
@@ -151,6 +151,35 @@ class BoardTop:
 
 
 @dataclass(frozen=True, kw_only=True, config=RECORD)
+class VivadoProject:
+    """How Vivado makes a design of an engine and the processor system on the same chip.
+
+    Parameters
+    ----------
+    part : str
+        The FPGA, as Vivado calls it.
+    board_part : str
+        The board, as Vivado calls it where its board files are installed; ``*`` stands for
+        anything. These files have the settings of the processor's memory.
+    processor : str
+        Which processor system is on the chip.
+    """
+
+    part: Text
+    board_part: Text
+    processor: Literal["zynq-7000", "zynq-ultrascale+"]
+
+    def __post_init__(self):
+        for name, value in (("part", self.part), ("board_part", self.board_part)):
+            # They stand in a script, which is not to do anything else.
+            if not re.fullmatch(r"[\w.:*-]+", value, re.ASCII):
+                raise ConfigError(
+                    f"{name} must be a name of Vivado's, of letters, digits and ._:*- only, not "
+                    f"{value!r}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, config=RECORD)
 class Board:
     """A board, and what Summand puts on it.
 
@@ -172,6 +201,8 @@ class Board:
         An engine that fits, with room for a memory controller.
     top : BoardTop, optional
         Where clock, serial line and reset are; without it there is no design for the board.
+    vivado : VivadoProject, optional
+        Part and processor system; without it there is no block design for the board.
     """
 
     name: Text
@@ -185,6 +216,7 @@ class Board:
         BeforeValidator(lambda v: EngineConfig.from_dict(v) if isinstance(v, dict) else v),
     ]
     top: BoardTop | None = None
+    vivado: VivadoProject | None = None
 
     def __post_init__(self):
         find_family(self.chip.part.family)

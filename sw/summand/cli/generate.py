@@ -1,6 +1,7 @@
 """``summand generate``: Verilog, register map and board files of a configuration."""
 
 import dataclasses
+import enum
 import importlib.metadata
 import json
 import time
@@ -18,19 +19,26 @@ from summand.cli.engine import (
     choose_technology,
 )
 from summand.cli.folder import OutputFile, OutputFolder
-from summand.isa import EngineConfig
+from summand.isa import EngineConfig, SummandError
 from summand.isa.distribution import VERSION
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
     from summand.rtl.technology import Technology
 
-__all__ = ["ENGINE_MODULE", "board_outputs", "generate", "register"]
+__all__ = ["ENGINE_MODULE", "IpFormat", "board_outputs", "generate", "register"]
 
 #: The engine's Verilog module.
 ENGINE_MODULE = "summand_engine"
 
 _KIND = "summand-verilog"
+_ENGINE_FILE = "summand.v"
+
+
+class IpFormat(enum.StrEnum):
+    """Whose IP blocks the engine becomes."""
+
+    VIVADO = "vivado"
 
 
 def register(app: typer.Typer) -> None:
@@ -45,19 +53,25 @@ def _generate(
     config: EngineOption = None,
     board: EngineBoardOption = None,
     technology: TechnologyOption = None,
+    ip: Annotated[
+        IpFormat | None,
+        typer.Option(help="Make it an IP block, too; with --board a project for the board."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
 
     --board adds a top for the board, with a serial link, and the pins' constraints, where Summand
     makes designs of its family; the Verilog names the primitives of the board's FPGA, and models of
-    these come with it. Equal configurations give equal files, byte for byte. manifest.json lists
-    all files with their SHA-256; it is written last.
+    these come with it. --ip vivado adds what Vivado's catalogue and block designs take, and a
+    script that makes the whole design for boards with a processor system that Summand knows. Equal
+    configurations give equal files, byte for byte. manifest.json lists all files with their
+    SHA-256; it is written last.
     """
     start = time.perf_counter()
     engine, target = choose_engine(config, board, "generated")
     primitives = choose_technology(technology, target.family if target else None)
-    manifest = generate(engine, out, primitives, target)
+    manifest = generate(engine, out, primitives, target, ip)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
@@ -65,14 +79,18 @@ def _generate(
     for name, entry in manifest["files"].items():
         typer.echo(f"{out / name}  {entry['bytes']:,} bytes  {entry['what']}")
     typer.echo(f"engine {engine.digest}, {seconds:.1f} s")
-    if target and target.lacking:
+    if target and target.lacking and not (ip and target.vivado):
         typer.echo(target.lacking)
 
 
 def generate(
-    config: EngineConfig, out: Path, technology: "Technology", board: "Board | None" = None
+    config: EngineConfig,
+    out: Path,
+    technology: "Technology",
+    board: "Board | None" = None,
+    ip: IpFormat | None = None,
 ) -> dict[str, Any]:
-    """Write an engine's files, and a board's, into a folder; returns the manifest.
+    """Write an engine's files, a board's, and an IP block's, into a folder; returns the manifest.
 
     Files that an earlier call wrote there are replaced, all others left alone. Nothing is
     written before all contents have been generated.
@@ -81,6 +99,8 @@ def generate(
     ------
     FolderError
         If ``out`` cannot be written, or a file there is in the way.
+    SummandError
+        If an IP block is asked for, and the Verilog names primitives that its tool does not know.
     """
     folder = OutputFolder(out, kind=_KIND, command="generate")
     files = _engine_files(config, technology)
@@ -88,6 +108,8 @@ def generate(
         from summand.boards.files import board_files
 
         files |= board_outputs(board, board_files(board, config, technology))
+    if ip:
+        files |= _ip_files(config, technology, board)
     manifest = {
         "format": 1,
         "summand": VERSION,
@@ -96,6 +118,7 @@ def generate(
         "config": dataclasses.asdict(config),
         "technology": technology.value,
         "board": board.name if board else None,
+        "ip": ip,
         "top": ENGINE_MODULE,
     }
     return folder.write(files, manifest)
@@ -113,12 +136,27 @@ def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, O
     models = simulation_models(technology)
     simulated = f"models of {technology.value}'s primitives, for simulation only"
     return {
-        "summand.v": OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
+        _ENGINE_FILE: OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
         "config.json": OutputFile(config.to_json(), "configuration"),
         "registers.md": OutputFile(markdown(config), "register map"),
         "summand_registers.h": OutputFile(c_header(config), "register map for C"),
         **({"primitives_sim.v": OutputFile(models, simulated)} if models else {}),
     }
+
+
+def _ip_files(
+    config: EngineConfig, technology: "Technology", board: "Board | None"
+) -> dict[str, OutputFile]:
+    from summand.boards.vivado.files import vivado_files
+    from summand.rtl.technology import Technology
+
+    if technology is not Technology.GENERIC:
+        raise SummandError(
+            f"--ip {IpFormat.VIVADO} takes Verilog without another maker's primitives, not that of "
+            f"{technology.value}; give --technology {Technology.GENERIC.value}"
+        )
+    made = vivado_files(config, _ENGINE_FILE, board)
+    return {name: OutputFile(text, what) for name, (text, what) in made.items()}
 
 
 def board_outputs(board: "Board", files: Mapping[str, str]) -> dict[str, OutputFile]:

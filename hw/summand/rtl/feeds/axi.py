@@ -13,7 +13,7 @@ from summand.rtl.memory.axi.bus import PAGE_BITS, AxiConfig, AxiReads, AxiWrites
 from summand.rtl.memory.axi.memory import AxiMemory
 from summand.rtl.registers import AxiLite
 
-__all__ = ["MODULE", "PLAYED_MODULE", "AxiEngine", "AxiPlayedEngine"]
+__all__ = ["MODULE", "PLAYED_MODULE", "AxiEngine", "AxiPlayedEngine", "axi_members"]
 
 #: Name of the top module in the Verilog that is generated and simulated.
 MODULE = "summand_engine"
@@ -22,6 +22,24 @@ PLAYED_MODULE = "summand_played"
 
 _LITE = "s_axil_"
 _MEMORY = "m_axi_"
+
+
+def axi_members(config: EngineConfig) -> dict[str, wiring.Member]:
+    """Return the members of an :class:`AxiEngine`, which are its Verilog's ports."""
+    lite = AxiLite().flip().members
+    return {
+        "aclk": In(1),
+        "aresetn": In(1),
+        "s_axis_tdata": In(config.stream_bits),
+        "s_axis_tvalid": In(1),
+        "s_axis_tready": Out(1),
+        "s_axis_tlast": In(1),
+        "m_axis_tdata": Out(config.stream_bits),
+        "m_axis_tvalid": Out(1),
+        "m_axis_tready": In(1),
+        "m_axis_tlast": Out(1),
+        **{_LITE + name: member for name, member in lite.items()},
+    }
 
 
 class _AxiTop(wiring.Component):
@@ -40,23 +58,7 @@ class _AxiTop(wiring.Component):
 
     def __init__(self, config: EngineConfig, more: dict[str, wiring.Member]):
         self.config = config
-        lite = AxiLite().flip().members
-        super().__init__(
-            {
-                "aclk": In(1),
-                "aresetn": In(1),
-                "s_axis_tdata": In(config.stream_bits),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                "m_axis_tdata": Out(config.stream_bits),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-                **{_LITE + name: member for name, member in lite.items()},
-                **more,
-            }
-        )
+        super().__init__(axi_members(config) | more)
 
     def _joined(self, m: Module, hosted: Any) -> None:
         """Put an engine behind the ports; all of ``m`` runs on their clock."""
