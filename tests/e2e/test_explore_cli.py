@@ -7,6 +7,7 @@ import pytest
 
 from summand.cli import main
 from summand.isa import EngineConfig
+from summand.report.measured import measured_points
 
 ARGUMENTS = ("--board", "ulx3s-85f", "--prefill", "16", "--decode", "8", "--max-kl", "0.05")
 
@@ -60,6 +61,53 @@ def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path
     assert rows["cycles of a pass that writes"]["off"] == 0
     assert rows["block RAMs"]["off"] == rows["multipliers"]["off"] == 0
     assert all(phase["law_equal"] for phase in record["measured"]["cycles"]["phases"])
+
+
+def test_points_of_the_front_are_made_once(llama_folder, tmp_path, text, capsys):
+    out = tmp_path / "out"
+    arguments = (*ARGUMENTS, "--measure-front", "3", "--json")
+    assert explore(llama_folder, out, text, *arguments) == 0
+    record = json.loads(capsys.readouterr().out)
+    front, chosen = record["front"], record["chosen"]
+    assert "measured" not in record  # neither simulated nor synthesised
+    made = measured_points(record)
+    assert len(made) == 3
+    assert chosen in made
+    assert front[0] in made or front[-1] in made
+    folders = [Path(point["measured"]["folder"]) for point in made]
+    for point, folder in zip(made, folders, strict=True):
+        target = json.loads((folder / "model" / "manifest.json").read_text())["options"]["target"]
+        assert target["estimated_kl"] == pytest.approx(point["loss"])
+        assert target["engine"] == point["digest"]
+        assert point["cycles"]["source"] == "modelled"
+
+    table, page = (out / "front.md").read_text(), (out / "report.html").read_text()
+    for point in made:
+        shown = f"{point['measured']['figures']['kl_divergence']:.4f}"
+        assert shown in table
+        assert shown in page
+
+    # One that was interrupted behind its compression goes on there, the others are kept.
+    models = [folder / "model" / "manifest.json" for folder in folders]
+    figures = [folder / "evaluated.json" for folder in folders]
+    before = [path.stat().st_mtime_ns for path in (*models, *figures)]
+    figures[0].unlink()
+    assert explore(llama_folder, out, text, *arguments) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["front"], again["chosen"]) == (front, chosen)
+    after = [path.stat().st_mtime_ns for path in (*models, *figures)]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True] * 3 + [False, True, True]
+
+
+def test_a_point_does_not_depend_on_those_made_before(llama_folder, tmp_path, text, capsys):
+    models = {}
+    for count in ("1", "4"):
+        arguments = (*ARGUMENTS, "--measure-front", count, "--json")
+        assert explore(llama_folder, tmp_path / count, text, *arguments) == 0
+        measured = json.loads(capsys.readouterr().out)["chosen"]["measured"]
+        layers = Path(measured["folder"]) / "model" / "layers.safetensors"
+        models[count] = layers.read_bytes(), measured["figures"]
+    assert models["1"] == models["4"]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,15 @@ def _explore(
             "generated Verilog, count the engine's cells. Takes minutes.",
         ),
     ] = False,
+    measure_front: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Compress and evaluate N points from end to end of the front, the chosen one "
+            "among them. Each takes minutes, once.",
+            min=0,
+        ),
+    ] = 0,
     calibration: CalibrationOption = None,
     calibration_tokens: CalibrationTokensOption = 8192,
     executor: Annotated[
@@ -98,8 +107,11 @@ def _explore(
     if exploration.note:
         errors.print(f"summand: {exploration.note}", soft_wrap=True)
     parts = ("sensitivity", "calibrating", "estimating", "exploring", "counting", "compressing")
-    with part_bars((*parts, "evaluating", "simulating", "synthesising"), errors) as show:
-        record = exploration.run(workers=team, measure=measure, progress=show)
+    more = ("evaluating", "measuring", "simulating", "synthesising")
+    with part_bars((*parts, *more), errors) as show:
+        record = exploration.run(
+            workers=team, measure=measure, measure_front=measure_front, progress=show
+        )
     record |= {
         "seconds": round(time.perf_counter() - start, 1),
         "made": made_by(datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")),
@@ -136,6 +148,8 @@ def _publish(exploration: "Exploration", record: dict[str, Any]) -> str:
 def _show(record: dict[str, Any], console: "Console") -> None:
     from rich.table import Table
 
+    from summand.report.measured import measured_heads, measured_points, measured_rows
+
     table = Table(box=None, pad_edge=False)
     for title in ("time, s", "tokens/s", "loss", "perplexity", "bits", "LUT"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -166,6 +180,16 @@ def _show(record: dict[str, Any], console: "Console") -> None:
             f"takes {share:.3f} of that time",
             soft_wrap=True,
         )
+    if points := measured_points(record):
+        table = Table(box=None, pad_edge=False)
+        for head in measured_heads(points):
+            table.add_column(head, justify="right")
+        for row in measured_rows(points):
+            table.add_row(*row)
+        console.print("Compressed and evaluated, prediction beside measurement:")
+        console.print(table)
+    if chosen["measured"]:
+        console.print(f"The chosen model is in {chosen['measured']['folder']}", soft_wrap=True)
     if measured := record.get("measured"):
         for row in measured["table"]:
             console.print(

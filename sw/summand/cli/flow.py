@@ -17,12 +17,14 @@ import typer
 from summand.cli.arguments import MadeBoardOption, SourceArgument
 from summand.cli.consoles import open_console
 from summand.cli.folder import FolderError
+from summand.explore.files import keep, kept
 from summand.isa import SummandError
 from summand.isa.distribution import VERSION
-from summand.model import ModelError
-from summand.model.reading import read_json
 
 __all__ = ["Stage", "register", "run_stage"]
+
+#: How many there are.
+_STAGES = 5
 
 #: Runs the command line in a process of its own, whose memory is free when it ends.
 _SUMMAND = "import sys; from summand.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -95,14 +97,19 @@ def _flow(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise FolderError(f"cannot make {out}: {e.strerror}") from None
-    stages = _stages(model, board, out, max_kl, prefill, decode, prompt, tokens)
     errors = open_console(stderr=True)
-    results: dict[str, Any] = {}
-    for i, stage in enumerate(stages, 1):
-        errors.print(f"{i} of {len(stages)}: {stage.title}", soft_wrap=True)
-        results[stage.name], done = run_stage(stage, out)
+
+    def run(number: int, stage: Stage) -> dict[str, Any]:
+        errors.print(f"{number} of {_STAGES}: {stage.title}", soft_wrap=True)
+        result, done = run_stage(stage, out)
         if not done:
             errors.print("  as before", soft_wrap=True)
+        return result
+
+    results = {"explore": run(1, _exploring(model, board, out, max_kl, prefill, decode))}
+    made = Path(results["explore"]["chosen"]["measured"]["folder"]) / "model"
+    stages = _using(board, out, made, prompt, tokens)
+    results |= {stage.name: run(i, stage) for i, stage in enumerate(stages, 2)}
     golden, sim = results["golden"]["text"], results["sim"]["text"]
     record = {
         "model": model,
@@ -125,38 +132,32 @@ def _flow(
         raise typer.Exit(1)
 
 
-def _stages(
-    model: str,
-    board: str,
-    out: Path,
-    max_kl: float,
-    prefill: int,
-    decode: int,
-    prompt: str,
-    tokens: int,
-) -> list[Stage]:
-    explored, verilog = out / "explore", out / "verilog"
-    engine, made = explored / "engine.json", explored / "chosen" / "model"
-    boards = (Path(board),) if Path(board).exists() else ()
-    models = (Path(model),) if Path(model).exists() else ()
+def _exploring(
+    model: str, board: str, out: Path, max_kl: float, prefill: int, decode: int
+) -> Stage:
+    return Stage(
+        name="explore",
+        title="explore engines and compressions, make the chosen one and measure it",
+        arguments=(
+            *("explore", model, "--board", board, "-o", str(out / "explore"), "--measure"),
+            *("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode)),
+        ),
+        inputs=(*_files(model), *_files(board)),
+    )
+
+
+def _using(board: str, out: Path, made: Path, prompt: str, tokens: int) -> list[Stage]:
+    """Return what is done with the engine that was chosen and the model that was made for it."""
+    engine, verilog = out / "explore" / "engine.json", out / "verilog"
     inputs = (engine, made / "manifest.json")
     use = ("--config", str(engine))
     text = ("--prompt", prompt, "--tokens", str(tokens))
     return [
         Stage(
-            name="explore",
-            title="explore engines and compressions, make the chosen one and measure it",
-            arguments=(
-                *("explore", model, "--board", board, "-o", str(explored), "--measure"),
-                *("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode)),
-            ),
-            inputs=(*models, *boards),
-        ),
-        Stage(
             name="generate",
             title="generate its Verilog",
             arguments=("generate", *use, "--board", board, "-o", str(verilog)),
-            inputs=(engine, *boards),
+            inputs=(engine, *_files(board)),
         ),
         Stage(
             name="verify",
@@ -179,6 +180,11 @@ def _stages(
     ]
 
 
+def _files(name: str) -> tuple[Path, ...]:
+    """Return what a name is the path of, if it is one."""
+    return (Path(name),) if Path(name).exists() else ()
+
+
 def run_stage(stage: Stage, folder: Path) -> tuple[dict[str, Any], bool]:
     """Return a stage's result, and whether it was worked out now.
 
@@ -188,7 +194,7 @@ def run_stage(stage: Stage, folder: Path) -> tuple[dict[str, Any], bool]:
         If the command failed, or said nothing that can be read.
     """
     path, key = folder / f"{stage.name}.json", stage.key()
-    if (known := _kept(path, key)) is not None:
+    if (known := kept(path, key)) is not None:
         return known, False
     command = [sys.executable, "-P", "-c", _SUMMAND, *stage.arguments, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -199,25 +205,8 @@ def run_stage(stage: Stage, folder: Path) -> tuple[dict[str, Any], bool]:
         result = json.loads(done.stdout)
     except ValueError:
         raise FlowError(f"{stage.name} printed no JSON: {shown}") from None
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(json.dumps({"key": stage.key(), "result": result}, indent=1) + "\n")
-        part.replace(path)
-    except OSError as e:
-        raise FolderError(f"cannot write {path}: {e.strerror}") from None
+    keep(path, stage.key(), result)
     return result, True
-
-
-def _kept(path: Path, key: str) -> dict[str, Any] | None:
-    """Return the result that is kept in a file, if it is of this key."""
-    try:
-        found = read_json(path)
-    except (OSError, ModelError):  # none, or damaged: it is worked out anew
-        return None
-    match found:
-        case {"key": kept, "result": dict(result)} if kept == key:
-            return result
-    return None
 
 
 def _fingerprint(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""One exploration in one folder: calibrate, search, count, and measure what was chosen."""
+"""One exploration in one folder: calibrate, search, count, and measure some of what was found."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,18 +15,14 @@ from summand.explore.allocated import Allocated, allocated
 from summand.explore.choices import ModelChoices
 from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted, count_cycles
+from summand.explore.files import write_json
 from summand.explore.measure import Measuring
-from summand.explore.point import Found
-from summand.explore.result import (
-    layers_of,
-    measured_table,
-    point_record,
-    record_of,
-    write_json,
-    write_trace,
-)
+from summand.explore.point import Point
+from summand.explore.result import Known, layers_of, measured_table, record_of, write_trace
 from summand.explore.search import Search
+from summand.explore.selection import spread
 from summand.explore.workload import Limits, Workload
+from summand.report.texts import text_figures
 
 __all__ = ["Exploration"]
 
@@ -94,32 +90,55 @@ class Exploration:
         return self.job.source.note
 
     def run(
-        self, *, workers: Workers, measure: bool = False, progress: Progress | None = None
+        self,
+        *,
+        workers: Workers,
+        measure: bool = False,
+        measure_front: int = 0,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Do all of it, and write ``engine.json``; returns the record.
 
+        Parameters
+        ----------
+        measure : bool
+            Make the chosen point, evaluate it, simulate it, and count its engine's cells.
+        measure_front : int
+            How many points of the front to make and evaluate, the chosen one among them.
+
         Raises
         ------
-        CompressError, ExploreError
+        CompressError, ModelError, ExploreError
             If something cannot be done.
         """
         choices = self._choices(workers, progress)
         search = Search(choices, self.board, self.workload, self.limits)
         found = search.run(progress)
-        what = allocated(choices, search.fronts, found.chosen)
-        counted = self._count(found, what, progress)
-        total = reduce(add, counted)
-        record = {
-            "model": self.model,
-            **record_of(found, choices, self.board, self.workload, self.limits),
-            "chosen": point_record(found.chosen, choices, self.workload, total),
-            "layers": layers_of(what, counted, found.chosen.engine, self.workload),
-        }
         write_trace(self.folder / "trace.npz", found.trace)
         write_json(self.folder / "engine.json", dataclasses.asdict(found.chosen.engine))
-        if measure:
-            record["measured"] = self._measure(choices, found, what, total, workers, progress)
-        return record
+        points = spread(found.front, found.chosen, max(1, measure_front))
+        known: list[Known] = []
+        extra: dict[str, Any] = {}
+        for i, point in enumerate(points):
+            what = allocated(choices, search.fronts, point)
+            counted = self._count(point, what, progress)
+            measuring = self._measuring(choices, point, what)
+            figures = None
+            if measure or measure_front:
+                store = self.job.statistics(self.folder / "statistics")
+                figures = measuring.evaluate(store, workers, progress)
+                if progress:
+                    progress("measuring", i + 1, len(points))
+            known.append(Known(point=point, counted=reduce(add, counted), measured=figures))
+            if point is found.chosen:
+                extra["layers"] = layers_of(what, counted, point.engine, self.workload)
+                if measure:
+                    extra["measured"] = _checked(measuring, known[-1], progress)
+        return {
+            "model": self.model,
+            **record_of(found, choices, self.board, self.workload, self.limits, known),
+            **extra,
+        }
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Write ``explore.json``, last of all; raises :class:`ExploreError` if it cannot."""
@@ -140,44 +159,34 @@ class Exploration:
             found.save(file, key)
         return found
 
-    def _count(self, found: Found, what: Allocated, progress: Progress | None) -> list[Counted]:
-        """Return the cycles of each group of the chosen point by the cost law."""
+    def _count(self, point: Point, what: Allocated, progress: Progress | None) -> list[Counted]:
+        """Return the cycles of each group of a point by the cost law."""
         counted: list[Counted] = []
         for i, group in enumerate(what.groups):
-            counted += count_cycles(found.chosen.engine, [group], what.sizes, self.workload)
+            counted += count_cycles(point.engine, [group], what.sizes, self.workload)
             if progress:
                 progress("counting", i + 1, len(what.groups))
         return counted
 
-    def _measure(
-        self,
-        choices: ModelChoices,
-        found: Found,
-        what: Allocated,
-        counted: Counted,
-        workers: Workers,
-        progress: Progress | None,
-    ) -> Mapping[str, Any]:
-        """Make the chosen point, and compare it with what was predicted."""
-        measuring = Measuring(
+    def _measuring(self, choices: ModelChoices, point: Point, what: Allocated) -> Measuring:
+        return Measuring(
             job=self.job,
             allocated=what,
             options=choices.options,
-            engine=found.chosen.engine,
+            engine=point.engine,
             board=self.board,
-            folder=self.folder / "chosen",
+            points=self.folder / "points",
         )
-        store = self.job.statistics(self.folder / "statistics")
-        text = measuring.compress(store, workers, progress)
-        cycles = measuring.simulate(
-            None if progress is None else lambda what, i, n: progress("simulating", i, n)
-        )
-        cells = measuring.count_cells(
-            None if progress is None else lambda _: progress("synthesising", 0, 1)
-        )
-        return {
-            "text": text,
-            "cycles": cycles,
-            "cells": cells,
-            "table": measured_table(found.chosen, counted, text, cycles, cells),
-        }
+
+
+def _checked(measuring: Measuring, known: Known, progress: Progress | None) -> dict[str, Any]:
+    """Simulate a point that was made, count its cells, and compare it with what was predicted."""
+    cycles = measuring.simulate(
+        None if progress is None else lambda _, i, n: progress("simulating", i, n)
+    )
+    cells = measuring.count_cells(
+        None if progress is None else lambda _: progress("synthesising", 0, 1)
+    )
+    assert known.measured is not None
+    table = measured_table(known, text_figures(known.measured["figures"]), cycles, cells)
+    return {"cycles": cycles, "cells": cells, "table": table}

@@ -1,6 +1,7 @@
 """Make a point and measure it: perplexity, cycles of the generated Verilog, cells."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,16 @@ from summand.compress.calibrate.statistics import StatisticsStore
 from summand.compress.calibrate.text import Text, rows_of
 from summand.compress.job.budget import BitBudget
 from summand.compress.job.compressor import Job
+from summand.compress.network.survey import replaced
 from summand.compress.workers.parallel import Workers
 from summand.explore.allocated import Allocated
 from summand.explore.errors import ExploreError
+from summand.explore.files import keep, kept
 from summand.families.cells import CELL_KINDS
 from summand.families.flow import PlaceOptions
 from summand.isa import EngineConfig
-from summand.model import SummandModel
+from summand.model import SummandModel, is_model
+from summand.model.manifest import seal
 from summand.recipe.options import Options
 from summand.report.texts import read
 from summand.synth.measure import measure, measure_placed
@@ -38,6 +42,8 @@ Progress = Callable[[str, int, int], None]
 class Measuring:
     """Measures one point in a folder of its own, where interrupted steps go on.
 
+    What is finished of compression and evaluation is kept there, and not done again.
+
     Parameters
     ----------
     job : Job
@@ -50,8 +56,8 @@ class Measuring:
         The point's.
     board : Board
         Whose FPGA cells are counted for.
-    folder : Path
-        ``model``, and the tools' files.
+    points : Path
+        Holds the folders of all points.
     """
 
     job: Job
@@ -59,33 +65,86 @@ class Measuring:
     options: Options
     engine: EngineConfig
     board: Board
-    folder: Path
+    points: Path
 
-    def compress(
+    @functools.cached_property
+    def key(self) -> str:
+        """A checksum of all that the compressed model depends on."""
+        choices = self.allocated.allocation.choices
+        return seal(
+            {
+                "job": self.job.checksum,
+                "choices": {name: dataclasses.asdict(choice) for name, choice in choices.items()},
+                "parts": {name: cut.checksum for name, cut in self.allocated.cuts.items()},
+                "engine": self.engine.digest,
+            }
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Holds ``model``, and the tools' files."""
+        return self.points / f"{self.allocated.allocation.bits_per_weight:.2f}-{self.key[:8]}"
+
+    def evaluate(
         self,
         store: StatisticsStore,
         workers: Workers | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Compress the model as allocated, and evaluate it; returns bits and perplexity."""
+        """Compress the model as allocated, and evaluate it, unless that is done.
+
+        Returns
+        -------
+        dict
+            The folder, and :class:`~summand.report.TextFigures` on the text for evaluation.
+
+        Raises
+        ------
+        CompressError, ModelError, ExploreError
+            If something cannot be done.
+        """
+        text = evaluation_text()
+        path, place = self.folder / "evaluated.json", self.folder / "model"
+        key = seal({"model": self.key, "text": text.sha256, "tokens": _TOKENS})
+        figures = kept(path, key) if is_model(place) else None
+        if figures is None:
+            self._compress(place, store, workers, progress)
+            figures = self._read(text, place, progress)
+            keep(path, key, figures)
+        return {"source": "measured", "folder": str(self.folder), "figures": figures}
+
+    def _compress(
+        self,
+        place: Path,
+        store: StatisticsStore,
+        workers: Workers | None,
+        progress: Progress | None,
+    ) -> None:
+        """Write the compressed model, if it is not there."""
+        done = self.folder / "compressed.json"
+        if is_model(place) and kept(done, self.key) is not None:
+            return
+        module, cuts = self.job.source.module, self.allocated.cuts
         allocation = self.allocated.allocation
         target = BitBudget(bits=allocation.bits_per_weight, engine=self.engine)
-        job = self.job.chosen(self.options, target, allocation, self.allocated.cuts, store)
-        place = self.folder / "model"
-        job.run(place, workers=workers, statistics=store, progress=progress)
-        return self._evaluate(job, evaluation_text(), progress)
+        # Parts take the place of layers for a while only: the next point has others.
+        with replaced(module, {name: module.get_submodule(name) for name in cuts}):
+            job = self.job.chosen(self.options, target, allocation, cuts, store)
+            job.run(place, workers=workers, statistics=store, progress=progress)
+        keep(done, self.key, {"bits_per_weight": allocation.bits_per_weight})
 
-    def _evaluate(self, job: Job, text: Text, progress: Progress | None) -> dict[str, Any]:
-        source = job.source
+    def _read(self, text: Text, place: Path, progress: Progress | None) -> dict[str, Any]:
+        """Return the compressed model's figures on a text."""
+        source = self.job.source
         rows = rows_of(source.module, source.tokenizer, text, tokens=_TOKENS, window=source.window)
         figures, _ = read(
-            load_integer(SummandModel(self.folder / "model")),
+            load_integer(SummandModel(place)),
             text,
             rows,
             reference=source.module,
             progress=None if progress is None else lambda i, n: progress("evaluating", i, n),
         )
-        return {"source": "measured", **dataclasses.asdict(figures)}
+        return dataclasses.asdict(figures)
 
     def simulate(self, progress: Progress | None = None) -> dict[str, Any]:
         """Run every layer on the generated Verilog; returns cycles, and those of the cost law.

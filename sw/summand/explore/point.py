@@ -45,6 +45,10 @@ class Point:
     prefill_s: float
     total_s: float
 
+    def same(self, other: "Point") -> bool:
+        """Whether it is the same engine with the same allocation."""
+        return self.engine == other.engine and self.picks == other.picks
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Found:

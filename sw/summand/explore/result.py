@@ -1,9 +1,9 @@
 """The result of an exploration as plain data, every figure with its source."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,17 @@ from summand.explore.point import Found, Point
 from summand.explore.workload import Limits, Workload
 from summand.families.cells import CELL_KINDS
 from summand.isa import EngineConfig
+from summand.report.texts import TextFigures
 from summand.schedule.traffic import layer_traffic
 
 __all__ = [
     "LOSS_SCALE",
+    "Known",
     "layers_of",
     "measured_table",
     "point_record",
     "predicted_ratio",
     "record_of",
-    "write_json",
     "write_trace",
 ]
 
@@ -38,25 +39,48 @@ __all__ = [
 LOSS_SCALE = 1.36
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Known:
+    """What is known of a point besides what is predicted.
+
+    Parameters
+    ----------
+    point : Point
+        The point.
+    counted : Counted
+        Cycles of all layers, by the cost law.
+    measured : mapping, optional
+        Figures of the compressed model, and its folder, if it was made.
+    """
+
+    point: Point
+    counted: Counted
+    measured: Mapping[str, Any] | None = None
+
+
 def predicted_ratio(loss: float) -> float:
     """Return the perplexity of an estimated loss, as a multiple of the uncompressed model's."""
     return math.exp(LOSS_SCALE * loss)
 
 
 def point_record(
-    point: Point, choices: ModelChoices, workload: Workload, counted: Counted | None = None
+    point: Point,
+    choices: ModelChoices,
+    workload: Workload,
+    known: Sequence[Known] = (),
 ) -> dict[str, Any]:
-    """Return a point's figures: predicted, and counted by the cost law if they are."""
+    """Return a point's figures: predicted, and what is known of it besides."""
     cycles = {
         "source": "estimated",
         "decode": round(point.decode_cycles),
         "prefill": round(point.prefill_cycles),
     }
-    if counted:
+    more = next((each for each in known if each.point.same(point)), None)
+    if more:
         cycles = {
             "source": "modelled",
-            "decode": counted.decode_cycles,
-            "prefill": counted.prefill_cycles,
+            "decode": more.counted.decode_cycles,
+            "prefill": more.counted.prefill_cycles,
         }
     return {
         "digest": point.engine.digest,
@@ -75,13 +99,19 @@ def point_record(
             **{kind.name: getattr(point.resources, kind.name) for kind in CELL_KINDS},
             "fmax_mhz": point.resources.fmax_mhz,
         },
+        "measured": more.measured if more else None,
     }
 
 
 def record_of(
-    found: Found, choices: ModelChoices, board: Board, workload: Workload, limits: Limits
+    found: Found,
+    choices: ModelChoices,
+    board: Board,
+    workload: Workload,
+    limits: Limits,
+    known: Sequence[Known],
 ) -> dict[str, Any]:
-    """Return a search's result."""
+    """Return a search's result; the chosen point is among those that more is known of."""
     own = point_record(found.own, choices, workload) if found.own else None
     return {
         "board": board.name,
@@ -93,7 +123,8 @@ def record_of(
         "engines": len(found.trace["rows"]),
         "points": found.points,
         "search_s": round(found.seconds, 3),
-        "front": [point_record(point, choices, workload) for point in found.front],
+        "front": [point_record(point, choices, workload, known) for point in found.front],
+        "chosen": point_record(found.chosen, choices, workload, known),
         "small": [point_record(point, choices, workload) for point in found.small],
         "own": own,
         "features": [
@@ -141,25 +172,23 @@ def layers_of(
 
 
 def measured_table(
-    point: Point,
-    counted: Counted,
-    text: Mapping[str, Any],
+    known: Known,
+    figures: TextFigures,
     cycles: Mapping[str, Any],
     cells: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Return prediction beside measurement, a row a figure."""
+    point, counted = known.point, known.counted
     rows = [
-        (
-            "perplexity, times the uncompressed model's",
-            predicted_ratio(point.loss),
-            text["perplexity"] / text["reference_perplexity"],
-        ),
         ("cycles of a pass that writes", counted.decode_cycles, cycles["phases"][0]["cycles"]),
         *(
             (kind.title, getattr(point.resources, kind.name), cells[kind.name])
             for kind in CELL_KINDS
         ),
     ]
+    if figures.ratio is not None:
+        name = "perplexity, times the uncompressed model's"
+        rows.insert(0, (name, predicted_ratio(point.loss), figures.ratio))
     return [
         {"what": what, "predicted": a, "measured": b, "off": a / b - 1 if b else 0.0}
         for what, a, b in rows
@@ -176,15 +205,3 @@ def write_trace(path: Path, trace: Mapping[str, npt.NDArray[Any]]) -> None:
     """
     with written_whole(path) as file:
         np.savez_compressed(file, allow_pickle=False, **dict(trace))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a file, whole or not at all.
-
-    Raises
-    ------
-    ExploreError
-        If it cannot be written.
-    """
-    with written_whole(path) as file:
-        file.write((json.dumps(value, indent=1) + "\n").encode())

@@ -15,7 +15,7 @@ from summand.explore.workload import Limits, Workload
 from summand.families.cells import CELL_KINDS
 from summand.isa import EngineConfig
 
-__all__ = ["Selected", "select", "trace_of", "undominated"]
+__all__ = ["Selected", "select", "spread", "trace_of", "undominated"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -86,6 +86,22 @@ def select(
         mine = np.flatnonzero(good & (names == name)[which])
         features[name] = point(int(mine[np.argmin(total[mine])]))
     return Selected(tuple(map(point, front)), tuple(map(point, small)), features, point(best))
+
+
+def spread(front: Sequence[Point], chosen: Point, count: int) -> tuple[Point, ...]:
+    """Return so many points of a front at about equal distances of time, the quickest first.
+
+    The ends are among them, and the chosen one in the place of the nearest, whether or not it is of
+    the front. There are fewer if the front has no more.
+    """
+    left = [point for point in front if not point.same(chosen)]
+    goals = np.linspace(front[0].total_s, front[-1].total_s, count)
+    goals = np.delete(goals, np.abs(goals - chosen.total_s).argmin())
+    nearest = [
+        left.pop(int(np.argmin([abs(point.total_s - goal) for point in left])))
+        for goal in goals[: len(left)]
+    ]
+    return tuple(sorted([chosen, *nearest], key=lambda point: point.total_s))
 
 
 def trace_of(evaluated: Sequence[Evaluated], limits: Limits) -> dict[str, npt.NDArray[Any]]:

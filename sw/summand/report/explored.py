@@ -1,11 +1,13 @@
 """An exploration as one page: what was chosen, what else there is, and how it is known."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from summand.report.measured import measured_heads, measured_points, measured_rows
 from summand.report.page import html_page, html_table, html_text
 from summand.report.plots import svg
+from summand.report.texts import text_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +45,8 @@ def explored_page(record: _Record) -> str:
         *(_measured(record["measured"]) if record.get("measured") else ()),
         "<h2>Time and accuracy</h2>",
         _front_plot(record),
+        *_made(record),
+        "<h3>All points of the front</h3>",
         _points(record["front"], record["chosen"]),
         "<h2>What features of the engine are worth</h2>",
         _FEATURES,
@@ -60,11 +64,17 @@ def explored_page(record: _Record) -> str:
 
 
 def explored_markdown(record: _Record) -> str:
-    """Return the front as a table in Markdown, the chosen point below it."""
-    rows = [_HEADS, ("---",) * len(_HEADS), *map(_row, record["front"])]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    chosen = ", ".join(filter(None, _row(record["chosen"])))
-    return "\n".join([*lines, "", f"Chosen: {chosen}. {record['made']}", ""])
+    """Return the front as a table in Markdown, below it the chosen point and what was measured."""
+    chosen = zip(_HEADS, _row(record["chosen"]), strict=True)
+    said = "; ".join(f"{head}: {cell}" for head, cell in chosen if cell)
+    lines = [*_markdown(_HEADS, map(_row, record["front"])), "", f"Chosen: {said}.", ""]
+    if points := measured_points(record):
+        lines += [*_markdown(measured_heads(points), measured_rows(points)), ""]
+    return "\n".join([*lines, record["made"], ""])
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (heads, ("---",) * len(heads), *rows)]
 
 
 def _headline(record: _Record) -> str:
@@ -94,6 +104,18 @@ def _measured(measured: _Record) -> list[str]:
         "<h2>Prediction and measurement</h2>",
         html_table(("", "predicted", "measured", "prediction off by"), rows),
         f"<p>{html_text(note)}</p>",
+    ]
+
+
+def _made(record: _Record) -> list[str]:
+    """Return the points that were measured as a table, if there are any."""
+    points = measured_points(record)
+    if not points:
+        return []
+    own = next((i for i, point in enumerate(points) if point is record["chosen"]), None)
+    return [
+        "<h3>Points that were made</h3>",
+        html_table(measured_heads(points), measured_rows(points), own),
     ]
 
 
@@ -151,6 +173,11 @@ def _features(points: Sequence[_Record], own: _Record | None, chosen: _Record) -
 
 def _front_plot(record: _Record) -> str:
     front, chosen = record["front"], record["chosen"]
+    figures = [
+        (p["projected"]["total_s"], text_figures(p["measured"]["figures"]).ratio)
+        for p in measured_points(record)
+    ]
+    made = [(time, ratio) for time, ratio in figures if ratio]
 
     def draw(figure: "Figure") -> None:
         axis = figure.subplots()
@@ -159,17 +186,16 @@ def _front_plot(record: _Record) -> str:
             [p["perplexity_ratio"] for p in front],
             marker="o",
             markersize=3,
-            label="front",
+            label="front, predicted",
         )
-        axis.plot(chosen["projected"]["total_s"], chosen["perplexity_ratio"], "D", label="chosen")
-        if measured := record.get("measured"):
-            text = measured["text"]
-            axis.plot(
-                chosen["projected"]["total_s"],
-                text["perplexity"] / text["reference_perplexity"],
-                "x",
-                label="chosen, measured",
-            )
+        axis.plot(
+            chosen["projected"]["total_s"],
+            chosen["perplexity_ratio"],
+            "D",
+            label="chosen, predicted",
+        )
+        if made:
+            axis.plot(*zip(*made, strict=True), "x", color="C3", label="measured")
         axis.set(
             xlabel="time of the workload, s, projected",
             ylabel="perplexity, multiple of the uncompressed",

@@ -92,6 +92,11 @@ class EmbeddingFigures:
         return f"{self.sentences:,} sentences"
 
     @property
+    def ratio(self) -> None:
+        """None: there is no perplexity."""
+        return
+
+    @property
     def distance(self) -> float:
         """How far from the uncompressed model it is."""
         return 1 - self.mean_cosine

@@ -1,6 +1,7 @@
 """The search: its parts against brute force and the cost law."""
 
 import dataclasses
+import functools
 from functools import reduce
 from operator import add
 
@@ -17,8 +18,9 @@ from summand.explore.errors import ExploreError
 from summand.explore.exact import count_cycles
 from summand.explore.fronts import Fronts, computes
 from summand.explore.latency import Quick, group_kinds
+from summand.explore.point import Found
 from summand.explore.search import Search
-from summand.explore.selection import undominated
+from summand.explore.selection import spread, undominated
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
 from summand.recipe.options import Options
@@ -55,6 +57,12 @@ OF = ModelChoices(
     cuts={},
     options=OPTIONS,
 ).choices()
+
+
+@functools.cache
+def small_search() -> Found:
+    """Return what a search of a small model finds."""
+    return Search(model(), find_board("ulx3s-85f"), Workload(), Limits()).run()
 
 
 @given(seed=st.integers(0, 99))
@@ -195,6 +203,32 @@ def testundominated(points, seed):
         assert allowed[i]
         others = [j for j in kept if j != i]
         assert not any(first[j] <= first[i] and second[j] <= second[i] for j in others)
+
+
+@given(count=st.integers(1, 40), place=st.floats(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_points_are_spread_over_a_front(count, place):
+    found = small_search()
+    front = found.front
+    chosen = front[int(place * (len(front) - 1))]
+    points = spread(front, chosen, count)
+    assert len(points) == min(count, len(front))
+    assert len({id(point) for point in points}) == len(points)
+    assert sum(point is chosen for point in points) == 1
+    times = [point.total_s for point in points]
+    assert times == sorted(times)
+    if count > 2:  # an end is left out for a chosen point that is nearer to it than any goal
+        step = (front[-1].total_s - front[0].total_s) / (count - 1)
+        for end in (front[0], front[-1]):
+            assert end in points or abs(chosen.total_s - end.total_s) <= step / 2
+
+
+def test_a_chosen_point_beside_the_front_is_spread_too():
+    found = small_search()
+    chosen = dataclasses.replace(found.front[3], engine=EngineConfig(rows=63))
+    points = spread(found.front, chosen, 4)
+    assert len(points) == 4
+    assert chosen in points
 
 
 def test_choices_are_kept_in_a_file(tmp_path):

@@ -50,6 +50,7 @@ from summand.compress.workers.parallel import Workers
 from summand.isa.distribution import VERSION
 from summand.model import Layer, Manifest, ModelWriter
 from summand.model.host import write_host
+from summand.model.manifest import seal
 from summand.recipe.choice import Choice
 from summand.recipe.options import Options
 from summand.summands.registry import kinds
@@ -496,6 +497,11 @@ class Job:
                 heads=head_layers(module),
                 progress=tell,
             )
+
+    @property
+    def checksum(self) -> str:
+        """A checksum of all that the layers depend on."""
+        return seal(self._description())
 
     @property
     def _example(self) -> Batch:
