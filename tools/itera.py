@@ -51,13 +51,11 @@ def matrices() -> dict[str, torch.Tensor]:
     return found
 
 
-def errors(
-    matrix: torch.Tensor, bits: int, solver: LowRankSolver, ranks: int = RANKS
-) -> list[float]:
-    """Return the relative error after each rank."""
+def problem(matrix: torch.Tensor, bits: int, ranks: int) -> LowRankProblem:
+    """Return the problem of a matrix on its own: inputs without weight, T practically exact."""
     n, k = matrix.shape
     g = torch.Generator().manual_seed(0)
-    problem = LowRankProblem(
+    return LowRankProblem(
         target=matrix,
         unit=torch.full((n,), float(matrix.abs().max()) / 1000),
         rank=ranks,
@@ -65,15 +63,22 @@ def errors(
         moments=torch.eye(k),
         xq=(torch.randn(64, k, generator=g) * 2**15).round(),
         s_x=torch.ones(64, 1),
-        act_bits=30,  # makes the intermediate practically exact
+        act_bits=30,
         limit=1 << 60,
     )
-    solution = solver.solve(problem)
+
+
+def errors(
+    matrix: torch.Tensor, bits: int, solver: LowRankSolver, ranks: int = RANKS
+) -> list[float]:
+    """Return the relative error after each rank."""
+    alone = problem(matrix, bits, ranks)
+    solution = solver.solve(alone)
     ratio = torch.ldexp(solution.mult.double(), -solution.shift)
     left = matrix.double().T.clone()
     out = []
     for r in range(ranks):
-        left -= torch.outer(solution.a[:, r] * ratio[r], solution.b[r] * problem.unit.double())
+        left -= torch.outer(solution.a[:, r] * ratio[r], solution.b[r] * alone.unit.double())
         out.append(float(left.norm() / matrix.norm()))
     return out
 

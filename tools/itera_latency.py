@@ -63,16 +63,24 @@ def rotated(matrix: torch.Tensor) -> torch.Tensor:
     return matrix @ torch.linalg.qr(torch.randn(k, k, generator=g, dtype=torch.float64))[0].float()
 
 
-def rounded(matrix: torch.Tensor, bits: int) -> float:
-    """Return the relative error of rounding to nearest, with the best of some scales an output."""
+def nearest(matrix: torch.Tensor, bits: int) -> torch.Tensor:
+    """Return a matrix rounded to nearest, with the best of some scales an output."""
     most = matrix.abs().amax(dim=1, keepdim=True)
     high = 2 ** (bits - 1) - 1
     least = torch.full((len(matrix),), math.inf)
+    best = torch.zeros_like(matrix)
     for clip in torch.linspace(0.5, 1, 26):
         scale = most * clip / high
-        error = (matrix - (matrix / scale).round().clamp(-high - 1, high) * scale).square().sum(1)
+        tried = (matrix / scale).round().clamp(-high - 1, high) * scale
+        error = (matrix - tried).square().sum(1)
+        best = torch.where((error < least)[:, None], tried, best)
         least = torch.minimum(least, error)
-    return float(least.sum().sqrt() / matrix.norm())
+    return best
+
+
+def rounded(matrix: torch.Tensor, bits: int) -> float:
+    """Return the relative error of rounding to nearest."""
+    return float((matrix - nearest(matrix, bits)).norm() / matrix.norm())
 
 
 def cycles(sizes: Sizes, config: EngineConfig) -> int:
