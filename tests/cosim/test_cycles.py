@@ -28,7 +28,8 @@ RESET_CYCLES = 4
 # shared writers, two words of activations a pass and more, activations of two bytes, borders of
 # which two beats are one and four are a beat, chunks of which a beat has 1, 4 and 16, and operands
 # whose tiles take as many cycles to write as they have planes, or as they have columns. Digits of
-# two and of four planes, whose words fill the bus, leave gaps, and are read ahead.
+# two and of four planes, whose words fill the bus, leave gaps, and are read ahead. Limbs of a tile
+# that are a beat, a fourth and an eighth of one.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -41,6 +42,7 @@ CONFIGS = {
         shift=4,
         border_shift=3,
         operand_depth=256,
+        limb_bits=4,
     ),
     "shared": EngineConfig(
         rows=4,
@@ -63,6 +65,7 @@ CONFIGS = {
         act_bits=10,
         shift=2,
         operand_depth=512,
+        limb_bits=8,
     ),
     "rows": EngineConfig(
         rows=3, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8, requant_depth=32
@@ -137,6 +140,7 @@ CONFIGS = {
         border_shift=2,
         operand_depth=256,
         digit_bits=4,
+        limb_bits=4,
     ),
     "digits-slow": EngineConfig(
         rows=2,

@@ -31,6 +31,7 @@ ENGINE = EngineConfig(
     half_steps=True,
     border_shift=3,
     sparse_block=8,
+    limb_bits=4,
 )
 
 BLOCK = 16

@@ -15,7 +15,9 @@ from summand.rtl import (
     encodings,
     engine,
     front,
+    gearbox,
     gemms,
+    limbs,
     operand,
     requantise,
     resettable,
@@ -132,6 +134,10 @@ MISTAKES = {
     "borders-begin-where-the-walk-before-ended": (
         engine,
         (borders, "BorderTable", "[here.eq(0), read.addr.eq(0)]", "here.eq(0)"),
+    ),
+    "a-tile-begins-behind-the-last-limb-of-the-one-before": (
+        gearbox,
+        (limbs, "LimbCutter", "Mux(last, 0, index + 1)", "index + 1"),
     ),
     "half-steps-begin-a-segment-early": (
         engine,

@@ -128,7 +128,7 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
 
 def _unmodelled(config: EngineConfig) -> list[str]:
     """Return the fields in use of which the model knows nothing."""
-    return [name for name in ("operand_depth", "digit_bits") if getattr(config, name)]
+    return [name for name in ("operand_depth", "digit_bits", "limb_bits") if getattr(config, name)]
 
 
 def _lacking(

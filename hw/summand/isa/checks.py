@@ -11,6 +11,7 @@ from summand.isa.limits import BORDERS, PLANES, SEGMENTS
 __all__ = [
     "check_border_count",
     "check_group",
+    "check_limbs",
     "check_operand",
     "check_place",
     "check_requantised",
@@ -61,6 +62,12 @@ def check_operand(first: int, words: int, config: EngineConfig) -> None:
 def check_stored(stored: bool, config: EngineConfig) -> None:
     """Refuse plane words out of a memory that the engine does not have."""
     if stored and not config.operand_depth:
+        raise CommandError(ErrorCode.RESERVED)
+
+
+def check_limbs(limbs: int, config: EngineConfig) -> None:
+    """Refuse no limbs, and more than an accumulator has; any in an engine that has none."""
+    if (limbs > 0) != (config.limb_bits > 0) or limbs > config.acc_limbs:
         raise CommandError(ErrorCode.RESERVED)
 
 

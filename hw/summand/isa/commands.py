@@ -12,6 +12,7 @@ from summand.isa.borders import Border, check_borders, encode_table
 from summand.isa.checks import (
     check_border_count,
     check_group,
+    check_limbs,
     check_operand,
     check_place,
     check_requantised,
@@ -232,21 +233,27 @@ class Cast(_Command):
 
 @dataclass(frozen=True)
 class Store(_Command):
-    """Accumulator tiles of ``rows`` tokens to the output stream, in a packet with ``tag``."""
+    """Accumulator tiles of ``rows`` tokens to the output stream, in a packet with ``tag``.
+
+    Of each accumulator the lowest ``limbs`` limbs are sent; 0 in an engine without limbs, which
+    sends all of it.
+    """
 
     tile: int
     tiles: int
     rows: int
     tag: int = 0
+    limbs: int = 0
 
     def validate(self, config: EngineConfig) -> None:
-        """Check rows, then tiles."""
+        """Check limbs, rows, then tiles."""
+        check_limbs(self.limbs, config)
         check_rows(self.rows, config)
         check_tiles(self.tile, self.tiles, config)
 
     def header(self, config: EngineConfig) -> Header:
         """Return the header."""
-        return Header(Op.STORE, 0, self.tile, self.tiles, self.rows, self.tag)
+        return Header(Op.STORE, 0, self.tile, self.tiles, self.rows, self.tag, self.limbs)
 
 
 @dataclass(frozen=True)

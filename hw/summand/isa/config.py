@@ -12,6 +12,7 @@ from summand.isa.limits import (
     DIGIT_BITS,
     DSP_BITS,
     FIELDS,
+    LIMB_BITS,
     OPERAND_DEPTH,
     PLANES,
     SPARSE_BLOCKS,
@@ -20,7 +21,14 @@ from summand.isa.limits import (
 __all__ = ["EngineConfig"]
 
 #: Fields that came after the first engines were made.
-_LATER = ("half_steps", "border_shift", "sparse_block", "operand_depth", "digit_bits")
+_LATER = (
+    "half_steps",
+    "border_shift",
+    "sparse_block",
+    "operand_depth",
+    "digit_bits",
+    "limb_bits",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,9 @@ class EngineConfig:
     digit_bits : int
         Planes of a weight that DSP blocks multiply at once, 2 or 4; 0 looks planes up in tables
         instead.
+    limb_bits : int
+        Bits of the limbs in which a STORE sends as much of each accumulator as it is told to: 4 or
+        8. 0 sends 32 bits of each.
     """
 
     rows: int = 1
@@ -87,13 +98,18 @@ class EngineConfig:
     sparse_block: int = 0
     operand_depth: int = 0
     digit_bits: int = 0
+    limb_bits: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
             allowed.check(name, getattr(self, name))
         if not isinstance(self.half_steps, bool):
             raise ConfigError(f"half_steps must be true or false, not {self.half_steps!r}")
-        for name, choices in (("sparse_block", SPARSE_BLOCKS), ("digit_bits", DIGIT_BITS)):
+        for name, choices in (
+            ("sparse_block", SPARSE_BLOCKS),
+            ("digit_bits", DIGIT_BITS),
+            ("limb_bits", LIMB_BITS),
+        ):
             value = getattr(self, name)
             if type(value) is not int or value not in choices:
                 *some, last = choices
@@ -147,6 +163,11 @@ class EngineConfig:
             raise ConfigError(
                 f"one tile's scales, cols * scale_bits ({self.cols * self.scale_bits} bits), must "
                 f"fit a beat of stream_bits ({self.stream_bits}); lower scale_bits or cols"
+            )
+        if self.cols * self.limb_bits > self.stream_bits:
+            raise ConfigError(
+                f"a limb of a tile, cols * limb_bits ({self.cols * self.limb_bits} bits), must fit "
+                f"a beat of stream_bits ({self.stream_bits}); lower limb_bits or cols"
             )
         if self.sparse_block > self.depth:
             raise ConfigError(
@@ -214,6 +235,11 @@ class EngineConfig:
     def beat_chunks(self) -> int:
         """Chunks of sparse segments in a beat, each a bit of every block; 0 without a decoder."""
         return self.sparse_block // self.plane_beats
+
+    @property
+    def acc_limbs(self) -> int:
+        """Limbs of a whole accumulator; 0 without limbs."""
+        return -(-self.acc_bits // self.limb_bits) if self.limb_bits else 0
 
     @property
     def slice_sum_bits(self) -> int:

@@ -113,6 +113,6 @@ def _without_table(header: Header) -> Load | Cast | Requantise | Store | Fence:
         case Op.REQUANTISE:
             return Requantise(header.a, header.b, header.c, header.d)
         case Op.STORE:
-            return Store(header.a, header.b, header.c, header.d)
+            return Store(header.a, header.b, header.c, header.d, header.flags)
         case _:
             return Fence(header.a)

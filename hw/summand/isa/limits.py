@@ -14,6 +14,7 @@ __all__ = [
     "DIGIT_BITS",
     "DSP_BITS",
     "FIELDS",
+    "LIMB_BITS",
     "MULT",
     "MULT_BITS",
     "OPERAND_DEPTH",
@@ -92,6 +93,9 @@ SPARSE_BLOCKS = (0, 4, 8, 16)
 DIGIT_BITS = (0, 2, 4)
 #: Bits of the widest operand of one DSP block.
 DSP_BITS = 18
+
+#: Bits of a limb, in which an accumulator is sent; 0 where each is sent as 32 bits.
+LIMB_BITS = (0, 4, 8)
 
 #: Plane words of the operand memory of an engine that has one.
 OPERAND_DEPTH = Limits(256, 65536, power_of_two=True)

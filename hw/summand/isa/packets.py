@@ -8,6 +8,7 @@ from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import ErrorCode
 from summand.isa.header import HEADER_BYTES
+from summand.isa.results import result_bytes
 
 __all__ = ["Counters", "Kind", "PacketHeader", "data_packet_bytes", "status_packet_bytes"]
 
@@ -110,9 +111,9 @@ class Counters:
         )
 
 
-def data_packet_bytes(config: EngineConfig, *, rows: int, tiles: int) -> int:
+def data_packet_bytes(config: EngineConfig, *, rows: int, tiles: int, limbs: int = 0) -> int:
     """Return the size of a STORE's packet, header and padding included."""
-    payload = beats(rows * tiles * config.cols * 4, config)
+    payload = beats(result_bytes(config, rows=rows, tiles=tiles, limbs=limbs), config)
     return (config.header_beats + payload) * config.beat_bytes
 
 

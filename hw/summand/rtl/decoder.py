@@ -97,6 +97,9 @@ class Decoder(wiring.Component):
             flags = Mux(is_op[Op.GEMM], registered("many", exceeds(borders, BORDERS.high)), flags)
         elif cfg.operand_depth:
             flags = Mux(is_op[Op.GEMM], registered("many", borders.any()), flags)
+        if cfg.limb_bits:  # of a STORE they are its limbs
+            bad_limbs = (h.flags == 0) | exceeds(h.flags, cfg.acc_limbs)
+            flags = Mux(is_op[Op.STORE], registered("bad_limbs", bad_limbs), flags)
         has_b = registered("has_b", h.b.any())
         has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())

@@ -141,6 +141,8 @@ class Engine(wiring.Component):
         wiring.connect(m, router.acts, requantiser.i)
         wiring.connect(m, router.packet, packer.i)
         wiring.connect(m, packer.o, packets.results)
+        if cfg.limb_bits:
+            m.d.comb += [packer.start.eq(front.drain.start), packer.limbs.eq(front.limbs)]
 
         # The rows, and what comes back.
         wiring.connect(m, front.load, slots.load)

@@ -68,6 +68,8 @@ class Front(wiring.Component):
         Accumulators to read, of a STORE, a REQUANTISE or a CAST.
     to_acts : ``Out(1)``
         What is drained is requantised; else it goes into a packet.
+    limbs : ``Out(range(acc_limbs + 1))``
+        Of a STORE, in the cycle in which accumulators begin to be read; only with ``limb_bits``.
     packets : ``Out(PacketPort)``
         Packets to write.
     activity : ``Out(Activity)``
@@ -94,6 +96,7 @@ class Front(wiring.Component):
     requantise: Any
     drain: Any
     to_acts: Signal
+    limbs: Signal
     packets: Any
     activity: Any
     busy: Signal
@@ -117,6 +120,7 @@ class Front(wiring.Component):
                 "requantise": Out(RequantisePort(config)),
                 "drain": Out(DrainPort(config)),
                 "to_acts": Out(1),
+                **({"limbs": Out(range(config.acc_limbs + 1))} if config.limb_bits else {}),
                 "packets": Out(PacketPort()),
                 "activity": Out(Activity()),
                 "busy": Out(1),
@@ -253,8 +257,22 @@ class Front(wiring.Component):
         failing = Signal()
         m.d.sync += failing.eq(failed)
         stores = reader.op.STORE & ~failing
-        bytes_stored = reader.area * (cfg.cols * 4)
-        stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
+        if cfg.limb_bits:
+            m.d.comb += self.limbs.eq(reader.header.flags)
+            # Adders with registers between them, because Yosys makes more cells of a sum of sums.
+            parts = [Mux(bit, reader.area, 0) << n for n, bit in enumerate(self.limbs)]
+            pieces = Signal(len(reader.area) + len(self.limbs))
+            few, many = Signal.like(pieces), Signal.like(pieces)
+            m.d.sync += [
+                few.eq(parts[0] + parts[1]),
+                many.eq(sum(parts[2:], C(0))),
+                pieces.eq(few + many),
+            ]
+            per_beat = cfg.stream_bits // (cfg.cols * cfg.limb_bits)
+            stored = (pieces + per_beat - 1) >> (per_beat.bit_length() - 1)
+        else:
+            bytes_stored = reader.area * (cfg.cols * 4)
+            stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
         status_beats = status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
         header, order = reader.header, self.packets.order
         m.d.comb += [

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
 from summand.rtl.drain import DrainedTile
+from summand.rtl.limbs import LimbCutter
 from summand.rtl.stream import Beat
 
 __all__ = ["BeatGatherer", "ResultPacker"]
@@ -63,7 +64,8 @@ class ResultPacker(wiring.Component):
     """Sign-extend tiles of accumulators to 32 bits each and pack them densely into beats.
 
     Zeros fill the last beat of a packet, a tile's width a cycle. It takes a tile a cycle or, if a
-    tile is at least as wide as a beat, gives a beat a cycle.
+    tile is at least as wide as a beat, gives a beat a cycle. With ``limb_bits`` it packs a tile's
+    limbs so, one after another, each in the place of a tile.
 
     Parameters
     ----------
@@ -76,17 +78,24 @@ class ResultPacker(wiring.Component):
         Tiles of accumulators; ``final`` ends a packet.
     o : ``Out(stream.Signature(Beat(stream_bits)))``
         Beats.
+    start, limbs
+        As the :class:`~summand.rtl.limbs.LimbCutter`'s; only with ``limb_bits``.
     """
 
     i: stream.Interface
     o: stream.Interface
 
+    start: Signal
+    limbs: Signal
+
     def __init__(self, config: EngineConfig):
         self.config = config
+        limbs = {"start": In(1), "limbs": In(range(config.acc_limbs + 1))}
         super().__init__(
             {
                 "i": In(stream.Signature(DrainedTile(config))),
                 "o": Out(stream.Signature(Beat(config.stream_bits))),
+                **(limbs if config.limb_bits else {}),
             }
         )
 
@@ -94,28 +103,37 @@ class ResultPacker(wiring.Component):
         m = Module()
         cfg = self.config
 
-        piece = Signal(cfg.cols * 32)
-        m.d.comb += [piece[32 * c : 32 * c + 32].eq(self.i.payload.acc[c]) for c in range(cfg.cols)]
-        if len(piece) >= cfg.stream_bits:
-            self._split(m, piece, len(piece) // cfg.stream_bits)
+        if cfg.limb_bits:
+            m.submodules.cutter = cutter = LimbCutter(cfg)
+            wiring.connect(m, wiring.flipped(self.i), cutter.i)
+            m.d.comb += [cutter.start.eq(self.start), cutter.limbs.eq(self.limbs)]
+            pieces, piece = cutter.o, cutter.o.p.data
         else:
-            self._gather(m, piece, cfg.stream_bits // len(piece))
+            pieces = self.i
+            piece = Signal(cfg.cols * 32)
+            m.d.comb += [
+                piece[32 * c : 32 * c + 32].eq(self.i.payload.acc[c]) for c in range(cfg.cols)
+            ]
+        if len(piece) >= cfg.stream_bits:
+            self._split(m, pieces, piece, len(piece) // cfg.stream_bits)
+        else:
+            self._gather(m, pieces, piece, cfg.stream_bits // len(piece))
 
         return m
 
-    def _split(self, m: Module, piece: Signal, count: int) -> None:
+    def _split(self, m: Module, pieces: stream.Interface, piece: Signal, count: int) -> None:
         part = Signal(range(count))
         last = part == count - 1
         m.d.comb += [
-            self.o.valid.eq(self.i.valid),
+            self.o.valid.eq(pieces.valid),
             self.o.payload.data.eq(piece.word_select(part, self.config.stream_bits)),
-            self.o.payload.last.eq(self.i.payload.final & last),
-            self.i.ready.eq(self.o.ready & last),
+            self.o.payload.last.eq(pieces.payload.final & last),
+            pieces.ready.eq(self.o.ready & last),
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
 
-    def _gather(self, m: Module, piece: Signal, count: int) -> None:
+    def _gather(self, m: Module, pieces: stream.Interface, piece: Signal, count: int) -> None:
         # Pieces shift in from the top, which takes no multiplexers; after a packet's last piece
         # zeros follow until the beat is whole. A whole beat leaves from a register of its own. It
         # is empty again when the next beat is whole, so `o.ready` is not on the path back to the
@@ -127,14 +145,14 @@ class ResultPacker(wiring.Component):
         step = Signal()
         whole, second_last = part[-1], part[-2]
         stuck = self.o.valid & ~self.o.ready
-        ends = padding | self.i.payload.final
+        ends = padding | pieces.payload.final
         # `move` and `ready` for the next cycle are computed in this one, for both values of `step`,
         # because `step` comes late and the path from `i.ready` to the accumulators is long.
         move = Signal(init=1)
         ready = Signal(init=1)
         ends_padding = Signal()
         m.d.comb += [
-            step.eq(move & (padding | self.i.valid)),
+            step.eq(move & (padding | pieces.valid)),
             self.o.payload.data.eq(beat),
         ]
         m.d.sync += [
@@ -154,7 +172,7 @@ class ResultPacker(wiring.Component):
                 padding.eq(ends & ~whole),
                 ends_padding.eq(ends & second_last),
             ]
-        m.d.comb += self.i.ready.eq(ready)
+        m.d.comb += pieces.ready.eq(ready)
         with m.If(step & whole):
             m.d.sync += [self.o.payload.last.eq(ends), beat.eq(Cat(held, piece))]
         with m.If(step):

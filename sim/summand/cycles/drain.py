@@ -109,7 +109,8 @@ class StoreJob(Background):
 
     A tile as wide as a beat or wider is sent in parts, a beat a cycle. Narrower ones are gathered,
     a tile a cycle; the packet's last beat is filled up, a tile's place a cycle. A whole beat waits
-    in a register until it leaves.
+    in a register until it leaves. Where a tile is sent in limbs, each of them is such a part, or
+    is gathered so.
     """
 
     def __init__(
@@ -122,9 +123,10 @@ class StoreJob(Background):
     ):
         super().__init__(start, command, config, timing)
         self._outlet = outlet
-        tile_bits = config.cols * 32
-        self._parts = tile_bits // config.stream_bits  # of a tile, or 0
-        self._places = config.stream_bits // tile_bits  # of a beat, where tiles are gathered
+        piece_bits = config.cols * (config.limb_bits or 32)
+        self._pieces = command.limbs or 1  # of a tile
+        self._parts = piece_bits // config.stream_bits  # of a piece, or 0
+        self._places = config.stream_bits // piece_bits  # of a beat, where pieces are gathered
         self._filled = 0
         self._taken = 0
         self._last_take = self._beat_left = start
@@ -149,21 +151,27 @@ class StoreJob(Background):
         arrived = self._arrivals.popleft()
         self._taken += 1
         if self._parts:
-            for _ in range(self._parts):
+            for _ in range(self._parts * self._pieces):
                 self._sent = self._outlet.push(arrived)
             self._returned.append(self._sent)
             return True
-        # The piece that makes a beat whole waits until the beat before has left.
-        taken = max(arrived, self._last_take + 1)
-        if self._filled == self._places - 1:
-            taken = max(taken, self._beat_left + 1)
-        self._returned.append(taken)
-        self._last_take = taken
-        self._filled += 1
-        if self._taken == self._total and self._filled < self._places:
-            taken = max(taken + self._places - self._filled, self._beat_left + 1)
-            self._filled = self._places
-        if self._filled == self._places:
-            self._sent = self._beat_left = self._outlet.push(taken + 1)
-            self._filled = 0
+        for _ in range(self._pieces):
+            self._gather(arrived)
+        self._returned.append(self._last_take)
+        if self._taken == self._total and self._filled:
+            self._send(self._last_take + self._places - self._filled)
         return True
+
+    def _gather(self, arrived: int) -> None:
+        """Take a piece; the one that makes a beat whole waits until the beat before has left."""
+        taken = max(arrived, self._last_take + 1)
+        self._filled += 1
+        if self._filled == self._places:
+            taken = max(taken, self._beat_left + 1)
+            self._send(taken)
+        self._last_take = taken
+
+    def _send(self, whole: int) -> None:
+        """Send the beat that is whole in cycle ``whole``, or when the beat before has left."""
+        self._sent = self._beat_left = self._outlet.push(max(whole, self._beat_left + 1) + 1)
+        self._filled = 0

@@ -91,6 +91,8 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
             yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=STORED))
         yield _bad(f"{op.name}-flags-high", ErrorCode.RESERVED, cfg, Header(op, flags=64))
         if op != Op.GEMM or not cfg.border_shift:
+            if op == Op.STORE and cfg.limb_bits:  # its flags are limbs
+                continue
             yield _bad(f"{op.name}-borders", ErrorCode.RESERVED, cfg, Header(op, flags=1))
     if cfg.border_shift:
         # The number of segments and the length are bad too.
@@ -431,8 +433,13 @@ def _stores(cfg: EngineConfig) -> Iterator[Corruption]:
         ("length", ErrorCode.LENGTH, (1, 0, 1, 1)),
         ("length-top-bit", ErrorCode.LENGTH, (1 << 31, 0, 1, 1)),
     )
+    flags = min(1, cfg.acc_limbs)
     for name, code, (length, a, b, c) in cases:
-        yield _bad(f"store-{name}", code, cfg, Header(Op.STORE, length, a, b, c))
+        yield _bad(f"store-{name}", code, cfg, Header(Op.STORE, length, a, b, c, flags=flags))
+    if cfg.limb_bits:
+        # The rows are bad too.
+        for name, flags in (("no-limbs", 0), ("limbs", cfg.acc_limbs + 1)):
+            yield _bad(f"store-{name}", ErrorCode.RESERVED, cfg, Header(Op.STORE, flags=flags))
 
 
 def _bad(name: str, code: ErrorCode, config: EngineConfig, header: Header) -> Corruption:

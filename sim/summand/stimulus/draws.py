@@ -6,7 +6,7 @@ from summand.isa import EngineConfig
 from summand.isa.borders import Border
 from summand.isa.limits import BORDERS, SEGMENTS
 
-__all__ = ["between", "borders", "group", "segment_count", "span", "tag"]
+__all__ = ["between", "borders", "group", "limbs", "segment_count", "span", "tag"]
 
 
 def between(rng: np.random.Generator, low: int, high: int) -> int:
@@ -59,6 +59,11 @@ def group(rng: np.random.Generator, config: EngineConfig, slices: int) -> int:
     if rng.random() < 0.5:
         return int(rng.integers(slices + 2))
     return int(rng.choice(corners))
+
+
+def limbs(rng: np.random.Generator, config: EngineConfig) -> int:
+    """Return a STORE's limbs: none in an engine without, else 1 to a whole accumulator's."""
+    return between(rng, 1, config.acc_limbs) if config.limb_bits else 0
 
 
 def tag(rng: np.random.Generator) -> int:

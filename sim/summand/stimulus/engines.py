@@ -30,6 +30,7 @@ CORNERS = {
         sparse_block=0,
         operand_depth=0,
         digit_bits=0,
+        limb_bits=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -48,6 +49,7 @@ CORNERS = {
         border_shift=7,
         sparse_block=16,
         operand_depth=65536,
+        limb_bits=8,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -66,6 +68,7 @@ CORNERS = {
         border_shift=1,
         sparse_block=4,
         operand_depth=256,
+        limb_bits=4,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -144,6 +147,7 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
         except ConfigError:
             continue  # some combinations do not exist; about one in four does
         blocks = [b for b in (4, 8, 16) if plain.plane_beats <= b <= plain.depth]
+        limbs = [b for b in (4, 8) if plain.cols * b <= plain.stream_bits]
         digits = [d for d in (2, 4) if plain.table_share == 1 and plain.act_bits + 2 * d < 18]
         return dataclasses.replace(
             plain,
@@ -152,4 +156,5 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             sparse_block=int(rng.choice([0, *blocks])),
             operand_depth=int(rng.choice([0, 256, 256, 1024])),
             digit_bits=int(rng.choice([0, *digits])),
+            limb_bits=int(rng.choice([0, *limbs])),
         )

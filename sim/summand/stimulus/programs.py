@@ -287,7 +287,8 @@ class _RandomProgram:
         span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
             tile, tiles, rows = span
-            self._builder.store(Store(tile, tiles, rows, draws.tag(self._rng)))
+            limbs = draws.limbs(self._rng, self._config)
+            self._builder.store(Store(tile, tiles, rows, draws.tag(self._rng), limbs))
             self._draining, self._landing = (tile, tile + tiles), None
 
     def _fence(self) -> None:

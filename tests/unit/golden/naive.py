@@ -65,7 +65,11 @@ class NaiveEngine:
         if op == 2:
             self.cast(length, a, b, c % 256, c // 256, d, flags)
             return
-        require(flags == 0, 3)
+        if op == 5 and self.cfg.limb_bits:
+            require(flags >= 1 and (flags - 1) * self.cfg.limb_bits < self.cfg.acc_bits, 3)
+            self.limbs = flags
+        else:
+            require(flags == 0, 3)
         do[op](length, a, b, c, d)
 
     def load(self, length: int, a: int, b: int, c: int, d: int) -> None:
@@ -272,7 +276,16 @@ class NaiveEngine:
         require(b >= 1 and a + b <= cfg.acc_depth, 6)
         require(length == 0, 9)
         values = [v for row in range(c) for v in self.acc[row][a * cfg.cols : (a + b) * cfg.cols]]
-        self.packet(1, d, struct.pack(f"<{len(values)}i", *values))
+        if not cfg.limb_bits:
+            self.packet(1, d, struct.pack(f"<{len(values)}i", *values))
+            return
+        bits, at = 0, 0
+        for tile in range(0, len(values), cfg.cols):
+            for limb in range(self.limbs):
+                for value in values[tile : tile + cfg.cols]:
+                    bits |= (value >> limb * cfg.limb_bits) % 2**cfg.limb_bits << at
+                    at += cfg.limb_bits
+        self.packet(1, d, bits.to_bytes(-(-at // 8), "little"))
 
     def fence(self, length: int, a: int, b: int, c: int, d: int) -> None:
         require(b == c == d == 0, 3)

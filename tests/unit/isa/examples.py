@@ -23,6 +23,7 @@ CONFIG = EngineConfig(
     border_shift=3,
     sparse_block=8,
     operand_depth=256,
+    limb_bits=4,
 )
 
 HALF = st.integers(0, 0xFFFF)

@@ -56,9 +56,12 @@ def refusal(command: Command, config: EngineConfig = CONFIG) -> ErrorCode:
         (Header(Op.REQUANTISE, 128, 0, 64, 4, 5), ErrorCode.ACTIVATIONS),
         (Header(Op.REQUANTISE, 128, 1, 64, 4, 0), ErrorCode.TILES),
         (Header(Op.REQUANTISE, 127, 0, 64, 4, 0), ErrorCode.LENGTH),
-        (Header(Op.STORE, 0, 0, 64, 4, 0xFFFF), ErrorCode.OK),
-        (Header(Op.STORE, 1, 0, 64, 4), ErrorCode.LENGTH),
-        (Header(Op.STORE, 0, 0, 65, 4), ErrorCode.TILES),
+        (Header(Op.STORE, 0, 0, 64, 4, 0xFFFF, 8), ErrorCode.OK),
+        (Header(Op.STORE, 0, 0, 64, 4, 0, 1), ErrorCode.OK),
+        (Header(Op.STORE, 1, 0, 64, 4, 0, 1), ErrorCode.LENGTH),
+        (Header(Op.STORE, 0, 0, 65, 4, 0, 1), ErrorCode.TILES),
+        (Header(Op.STORE, 0, 0, 65, 5, 0, 0), ErrorCode.RESERVED),
+        (Header(Op.STORE, 0, 0, 65, 5, 0, 9), ErrorCode.RESERVED),
         (Header(Op.FENCE, 0, 0xFFFF), ErrorCode.OK),
         (Header(Op.FENCE, 0, 0, 1), ErrorCode.RESERVED),
         (Header(7), ErrorCode.OP),
@@ -120,9 +123,11 @@ ONE = (Segment(tile=0, tiles=1, planes=1),)
         (Requantise(0, 65, 5, 9), ErrorCode.ROWS),
         (Requantise(0, 65, 4, 9), ErrorCode.TILES),
         (Requantise(0, 64, 4, 5), ErrorCode.ACTIVATIONS),
-        (Store(63, 1, 4, 0xFFFF), ErrorCode.OK),
-        (Store(64, 1, 0), ErrorCode.ROWS),
-        (Store(64, 1, 4), ErrorCode.TILES),
+        (Store(63, 1, 4, 0xFFFF, 8), ErrorCode.OK),
+        (Store(64, 1, 0, limbs=1), ErrorCode.ROWS),
+        (Store(64, 1, 4, limbs=1), ErrorCode.TILES),
+        (Store(64, 1, 0), ErrorCode.RESERVED),
+        (Store(64, 1, 0, limbs=9), ErrorCode.RESERVED),
         (Fence(0xFFFF), ErrorCode.OK),
     ],
 )
@@ -178,7 +183,7 @@ def commands(draw: st.DrawFn) -> Command:
                 st.integers(0, 300),
                 st.integers(0, 70),
             ),
-            st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half),
+            st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half, small),
             st.builds(Fence, half),
         )
     )
@@ -210,7 +215,7 @@ def test_what_is_decoded_is_what_was_encoded_and_refused_alike(command):
         (Gemm(0, 8, (Segment(tile=0, tiles=3, planes=2),), from_word=9), 0),
         (Requantise(0, 3, 4, 0), 6),
         (Cast(0, 3, 4, 8, 0), 6),
-        (Store(0, 3, 4), 0),
+        (Store(0, 3, 4, limbs=5), 0),
         (Fence(), 0),
     ],
 )
@@ -234,3 +239,8 @@ def test_gemm_touches_its_tiles_only():
     assert gemm.words == 13
     assert [gemm.touches(t, t + 1) for t in range(7)] == [1, 1, 1, 0, 0, 1, 0]
     assert not gemm.touches(3, 5)
+
+
+def test_an_engine_without_limbs_sends_whole_accumulators_only():
+    assert refusal(Store(0, 1, 1), EngineConfig()) == ErrorCode.OK
+    assert refusal(Store(0, 1, 1, limbs=1), EngineConfig()) == ErrorCode.RESERVED

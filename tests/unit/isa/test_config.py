@@ -32,6 +32,7 @@ FIELDS = {
     "sparse_block": st.sampled_from([0, 4, 8, 16]),
     "operand_depth": st.sampled_from([0, 256, 4096, 65536]),
     "digit_bits": st.sampled_from([0, 2, 4]),
+    "limb_bits": st.sampled_from([0, 4, 8]),
 }
 
 
@@ -61,6 +62,8 @@ def test_derived_sizes_fit_together(config):
     assert config.depth * config.act_min * -largest < 1 << (config.slice_sum_bits - 1)
     assert config.slice_sum_bits <= config.acc_bits
     assert config.beat_chunks * config.plane_beats == config.sparse_block
+    assert config.acc_bits <= config.acc_limbs * config.limb_bits <= 32 or not config.limb_bits
+    assert (config.acc_limbs > 0) == (config.limb_bits > 0)
 
 
 @FIXED
@@ -87,6 +90,7 @@ def test_the_digest_is_the_same_everywhere():
     assert EngineConfig(sparse_block=8).digest == "fddcfe75e0ea5142"
     assert EngineConfig(operand_depth=4096).digest == "78f66dbdc28c1dd1"
     assert EngineConfig(digit_bits=4).digest == "5a6e3933ba967cd4"
+    assert EngineConfig(limb_bits=4).digest == "f11829ac03562be8"
 
 
 def test_missing_fields_take_their_defaults():
@@ -130,6 +134,14 @@ def test_missing_fields_take_their_defaults():
         *(
             ({"digit_bits": bad}, f"digit_bits must be 0, 2 or 4, not {bad!r}")
             for bad in (1, 3, 8, -2, 4.0, True, None)
+        ),
+        *(
+            ({"limb_bits": bad}, f"limb_bits must be 0, 4 or 8, not {bad!r}")
+            for bad in (2, 16, 4.0, True)
+        ),
+        (
+            {"cols": 64, "limb_bits": 8},
+            r"cols \* limb_bits \(512 bits\), must fit a beat of stream_bits \(256\); lower",
         ),
         (
             {"digit_bits": 4, "table_share": 2},

@@ -84,6 +84,13 @@ def test_data_packets_fill_whole_beats(config, rows, tiles, want):
     assert data_packet_bytes(config, rows=rows, tiles=tiles) == want
 
 
+def test_a_packet_of_limbs_is_as_much_shorter():
+    config = EngineConfig(limb_bits=4)  # four columns, beats of 32 bytes
+    assert data_packet_bytes(config, rows=1, tiles=144, limbs=8) == 32 + 144 * 16
+    assert data_packet_bytes(config, rows=1, tiles=144, limbs=5) == 32 + 144 * 10
+    assert data_packet_bytes(config, rows=3, tiles=5, limbs=3) == 32 + 96  # 90 bytes
+
+
 def test_status_packets_fill_whole_beats():
     assert status_packet_bytes(NARROW) == 48
     assert status_packet_bytes(WIDE) == 128

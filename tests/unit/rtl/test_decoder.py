@@ -33,7 +33,9 @@ CONFIGS = [
     EngineConfig(rows=64, cols=2, depth=256, stream_bits=256, acc_depth=16384, act_depth=16,
                  requant_depth=4096, act_bits=10, scale_bits=4, operand_depth=65536),
     EngineConfig(rows=1, cols=1, depth=32, stream_bits=32, acc_depth=64, act_depth=2,
-                 requant_depth=64, operand_depth=512),
+                 requant_depth=64, operand_depth=512, limb_bits=4),
+    EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, acc_bits=20, acc_depth=16, act_depth=4,
+                 requant_depth=16, limb_bits=8),
 ]  # fmt: skip
 
 #: Errors that follow from a header alone.
@@ -104,6 +106,8 @@ def random_header(rng, config):
     if op == Op.GEMM and config.operand_depth and rng.random() < 0.5:
         flags |= STORED
         d = rng.choice([0, 1, 0xFFFF, rng.getrandbits(16)])
+    if op == Op.STORE and config.limb_bits:
+        flags = min(near(rng, config.acc_limbs), 0xFF)
     if op == Op.CAST:
         planes = near(rng, PLANES.high)
         flags = min(near(rng, max(0, config.depth - c), least=0), 0xFF)
@@ -141,9 +145,9 @@ def ends(config):
         Header(Op.REQUANTISE, 0, 0, 1, 1),
         Header(Op.REQUANTISE, 0, tiles - 1, 1, rows),
         Header(Op.REQUANTISE, 0, 0, min(most, tiles), 1),
-        Header(Op.STORE, 0, 0, 1, 1),
-        Header(Op.STORE, 0, tiles - 1, 1, rows, 0xFFFF),
-        Header(Op.STORE, 0, 0, tiles, rows, 1),
+        Header(Op.STORE, 0, 0, 1, 1, 0, min(1, config.acc_limbs)),
+        Header(Op.STORE, 0, tiles - 1, 1, rows, 0xFFFF, config.acc_limbs),
+        Header(Op.STORE, 0, 0, tiles, rows, 1, config.acc_limbs),
         Header(Op.FENCE),
         Header(Op.FENCE, 0, 0xFFFF),
     ]
@@ -232,7 +236,7 @@ def test_a_decoder_that_ignores_high_bits_of_the_length_is_found(place, mutant):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_each_flipped_bit_of_a_header_is_refused(config):
-    good = Header(Op.STORE, 0, 1, 2, 1, 9).encode(config)[:16]
+    good = Header(Op.STORE, 0, 1, 2, 1, 9, config.acc_limbs).encode(config)[:16]
     bits = int.from_bytes(good, "little")
     flipped = [(bits ^ 1 << n).to_bytes(16, "little") for n in range(128)]
     got = [error for error, _ in decode(config, [good, *flipped])]

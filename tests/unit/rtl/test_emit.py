@@ -94,6 +94,16 @@ def test_an_engine_without_an_operand_has_none_of_its_signals():
     assert [name for name in signals if name in without] == []
 
 
+def test_an_engine_without_limbs_sends_results_as_ever():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(limb_bits=4))
+    )
+    signals = ("limbs", "cutter")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

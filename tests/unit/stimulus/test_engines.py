@@ -21,6 +21,7 @@ RANGES = {
     "sparse_block": (0, 16),
     "operand_depth": (0, 65536),
     "digit_bits": (0, 4),
+    "limb_bits": (0, 8),
 }
 
 

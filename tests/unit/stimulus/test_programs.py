@@ -132,7 +132,8 @@ def test_outputs_have_the_size_the_contract_says():
         size = 0
         for header, _ in headers(program):
             if header.op == Op.STORE:
-                size += data_packet_bytes(program.config, rows=header.c, tiles=header.b)
+                sizes = {"rows": header.c, "tiles": header.b, "limbs": header.flags}
+                size += data_packet_bytes(program.config, **sizes)
             if header.op == Op.FENCE:
                 size += status_packet_bytes(program.config)
         assert size == len(program.output)

@@ -1,0 +1,68 @@
+"""Accumulators as bytes, in the order in which a DATA packet has them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from summand.isa.config import EngineConfig
+from summand.isa.rounding import ceil_div
+
+__all__ = ["limbs_for", "pack_results", "result_bytes", "unpack_results"]
+
+
+def limbs_for(bits: int, config: EngineConfig) -> int:
+    """Return the limbs that hold accumulators of ``bits`` bits; 0 in an engine without limbs."""
+    if not config.limb_bits:
+        return 0
+    return min(ceil_div(bits, config.limb_bits), config.acc_limbs)
+
+
+def result_bytes(config: EngineConfig, *, rows: int, tiles: int, limbs: int) -> int:
+    """Return the bytes of a STORE's accumulators, not yet padded to beats."""
+    return ceil_div(rows * tiles * config.cols * (limbs * config.limb_bits or 32), 8)
+
+
+def pack_results(acc: npt.NDArray[np.int32], limbs: int, config: EngineConfig) -> bytes:
+    """Pack the lowest ``limbs`` limbs of accumulators.
+
+    Parameters
+    ----------
+    acc : int32 array, shape ``[rows, tiles * cols]``
+        Row after row, as a packet has them.
+    limbs : int
+        1 to ``config.acc_limbs``, or 0 in an engine without limbs.
+
+    Returns
+    -------
+    bytes
+        :func:`result_bytes` of them; what is left of the last byte is zero.
+    """
+    if not limbs:
+        return acc.astype("<i4").tobytes()
+    shifts = config.limb_bits * np.arange(limbs)[:, None]
+    tiles = acc.astype(np.int64).reshape(-1, 1, config.cols)
+    pieces = (tiles >> shifts & ((1 << config.limb_bits) - 1)).astype(np.uint8)
+    bits = np.unpackbits(pieces.reshape(-1, 1), axis=1, count=config.limb_bits, bitorder="little")
+    return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+
+
+def unpack_results(
+    payload: bytes, *, rows: int, tiles: int, limbs: int, config: EngineConfig
+) -> npt.NDArray[np.int32]:
+    """Undo :func:`pack_results`: ``[rows, tiles * cols]``, the highest limb's top bit the sign.
+
+    Bytes behind the accumulators' may hold anything.
+    """
+    features = tiles * config.cols
+    if not limbs:
+        return np.frombuffer(payload, "<i4", rows * features).reshape(rows, features)
+    width = config.limb_bits
+    count = rows * features * limbs
+    raw = np.frombuffer(payload, np.uint8, ceil_div(count * width, 8))
+    per_byte = 8 // width
+    cut = raw[:, None] >> width * np.arange(per_byte, dtype=np.uint8) & ((1 << width) - 1)
+    pieces = cut.reshape(-1)[:count].reshape(-1, limbs, config.cols)
+    acc = np.zeros((rows * tiles, config.cols), np.int64)
+    for n in range(limbs):
+        acc += pieces[:, n].astype(np.int64) << width * n
+    sign = 1 << (limbs * width - 1)
+    return ((acc ^ sign) - sign).astype(np.int32).reshape(rows, features)
