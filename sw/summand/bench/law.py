@@ -78,7 +78,7 @@ class Law:
             return Counters()
         if commands not in self._known:
             timeline = Timeline(self._config)
-            timeline.run(Store(0, 1, 1))
+            timeline.run(Store(0, 1, 1, limbs=self._config.acc_limbs))
             before = timeline.run(Fence())
             timeline.await_host()
             *_, after = map(timeline.run, commands)

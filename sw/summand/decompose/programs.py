@@ -17,7 +17,7 @@ from summand.runtime import Program, compile_layers
 from summand.runtime.program import Batch, Output, Step
 from summand.schedule.operand import Chunk, OperandTiling
 from summand.schedule.steps import Deposit, Input, PlanStep
-from summand.schedule.terms import Direct, Sizes
+from summand.schedule.terms import Sizes
 from summand.summands.dense.term import Dense
 
 __all__ = ["ChunkPrograms", "Programs", "outline"]
@@ -53,7 +53,9 @@ def _standing(name: str, matrix: _Int8, planes: int, config: EngineConfig) -> Pr
 
 def _passing(name: str, matrix: _Int8, planes: int, config: EngineConfig) -> Program:
     """Compile a matrix ``[K, N]`` that is there for one call."""
-    program = _standing(name, matrix, planes, config)
+    # Equal commands in every call, so that costs are known before there are weights.
+    sizes = Sizes.of_any(*matrix.shape, planes=planes, act_bits=config.act_bits)
+    program = replace(_standing(name, matrix, planes, config), layers=(sizes,))
     return replace(program, outline=outline((name,), program.layers, config))
 
 
@@ -212,7 +214,8 @@ class Programs:
         return _passing(f"{self._name} {what}", tokens, self._of.token_bits, self._config)
 
     def _outline(self, what: str, k: int, n: int) -> Program:
-        sizes = Sizes(k, n, (Direct(planes=self._of.token_bits),))
+        planes, act_bits = self._of.token_bits, self._config.act_bits
+        sizes = Sizes.of_any(k, n, planes=planes, act_bits=act_bits)
         return outline((f"{self._name} {what}",), (sizes,), self._config)
 
     def calls(self, tokens: int) -> Iterator[tuple[Program, int]]:

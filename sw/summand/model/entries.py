@@ -101,7 +101,8 @@ class LayerEntry:
     @property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        return sizes_of(self.in_features, self.out_features, self.summands, self.borders)
+        k, n = self.in_features, self.out_features
+        return sizes_of(k, n, self.summands, self.borders, self.acc_bits)
 
     @property
     def needs(self) -> Needs:

@@ -76,7 +76,7 @@ class Layer:
             self._refuse("a layer needs one summand at least")
         for i, summand in enumerate(self.summands):
             self._check_summand(i, summand)
-        direct = [isinstance(term, Direct) for term in self.sizes.terms]
+        direct = [isinstance(entry.term(), Direct) for entry in self.entries]
         if direct != sorted(direct, reverse=True):
             self._refuse("summands that multiply the input directly must come before the others")
         if self.transform is not None and self.transform.features != k:
@@ -117,7 +117,8 @@ class Layer:
     @cached_property
     def sizes(self) -> Sizes:
         """All that commands depend on."""
-        return sizes_of(self.in_features, self.out_features, self.entries, self.borders)
+        k, n = self.in_features, self.out_features
+        return sizes_of(k, n, self.entries, self.borders, self.acc_bits)
 
     @property
     def groups(self) -> ChannelGroups | None:

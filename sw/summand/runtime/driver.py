@@ -359,11 +359,12 @@ class Driver:
 
     def _probe(self) -> None:
         """Fetch a meaningless tile, then the counters, in the same way as every call ends."""
-        probe = Store(tile=0, tiles=1, rows=1).encode(self.config)
+        limbs = self.config.acc_limbs
+        probe = Store(tile=0, tiles=1, rows=1, limbs=limbs).encode(self.config)
         self._device.write([probe])
         self._commands += 1
         due = self._send_fence()
-        nbytes = data_packet_bytes(self.config, rows=1, tiles=1)
+        nbytes = data_packet_bytes(self.config, rows=1, tiles=1, limbs=limbs)
         self._packet(kind=Kind.DATA, command=0, nbytes=nbytes, sent=0)
         self._finish_fence(due, 0)
 

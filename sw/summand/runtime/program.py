@@ -10,6 +10,7 @@ import numpy.typing as npt
 from summand.isa import EngineConfig
 from summand.isa.commands import Command
 from summand.isa.packets import data_packet_bytes
+from summand.isa.results import unpack_results
 from summand.schedule.choice import Plan, alone, final, steady
 from summand.schedule.steps import Fetch, Input, PlanStep, Walk, renumbered
 from summand.schedule.terms import Sizes
@@ -218,7 +219,7 @@ class Program:
 
     def result_bytes(self, fetch: Fetch, rows: int) -> int:
         """Return the size of the packet that answers a STORE."""
-        return data_packet_bytes(self.config, rows=rows, tiles=fetch.tiles)
+        return data_packet_bytes(self.config, rows=rows, tiles=fetch.tiles, limbs=fetch.limbs)
 
     def place(
         self,
@@ -228,8 +229,8 @@ class Program:
     ) -> None:
         """Copy a STORE's payload to the layers' accumulators, each of shape ``[rows, N]``."""
         cols, rows = self.config.cols, len(into[0])
-        count = rows * fetch.tiles * cols
-        block = np.frombuffer(payload, "<i4", count).reshape(rows, fetch.tiles * cols)
+        sizes = {"rows": rows, "tiles": fetch.tiles, "limbs": fetch.limbs}
+        block = unpack_results(payload, **sizes, config=self.config)
         for run in fetch.runs:
             target = into[run.layer]
             start = run.first * cols

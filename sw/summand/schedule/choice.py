@@ -33,17 +33,25 @@ _COMMANDS, _TABLES = 25, 15
 Plan = tuple[PlanStep, ...]
 
 
-@lru_cache(_CACHE)
 def alone(layers: tuple[Sizes, ...], config: EngineConfig, rows: int) -> Plan:
     """Return the steps of a call's only batch."""
+    return _alone(_sent(layers, config), config, rows)
+
+
+@lru_cache(_CACHE)
+def _alone(layers: tuple[Sizes, ...], config: EngineConfig, rows: int) -> Plan:
     tiling = Tiling.of(layers, config)
     sizes = (tiling.total,) if tiling.total <= tiling.capacity else tiling.even()
     return _best(layers, tiling, tiling.passes(sizes), config, rows)
 
 
-@lru_cache(_CACHE)
 def steady(layers: tuple[Sizes, ...], config: EngineConfig) -> tuple[Plan, Plan]:
     """Return the steps of a batch of ``config.rows`` tokens that others follow: even, and odd."""
+    return _steady(_sent(layers, config), config)
+
+
+@lru_cache(_CACHE)
+def _steady(layers: tuple[Sizes, ...], config: EngineConfig) -> tuple[Plan, Plan]:
     tiling = Tiling.of(layers, config)
     sizes = tiling.even()
 
@@ -61,13 +69,22 @@ def steady(layers: tuple[Sizes, ...], config: EngineConfig) -> tuple[Plan, Plan]
     return min((batches(walked, deferred) for deferred in _deferrals(tiling)), key=cycles)
 
 
-@lru_cache(_CACHE)
 def final(layers: tuple[Sizes, ...], config: EngineConfig, rows: int, *, odd: bool) -> Plan:
     """Return the steps of a batch that follows others, and is followed by none."""
+    return _final(_sent(layers, config), config, rows, odd)
+
+
+@lru_cache(_CACHE)
+def _final(layers: tuple[Sizes, ...], config: EngineConfig, rows: int, odd: bool) -> Plan:
     tiling = Tiling.of(layers, config)
     sizes = tiling.even()
     passes = tiling.passes(sizes, odd * len(sizes) % 2)
-    return _best(layers, tiling, passes, config, rows, before=steady(layers, config)[not odd])
+    return _best(layers, tiling, passes, config, rows, before=_steady(layers, config)[not odd])
+
+
+def _sent(layers: tuple[Sizes, ...], config: EngineConfig) -> tuple[Sizes, ...]:
+    """Return layers as far as an engine's plans depend on them, so that like ones share plans."""
+    return tuple(layer.sent(config) for layer in layers)
 
 
 def _best(
@@ -157,11 +174,13 @@ class _Guess(NamedTuple):
 def _stairs(tail: Tail, rows: int) -> Iterator[_Guess]:
     """Yield stairs on which each fetch takes about as long as the walks of the next stair.
 
-    Results leave in the cycles in which no word ends a tile, and while tables are filled.
+    Results leave in the cycles in which no word ends a tile, and while tables are filled; where
+    they are sent in limbs, a tile takes as many cycles.
     """
-    total = tail.fetch.tiles
+    total, each = tail.fetch.tiles, max(1, tail.fetch.limbs)
+    words = sum(w.slices * s.tiles * s.planes for w in tail.walks for s in w.strips)
     slots = sum(w.slices * s.tiles * (s.planes - 1) for w in tail.walks for s in w.strips)
-    free = slots / tail.slices / total / rows
+    free = min(slots, words / each) / tail.slices / total / rows
     widths = {n for n in _WIDTHS if n < tail.slices} | {tail.slices}
     for count, width, halve, late in itertools.product(
         range(2, 6), widths, (False, True), (0.0, 1.0)
@@ -174,7 +193,7 @@ def _stairs(tail: Tail, rows: int) -> Iterator[_Guess]:
         a, b = [1.0], [0.0]
         for here, after in itertools.pairwise(reversed(slices)):
             joint = after - here
-            wait = late * (_COMMANDS + _TABLES * after) / rows
+            wait = late * (_COMMANDS + _TABLES * after) / rows / each
             a.append((sum(a) * joint + a[-1] * here) * free)
             b.append((sum(b) * joint + b[-1] * here) * free + wait)
         z = (total - sum(b)) / sum(a)
@@ -182,5 +201,5 @@ def _stairs(tail: Tail, rows: int) -> Iterator[_Guess]:
         tiles = _shares(sizes, total) if z > 0 else ()
         if tiles and all(tiles):
             tables = sum(slices) - slices[-1]
-            cost = z * rows + (count - 1) * _COMMANDS + tables * _TABLES
+            cost = z * rows * each + (count - 1) * _COMMANDS + tables * _TABLES
             yield _Guess(cost, tuple(map(Stair, tiles, slices)))

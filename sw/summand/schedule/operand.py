@@ -12,11 +12,12 @@ from functools import cached_property
 from itertools import accumulate
 
 from summand.isa import EngineConfig
+from summand.isa.results import limbs_for
 from summand.isa.rounding import ceil_div
 from summand.schedule.errors import CompileError
 from summand.schedule.plan import plan
 from summand.schedule.steps import Deposit, Fetch, Input, Matrix, PlanStep, Strip, Walk
-from summand.schedule.terms import Direct, Sizes
+from summand.schedule.terms import Sizes
 from summand.schedule.tiling import Run, Tiling, even
 
 __all__ = ["Chunk", "OperandTiling"]
@@ -192,11 +193,15 @@ class OperandTiling:
                     )
                     for run in mine
                 )
-                steps += [Walk(0, 0, self.slices, strips, from_word=word), Fetch(mine)]
+                limbs = limbs_for(self._product(1).acc_bits, self.config)
+                steps += [Walk(0, 0, self.slices, strips, from_word=word), Fetch(mine, limbs)]
             yield min(rows, tokens - start), tuple(steps)
             phase = (phase + len(passes)) % 2
 
     def product(self, chunk: Chunk) -> tuple[Sizes, ...]:
         """Return the sizes of what tokens are multiplied by."""
-        term = Direct(planes=self.planes)
-        return tuple(Sizes(self.rank, high - low, (term,)) for _, low, high in self.outputs(chunk))
+        return tuple(self._product(high - low) for _, low, high in self.outputs(chunk))
+
+    def _product(self, outputs: int) -> Sizes:
+        act_bits = self.config.act_bits
+        return Sizes.of_any(self.rank, outputs, planes=self.planes, act_bits=act_bits)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from summand.isa import EngineConfig
 from summand.isa.borders import Border, stretches
+from summand.isa.results import limbs_for
 from summand.schedule.steps import Fetch, Input, Matrix, PlanStep, Strip, Walk
 from summand.schedule.terms import Factored, Sizes
 from summand.schedule.tiling import Bundle, Piece, Run, Tiling
@@ -62,7 +63,8 @@ def plan(
                         tiling, other.between(part.start, part.stop), (), deferred=0
                     )
             steps += _walk_intermediates(layers, runs, bundles, started, config)
-        steps.append(Fetch(tuple(runs)))
+        bits = max(layers[layer].acc_bits for layer in here)
+        steps.append(Fetch(tuple(runs), limbs_for(bits, config)))
     return tuple(steps)
 
 

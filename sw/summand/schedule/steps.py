@@ -186,9 +186,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Fetch:
-    """A STORE of contiguous tiles; ``runs`` says whose they are."""
+    """A STORE of contiguous tiles, ``limbs`` of each accumulator; ``runs`` says whose they are."""
 
     runs: tuple[Run, ...]
+    limbs: int = 0
 
     @property
     def tile(self) -> int:
@@ -202,11 +203,12 @@ class Fetch:
 
     def within(self, low: int, high: int) -> "Fetch":
         """Return the part in accumulator tiles ``low`` to ``high``."""
-        return Fetch(tuple(r for run in self.runs if (r := run.within(low, high))))
+        runs = tuple(r for run in self.runs if (r := run.within(low, high)))
+        return Fetch(runs, self.limbs)
 
     def command(self, rows: int, tag: int = 0) -> Store:
         """Return its STORE."""
-        return Store(self.tile, self.tiles, rows, tag)
+        return Store(self.tile, self.tiles, rows, tag, self.limbs)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from summand.isa import EngineConfig
+from summand.isa.limits import FIELDS
 from summand.isa.patterns import SparsePattern
+from summand.isa.results import limbs_for
 from summand.isa.rounding import ceil_div
 
 __all__ = ["Direct", "Factored", "Runs", "Sizes", "Term"]
@@ -97,12 +99,23 @@ class Sizes:
         input computes the first of them together with all first factors.
     borders : tuple of pairs
         First input feature of a finer group, and how far accumulators are shifted there.
+    acc_bits : int
+        Bits that hold every accumulator, whatever the activations; the widest there are, where
+        weights are not known.
     """
 
     in_features: int
     out_features: int
     terms: tuple[Term, ...]
     borders: tuple[tuple[int, int], ...] = ()
+    acc_bits: int = FIELDS["acc_bits"].high
+
+    @classmethod
+    def of_any(cls, in_features: int, out_features: int, *, planes: int, act_bits: int) -> "Sizes":
+        """Return those of a dense matrix that may hold any weights of so many planes."""
+        most = in_features << (act_bits - 1 + planes - 1)
+        bits = min(most.bit_length() + 1, FIELDS["acc_bits"].high)
+        return cls(in_features, out_features, (Direct(planes=planes),), acc_bits=bits)
 
     @property
     def direct(self) -> tuple[tuple[int, Direct], ...]:
@@ -159,6 +172,11 @@ class Sizes:
             for t in self.terms
         ]
         return replace(self, terms=tuple(terms))
+
+    def sent(self, config: EngineConfig) -> "Sizes":
+        """Return it with accumulators of the bits that an engine sends, as plans depend on them."""
+        limbs = limbs_for(self.acc_bits, config)
+        return replace(self, acc_bits=limbs * config.limb_bits or FIELDS["acc_bits"].high)
 
     @property
     def macs(self) -> int:

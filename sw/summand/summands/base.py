@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from summand.isa import limits
-from summand.isa.limits import Limits
+from summand.isa.limits import FIELDS, Limits
 from summand.schedule.terms import Sizes, Term
 from summand.summands.errors import LayerError
 
@@ -192,13 +192,15 @@ def sizes_of(
     out_features: int,
     entries: Iterable[Entry],
     borders: tuple[tuple[int, int], ...] = (),
+    acc_bits: int = FIELDS["acc_bits"].high,
 ) -> Sizes:
     """Return all that the commands of a layer with these summands depend on.
 
-    ``borders`` are those of the groups of its input's channels.
+    ``borders`` are those of the groups of its input's channels; ``acc_bits`` hold every
+    accumulator.
     """
     terms = tuple(entry.term() for entry in entries)
-    return Sizes(in_features, out_features, terms, borders)
+    return Sizes(in_features, out_features, terms, borders, acc_bits)
 
 
 def label_of(entries: Iterable[Entry]) -> str:

@@ -41,6 +41,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
             shift=draw(st.integers(0, 4)),
             scale_bits=draw(st.sampled_from([0, 2, 6])),
             half_steps=draw(st.booleans()),
+            limb_bits=draw(st.sampled_from([0, 4, 8])),
         )
     except ConfigError:
         assume(False)
