@@ -49,6 +49,7 @@ class Law:
             tokens=tokens,
             beats=beats,
             stream_bits=beats * self._config.stream_bits,
+            answer_bytes=program.answer_bytes(batches, sum(isinstance(c, Fence) for c in commands)),
             plane_words=sum(batch.plane_words for batch in batches),
             macs=program.macs * tokens,
             counters=self._counters(tuple(commands)),

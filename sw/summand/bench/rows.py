@@ -42,16 +42,6 @@ def row_costs(
             costs.append(usage.counters.cycles)
             continue
         rate = link.link.bytes_s
-        there, back = usage.stream_bits / 8 / rate, _answered(programs, tokens) / rate
+        there, back = usage.stream_bits / 8 / rate, usage.answer_bytes / rate
         costs.append(max(there, back, usage.counters.cycles / link.clock.engine_hz))
     return tuple(costs)
-
-
-def _answered(programs: Sequence[Program], tokens: int) -> int:
-    """Return the bytes that come back from a pass."""
-    return sum(
-        program.result_bytes(fetch, batch.rows)
-        for program in programs
-        for batch in program.schedule(tokens)
-        for _, fetch in batch.fetches
-    )

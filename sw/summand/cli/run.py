@@ -225,6 +225,7 @@ def _write(
         "prompt_tokens": len(ids),
         "cycles_per_token": per_token.counters.cycles / count if whole.counters.cycles else None,
         "stream_bits_per_token": per_token.stream_bits / count,
+        "answer_bytes_per_token": per_token.answer_bytes / count,
         "seconds_per_token": round((end - first) / count if writer.passes else first - start, 4),
         "work_share": whole.work_share,
         "seconds": round(end - start, 3),

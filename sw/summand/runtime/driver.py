@@ -229,7 +229,7 @@ class Driver:
         outputs = tuple(np.empty((len(xq), o.features), np.int32) for o in program.outputs)
         batches = program.schedule(len(xq))
         due: deque[_Due] = deque()
-        beats = start = since_fence = 0
+        beats = start = since_fence = fences = 0
         counters = Counters()
         for batch in batches:
             here = slice(start, start + batch.rows)
@@ -237,6 +237,7 @@ class Driver:
             sent = self._beats(chunks := program.chunks(batch, xq[here], self._commands))
             if since_fence and since_fence + sent > FENCE_BEATS:
                 due.append(self._send_fence())
+                fences += 1
                 beats, since_fence = beats + self.config.header_beats, 0
                 chunks = program.chunks(batch, xq[here], self._commands)  # tags count commands
             self._device.write(chunks)
@@ -247,6 +248,7 @@ class Driver:
                 counters += self._settle(program, due)
         if batches:
             due.append(self._send_fence())
+            fences += 1
             beats += self.config.header_beats
         while due:
             counters += self._settle(program, due)
@@ -255,6 +257,7 @@ class Driver:
             tokens=len(xq),
             beats=beats,
             stream_bits=beats * self.config.stream_bits,
+            answer_bytes=program.answer_bytes(batches, fences),
             plane_words=sum(batch.plane_words for batch in batches),
             macs=program.macs * len(xq),
             counters=counters,

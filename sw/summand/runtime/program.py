@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from summand.isa import EngineConfig
 from summand.isa.commands import Command
-from summand.isa.packets import data_packet_bytes
+from summand.isa.packets import data_packet_bytes, status_packet_bytes
 from summand.isa.results import unpack_results
 from summand.schedule.choice import Plan, alone, final, steady
 from summand.schedule.steps import Fetch, Input, PlanStep, Walk, renumbered
@@ -220,6 +220,12 @@ class Program:
     def result_bytes(self, fetch: Fetch, rows: int) -> int:
         """Return the size of the packet that answers a STORE."""
         return data_packet_bytes(self.config, rows=rows, tiles=fetch.tiles, limbs=fetch.limbs)
+
+    def answer_bytes(self, batches: Sequence[Batch], fences: int) -> int:
+        """Return the size of all packets that answer batches and as many FENCEs."""
+        stores = ((fetch, batch.rows) for batch in batches for _, fetch in batch.fetches)
+        results = sum(self.result_bytes(fetch, rows) for fetch, rows in stores)
+        return results + fences * status_packet_bytes(self.config)
 
     def place(
         self,

@@ -21,6 +21,8 @@ class Usage:
         Input stream beats, all commands and their payloads.
     stream_bits : int
         The same in bits.
+    answer_bytes : int
+        Of all packets that answered.
     plane_words : int
         Plane words sent.
     macs : int
@@ -34,6 +36,7 @@ class Usage:
     tokens: int = 0
     beats: int = 0
     stream_bits: int = 0
+    answer_bytes: int = 0
     plane_words: int = 0
     macs: int = 0
     counters: Counters = field(default_factory=Counters)
