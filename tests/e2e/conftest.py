@@ -1,6 +1,6 @@
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
+from summand.boards.udp_top import UdpLinkConfig, UdpTop
 from summand.isa import EngineConfig
 from summand.model import Layer, ModelWriter
 from summand.model.host import write_host
@@ -97,45 +98,71 @@ def llama_folder(save_llama: Callable[..., Path]) -> Path:
     return save_llama(blocks=1)
 
 
+#: The engine of simulated boards.
+CONFIG = EngineConfig(
+    rows=2,
+    cols=4,
+    depth=16,
+    stream_bits=64,
+    acc_depth=32,
+    act_depth=4,
+    requant_depth=16,
+    shift=4,
+)
+
+
+def _simulation(
+    top: UartTop | UdpTop, bridge: str, technology: Technology = Technology.GENERIC
+) -> Path:
+    """Return the program that joins a board's top in the native simulator to this machine."""
+    tool, cache = find_verilator(), default_cache()
+    source = Path(__file__).with_name(bridge)
+    verilog = emit_verilog(top, name="summand_board", config=CONFIG, technology=technology)
+    verilog += simulation_models(technology)
+    flags = ("-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast")
+    names = ("--top-module", "summand_board", "--prefix", "Vsummand_board", "-Mdir", "obj")
+    arguments = ("--cc", "--exe", *names, *flags, "summand_board.v", source.name)
+    # Long programs run on one without primitives, and only a short one on the other.
+    speed = "-O2" if technology is Technology.GENERIC else "-O1"
+    make = (f"OPT_FAST={speed}", "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0")
+
+    def build(folder: Path) -> Path:
+        (folder / "summand_board.v").write_text(verilog)
+        shutil.copy(source, folder)
+        tool.run([tool.executable, *arguments], folder)
+        compile_model(tool, folder, "Vsummand_board", make, cache=cache)
+        return folder / "obj" / "Vsummand_board"
+
+    digest = content_key(tool.version, verilog, source.read_text(), *arguments, *make)
+    return cached(cache, f"{digest}.board", build)
+
+
+@contextmanager
+def _running(arguments: Sequence[object], life_s: float) -> Iterator[str]:
+    """Run a simulation; gives its first line. It is killed after ``life_s`` seconds, unless 0."""
+    words = [str(word) for word in arguments]
+    if life_s:
+        words = ["timeout", "--signal=KILL", str(life_s), *words]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+            assert process.poll() in (None, -9), "the simulation ended by itself"
+        finally:
+            process.terminate()
+
+
 class SimulatedBoard:
     """A board's top in the native simulator, its serial pins on a pseudo-terminal."""
 
-    CONFIG = EngineConfig(
-        rows=2,
-        cols=4,
-        depth=16,
-        stream_bits=64,
-        acc_depth=32,
-        act_depth=4,
-        requant_depth=16,
-        shift=4,
-    )
+    CONFIG = CONFIG
     #: As on the ULX3S, where a bit is not a whole number of cycles.
     CLOCK, BAUD = 25_000_000, 3_000_000
 
     def __init__(self, technology: Technology = Technology.GENERIC):
-        tool, cache = find_verilator(), default_cache()
-        bridge = Path(__file__).with_name("board_bridge.cpp")
         baud = Baud(clock_hz=self.CLOCK, rate=self.BAUD)
-        top = UartTop(self.CONFIG, baud=baud, link=LinkConfig())
-        verilog = emit_verilog(top, name="summand_board", config=self.CONFIG, technology=technology)
-        verilog += simulation_models(technology)
-        flags = ("-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast")
-        names = ("--top-module", "summand_board", "--prefix", "Vsummand_board", "-Mdir", "obj")
-        arguments = ("--cc", "--exe", *names, *flags, "summand_board.v", bridge.name)
-        # Long programs run on one without primitives, and only a short one on the other.
-        speed = "-O2" if technology is Technology.GENERIC else "-O1"
-        make = (f"OPT_FAST={speed}", "OPT_SLOW=-O0", "VM_PARALLEL_BUILDS=0")
-
-        def build(folder: Path) -> Path:
-            (folder / "summand_board.v").write_text(verilog)
-            shutil.copy(bridge, folder)
-            tool.run([tool.executable, *arguments], folder)
-            compile_model(tool, folder, "Vsummand_board", make, cache=cache)
-            return folder / "obj" / "Vsummand_board"
-
-        digest = content_key(tool.version, verilog, bridge.read_text(), *arguments, *make)
-        self._program = cached(cache, f"{digest}.board", build)
+        top = UartTop(CONFIG, baud=baud, link=LinkConfig())
+        self._program = _simulation(top, "board_bridge.cpp", technology)
 
     @contextmanager
     def power(self, *, harm: int = 0, seed: int = 1, life_s: float = 0) -> Iterator[str]:
@@ -144,15 +171,30 @@ class SimulatedBoard:
         Of a million bytes each way ``harm`` are lost and as many damaged. After ``life_s``
         seconds, unless 0, the board is unplugged.
         """
-        arguments = [str(v) for v in (self._program, self.CLOCK, self.BAUD, harm, seed)]
-        if life_s:
-            arguments = ["timeout", "--signal=KILL", str(life_s), *arguments]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            try:
-                yield process.stdout.readline().strip()
-            finally:
-                process.terminate()
+        arguments = (self._program, self.CLOCK, self.BAUD, harm, seed)
+        with _running(arguments, life_s) as port:
+            yield port
+
+
+class SimulatedUdpBoard:
+    """A board's top in the native simulator, its UDP port on a socket, behind a bad network."""
+
+    CONFIG = CONFIG
+
+    def __init__(self):
+        self._program = _simulation(UdpTop(CONFIG, link=UdpLinkConfig()), "udp_bridge.cpp")
+
+    @contextmanager
+    def power(
+        self, *, lose: int = 0, double: int = 0, late: int = 0, seed: int = 1, life_s: float = 0
+    ) -> Iterator[int]:
+        """Power the board up; gives its UDP port on 127.0.0.1.
+
+        Of a million datagrams each way so many are lost, come twice, and are overtaken by others.
+        After ``life_s`` seconds, unless 0, the board is unplugged.
+        """
+        with _running((self._program, seed, lose, double, late), life_s) as port:
+            yield int(port)
 
 
 @pytest.fixture(scope="session")
@@ -167,3 +209,10 @@ def simulated_ecp5_board(need: Callable[[str], None]) -> SimulatedBoard:
     """A board with the primitives that the boards' Verilog names."""
     need("verilator")
     return SimulatedBoard(Technology.ECP5)
+
+
+@pytest.fixture(scope="session")
+def simulated_udp_board(need: Callable[[str], None]) -> SimulatedUdpBoard:
+    """A board on the network."""
+    need("verilator")
+    return SimulatedUdpBoard()

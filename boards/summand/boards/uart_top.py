@@ -4,13 +4,12 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out
 
-from summand.boards.link.bridge import RegisterBridge
-from summand.boards.link.link import Link, LinkConfig
+from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
+from summand.boards.linked import linked
 from summand.isa import EngineConfig
-from summand.rtl.feeds.byte_feed import ByteFeed
 from summand.rtl.feeds.hosted import HostedEngine
 
 __all__ = ["UartTop"]
@@ -64,23 +63,14 @@ class UartTop(wiring.Component):
         m.domains += domain
         m.submodules.receiver = receiver = UartReceiver(self.baud)
         m.submodules.transmitter = transmitter = UartTransmitter(self.baud)
-        m.submodules.link = link = Link(self.link)
-        m.submodules.bridge = bridge = RegisterBridge()
-        m.submodules.feed = feed = ByteFeed(self.config)
-        m.submodules.hosted = hosted = HostedEngine(self.config)
-
-        m.d.comb += [
-            ResetSignal().eq(self.rst),
-            hosted.request.eq(link.reset),
-            receiver.rx.eq(self.rx),
-            self.tx.eq(transmitter.tx),
-        ]
-        connect(m, receiver.o, link.i)
-        connect(m, link.down, feed.down)
-        connect(m, feed.feed, hosted.feed)
-        connect(m, feed.up, link.up)
-        connect(m, link.o, transmitter.i)
-        connect(m, link.registers, bridge.access)
-        connect(m, bridge.bus, hosted.bus)
+        m.d.comb += ResetSignal().eq(self.rst)
+        linked(
+            m,
+            HostedEngine(self.config),
+            self.link,
+            heard=receiver.o,
+            said=transmitter.i,
+            pins=[receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)],
+        )
 
         return m

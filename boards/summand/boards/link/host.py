@@ -38,6 +38,9 @@ _ESCAPES = 2 / 256
 #: Weight of earlier measurements of the line's pace when a new one is added.
 _MEMORY = 7 / 8
 
+#: Seconds for which the caller may look away without making what is measured of the pace useless.
+_ABSENCE_S = 0.05
+
 #: Largest factor by which the wait for an answer grows.
 _PATIENCE = 16
 
@@ -227,7 +230,7 @@ class HostLink:
             If the gateware is of another version, or was restarted. The text goes on from a name
             for the board.
         """
-        if now - self._looked > self._pace.turnaround_s:
+        if now - self._looked > _ABSENCE_S:
             self._paced_from = None  # the times of arrival of these bytes are unknown
         self._looked = now
         for frame in self._deframer.feed(data):
