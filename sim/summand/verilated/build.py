@@ -49,17 +49,17 @@ def played_verilog(config: EngineConfig, memory_beats: int) -> str:
     return emit_verilog(top, name=PLAYED_MODULE, config=config)
 
 
-def control_file(top: str) -> str:
+def control_file(top: str, *, played: bool = False) -> str:
     """Return Verilator's control file for an engine within ``top``.
 
     Rows and columns stay functions of their own, which are compiled once for all instances: eight
-    rows build in less time than flattened ones, and run a little faster. Of a player the stream
-    that it makes can be looked at.
+    rows build in less time than flattened ones, and run a little faster. If it is ``played``, the
+    stream that its player makes can be looked at.
     """
     stream = "".join(
-        f'public_flat_rd -module "{PLAYED_MODULE}_hosted_player_out" -var "o__{member}"\n'
+        f'public_flat_rd -module "{top}_hosted_player_out" -var "o__{member}"\n'
         for member in ("valid", "ready")
-        if top == PLAYED_MODULE
+        if played
     )
     inlined = "".join(f'no_inline -module "{top}_{part}"\n' for part in ("row", "column"))
     return f"`verilator_config\n{inlined}{stream}"
@@ -104,7 +104,8 @@ def build_library(
     if memory_beats:
         sizes["SUMMAND_MEMORY_BEATS"] = memory_beats
     arguments = harness_arguments(top, sizes, (f"{top}.v", "control.vlt", _HARNESS.name))
-    parts = (tool.version, source, _HARNESS.read_text(), control_file(top), *arguments)
+    control = control_file(top, played=memory_beats > 0)
+    parts = (tool.version, source, _HARNESS.read_text(), control, *arguments)
     digest = content_key(*parts, *_MAKE_FLAGS)
     cache = cache or default_cache()
 
@@ -112,7 +113,7 @@ def build_library(
         if progress:
             progress("building the simulator (once for each engine)")
         (folder / f"{top}.v").write_text(source)
-        (folder / "control.vlt").write_text(control_file(top))
+        (folder / "control.vlt").write_text(control)
         shutil.copy(_HARNESS, folder)
         return compile_harness(tool, folder, arguments, cache)
 

@@ -194,11 +194,12 @@ class LineDevice:
         """Move bytes between line and link once."""
         try:
             # Bytes that have arrived are handled before timeouts are checked.
-            self._link.receive(self._line.read(0), self._clock())
+            arrived = self._line.read(0)
+            self._link.receive(arrived, self._clock())
             data = self._link.transmit(self._clock(), listening=listening, budget=WRITE_BYTES)
             if data:
                 self._line.write(data)
-            else:
+            elif not arrived:  # else they may be what is waited for
                 self._link.receive(self._line.read(_NAP_S), self._clock())
         except LinkSilence as e:
             words = self._line.words
