@@ -8,6 +8,7 @@ from typing import Any
 from summand.families.cells import CellPatterns
 from summand.families.flow import PlaceFlow
 from summand.families.memories import MemoryMap
+from summand.families.multipliers import MultiplierMap
 from summand.families.parts import FpgaChip
 from summand.rtl.technology import Technology
 
@@ -25,8 +26,8 @@ class ModelledCells:
     ring_bits : int
         Bits of a word of a LUT RAM of 16 words; of those in the ring of segments, each reader has a
         copy, without the ones whose bits it does not read.
-    product_bits : int
-        Bits of a product from which on it is made in a multiplier.
+    multipliers : MultiplierMap
+        Which products are made in multipliers.
     runs : Path
         Stored runs, which ``python -m summand.synth.sweep`` makes.
     model : Path
@@ -35,7 +36,7 @@ class ModelledCells:
 
     memories: MemoryMap
     ring_bits: int
-    product_bits: int
+    multipliers: MultiplierMap
     runs: Path
     model: Path
 

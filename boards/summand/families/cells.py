@@ -1,5 +1,6 @@
 """Cells of a synthesised design, by kind: which of a family's cells count as what."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class CellCounts:
     block_rams : float
         Block memories; halves where the family halves them.
     dsps : int
-        Multipliers.
+        Multipliers; one that is half used is one.
     """
 
     luts: int
@@ -90,7 +91,7 @@ class CellPatterns:
             ffs=round(_total(self.ffs, cells)),
             lut_rams=round(_total(self.lut_rams, cells)),
             block_rams=_total(self.block_rams, cells),
-            dsps=round(_total(self.dsps, cells)),
+            dsps=math.ceil(_total(self.dsps, cells)),
         )
 
 

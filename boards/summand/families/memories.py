@@ -58,8 +58,8 @@ class InferredMemories:
     Parameters
     ----------
     lut_shapes : sequence of (int, int, int)
-        Words, bits of a word, and look-up tables of one LUT RAM with a port to write and one to
-        read.
+        Words and bits of a word of one LUT RAM with a port to write and one to read, and as how
+        many of the family's LUT RAMs it counts.
     lut_cost : int
         Yosys's cost of one.
     block_shapes : sequence of (float, int, tuple of (int, int))
@@ -79,9 +79,9 @@ class InferredMemories:
     def cells(self, memory: EngineMemory) -> MemoryCells:
         """Return the cells of one memory."""
         found: list[tuple[float, MemoryCells]] = []
-        for words, bits, luts in self._lut_shapes:
+        for words, bits, count in self._lut_shapes:
             rows = ceil_div(memory.depth, words)
-            cells = MemoryCells(rows * ceil_div(memory.width, bits) * luts, 0)
+            cells = MemoryCells(rows * ceil_div(memory.width, bits) * count, 0)
             whole = rows * memory.width / bits  # part of a cell costs as much of it
             choosing = (rows - 1) * memory.width * _CHOICE
             found.append((whole * self._lut_cost + choosing, cells))

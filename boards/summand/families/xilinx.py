@@ -5,6 +5,7 @@ from pathlib import Path
 from summand.families.base import FpgaFamily, ModelledCells
 from summand.families.cells import CellPatterns
 from summand.families.memories import InferredMemories
+from summand.families.multipliers import MultiplierMap
 from summand.rtl.technology import Technology
 
 __all__ = ["ULTRASCALE_PLUS", "XILINX7"]
@@ -48,7 +49,7 @@ def _modelled(
     return ModelledCells(
         memories=InferredMemories(lut_shapes, lut_cost, _BLOCK_RAMS),
         ring_bits=lut_shapes[0][1],
-        product_bits=9,  # DSP_Y_MINWIDTH of synth_xilinx
+        multipliers=MultiplierMap(narrow=2, product=9),  # DSP_?_MINWIDTH of synth_xilinx
         runs=here / "runs.jsonl",
         model=here / "model.json",
     )

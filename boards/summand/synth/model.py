@@ -42,12 +42,8 @@ def block_rams(config: EngineConfig, cells: ModelledCells) -> float:
 
 def dsps(config: EngineConfig, cells: ModelledCells) -> int:
     """Return the multipliers: the requantiser's, and scalers."""
-    return sum(
-        product.count
-        for product in products(config)
-        for a, b in product.parts
-        if a + b >= cells.product_bits
-    )
+    taken = cells.multipliers.multipliers
+    return math.ceil(sum(p.count * taken(part) for p in products(config) for part in p.parts))
 
 
 def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
@@ -60,7 +56,8 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
         + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
         "shifters": columns * config.acc_bits * _shift_levels(config),
         "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
-        "scales": config.scale_bits > 0,  # their products are in DSP blocks
+        "scales": config.scale_bits > 0,
+        "products": _product_bits(config, cells),
         "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
         * config.half_steps,  # chosen and added in each column; planes of ones in each row
         "borders": (64 + columns) * (config.border_shift > 0),  # compared; chains one half longer
@@ -105,6 +102,15 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
         "sparse": config.sparse_block > 0,  # the reader's own slowest path
         "constant": 1,
     }
+
+
+def _product_bits(config: EngineConfig, cells: ModelledCells) -> int:
+    """Return the bits multiplied by bits in products that are made of look-up tables alone."""
+    return sum(
+        product.count * product.a_bits * product.b_bits
+        for product in products(config)
+        if not any(cells.multipliers.multipliers(part) for part in product.parts)
+    )
 
 
 def _segment_lut_rams(config: EngineConfig, cells: ModelledCells) -> int:

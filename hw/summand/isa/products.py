@@ -1,6 +1,7 @@
 """Multiplications in DSP blocks."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from summand.isa.config import EngineConfig
 from summand.isa.digits import digit_lanes, packed_bits, packed_columns
@@ -11,6 +12,7 @@ __all__ = [
     "DSP_BITS",
     "DSP_LATENCY",
     "Product",
+    "ProductPart",
     "digit_product",
     "products",
     "requantise_product",
@@ -19,6 +21,22 @@ __all__ = [
 
 #: From the operands of one DSP block to their product: its three registers.
 DSP_LATENCY = 3
+
+
+class ProductPart(NamedTuple):
+    """What one DSP block of a multiplication multiplies.
+
+    Parameters
+    ----------
+    a_bits, b_bits : int
+        Bits of the operands' parts.
+    signed : bool
+        Whether ``a``'s is signed, as its highest part is; ``b``'s never is.
+    """
+
+    a_bits: int
+    b_bits: int
+    signed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +61,14 @@ class Product:
         return len(self.parts)
 
     @property
-    def parts(self) -> tuple[tuple[int, int], ...]:
-        """The bits of the operands' parts that each block of one multiplier multiplies."""
-        return tuple((a, b) for a in _parts(self.a_bits) for b in _parts(self.b_bits))
+    def parts(self) -> tuple[ProductPart, ...]:
+        """What each block of one multiplier multiplies, ``a``'s lower parts first."""
+        *lower, highest = _parts(self.a_bits)
+        return tuple(
+            ProductPart(a, b, signed)
+            for a, signed in (*((bits, False) for bits in lower), (highest, True))
+            for b in _parts(self.b_bits)
+        )
 
     @property
     def latency(self) -> int:

@@ -7,6 +7,7 @@ from summand.families.base import FpgaFamily, ModelledCells
 from summand.families.cells import CellPatterns
 from summand.families.ecp5.flow import Ecp5Flow
 from summand.families.memories import NamedMemories
+from summand.families.multipliers import MultiplierMap
 from summand.families.parts import FpgaChip, find_part
 from summand.rtl.technology import ECP5_BLOCK_RAM_SHAPES, Technology
 
@@ -53,7 +54,7 @@ ECP5 = FpgaFamily(
     modelled=ModelledCells(
         memories=NamedMemories(lut_bits=4, block_shapes=ECP5_BLOCK_RAM_SHAPES),
         ring_bits=4,
-        product_bits=1,
+        multipliers=MultiplierMap(narrow=1, product=1),
         runs=_HERE / "runs.jsonl",
         model=_HERE / "model.json",
     ),
