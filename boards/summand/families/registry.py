@@ -2,7 +2,7 @@
 
 from summand.families.base import FpgaFamily
 from summand.families.ecp5.family import ECP5
-from summand.families.gowin import GOWIN
+from summand.families.gowin.family import GOWIN
 from summand.families.xilinx import ULTRASCALE_PLUS, XILINX7
 from summand.isa import ConfigError
 

@@ -87,6 +87,8 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
         {"requant_depth": 1024},
         {"scale_bits": 4},
         {"scale_bits": 6, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {"scale_bits": 2},
+        {"scale_bits": 3, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"half_steps": True},
         {"half_steps": True, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
         {"border_shift": 1},

@@ -161,17 +161,36 @@ def test_a_search_finds_what_trying_everything_finds():
     assert found.chosen.resources.luts <= 6000
 
 
-@pytest.mark.parametrize("name", ["ulx3s-85f", "ecpix5-85f", "orangecrab-85f", "pynq-z2", "kv260"])
-def test_nothing_that_is_made_by_hand_is_quicker(name):
+#: Rows, columns, depth, stream and accumulators of engines made by hand.
+LARGE = ((8, 4, 32, 128, 1024), (16, 4, 32, 128, 1024), (8, 8, 32, 256, 1024))
+SMALL = ((2, 4, 32, 64, 1024), (4, 2, 32, 64, 1024), (4, 4, 32, 128, 256))
+
+
+@pytest.mark.parametrize(
+    ("name", "by_hand"),
+    [
+        *((name, LARGE) for name in ("ulx3s-85f", "ecpix5-85f", "orangecrab-85f")),
+        *((name, LARGE) for name in ("pynq-z2", "kv260", "tang-mega-138k")),
+        ("tang-primer-20k", SMALL),
+    ],
+)
+def test_nothing_that_is_made_by_hand_is_quicker(name, by_hand):
     choices, board = model(), find_board(name)
     found = Search(choices, board, Workload(), Limits()).run()
     quickest = min(p.total_s for p in found.front if p.loss <= Limits().kl)
-    for engine in (
-        board.engine,
-        EngineConfig(rows=8, cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True),
-        EngineConfig(rows=16, cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True),
-        EngineConfig(rows=8, cols=8, depth=32, stream_bits=256, scale_bits=4, half_steps=True),
-    ):
+    made = [
+        EngineConfig(
+            rows=rows,
+            cols=cols,
+            depth=depth,
+            stream_bits=stream,
+            acc_depth=outputs,
+            scale_bits=4,
+            half_steps=True,
+        )
+        for rows, cols, depth, stream, outputs in by_hand
+    ]
+    for engine in (board.engine, *made):
         mine = dataclasses.replace(board, engine=engine)
         own = Search(choices, mine, Workload(), Limits()).own()
         assert own is not None

@@ -41,8 +41,8 @@ def test_ecp5_cells():
         ),
         (
             "gowin",
-            {"LUT4": 3, "ALU": 2, "RAM16SDP4": 1, "DFFRE": 5, "SDPX9B": 2, "MULT9X9": 2},
-            CellCounts(luts=9, ffs=5, lut_rams=1, block_rams=2, dsps=1),
+            {"LUT4": 3, "ALU": 2, "RAM16SDP4": 1, "DFFRE": 5, "SDPX9B": 2, "MULT9X9": 3},
+            CellCounts(luts=11, ffs=5, lut_rams=1, block_rams=2, dsps=2),
         ),
     ],
 )

@@ -1,0 +1,1 @@
+"""Gowin GW1N, GW2A and GW5A."""
