@@ -65,8 +65,8 @@ def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path
 
 def test_points_of_the_front_are_made_once(llama_folder, tmp_path, text, capsys):
     out = tmp_path / "out"
-    arguments = (*ARGUMENTS, "--measure-front", "3", "--json")
-    assert explore(llama_folder, out, text, *arguments) == 0
+    arguments = (*ARGUMENTS, "--measure-front", "3")
+    assert explore(llama_folder, out, text, *arguments, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     front, chosen = record["front"], record["chosen"]
     assert "measured" not in record  # neither simulated nor synthesised
@@ -93,7 +93,10 @@ def test_points_of_the_front_are_made_once(llama_folder, tmp_path, text, capsys)
     before = [path.stat().st_mtime_ns for path in (*models, *figures)]
     figures[0].unlink()
     assert explore(llama_folder, out, text, *arguments) == 0
-    again = json.loads(capsys.readouterr().out)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"The chosen model is in {chosen['measured']['folder']}" in said
+    assert all(f"{point['measured']['figures']['kl_divergence']:.4f}" in said for point in made)
+    again = json.loads((out / "explore.json").read_text())
     assert (again["front"], again["chosen"]) == (front, chosen)
     after = [path.stat().st_mtime_ns for path in (*models, *figures)]
     assert [a == b for a, b in zip(after, before, strict=True)] == [True] * 3 + [False, True, True]
