@@ -236,6 +236,11 @@ class Board:
             )
         if self.top is None:
             return f"the file of {self.name} has no [top], which names the pins of a whole design"
+        if self.link.baud is None:
+            return (
+                f"Summand makes whole designs with a link of kind uart only, and that of "
+                f"{self.name} is {self.link.kind}: there is the engine alone"
+            )
         return None
 
     def designed(self) -> BoardTop:

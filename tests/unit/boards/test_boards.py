@@ -12,8 +12,10 @@ from summand.boards.files import board_files
 from summand.boards.library import find_board, packaged_boards
 from summand.boards.link.host import stream_rate
 from summand.boards.link.uart import Baud
+from summand.cli import main
 from summand.families.parts import find_part
 from summand.isa import ConfigError, EngineConfig
+from summand.rtl.technology import Technology
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -128,6 +130,20 @@ def test_a_file_is_a_board(mine):
     assert (board.name, board.title, board.engine) == ("mine", "Mine", EngineConfig(rows=2))
     assert board.link.bytes_s == stream_rate(115_200)
     assert board.lacking is None
+
+
+def test_a_link_that_is_not_serial_leaves_the_engine(mine, tmp_path, capsys):
+    link = 'kind = "ethernet"\nreached_bytes_s = 1e8'
+    mine.write_text(MINE.replace('kind = "uart"\nbaud = 115_200', link))
+    board = find_board(str(mine))
+    assert "that of mine is ethernet: there is the engine alone" in str(board.lacking)
+    with pytest.raises(ConfigError, match="with a link of kind uart only"):
+        board_files(board, board.engine, Technology.GENERIC)
+    out = tmp_path / "out"
+    assert main(["generate", "--board", str(mine), "-o", str(out)]) == 0
+    assert "there is the engine alone" in capsys.readouterr().out
+    assert (out / "summand.v").exists()
+    assert not (out / "summand_top.v").exists()
 
 
 def test_a_part_of_ones_own(mine):
