@@ -260,6 +260,8 @@ def _verilog(platform: Any, controller: Any, name: str) -> str:
         raise ValueError(f"the controller has files beside its Verilog: {[*output.data_files]}")
     text = re.sub(r"/\*.*?\*/", "", output.main_source, flags=re.DOTALL)
     text = re.sub(r"\s*//.*", "", text)
+    # LiteX writes an assignment to several signals once for each of them.
+    text = re.sub(r"^(assign .*\n)\1+", r"\1", text, flags=re.MULTILINE)
     # LiteX declares what only primitives drive as inputs.
     text = re.sub(r"\binput  wire (.*\bdram_dqs?(?:_p)?,)", r"inout  wire \1", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -1,5 +1,6 @@
 import dataclasses
 import importlib.util
+import re
 
 import pytest
 
@@ -26,6 +27,8 @@ def test_equal_memories_give_equal_text(name, simulated):
     made, again = (generate(name, simulated=simulated) for _ in range(2))
     assert made.verilog == again.verilog
     assert f"module {MODULE} (" in made.verilog
+    assigned = re.findall(r"^assign .*", made.verilog, re.MULTILINE)
+    assert len(assigned) == len(set(assigned))
     for trace in ("//", "/*", "litex", "LiteX", "Date", "202"):
         assert trace not in made.verilog.replace("'d202", ""), trace
 
