@@ -13,7 +13,7 @@ from summand.rtl.emit import emit_verilog
 from summand.rtl.memory.native import NativeMemory
 from summand.rtl.memory.port import MemoryPort
 
-__all__ = ["SIMULATED_MODULE", "ControlPort", "DramMemory", "SimulatedDram", "simulated_verilog"]
+__all__ = ["SIMULATED_MODULE", "ControlPort", "LiteDram", "SimulatedDram", "simulated_verilog"]
 
 #: Width of a word's address on the control bus.
 _CONTROL_BITS = 14
@@ -39,19 +39,16 @@ class ControlPort(wiring.Signature):
         )
 
 
-class DramMemory(wiring.Component):
-    """A board's memory: LiteDRAM's controller and what makes beats of its words.
+class LiteDram(wiring.Component):
+    """A generated controller, whose Verilog is to be given to the tools beside that of this.
 
-    All members but ``clk`` and ``rst`` belong to the domain ``sync``, whose clock and reset the one
-    who holds this takes from ``user_clk`` and ``user_rst``. The controller is reset by ``rst``
-    alone.
+    All members but ``clk`` and ``rst`` belong to the clock ``user_clk``. The controller is reset by
+    ``rst`` alone.
 
     Parameters
     ----------
     controller : DramController
-        The controller, whose Verilog is to be given to the tools beside that of this.
-    memory : :class:`~summand.rtl.memory.native.NativeMemory`
-        What lies between its port and the beats.
+        The controller.
     pads : mapping of str to object
         The memory's pads, by LiteDRAM's names: ``a``, ``ba``, ``dq``, ... Those left out are left
         open.
@@ -63,9 +60,9 @@ class DramMemory(wiring.Component):
     user_clk, user_rst : ``Out(1)``
         The clock and the reset for everything else.
     control : ``In(ControlPort())``
-        The controller's registers.
-    port : ``In(MemoryPort(stream_bits))``
-        The memory. Its runs wait until the memory has been initialised.
+        Its registers.
+    native : ``In(NativePort)``
+        Its user port. Commands wait until the memory has been initialised.
     """
 
     clk: Signal
@@ -73,13 +70,9 @@ class DramMemory(wiring.Component):
     user_clk: Signal
     user_rst: Signal
     control: Any
-    port: Any
+    native: Any
 
-    def __init__(
-        self, controller: DramController, memory: NativeMemory, *, pads: Mapping[str, Any]
-    ):
-        self.controller = controller
-        self.memory = memory
+    def __init__(self, controller: DramController, *, pads: Mapping[str, Any]):
         self.pads = pads
         super().__init__(
             {
@@ -88,16 +81,14 @@ class DramMemory(wiring.Component):
                 "user_clk": Out(1),
                 "user_rst": Out(1),
                 "control": In(ControlPort()),
-                "port": In(MemoryPort(memory.stream_bits)),
+                "native": In(controller.native),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = self.memory
-        native, control = memory.native, self.control
-        connect(m, wiring.flipped(self.port), memory.port)
+        native, control = self.native, self.control
         m.submodules.controller = Instance(
             MODULE,
             i_clk=self.clk,
@@ -170,10 +161,12 @@ class SimulatedDram(wiring.Component):
         domain.clk = self.clk
         domain.rst = self.rst
         m.domains += domain
-        m.submodules.dram = dram = DramMemory(self.controller, self.memory, pads={})
+        m.submodules.dram = dram = LiteDram(self.controller, pads={})
+        m.submodules.memory = memory = self.memory
         m.d.comb += [dram.clk.eq(self.clk), dram.rst.eq(self.rst)]
         connect(m, wiring.flipped(self.control), dram.control)
-        connect(m, wiring.flipped(self.port), dram.port)
+        connect(m, wiring.flipped(self.port), memory.port)
+        connect(m, memory.native, dram.native)
 
         return m
 
