@@ -106,8 +106,8 @@ class Bench:
 
 
 @functools.cache
-def _board_files(board, config, technology):
-    return board_files(board, config, technology)
+def _board_files(board, config, technology, *, memory=False):
+    return board_files(board, config, technology, memory=memory)
 
 
 @pytest.fixture

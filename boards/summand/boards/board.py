@@ -249,6 +249,20 @@ class Board:
             raise ConfigError(f"{self.name}: {self.lacking}")
         return self.top
 
+    def design_hz(self, *, memory: bool) -> int:
+        """Return the engine's clock, in a design with the board's memory or without.
+
+        Raises
+        ------
+        ConfigError
+            If the board's file does not describe its memory.
+        """
+        if not memory:
+            return self.clock.engine_hz
+        if self.memory.dram is None:
+            raise ConfigError(f"the file of {self.name} has no [memory.dram], its memory in full")
+        return self.memory.dram.clock_hz
+
     def platform(self) -> Any:
         """Return the Amaranth platform, of amaranth-boards.
 

@@ -12,7 +12,7 @@ from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.boards.linked import linked
 from summand.isa import EngineConfig
 from summand.rtl.feeds.played import PlayedEngine
-from summand.rtl.memory.port import MemoryPort
+from summand.rtl.memory.native import NativeMemory, NativePort
 
 __all__ = ["MemoryTop"]
 
@@ -22,17 +22,18 @@ class MemoryTop(wiring.Component):
 
     Everything runs on the memory controller's clock. ::
 
-        rx > UartReceiver    >        > ByteFeed                        > PlayedEngine > memory
-                               Link   > ControlBridge > RegisterBridge  >
-        tx < UartTransmitter <        |       > control
-                                      < ByteFeed                        <
+        rx > UartReceiver    >        > ByteFeed                       > PlayedEngine > NativeMemory
+                               Link   > ControlBridge > RegisterBridge >                > native
+        tx < UartTransmitter <        < ByteFeed    > control          <
 
     Parameters
     ----------
     config : :class:`~summand.isa.EngineConfig`
         The engine's sizes.
-    memory_beats : int
+    memory_bytes : int
         The memory's size.
+    native : NativePort
+        Sizes of the controller's port.
     baud : :class:`~summand.boards.link.uart.Baud`
         Bit rate of the line.
     link : :class:`~summand.boards.link.link.LinkConfig`
@@ -44,22 +45,30 @@ class MemoryTop(wiring.Component):
         Clock, and reset, synchronous.
     rx, tx
         The serial line, as a :class:`~summand.boards.uart_top.UartTop`'s.
-    memory : ``Out(MemoryPort(stream_bits))``
-        The memory.
+    native : ``Out(native)``
+        The controller's port.
     control : ``Out(ControlPort())``
-        Its controller's registers.
+        Its registers.
     """
 
     clk: Signal
     rst: Signal
     rx: Signal
     tx: Signal
-    memory: Any
+    native: Any
     control: Any
 
-    def __init__(self, config: EngineConfig, *, memory_beats: int, baud: Baud, link: LinkConfig):
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        memory_bytes: int,
+        native: NativePort,
+        baud: Baud,
+        link: LinkConfig,
+    ):
         self.config = config
-        self.memory_beats = memory_beats
+        self.memory_bytes = memory_bytes
         self.baud = baud
         self.link = link
         super().__init__(
@@ -68,20 +77,21 @@ class MemoryTop(wiring.Component):
                 "rst": In(1),
                 "rx": In(1),
                 "tx": Out(1),
-                "memory": Out(MemoryPort(config.stream_bits)),
+                "native": Out(native),
                 "control": Out(ControlPort()),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        config = self.config
 
         domain: Any = ClockDomain("sync", local=True)
         domain.clk = self.clk
         m.domains += domain
         m.submodules.receiver = receiver = UartReceiver(self.baud)
         m.submodules.transmitter = transmitter = UartTransmitter(self.baud)
-        hosted = PlayedEngine(self.config, self.memory_beats)
+        hosted = PlayedEngine(config, self.memory_bytes // config.beat_bytes)
         linked(
             m,
             hosted,
@@ -89,12 +99,16 @@ class MemoryTop(wiring.Component):
             heard=receiver.o,
             said=transmitter.i,
             control=flipped(self.control),
+            pins=[
+                ResetSignal().eq(self.rst),
+                receiver.rx.eq(self.rx),
+                self.tx.eq(transmitter.tx),
+            ],
         )
-        m.d.comb += [
-            ResetSignal().eq(self.rst),
-            receiver.rx.eq(self.rx),
-            self.tx.eq(transmitter.tx),
-        ]
-        connect(m, hosted.memory, flipped(self.memory))
+        m.submodules.memory = memory = NativeMemory(
+            stream_bits=config.stream_bits, native=self.native.signature
+        )
+        connect(m, hosted.memory, memory.port)
+        connect(m, memory.native, flipped(self.native))
 
         return m

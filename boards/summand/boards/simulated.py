@@ -8,11 +8,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from summand.boards.board import Board
-from summand.boards.dram.controller import DramController, generate_controller
-from summand.boards.dram.gateware import DramMemory
+from summand.boards.dram.controller import DramController, controller_of
+from summand.boards.dram.gateware import LiteDram
 from summand.boards.link.link import LinkConfig
 from summand.boards.linked import linked
-from summand.isa import ConfigError, EngineConfig
+from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.feeds.played import PlayedEngine
 from summand.rtl.memory.native import NativeMemory
@@ -88,7 +88,8 @@ class SimulatedTop(wiring.Component):
         m.domains += domain
         hosted = PlayedEngine(self.config, self.memory_beats)
         memory = NativeMemory(stream_bits=self.config.stream_bits, native=self.controller.native)
-        m.submodules.dram = dram = DramMemory(self.controller, memory, pads={})
+        m.submodules.memory = memory
+        m.submodules.dram = dram = LiteDram(self.controller, pads={})
         heard = stream.Signature(8, always_ready=True).create()
         said = stream.Signature(8).flip().create()
         linked(m, hosted, self.link, heard=heard, said=said, control=dram.control)
@@ -101,7 +102,8 @@ class SimulatedTop(wiring.Component):
             self.said_valid.eq(said.valid),
             said.ready.eq(self.said_ready),
         ]
-        connect(m, hosted.memory, dram.port)
+        connect(m, hosted.memory, memory.port)
+        connect(m, memory.native, dram.native)
 
         return m
 
@@ -132,15 +134,11 @@ def simulate_board(board: Board, config: EngineConfig) -> SimulatedBoard:
     SummandError
         If LiteDRAM is not installed.
     """
-    if (dram := board.memory.dram) is None:
-        raise ConfigError(f"the file of {board.name} has no [memory.dram], its memory in full")
-    controller = generate_controller(
-        dram, board.chip, oscillator_hz=board.clock.oscillator_hz, simulated=True
-    )
+    controller = controller_of(board, simulated=True)
     top = SimulatedTop(
         config,
         controller,
-        memory_beats=dram.bytes // config.beat_bytes,
+        memory_beats=controller.dram.bytes // config.beat_bytes,
         link=LinkConfig(receive_bytes=1 << 15, transmit_bytes=1 << 14),
     )
     verilog = emit_verilog(top, name=SIMULATED_BOARD_MODULE, config=config)

@@ -30,6 +30,8 @@ class Bitstream:
     ----------
     board : Board
         The board.
+    memory : bool
+        Whether its memory holds the weights.
     netlist : Netlist
         What Yosys made of the Verilog.
     attempts : tuple of Placement
@@ -39,6 +41,7 @@ class Bitstream:
     """
 
     board: Board
+    memory: bool
     netlist: Netlist
     attempts: tuple[Placement, ...]
     path: Path
@@ -68,6 +71,7 @@ def build_bitstream(
     files: Mapping[str, str],
     folder: Path,
     *,
+    memory: bool = False,
     seeds: Sequence[int] = (1,),
     source: ToolSource = ToolSource.AUTO,
     progress: Progress | None = None,
@@ -83,6 +87,8 @@ def build_bitstream(
         :func:`~summand.boards.files.board_files`.
     folder : Path
         For the tools' files alone. What an earlier call with the same inputs left there is used.
+    memory : bool
+        The files are those of a design whose memory holds the weights.
     seeds : sequence of int
         Seeds of the placement, tried in turn until one meets all clocks.
     source : ToolSource
@@ -116,7 +122,7 @@ def build_bitstream(
     for seed in seeds:
         options = PlaceOptions(
             chip=board.chip,
-            mhz=board.clock.engine_hz / 1e6,
+            mhz=board.design_hz(memory=memory) / 1e6,
             seed=seed,
             constraints=files[constraints_of(board)],
             config=True,
@@ -128,7 +134,9 @@ def build_bitstream(
     else:
         raise TimingError(_missed(board, attempts))
     bits = pack(attempts[-1], folder / "bitstream", source=source, progress=progress)
-    return Bitstream(board=board, netlist=netlist, attempts=tuple(attempts), path=bits)
+    return Bitstream(
+        board=board, memory=memory, netlist=netlist, attempts=tuple(attempts), path=bits
+    )
 
 
 def _check_fit(board: Board, counts: CellCounts) -> None:

@@ -45,6 +45,14 @@ def _build(
     ],
     config: ConfigOption = None,
     technology: TechnologyOption = None,
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory",
+            help="Let the board's memory hold the weights: a controller, made by LiteDRAM, and a "
+            "player in front of the engine. All runs on the memory's clock.",
+        ),
+    ] = False,
     seed: Annotated[
         list[int] | None,
         typer.Option(
@@ -80,7 +88,7 @@ def _build(
         progress("Starting the tools")
         check_tools(target.family)
         progress("Writing Verilog")
-        texts = board_files(target, engine, primitives)
+        texts = board_files(target, engine, primitives, memory=memory)
         design = board_outputs(target, texts)
         design["config.json"] = OutputFile(engine.to_json(), "the engine's configuration")
         folder.prepare({*design, _BITSTREAM})
@@ -88,7 +96,9 @@ def _build(
             folder.clear()
         seeds = tuple(seed or (1,))
         try:
-            made = build_bitstream(target, texts, out / _WORK, seeds=seeds, progress=progress)
+            made = build_bitstream(
+                target, texts, out / _WORK, memory=memory, seeds=seeds, progress=progress
+            )
         except TimingError:
             folder.clear()
             raise
@@ -117,6 +127,7 @@ def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream")
         "digest": engine.digest,
         "config": dataclasses.asdict(engine),
         "technology": technology.value,
+        "memory": made.memory,
         "seed": placement.options.seed,
         "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
         "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},

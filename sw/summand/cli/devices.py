@@ -175,7 +175,7 @@ class DeviceChoice:
                 open_device(
                     self.device,
                     self.engine,
-                    baud=self.board.link.baud if self.board else None,
+                    board=self.board,
                     memory_bytes=self.memory_mib << 20,
                     stall=stall,
                     seed=seed,

@@ -1,7 +1,7 @@
 """One interface to engines: the golden model, the simulator and boards."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from threadpoolctl import ThreadpoolController
 
@@ -9,6 +9,9 @@ from summand.golden import GoldenEngine
 from summand.golden.player import GoldenPlayer
 from summand.isa import EngineConfig, SummandError
 from summand.runtime.errors import DeviceTimeout
+
+if TYPE_CHECKING:
+    from summand.boards.board import Board
 
 __all__ = ["DEFAULT_BAUD", "Device", "GoldenDevice", "open_device"]
 
@@ -110,7 +113,7 @@ def open_device(
     name: str,
     config: EngineConfig,
     *,
-    baud: int | None = None,
+    board: "Board | None" = None,
     memory_bytes: int = 0,
     stall: float = 0.0,
     seed: int = 0,
@@ -126,8 +129,9 @@ def open_device(
         ``udp:HOST[:PORT]`` for one on the network, such as ``udp:192.168.1.50``.
     config : EngineConfig
         The engine's.
-    baud : int, optional
-        Bits a second on the serial port; :data:`DEFAULT_BAUD` without it.
+    board : Board, optional
+        The board at a port or an address: its serial rate (:data:`DEFAULT_BAUD` without it), and
+        its memory, which is initialised if it has not been since power-up.
     memory_bytes : int
         Size of a memory for weights beside a golden or simulated engine; 0: none. A board says
         itself what it has.
@@ -159,14 +163,15 @@ def open_device(
             from summand.runtime.line import LineDevice
             from summand.runtime.serial import SerialLine  # here: needs pyserial
 
+            baud = board.link.baud if board else None
             device = LineDevice(config, SerialLine(port, baud or DEFAULT_BAUD))
-            memory_beats = device.read_register("memory_beats")
+            memory_beats = _memory(device, board)
         case ("udp", ":", where):
             from summand.runtime.line import LineDevice
             from summand.runtime.udp import UdpLine, udp_address
 
             device = LineDevice(config, UdpLine(*udp_address(where)))
-            memory_beats = device.read_register("memory_beats")
+            memory_beats = _memory(device, board)
         case _:
             raise SummandError(
                 f"no device is called {name!r}; there are golden, sim, serial:PORT and "
@@ -177,3 +182,22 @@ def open_device(
     from summand.runtime.memory.played import PlayedDevice  # here: it is made of a device
 
     return PlayedDevice(device)
+
+
+def _memory(device: Device, board: "Board | None") -> int:
+    """Return the beats of a board's memory, which is initialised if need be; closes on failure."""
+    try:
+        beats = device.read_register("memory_beats")
+        if beats and board and board.memory.dram:
+            from summand.boards.dram.controller import controller_of
+            from summand.boards.dram.initialise import initialise, initialised
+            from summand.runtime.memory.control import DeviceControl
+
+            controller = controller_of(board)
+            bus = DeviceControl(device, controller.dram.clock_hz)
+            if not initialised(controller, bus):
+                initialise(controller, bus, board.name)
+    except BaseException:
+        device.close()
+        raise
+    return beats

@@ -8,15 +8,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from summand.boards.dram.record import BoardDram
 from summand.families.parts import FpgaChip
-from summand.isa import SummandError
+from summand.isa import ConfigError, SummandError
 from summand.isa.distribution import install_command
 from summand.rtl.memory.native import NativePort
 
-__all__ = ["MODULE", "ControlRegister", "DramController", "InitialStep", "generate_controller"]
+if TYPE_CHECKING:
+    from summand.boards.board import Board
+
+__all__ = [
+    "MODULE",
+    "ControlRegister",
+    "DramController",
+    "InitialStep",
+    "controller_of",
+    "generate_controller",
+]
 
 #: Name of the controller's module.
 MODULE = "summand_dram"
@@ -159,6 +169,21 @@ def generate_controller(
     native = NativePort(address_bits=made.pop("address_bits"), word_bits=made.pop("word_bits"))
     sequence = tuple(InitialStep(**step) for step in made.pop("sequence"))
     return DramController(dram=dram, registers=registers, native=native, sequence=sequence, **made)
+
+
+def controller_of(board: "Board", *, simulated: bool = False) -> DramController:
+    """Return the controller of a board's memory, as :func:`generate_controller` makes it.
+
+    Raises
+    ------
+    ConfigError
+        If the board's file does not describe its memory.
+    """
+    if (dram := board.memory.dram) is None:
+        raise ConfigError(f"the file of {board.name} has no [memory.dram], its memory in full")
+    return generate_controller(
+        dram, board.chip, oscillator_hz=board.clock.oscillator_hz, simulated=simulated
+    )
 
 
 def _generated(description: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from summand.boards.dram.controller import DramController
 from summand.boards.dram.levelling import LaneSetting, level_reads
 from summand.isa import SummandError
 
-__all__ = ["DramError", "initialise"]
+__all__ = ["DramError", "initialise", "initialised"]
 
 #: Seconds for which a memory is held in reset.
 _RESET_S = 200e-6
@@ -16,6 +16,11 @@ _PATTERNS = 8
 
 class DramError(SummandError):
     """A memory does not answer as it must."""
+
+
+def initialised(controller: DramController, bus: ControlBus) -> bool:
+    """Return whether the memory has been made ready since the controller was configured."""
+    return HostCommands(controller, bus).registers.read("status_done") != 0
 
 
 def initialise(controller: DramController, bus: ControlBus, board: str) -> list[LaneSetting]:

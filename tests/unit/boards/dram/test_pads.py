@@ -26,7 +26,7 @@ class Top(Elaboratable):
         m = Module()
         board = self.board
         clock_pin = platform.request(board.designed().clock, dir="-")
-        m.submodules.clock = clock = io.Buffer("i", clock_pin)
+        m.submodules.clock = clock = io.Buffer(io.Direction.Input, clock_pin)
         pads = request_pads(platform, board.memory.dram)
         m.submodules.dram = dram = LiteDram(controller(), pads=pads)
         m.d.comb += dram.clk.eq(clock.i)
