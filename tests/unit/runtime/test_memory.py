@@ -194,3 +194,14 @@ def test_a_player_that_stopped_is_named_and_comes_back(make_layer):
             driver.run(program, xq)
         assert found.value.code is Refusal.CHECK
         np.testing.assert_array_equal(driver.run(program, xq).outputs[0], want)
+
+
+def test_a_memory_that_does_not_answer_is_named(monkeypatch):
+    board = Board()
+    device = PlayedDevice(board)
+    registers = board.read_register
+    monkeypatch.setattr(
+        board, "read_register", lambda name: 2 if name == "player_status" else registers(name)
+    )
+    with pytest.raises(DeviceTimeout, match="memory has not ended what it was asked for"):
+        device.read(8, 0.0)

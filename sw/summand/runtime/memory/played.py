@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from summand.isa import EngineConfig
 from summand.isa.player import Item, ItemOp, PlayerError, Refusal
 from summand.runtime.device import Device
+from summand.runtime.errors import DeviceTimeout
 from summand.runtime.memory.layout import MemoryLayout
 from summand.runtime.memory.upload import UploadProgress, upload
 
@@ -101,10 +102,16 @@ class PlayedDevice:
         """
         try:
             found = self._device.read(nbytes, timeout_s)
-        except TimeoutError:
-            if code := self._device.read_register("player_status") >> 8 & 0xFF:
+        except TimeoutError as e:
+            status = self._device.read_register("player_status")
+            if code := status >> 8 & 0xFF:
                 items = self._device.read_register("player_items")
                 raise PlayerError(Refusal(code), items) from None
+            if status & 2:
+                raise DeviceTimeout(
+                    f"{e}; the board's memory has not ended what it was asked for: is its "
+                    f"controller initialised, and does its address lie in the memory?"
+                ) from None
             raise
         self.received_bytes += nbytes
         return found
