@@ -86,7 +86,7 @@ class NativeWrites(wiring.Component):
             self.address.eq(walk.address),
             self.words.payload.eq(beat.word_select(place, self.word_bits)),
             walk.step.eq(self.words.valid & self.words.ready),
-            self.idle.eq(~walk.running & ~self.words.valid),
+            self.idle.eq(~walk.running),  # a word passes when it is taken
         ]
         with m.If(self.asked):
             m.d.sync += waiting.eq(1)

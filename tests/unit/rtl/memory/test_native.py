@@ -76,11 +76,13 @@ class Trial:
         return run
 
     async def step(self, ctx, *, abort=False):
-        """Simulate a cycle; with ``abort``, check that no stream moves."""
+        """Simulate a cycle; with ``abort``, take nothing, and check that nothing is offered."""
         port, ends = self.dut.port, (self.reads, self.writes, self.source, self.sink, self.model)
         ctx.set(port.abort, abort)
         for end in ends:
             end.before(ctx)
+        if abort:
+            ctx.set(port.beats.ready, 0)
         watched = [signal for end in ends for signal in end.signals]
         _, _, idle, failed, *sampled = await ctx.tick().sample(port.idle, port.failed, *watched)
         self.idle = idle
@@ -130,6 +132,8 @@ def test_what_was_written_is_read(words, stalls, pace):
         for address, beats in ((0, 1), (7, 20), (3, 2), ((1 << ADDRESS_BITS) // words - 9, 9)):
             want += trial.write(address, beats)
         await trial.settle(ctx)
+        # Idle means that all of it can be read, the last beat, which is the last word's, too.
+        assert trial.beat((1 << ADDRESS_BITS) // words - 1) == want[-1]
         assert trial.read(0, 1) == want[:1]
         trial.read(7, 20)
         trial.read(3, 2)
