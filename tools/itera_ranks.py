@@ -1,6 +1,6 @@
 """Ranks by sensitivity, the same rank in each layer, and rounding: whole models, at equal loss.
 
-    python tools/itera_ranks.py MODEL [--blocks 14]
+    python tools/itera_ranks.py MODEL [--only .14.]
 
 ITERA-LLM (arXiv 2505.08981) gives each layer a rank by how much its rank changes the loss, under a
 budget. This does so for `smollm2`, `minilm`, or `spectra`: matrices of falling spectra, as the
@@ -12,8 +12,8 @@ For each width, all layers are rounded to nearest, one scale an output; what tha
 Then comes what takes fewest cycles within it: factors with the same rank in each layer; with ranks
 by sensitivity; and rounding again, with bits by sensitivity. Cycles are of one token, by the cost
 law, layer after layer. Models are then run with these weights, activations not rounded, and
-compared with the uncompressed one. With `--blocks`, the layers of these alone are compressed, and
-the others stay as they are.
+compared with the uncompressed one. With `--only`, the layers with such names alone are compressed,
+and the others stay as they are.
 """
 
 import argparse
@@ -102,15 +102,14 @@ def spectra() -> dict[str, Layer]:
     return found
 
 
-def layers(source: ModelSource, blocks: Sequence[int] | None) -> dict[str, Layer]:
-    """Return the layers of a model's blocks, all without any that are named."""
+def layers(source: ModelSource, only: Sequence[str]) -> dict[str, Layer]:
+    """Return the layers with one of these in their names, but for heads."""
     job = plan(source, Options(), calibration_text(), tokens=CALIBRATION)
-    parts = None if blocks is None else [f".{i}." for i in blocks]
     heads = head_layers(source.module)
     groups = tuple(
         group
         for group in job.survey.groups
-        if group[0] not in heads and (parts is None or any(part in group[0] for part in parts))
+        if group[0] not in heads and any(part in group[0] for part in only)
     )
     batches = [{"input_ids": ids} for ids in job.batches]
     seen = collect(source.module, batches, groups, moments=True)
@@ -198,10 +197,10 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="smollm2, minilm or spectra")
-    parser.add_argument("--blocks", type=int, nargs="+", help="blocks to compress; all without")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of layers' names")
     given = parser.parse_args()
     source = None if given.model == "spectra" else open_source(given.model)
-    of = spectra() if source is None else layers(source, given.blocks)
+    of = spectra() if source is None else layers(source, given.only)
     low = {bits: factored(of, bits) for bits in FACTORS}
     everything = dense(of, WIDTHS)
     write = sys.stdout.write
