@@ -149,6 +149,28 @@ def test_late_datagrams_are_dropped():
     assert lines[1:] == [(5, HOST, PORT)] * 10 + [(6, OTHER, PORT)] * 3
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_datagrams_are_taken_by_the_rule(seed):
+    """Of two lines, with sequences near each other and about to wrap."""
+    rng = random.Random(seed)
+    steps, want, line, latest, changes = [], b"", None, 0, 0
+    for n in range(120):
+        sequence = (2**32 - 30 + n // 2 + rng.randrange(-3, 4)) % 2**32
+        number, begins, error = rng.choice([5, 5, 6]), rng.random() < 0.3, rng.random() < 0.1
+        frames = bytes([n] * 4 * rng.randrange(1, 4))
+        steps.append((_datagram(sequence, frames, line=number, begins=begins), {"error": error}))
+        ahead = (sequence - latest) % 2**32
+        if 0 < ahead < 2**31 if number == line else begins:
+            want += frames
+            if not error:
+                changes += number != line
+                line, latest = number, sequence
+    out, lines, begun = _received(1024, steps)
+    assert out == want
+    assert begun == changes > 5
+    assert lines[-1][0] == line
+
+
 def test_datagrams_without_frames_are_ignored():
     steps = [
         (_datagram(0, b"", begins=True)[:4], {}),

@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from summand.boards.link.datagrams import DATAGRAM_BYTES, UDP_PORT, DatagramLine, longest_frame
+from summand.boards.link.protocol import PROTOCOL, Frame, FrameKind
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig, SummandError
 from summand.isa.registers import IDENTITY
@@ -331,6 +333,13 @@ def test_datagrams_hold_whole_frames():
         got, before = got + body, 8 + len(body)
     assert got == b"".join(frames)
     assert longest_frame(UDP_PACE.frame_bytes) <= DATAGRAM_BYTES - 8
+
+
+def test_the_example_of_the_specification():
+    frame = Frame(kind=FrameKind.OPEN, session=1, tag=PROTOCOL).encode()
+    (datagram,) = DatagramLine(0x123456).wrap(frame)
+    text = (Path(__file__).parents[3] / "docs" / "link.md").read_text()
+    assert f"\n    {datagram.hex(' ').upper()}\n" in text
 
 
 def test_a_frame_too_long_for_a_datagram():
