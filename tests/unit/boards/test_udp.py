@@ -34,7 +34,7 @@ class ModelUdpBoard:
 
     def power_up(self):
         self._board.power_up()
-        self._line: int | None = None
+        self._line = -1  # none
         self._last = self._sent = 0
 
     def __call__(self, datagram):
@@ -54,7 +54,6 @@ class ModelUdpBoard:
         return [self._wrap(b"\x7e" + frame.strip(b"\x7e") + b"\x7e") for frame in frames if frame]
 
     def _wrap(self, frames):
-        assert self._line is not None
         header = self._sent.to_bytes(4, "little") + self._line.to_bytes(4, "little")
         self._sent += 1
         return header + frames + bytes(-len(frames) % 4 * [0x7E])
