@@ -1,5 +1,6 @@
 """Random engines in the native simulator: more programs than cocotb has time for."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from summand.cosim.output import check_counters
 from summand.golden import GoldenEngine, without_counters
 from summand.isa import EngineConfig
+from summand.isa.commands import Gemm, Store
+from summand.isa.segments import Segment
 from summand.rtl import (
     borders,
     cast,
+    drain,
     elements,
     encodings,
     engine,
@@ -30,7 +34,7 @@ from summand.rtl.elements.tables import array, inputs
 from summand.rtl.emit import emit_verilog
 from summand.rtl.encodings.sparse import expander, funnel, places, planner, reader
 from summand.rtl.feeds.axi import MODULE, AxiEngine
-from summand.stimulus.builder import TestProgram
+from summand.stimulus.builder import ProgramBuilder, TestProgram
 from summand.stimulus.corruptions import corrupt, corruptions
 from summand.stimulus.engines import CORNERS, random_config
 from summand.stimulus.programs import random_program
@@ -40,9 +44,13 @@ pytestmark = pytest.mark.sim
 
 STALLS = (0.0, 0.3, 0.9)
 
-ENGINES = CORNERS | {
-    f"random-{number}": random_config(np.random.default_rng([2, number])) for number in (4, 5, 7)
-}
+
+def numbered(number: int) -> EngineConfig:
+    """Return one of the random engines."""
+    return random_config(np.random.default_rng([2, number]))
+
+
+ENGINES = CORNERS | {f"random-{number}": numbered(number) for number in (4, 5, 7)}
 
 
 def programs(config: EngineConfig) -> Iterator[tuple[int, TestProgram]]:
@@ -75,6 +83,38 @@ def test_engine_matches_golden(name):
         device = devices[n % len(devices)]
         check(device, corrupt(rng, random_program(rng, config, commands=3), bad))
         assert device.read_register("status") == bad.code << 8
+
+
+def stores_behind_walks(config: EngineConfig) -> TestProgram:
+    """Return a program in which each STORE reads what the last word in front of it adds."""
+    rng = np.random.default_rng(5)
+    builder = ProgramBuilder(config)
+    builder.load(0, rng.integers(config.act_min, config.act_max, (1, config.depth)))
+    for planes in range(1, 9):
+        segment = Segment(tile=0, tiles=1, planes=planes, clear=True)
+        words = rng.bytes(planes * config.plane_beats * config.beat_bytes)
+        builder.gemm(Gemm(0, 1, (segment,)), words)
+        builder.store(Store(0, 1, 1, planes))
+    return builder.finish()
+
+
+#: Headers of one beat, so that no time is lost between the commands.
+SHORT = EngineConfig(cols=2, depth=64, stream_bits=128, acc_depth=16, act_depth=2)
+
+
+@pytest.mark.parametrize("digit_bits", [0, 2, 4])
+def test_a_store_reads_the_sum_of_the_word_before_it(digit_bits):
+    config = dataclasses.replace(SHORT, digit_bits=digit_bits)
+    check(SimDevice(config), stores_behind_walks(config))
+
+
+def test_a_store_that_does_not_rest_reads_too_early(mutant, monkeypatch):
+    config = dataclasses.replace(SHORT, digit_bits=4)
+    hasty = mutant(drain, "Drain", "asks & ~begun", "asks")
+    monkeypatch.setattr(engine, "Drain", hasty)
+    text = emit_verilog(AxiEngine(config), name=MODULE, config=config)
+    monkeypatch.setattr(build, "engine_verilog", lambda _: text)
+    assert differs(SimDevice(config), stores_behind_walks(config))
 
 
 #: Mistakes that only some programs show: the class's user, its module, and one place in it.
@@ -284,13 +324,21 @@ DIGIT_MISTAKES = {
     ),
 }
 
+#: Each kind, and the random engine on which it is made.
+MADE = ((MISTAKES, 5), (DIGIT_MISTAKES, 7))
+
 
 @pytest.mark.parametrize(
-    ("name", "number"), [*((n, 5) for n in MISTAKES), *((n, 7) for n in DIGIT_MISTAKES)]
+    ("mistake", "number"),
+    [
+        pytest.param(mistake, number, id=f"{name}-{number}")
+        for mistakes, number in MADE
+        for name, mistake in mistakes.items()
+    ],
 )
-def test_ordinary_programs_find_a_mistake_in_the_gateware(name, number, mutant, monkeypatch):
-    config = ENGINES[f"random-{number}"]
-    user, (module, component, right, wrong) = (MISTAKES | DIGIT_MISTAKES)[name]
+def test_ordinary_programs_find_a_mistake_in_the_gateware(mistake, number, mutant, monkeypatch):
+    config = numbered(number)
+    user, (module, component, right, wrong) = mistake
     monkeypatch.setattr(user, component, mutant(module, component, right, wrong))
     text = emit_verilog(AxiEngine(config), name=MODULE, config=config)
     monkeypatch.setattr(build, "engine_verilog", lambda _: text)

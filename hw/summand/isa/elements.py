@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from summand.isa.config import EngineConfig
 from summand.isa.digits import digit_lanes, digit_size
-from summand.isa.latencies import ACCUMULATOR_DISTANCE, ACTIVATION_LATENCY
+from summand.isa.latencies import ACCUMULATOR_DISTANCE, ACTIVATION_LATENCY, TURNER_LATENCY
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import DSP_LATENCY
 from summand.isa.rounding import ceil_log2
@@ -108,16 +108,17 @@ def _digits(config: EngineConfig) -> Element:
     """Return the DSP blocks' figures.
 
     A word of digits passes the blocks, a level of the adder tree a cycle, and the sum over words.
-    The first word of a digit follows the digit's last plane at once. The rows copy their staged
-    activations when the last words of the slice before have passed, ``ACCUMULATOR_DISTANCE - 1``
-    cycles after its last plane word; the staging registers change in the cycle after that. So many
-    cycles keep the words of a tile in two slices apart that accumulators are written in between.
+    The first word of a digit follows the digit's last plane ``TURNER_LATENCY`` cycles later. The
+    rows copy their staged activations when those of the last word of the slice before have been
+    chosen, ``ACCUMULATOR_DISTANCE - 1`` cycles after its last plane word; the staging registers
+    change in the cycle after that. So many cycles keep the words of a tile in two slices apart that
+    accumulators are written in between.
     """
     return Element(
         kind=ElementKind.DIGITS,
         planes=config.digit_bits,
         word_bits=config.cols * digit_lanes(config) * digit_size(config),
-        turn=config.digit_bits - 1,
+        turn=TURNER_LATENCY + config.digit_bits - 1,
         latency=DSP_LATENCY + ceil_log2(digit_lanes(config)) + 1,
         passes=1,
         steps=ACCUMULATOR_DISTANCE - config.digit_bits,

@@ -11,6 +11,7 @@ __all__ = [
     "SCALE_LATENCY",
     "SEGMENT_LATENCY",
     "SUM_DELAY",
+    "TURNER_LATENCY",
     "UNPACK_LATENCY",
 ]
 
@@ -32,6 +33,8 @@ SCALE_LATENCY = BLOCK_RAM_LATENCY + 1
 SUM_DELAY = 3
 #: From an order to the accumulators to what it reads.
 RESULT_LATENCY = 3
+#: From a digit's last plane to the digit's first word, where an element takes several planes.
+TURNER_LATENCY = 1
 #: From the gathering of a sparse segment's chunks to their plane word at the walker.
 UNPACK_LATENCY = 7
 #: From a drained tile's entry into the FIFO to its place at the output.

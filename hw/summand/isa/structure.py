@@ -8,6 +8,7 @@ import functools
 
 from summand.isa.config import EngineConfig
 from summand.isa.elements import element
+from summand.isa.latencies import ACCUMULATOR_DISTANCE, DECODER_LATENCY
 from summand.isa.limits import BORDERS, MULT_BITS, PLANES, SEGMENTS, SHIFT
 from summand.isa.memory import EngineMemory, MemoryKind
 from summand.isa.products import requantise_product, scale_product
@@ -23,6 +24,7 @@ __all__ = [
     "border_memory",
     "chunk_memory",
     "drain_memory",
+    "drain_rest",
     "drain_room",
     "gather_memory",
     "joints",
@@ -68,6 +70,17 @@ def drain_room(config: EngineConfig) -> int:
     """
     trip = 10 + element(config).latency + scaler_latency(config) + 2 * config.rows
     return 1 << ceil_log2(trip)
+
+
+def drain_rest(config: EngineConfig) -> int:
+    """Return the cycles for which a drain waits, so that the words before it have been added.
+
+    A walk's last word takes its slot ``1 + turn`` cycles after its entry. The drain of a STORE
+    behind it can have one, at the earliest, when a beat of its header has come and been decoded,
+    the front has ordered the drain, and that has begun.
+    """
+    added = 1 + element(config).turn + ACCUMULATOR_DISTANCE
+    return max(0, added - (1 + DECODER_LATENCY + 4))
 
 
 def joints(config: EngineConfig) -> list[int]:

@@ -7,9 +7,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from summand.isa import EngineConfig
-from summand.isa.structure import drain_memory, drain_room
+from summand.isa.structure import drain_memory, drain_rest, drain_room
 from summand.isa.widths import row_bits, tile_bits
 from summand.rtl.counters import CountDown
+from summand.rtl.delay import delayed
 from summand.rtl.fifo import CountedFifo
 from summand.rtl.token import Result
 
@@ -167,6 +168,8 @@ class _Place(wiring.Component):
 class Drain(wiring.Component):
     """Read one tile a cycle while slots are granted.
 
+    The first slot is requested :func:`~summand.isa.structure.drain_rest` cycles after the one
+    behind the order.
     The rows' answers cannot be held up, so a slot is only requested while the FIFO has room for the
     answer.
 
@@ -223,6 +226,11 @@ class Drain(wiring.Component):
 
         one_tile, one_row = Signal(), Signal()
         m.d.sync += [one_tile.eq(orders.order.tiles == 1), one_row.eq(orders.order.rows == 1)]
+        asks = orders.reading & some
+        begun = orders.start
+        for n in range(drain_rest(cfg)):
+            begun = delayed(m, begun, 1, f"begun_{n}")
+            asks = asks & ~begun
         # `grant` comes late in its cycle, so the place follows a cycle later.
         m.submodules.left = left = CountDown(len(orders.order.reads))
         m.submodules.asked = asked = _Place(cfg)
@@ -232,7 +240,7 @@ class Drain(wiring.Component):
             left.value.eq(orders.order.reads),
             left.step.eq(slots.grant),
             orders.reading.eq(~left.none),
-            slots.request.eq(orders.reading & some),
+            slots.request.eq(asks),
             slots.tile.eq(asked.tile),
             slots.row.eq(asked.row),
         ]

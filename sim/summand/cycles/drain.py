@@ -44,7 +44,7 @@ class Background:
         self._slots = Calendar()  # words that end a tile
         self._bus = Calendar()  # all words
         self._granted = 0  # tiles
-        self._last_grant = start
+        self._last_grant = start + timing.rest
         self._arrivals: deque[int] = deque()  # of tiles granted and not taken
         self._returned: deque[int] = deque()  # when tiles not yet asked for again were taken
 

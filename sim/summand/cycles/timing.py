@@ -17,6 +17,7 @@ from summand.isa.latencies import (
 from summand.isa.structure import (
     GATHERS_AHEAD,
     WORDS_AHEAD,
+    drain_rest,
     drain_room,
     requantise_latency,
     scaler_latency,
@@ -59,6 +60,8 @@ class Timing:
     word : int
         From the entry of the last of so many words to the cycle whose slot and the last whose bus
         they take.
+    rest : int
+        From the first cycle in which a drain could have a slot to the one in which it asks for one.
     bus : int
         From a slot to row 0's registers.
     order : int
@@ -98,6 +101,7 @@ class Timing:
     unpack: int = UNPACK_LATENCY
     planes: int
     word: int
+    rest: int
     bus: int = 2
     order: int
     result: int = RESULT_LATENCY + 2
@@ -120,6 +124,7 @@ class Timing:
             read_ahead=multiplier.read_ahead,
             planes=multiplier.planes,
             word=1 + multiplier.turn,
+            rest=drain_rest(config),
             order=multiplier.latency + scaler_latency(config) - SUM_DELAY,
             room=drain_room(config),
             requantise=requantise_latency(config),

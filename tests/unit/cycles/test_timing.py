@@ -18,8 +18,8 @@ CONFIGS = [
 DEFAULT = {
     "decode": 5, "settle": 5, "prime": 3, "checked": 3, "begin": 1,
     "fill": 4, "steps": 15, "read_ahead": 11, "gathers": 15, "words": 16, "unpack": 7,
-    "planes": 1, "word": 1, "bus": 2, "order": 3, "result": 5, "fifo": 3, "room": 32, "credit": 2,
-    "hold": 1, "requantise": 11, "word_hold": 1,
+    "planes": 1, "word": 1, "rest": 0, "bus": 2, "order": 3, "result": 5, "fifo": 3,
+    "room": 32, "credit": 2, "hold": 1, "requantise": 11, "word_hold": 1,
     "idle": 1, "landing": 3, "conflict": 1,
 }  # fmt: skip
 
@@ -34,11 +34,14 @@ def test_the_default_engine():
         ({"depth": 256}, {"order": 5}),
         ({"half_steps": True}, {"order": 4}),
         ({"operand_depth": 256}, {"requantise": 12}),
-        ({"digit_bits": 4}, {"steps": 1, "read_ahead": 1, "planes": 4, "word": 4, "order": 5}),
-        ({"digit_bits": 2}, {"steps": 3, "read_ahead": 1, "planes": 2, "word": 2, "order": 6}),
+        (
+            {"digit_bits": 4},
+            {"steps": 1, "read_ahead": 1, "planes": 4, "word": 5, "rest": 1, "order": 5},
+        ),
+        ({"digit_bits": 2}, {"steps": 3, "read_ahead": 1, "planes": 2, "word": 3, "order": 6}),
         (
             {"digit_bits": 4, "half_steps": True, "depth": 128},
-            {"steps": 1, "read_ahead": 1, "planes": 4, "word": 4, "order": 6},
+            {"steps": 1, "read_ahead": 1, "planes": 4, "word": 5, "rest": 1, "order": 6},
         ),
         ({"rows": 8}, {"room": 32}),
         ({"rows": 9}, {"room": 64}),

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 from collections import deque
 
@@ -136,3 +137,11 @@ def test_room_covers_the_longest_trip(config):
     cycles = [cycle for cycle, _, _ in got.reads]
     assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
     assert got.most < drain_room(config)
+
+
+@pytest.mark.parametrize(("digit_bits", "rest"), [(0, 0), (2, 0), (4, 1)])
+def test_the_first_slot_is_asked_for_when_the_words_before_have_been_added(digit_bits, rest):
+    config = dataclasses.replace(CONFIG, digit_bits=digit_bits)
+    got = Orders(config, [(3, 2, 1)])
+    check(config, got, [(3, 2, 1)])
+    assert [cycle for cycle, _, _ in got.reads] == [2 + rest, 3 + rest]

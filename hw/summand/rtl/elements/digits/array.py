@@ -30,7 +30,7 @@ class DigitArray(wiring.Component):
     x : ``In(array of depth signed act_bits)``
         Staged activations.
     step : ``In(DigitStep)``
-        Whether to copy them, from the next cycle's word on.
+        Whether to copy them, from the word of the next cycle but one on.
     word : ``In(word_bits)``
         A word of digits; see :class:`~summand.rtl.elements.digits.turner.PlaneTurner`.
     valid : ``In(1)``
@@ -71,19 +71,17 @@ class DigitArray(wiring.Component):
         active = Signal.like(self.x, reset_less=True)
         with m.If(self.step.valid):
             m.d.sync += active.eq(self.x)
+        # A digit's words follow one another, so the place of the next is known, and its activations
+        # are chosen ahead of it: a choice goes to blocks that are far apart.
         place = Signal(range(cfg.digit_bits))  # of the word among its digit's
-        with m.If(self.valid):
-            m.d.sync += place.eq(Mux(self.last, 0, place + 1))
-        x = [
-            choose(
-                m,
-                Cat(active[n * lanes + lane] for n in range(cfg.digit_bits)),
-                place,
-                cfg.act_bits,
-                name=f"choice_{lane}",
-            )
-            for lane in range(lanes)
-        ]
+        ahead = Signal.like(place)  # of the next one
+        m.d.comb += ahead.eq(Mux(self.valid, Mux(self.last, 0, place + 1), place))
+        m.d.sync += place.eq(ahead)
+        x = Signal(data.ArrayLayout(signed(cfg.act_bits), lanes), reset_less=True)
+        for lane in range(lanes):
+            words = Cat(active[n * lanes + lane] for n in range(cfg.digit_bits))
+            choice = choose(m, words, ahead, cfg.act_bits, name=f"choice_{lane}")
+            m.d.sync += x[lane].eq(choice)
 
         # Columns combine a word `latency - 1` cycles after it came.
         delay = element(cfg).latency - 1
@@ -94,7 +92,7 @@ class DigitArray(wiring.Component):
         for n in range(0, cfg.cols, columns):
             m.submodules[f"columns_{n}"] = pair = DigitColumns(cfg)
             m.d.comb += [
-                pair.x.as_value().eq(Cat(x)),
+                pair.x.eq(x),
                 pair.digits.as_value().eq(self.word[n * width : (n + columns) * width]),
                 pair.first.eq(first),
                 pair.last.eq(last),

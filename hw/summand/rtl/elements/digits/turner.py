@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig
 from summand.isa.digits import digit_lanes, digit_size, packed_columns
 from summand.isa.elements import element
-from summand.rtl.mux import choose
+from summand.isa.latencies import TURNER_LATENCY
 from summand.rtl.work import Work
 
 __all__ = ["PlaneTurner"]
@@ -21,7 +21,8 @@ class PlaneTurner(wiring.Component):
     Word ``n`` of a digit holds that of inputs ``n * lanes`` to ``(n + 1) * lanes - 1`` for every
     column, lowest column first: signed numbers of ``digit_bits + 1`` bits. A digit of an odd column
     is 1 less where that of the column below it is negative, because these two are packed into one
-    operand. The first word leaves with the digit's last plane, the others follow at once.
+    operand. The first word leaves :attr:`LATENCY` cycles after the digit's last plane, the others
+    follow at once. Beats of a LOAD leave at once; none comes while words leave.
 
     Parameters
     ----------
@@ -36,6 +37,10 @@ class PlaneTurner(wiring.Component):
         A word of digits or the same beat. ``first`` marks a digit's first word, ``last`` the last
         of a tile.
     """
+
+    #: Cycles from a digit's last plane to its first word: bits are chosen in one, digits made of
+    #: them in another, because either choice drives hundreds of wires.
+    LATENCY = TURNER_LATENCY
 
     i: Any
     o: Any
@@ -69,20 +74,17 @@ class PlaneTurner(wiring.Component):
         with m.If(whole):
             m.d.sync += opens.eq(self.i.last)
 
+        # The words of a digit leave one after another, with what was said of its last plane.
+        leaves = Signal()
         place = Signal(range(size))  # of the word among the digit's
         with m.If(whole):
-            m.d.sync += place.eq(1)
-        with m.Elif(place != 0):
-            m.d.sync += place.eq(place + 1)
+            m.d.sync += [leaves.eq(1), place.eq(0)]
+        with m.Else():
+            m.d.sync += [leaves.eq(leaves & (place != size - 1)), place.eq(place + 1)]
 
-        # What is said of a digit comes with its last plane, and so with the first word.
-        first = place == 0
-        opening = Mux(first, opens, self._kept(m, opens, "opens", whole))
-        halving = None
-        if cfg.half_steps:
-            half_step = self._kept(m, self.i.half_step, "half_step", whole)
-            halving = Mux(first, self.i.half_step, half_step)
-        bits = [self._chosen(m, plane, n, whole, place) for n, plane in enumerate(planes)]
+        opening = self._kept(m, opens, "opens", whole)
+        halving = self._kept(m, self.i.half_step, "half_step", whole) if cfg.half_steps else None
+        bits = [self._leaving(m, plane, n, whole) for n, plane in enumerate(planes)]
         word = self._word(m, bits, opening, halving)
         tile_ends = self._kept(m, self.i.last, "last", whole)
         beat = self.i.word[-cfg.stream_bits :]
@@ -90,8 +92,8 @@ class PlaneTurner(wiring.Component):
             *(self.o[n].eq(self._kept(m, self.i[n], n, whole)) for n in self._orders()),
             self.o.word.eq(word),
             self.o.word[-len(beat) :].eq(Mux(self.i.act_write, beat, word[-len(beat) :])),
-            self.o.valid.eq(whole | ~first),
-            self.o.first.eq(whole),
+            self.o.valid.eq(leaves),
+            self.o.first.eq(leaves & (place == 0)),
             self.o.last.eq(tile_ends & (place == size - 1)),
             self.o.act_write.eq(self.i.act_write),
             self.o.act_row.eq(self.i.act_row),
@@ -111,19 +113,19 @@ class PlaneTurner(wiring.Component):
             m.d.sync += kept.eq(value)
         return kept
 
-    def _chosen(self, m: Module, plane: Signal, n: int, whole: Signal, place: Signal) -> Value:
-        """Return bit ``n`` of the word's digits: of the first inputs at once, of others later."""
+    def _leaving(self, m: Module, plane: Signal, n: int, whole: Signal) -> Value:
+        """Return bit ``n`` of the digits of the word that leaves; those of others move up."""
         cfg = self.config
         lanes = digit_lanes(cfg)
-        chosen = []
-        for c in range(cfg.cols):
-            column = plane[c * cfg.depth : (c + 1) * cfg.depth]
-            kept = Signal(cfg.depth - lanes, name=f"kept_{n}_{c}", reset_less=True)
-            with m.If(whole):
-                m.d.sync += kept.eq(column[lanes:])
-            words = Cat(column[:lanes], kept)
-            chosen.append(choose(m, words, place, lanes, name=f"choice_{n}_{c}"))
-        return Cat(chosen)
+        columns = [plane[c * cfg.depth : (c + 1) * cfg.depth] for c in range(cfg.cols)]
+        behind: Value | None = None
+        for k in reversed(range(cfg.digit_bits)):
+            bits = Signal(cfg.cols * lanes, name=f"bits_{n}_{k}", reset_less=True)
+            came = Cat(column[k * lanes : (k + 1) * lanes] for column in columns)
+            m.d.sync += bits.eq(came if behind is None else Mux(whole, came, behind))
+            behind = bits
+        assert behind is not None
+        return behind
 
     def _word(self, m: Module, bits: list[Value], opening: Value, halving: Value | None) -> Signal:
         """Return a word of the digits with these bits, lowest first.

@@ -28,10 +28,9 @@ def test_words_meet_their_inputs_of_their_slice(config, gap):
     x = rng.integers(config.act_min, config.act_max, (slices, config.depth), endpoint=True)
     weights = rng.integers(0, 1 << size - 1, (slices, config.depth, config.cols))
     inputs: list[dict[str, Any]] = [{"valid": 1, "last": 1}] * late  # what a reset does
+    begins = []
     for n in range(slices):
-        inputs.append({"x": x[n].tolist(), "step": {"valid": 1}})
-        # The staging registers change at once.
-        noise = {"x": rng.integers(config.act_min, config.act_max, config.depth).tolist()}
+        begins.append(len(inputs))
         for place in range(size):
             word = 0
             for c in range(config.cols):
@@ -39,10 +38,15 @@ def test_words_meet_their_inputs_of_their_slice(config, gap):
                     digit = int(weights[n, place * lanes + lane, c])
                     word |= digit << (c * lanes + lane) * bits
             flags = {"first": int(place == 0), "last": int(place == size - 1)}
-            inputs.append(noise | {"word": word, "valid": 1} | flags)
+            inputs.append({"word": word, "valid": 1} | flags)
         inputs += [{}] * gap
+    # They are copied in the cycle but one before their first word, and in no other are they staged.
+    for n, cycle in enumerate(inputs):
+        noise = rng.integers(config.act_min, config.act_max, config.depth)
+        inputs[n] = cycle | {"x": noise.tolist()}
+    for n, begin in enumerate(begins):
+        inputs[begin - 2] |= {"x": x[n].tolist(), "step": {"valid": 1}}
     found = trace(DigitArray(config), inputs + [{}] * (late + 1), ["sums"])
-    per = 1 + size + gap
-    for n in range(slices):
-        (sums,) = found[late + n * per + size + late]
+    for n, begin in enumerate(begins):
+        (sums,) = found[begin + size - 1 + late]
         assert list(sums) == (x[n] @ weights[n]).tolist()

@@ -71,18 +71,20 @@ def test_digits_add_up_to_the_weights(config, gaps):
                 cycles.append({"word": int(rng.integers(1 << 30)), "last": 1})
             cycles.append(cycle)
     ends = [n for n, cycle in enumerate(cycles) if cycle.get("valid")][size - 1 :: size]
-    cycles += [{}] * size
+    starts = [end + PlaneTurner.LATENCY for end in ends]
+    cycles += [{}] * (PlaneTurner.LATENCY + size)
     found = [o for (o,) in trace(PlaneTurner(config), [{"i": cycle} for cycle in cycles], ["o"])]
 
-    # The words of a digit come with its last plane and in the cycles after it, and no others do.
-    assert [n for n, o in enumerate(found) if o.valid] == [e + n for e in ends for n in range(size)]
-    assert [n for n, o in enumerate(found) if o.valid and o.first] == ends
-    assert element(config).turn == size - 1
+    # The words of a digit come one after another behind its last plane, and no others do.
+    words_at = [start + n for start in starts for n in range(size)]
+    assert [n for n, o in enumerate(found) if o.valid] == words_at
+    assert [n for n, o in enumerate(found) if o.valid and o.first] == starts
+    assert element(config).turn == PlaneTurner.LATENCY + size - 1
     for weights, orders in tiles:
         value = np.zeros((config.depth, config.cols), int)
         while True:
-            words = [found[ends[0] + n] for n in range(size)]
-            ends = ends[1:]
+            words = [found[starts[0] + n] for n in range(size)]
+            starts = starts[1:]
             digits = digits_of(config, [w.word for w in words])
             assert abs(digits).max() < 1 << size
             value = (value << size) + digits
