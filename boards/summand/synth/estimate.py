@@ -27,7 +27,8 @@ class Resources:
         Memories and multipliers, exact; block RAMs may be halves.
     fmax_mhz : float or None
         Clock, estimated, out of context, on the slowest speed grade that is stored; None for
-        families that are counted only.
+        families that are counted only, and for engines with a part of which no stored run was
+        placed.
     errors : mapping of str to HeldOutError
         Of ``luts``, ``ffs`` and ``fmax_mhz``.
     """
@@ -77,18 +78,18 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
         )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
-    clocked = "period_ns" in model.coefficients
+    clock = _clock(config, model)
     return Resources(
         luts=round(model.figure("luts", lut_terms(config, cells))),
         ffs=round(model.figure("ffs", ff_terms(config))),
         lut_rams=lut_rams(config, cells),
         block_rams=block_rams(config, cells),
         dsps=dsps(config, cells),
-        fmax_mhz=1e3 / model.figure("period_ns", period_terms(config)) if clocked else None,
+        fmax_mhz=clock,
         errors={
             "luts": model.errors["luts"],
             "ffs": model.errors["ffs"],
-            **({"fmax_mhz": model.errors["period_ns"]} if clocked else {}),
+            **({"fmax_mhz": model.errors["period_ns"]} if clock else {}),
         },
     )
 
@@ -128,7 +129,17 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
 
 def _unmodelled(config: EngineConfig) -> list[str]:
     """Return the fields in use of which the model knows nothing."""
-    return [name for name in ("operand_depth", "digit_bits", "limb_bits") if getattr(config, name)]
+    return [name for name in ("operand_depth", "limb_bits") if getattr(config, name)]
+
+
+def _clock(config: EngineConfig, model: Model) -> float | None:
+    """Return an engine's clock in MHz, if stored runs tell what all its parts make of it."""
+    if "period_ns" not in model.coefficients:
+        return None
+    try:
+        return 1e3 / model.figure("period_ns", period_terms(config))
+    except UnknownPartError:
+        return None
 
 
 def _lacking(

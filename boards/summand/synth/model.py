@@ -17,10 +17,10 @@ from summand.isa.structure import JOINED_ROWS, joints, memories, segment_fields,
 from summand.isa.widths import (
     act_addr_bits,
     border_bits,
-    plane_sum_bits,
     slice_bits,
     tile_bits,
 )
+from summand.synth.elements import element_ff_terms, element_lut_terms
 
 __all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_terms"]
 
@@ -41,7 +41,7 @@ def block_rams(config: EngineConfig, cells: ModelledCells) -> float:
 
 
 def dsps(config: EngineConfig, cells: ModelledCells) -> int:
-    """Return the multipliers: the requantiser's, and scalers."""
+    """Return the multipliers: the requantiser's, scalers, and those of digits."""
     taken = cells.multipliers.multipliers
     return math.ceil(sum(p.count * taken(part) for p in products(config) for part in p.parts))
 
@@ -51,15 +51,12 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
     rows, columns = config.rows, config.rows * config.cols
     return {
         "lut_rams": lut_rams(config, cells),
-        "trees": columns * (_tree_bits(config) + config.tables - 1),
+        **element_lut_terms(config),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
         + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
         "shifters": columns * config.acc_bits * _shift_levels(config),
-        "writers": rows * config.tables // config.table_share * (config.act_bits + 2),
         "scales": config.scale_bits > 0,
         "products": _product_bits(config, cells),
-        "half_steps": (2 * columns * _digit_bits(config) + rows * config.depth)
-        * config.half_steps,  # chosen and added in each column; planes of ones in each row
         "borders": (64 + columns) * (config.border_shift > 0),  # compared; chains one half longer
         **_sparse_terms(config),
         "rows": rows,
@@ -73,16 +70,11 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
 def ff_terms(config: EngineConfig) -> dict[str, float]:
     """Return the terms of an engine's flip-flops."""
     rows, columns = config.rows, config.rows * config.cols
-    tables = config.tables * (config.act_bits + 2) + _tree_bits(config)
     return {
-        "words": rows * config.plane_bits,
-        "tables": columns * tables,
+        **element_ff_terms(config),
         "columns": columns * (2 * config.slice_sum_bits + 3 * config.acc_bits)
         + _collected(config) * config.cols * config.acc_bits,
-        "writers": rows * (config.tables // config.table_share * (2 * config.act_bits + 2))
-        + rows * config.depth // config.table_share * config.act_bits,
         "scales": _scale_bits(config),
-        "half_steps": (columns + 2 * rows) * _digit_bits(config) * config.half_steps,
         "borders": (4 * slice_bits(config) + (8 + 8 * rows) * border_bits(config) + 32)
         * (config.border_shift > 0),  # kept and met; on their way in each row
         **_sparse_terms(config),
@@ -100,6 +92,7 @@ def period_terms(config: EngineConfig) -> dict[str, float]:
     return {
         "size": math.sqrt(config.rows * config.plane_bits) / 32,
         "sparse": config.sparse_block > 0,  # the reader's own slowest path
+        "digits": config.digit_bits > 0,
         "constant": 1,
     }
 
@@ -152,20 +145,6 @@ def _sparse_terms(config: EngineConfig) -> dict[str, float]:
 def _shift_levels(config: EngineConfig) -> int:
     """Return the choices before an accumulator's adder, which makes a border's lowest itself."""
     return (config.shift > 0) + max(0, border_bits(config) - 1)
-
-
-def _tree_bits(config: EngineConfig) -> int:
-    """Return the bits of a column's adder tree."""
-    bits, count, width = 0, config.tables // 2, config.act_bits + 3
-    while count:
-        bits += count * width
-        count, width = count // 2, width + 1
-    return bits
-
-
-def _digit_bits(config: EngineConfig) -> int:
-    """Return the bits of a plane's sum whose digits are -1 and 1."""
-    return plane_sum_bits(config) + 1
 
 
 def _collected(config: EngineConfig) -> int:

@@ -163,6 +163,32 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
             "table_share": 2,
             "requant_depth": 256,
         },
+        {"digit_bits": 4},
+        {"digit_bits": 2},
+        {"digit_bits": 4, "rows": 4},
+        {"digit_bits": 4, "depth": 64, "half_steps": True},
+        {"digit_bits": 2, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {
+            "digit_bits": 4,
+            "act_bits": 6,
+            "half_steps": True,
+            "scale_bits": 4,
+            "rows": 2,
+            "cols": 4,
+            "depth": 32,
+            "stream_bits": 64,
+        },
+        {"digit_bits": 2, "cols": 8, "depth": 32, "stream_bits": 64},
+        {
+            "digit_bits": 4,
+            "cols": 4,
+            "depth": 64,
+            "stream_bits": 256,
+            "acc_depth": 1024,
+            "act_depth": 64,
+            "requant_depth": 256,
+            "shift": 4,
+        },
     ]
     configs = [dataclasses.replace(base, **change) for change in changes]
     if family.flow is None:

@@ -148,6 +148,7 @@ def _publish(exploration: "Exploration", record: dict[str, Any]) -> str:
 def _show(record: dict[str, Any], console: "Console") -> None:
     from rich.table import Table
 
+    from summand.explore.features import FEATURES
     from summand.report.measured import measured_heads, measured_points, measured_rows
 
     table = Table(box=None, pad_edge=False)
@@ -162,7 +163,7 @@ def _show(record: dict[str, Any], console: "Console") -> None:
         table.add_row(*_cells(front[i * (len(front) - 1) // max(1, shown - 1)]))
     console.print(
         f"Time and loss, projected and predicted: {shown} of {len(front)} points of the front. "
-        f"With group scales (g), half-steps (h), N:M (n), low rank (r)",
+        f"With {', '.join(f'{feature.title} ({feature.letter})' for feature in FEATURES)}",
         soft_wrap=True,
     )
     console.print(table)
@@ -200,12 +201,6 @@ def _show(record: dict[str, Any], console: "Console") -> None:
 
 def _cells(point: dict[str, Any]) -> list[str]:
     engine, projected = point["engine"], point["projected"]
-    extras = {
-        "g": engine["scale_bits"],
-        "h": engine["half_steps"],
-        "n": engine["sparse_block"],
-        "r": engine["shift"],
-    }
     return [
         f"{projected['total_s']:.4g}",
         f"{projected['tokens_s']:.3g}" if projected["tokens_s"] else "",
@@ -215,7 +210,7 @@ def _cells(point: dict[str, Any]) -> list[str]:
         f"{point['modelled']['luts']:,}",
         str(engine["rows"]),
         f"{engine['cols']} x {engine['depth']}",
-        "".join(name for name, there in extras.items() if there),
+        "".join(point["with"]),
     ]
 
 

@@ -10,6 +10,8 @@ What cannot be best is left out before it is evaluated, for these reasons:
   enough: an engine that is as fast as the memory still waits for its tables.
 * Rows come in ascending order, and the first number that does not fit ends them, because more rows
   take more of everything.
+
+DSP blocks are tried without sparse segments: that is a choice and no proof.
 """
 
 import dataclasses
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 
 from summand.explore.choices import FEATURED
 from summand.isa import ConfigError, EngineConfig
+from summand.isa.limits import DIGIT_BITS
 from summand.isa.rounding import ceil_div, ceil_log2
 
 __all__ = ["EngineClass", "classes"]
@@ -69,17 +72,24 @@ def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
         Bytes that the memory brings in a cycle of the engine's clock.
     """
     features = {
-        (e.scale_bits if scaled else 0, e.half_steps, e.sparse_block, e.shift if low_rank else 0)
+        (
+            e.scale_bits if scaled else 0,
+            e.half_steps,
+            e.sparse_block,
+            e.shift if low_rank else 0,
+            digit_bits,
+        )
         for e in FEATURED
         for scaled in (False, True)
         for low_rank in (False, True)
+        for digit_bits in ((0,) if e.sparse_block else DIGIT_BITS)
     }
     for stream in _STREAMS:
         if stream > _STREAMS[0] and stream / 8 > _WIDER * beat_bytes:
             continue
         for depth in _DEPTHS:
             slices = ceil_div(longest, depth) + _RANKS
-            for scale_bits, half_steps, sparse_block, shift in sorted(features):
+            for scale_bits, half_steps, sparse_block, shift, digit_bits in sorted(features):
                 for beats in _BEATS if sparse_block else _BEATS[:1]:
                     if stream * beats < depth:
                         continue
@@ -96,6 +106,7 @@ def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
                                 half_steps=half_steps,
                                 sparse_block=sparse_block,
                                 shift=shift,
+                                digit_bits=digit_bits,
                             )
                         )
                     except ConfigError:  # no such engine

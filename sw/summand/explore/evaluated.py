@@ -56,10 +56,11 @@ class Evaluated:
         rows: npt.NDArray[np.int64],
         front: ModelFront,
         bits: _Floats,
+        walked: _Floats,
         quick: Quick,
     ) -> "Evaluated":
-        """Evaluate engines of so many rows."""
-        times = quick.times(engine, rows, bits)
+        """Evaluate engines of so many rows; ``walked`` is ``bits`` of whole digits."""
+        times = quick.times(engine, rows, bits, walked)
         return cls(
             engine=engine,
             rows=rows,

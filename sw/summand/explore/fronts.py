@@ -2,6 +2,8 @@
 
 For a price ``p``, each layer gets the choice of least ``loss + p * bits``. That is the best
 allocation of as many bits, and prices from high to low give the convex front of bits and losses;
+where an engine multiplies several planes at once, the bits are those of whole digits, because that
+is how long it takes;
 with hundreds of layers its points lie close together. An allocation for a budget in between is an
 integer program (:mod:`summand.compress.allocate.allocation`), which gains nothing worth its time
 here.
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from summand.explore.choices import ModelChoices, Shape
 from summand.isa import EngineConfig
+from summand.isa.elements import element
 from summand.recipe.choice import Choice
 from summand.schedule.fit import Needs, misfits
 from summand.schedule.terms import Sizes
@@ -77,7 +80,7 @@ class Fronts:
             shape: np.stack([choices.losses[name] for name in names])
             for shape, names in self._names.items()
         }
-        self._fronts: dict[tuple[bytes, ...], ModelFront | None] = {}
+        self._fronts: dict[tuple[int, *tuple[bytes, ...]], ModelFront | None] = {}
 
     def front(self, config: EngineConfig) -> ModelFront | None:
         """Return the front of an engine's features; None where a layer can have nothing."""
@@ -85,9 +88,10 @@ class Fronts:
             shape: np.array([computes(config, sizes) for sizes in each])
             for shape, each in self._sizes.items()
         }
-        key = tuple(mask.tobytes() for mask in allowed.values())
+        planes = element(config).planes
+        key = (planes, *(mask.tobytes() for mask in allowed.values()))
         if key not in self._fronts:
-            self._fronts[key] = self._find(allowed)
+            self._fronts[key] = self._find(allowed, planes)
         return self._fronts[key]
 
     def bits(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
@@ -95,9 +99,19 @@ class Fronts:
 
         Those that it does not compute count 0.
         """
+        return self._padded(config, 1)
+
+    def walked(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
+        """Return the same with planes filled up to whole digits, which take time and no stream."""
+        return self._padded(config, element(config).planes)
+
+    def _padded(self, config: EngineConfig, planes: int) -> dict[Shape, npt.NDArray[np.int64]]:
         return {
             shape: np.array(
-                [layer_traffic(s, config).total if computes(config, s) else 0 for s in each]
+                [
+                    layer_traffic(s.whole(planes), config).total if computes(config, s) else 0
+                    for s in each
+                ]
             )
             for shape, each in self._sizes.items()
         }
@@ -114,7 +128,9 @@ class Fronts:
         """Return what one of a layer's choices streams without padding."""
         return layer_traffic(self.sizes(name, place)).total
 
-    def _find(self, allowed: Mapping[Shape, npt.NDArray[np.bool_]]) -> ModelFront | None:
+    def _find(
+        self, allowed: Mapping[Shape, npt.NDArray[np.bool_]], planes: int
+    ) -> ModelFront | None:
         if not all(mask.any() for mask in allowed.values()):
             return None
         prices = np.geomspace(_DEAREST, _CHEAPEST, _PRICES) / self._choices.weights
@@ -122,7 +138,8 @@ class Fronts:
         loss = np.zeros(_PRICES)
         for shape, names in self._names.items():
             places = np.flatnonzero(allowed[shape])
-            bits = np.array([layer_traffic(self._sizes[shape][i]).total for i in places])
+            sizes = [self._sizes[shape][i].whole(planes) for i in places]
+            bits = np.array([layer_traffic(each).total for each in sizes])
             losses = self._losses[shape][:, places]
             for j, price in enumerate(prices):
                 best = np.argmin(losses + price * bits, axis=1)

@@ -108,7 +108,9 @@ class Quick:
         """What is to be done."""
         return self._workload
 
-    def times(self, engine: EngineConfig, rows: npt.NDArray[np.int64], bits: _Floats) -> Times:
+    def times(
+        self, engine: EngineConfig, rows: npt.NDArray[np.int64], bits: _Floats, walked: _Floats
+    ) -> Times:
         """Return times of engines that differ in rows; arrays of shape ``[rows, points]``.
 
         Parameters
@@ -119,10 +121,12 @@ class Quick:
             Their numbers.
         bits : float64 array, shape ``[points, kinds]``
             What all groups of a kind stream in one pass.
+        walked : float64 array, shape ``[points, kinds]``
+            The same with planes filled up to whole digits.
         """
         workload = self._workload
-        decode = self._cycles(engine, rows, bits, workload.batch)
-        prefill = self._cycles(engine, rows, bits, workload.prefill * workload.batch)
+        decode = self._cycles(engine, rows, walked, workload.batch)
+        prefill = self._cycles(engine, rows, walked, workload.prefill * workload.batch)
         return Times(
             decode_cycles=decode,
             prefill_cycles=prefill,
@@ -158,9 +162,9 @@ class Quick:
         return size / link.bytes_s + self._groups * link.round_trip_s
 
     def _cycles(
-        self, engine: EngineConfig, rows: npt.NDArray[np.int64], bits: _Floats, tokens: int
+        self, engine: EngineConfig, rows: npt.NDArray[np.int64], walked: _Floats, tokens: int
     ) -> _Floats:
-        total = np.zeros((len(rows), len(bits)))
+        total = np.zeros((len(rows), len(walked)))
         if not tokens:
             return total
         batches = -(-tokens // rows)
@@ -172,7 +176,7 @@ class Quick:
             half = max(1, engine.acc_depth // 2)
             cut = ceil_div(tiles, half)
             passes = np.where(batches == 1, 1 if tiles <= engine.acc_depth else cut, cut)
-            walk = bits[:, k] / engine.stream_bits / len(kind.names)
+            walk = walked[:, k] / engine.stream_bits / len(kind.names)
             loads = rows * slices * engine.slice_words
             answers = rows * tiles * max(1, engine.cols * 32 // engine.stream_bits)
             waits = passes * (slices * fill + _PASS) + _CALL

@@ -14,6 +14,7 @@ from summand.boards.board import Board
 from summand.explore.allocated import Allocated
 from summand.explore.choices import ModelChoices
 from summand.explore.exact import Counted
+from summand.explore.features import features_of
 from summand.explore.files import written_whole
 from summand.explore.point import Found, Point
 from summand.explore.workload import Limits, Workload
@@ -85,6 +86,7 @@ def point_record(
     return {
         "digest": point.engine.digest,
         "engine": dataclasses.asdict(point.engine),
+        "with": {feature.letter: feature.title for feature in features_of(point.engine)},
         "bits_per_weight": point.bits / choices.weights,
         "loss": point.loss,
         "perplexity_ratio": predicted_ratio(point.loss),

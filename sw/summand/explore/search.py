@@ -18,7 +18,9 @@ from summand.explore.refusals import too_small
 from summand.explore.selection import select, trace_of
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
+from summand.isa.elements import element
 from summand.isa.limits import FIELDS
+from summand.synth.coefficients import UnknownPartError
 from summand.synth.estimate import Resources, estimate
 
 __all__ = ["Search"]
@@ -54,7 +56,7 @@ class Search:
         return self._fronts
 
     def run(self, progress: Callable[[str, int, int], None] | None = None) -> Found:
-        """Evaluate everything; the same search finds the same.
+        """Evaluate everything that the family's model knows; the same search finds the same.
 
         Raises
         ------
@@ -72,14 +74,12 @@ class Search:
         for i, each in enumerate(everything):
             front = self._fronts.front(each.base)
             if front is not None:
-                bits = totals(
-                    front,
-                    self._choices.shapes,
-                    [kind.layers for kind in self._kinds],
-                    self._fronts.bits(each.base),
-                )
+                streamed = self._totals(each.base, front)
                 for engine in each.members():
-                    found, least = self._evaluate(engine, front, bits)
+                    try:
+                        found, least = self._evaluate(engine, front, *streamed)
+                    except UnknownPartError:  # nothing is known of what the whole class has
+                        break
                     evaluated += [found] if found else []
                     if smallest is None or least.luts < smallest[0].luts:
                         smallest = least, engine
@@ -98,7 +98,7 @@ class Search:
         )
 
     def _evaluate(
-        self, engine: EngineConfig, front: ModelFront, bits: _Floats
+        self, engine: EngineConfig, front: ModelFront, bits: _Floats, walked: _Floats
     ) -> tuple[Evaluated | None, Resources]:
         """Return an engine in all numbers of rows that fit, and what one row takes."""
         resources: list[Resources] = []
@@ -113,8 +113,16 @@ class Search:
         if not resources:
             return None, least
         rows = np.arange(1, len(resources) + 1)
-        found = Evaluated.of(engine, resources, rows, front, bits, self._quick)
+        found = Evaluated.of(engine, resources, rows, front, bits, walked, self._quick)
         return found, least
+
+    def _totals(self, engine: EngineConfig, front: ModelFront) -> tuple[_Floats, _Floats]:
+        """Return what all groups of each kind stream, and the same in whole digits."""
+        shapes, kinds = self._choices.shapes, [kind.layers for kind in self._kinds]
+        bits = totals(front, shapes, kinds, self._fronts.bits(engine))
+        if element(engine).planes == 1:
+            return bits, bits
+        return bits, totals(front, shapes, kinds, self._fronts.walked(engine))
 
     def _fits(self, resources: Resources) -> bool:
         part, mhz = self._board.chip.part, self._board.clock.engine_hz / 1e6
@@ -130,15 +138,10 @@ class Search:
         front = self._fronts.front(engine)
         if front is None:
             return None
-        bits = totals(
-            front,
-            self._choices.shapes,
-            [kind.layers for kind in self._kinds],
-            self._fronts.bits(engine),
-        )
+        bits, walked = self._totals(engine, front)
         rows = np.array([engine.rows])
         resources = [estimate(engine, board.family)]
-        mine = Evaluated.of(engine, resources, rows, front, bits, self._quick)
+        mine = Evaluated.of(engine, resources, rows, front, bits, walked, self._quick)
         total = mine.total[0]
         good = (front.loss <= self._limits.kl) & (bits.sum(axis=1) / 8 <= board.memory.bytes)
         if not good.any():

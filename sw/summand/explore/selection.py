@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from summand.boards.board import Board
 from summand.explore.evaluated import Evaluated
+from summand.explore.features import features_of
 from summand.explore.point import Point
 from summand.explore.refusals import nearest, too_large
 from summand.explore.workload import Limits, Workload
@@ -125,14 +126,8 @@ def trace_of(evaluated: Sequence[Evaluated], limits: Limits) -> dict[str, npt.ND
 
 
 def _features(engine: EngineConfig) -> str:
-    """Return what an engine has besides dense whole-layer weights, in words."""
-    have = {
-        "group scales": engine.scale_bits,
-        "half-steps": engine.half_steps,
-        "N:M": engine.sparse_block,
-        "low rank": engine.shift,
-    }
-    return ", ".join(name for name, there in have.items() if there) or "none"
+    """Return an engine's features in words."""
+    return ", ".join(feature.title for feature in features_of(engine)) or "none"
 
 
 def undominated(first: _Floats, second: _Floats, allowed: npt.NDArray[np.bool_]) -> list[int]:

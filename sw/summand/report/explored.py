@@ -139,18 +139,8 @@ def _row(point: _Record) -> tuple[str, ...]:
         f"{point['bits_per_weight']:.2f}",
         f"{point['modelled']['luts']:,}",
         f"{engine['rows']} x {engine['cols']} x {engine['depth']}, {engine['stream_bits']} bits",
-        _with(engine),
+        ", ".join(point["with"].values()),
     )
-
-
-def _with(engine: _Record) -> str:
-    have = {
-        "group scales": engine["scale_bits"],
-        "half-steps": engine["half_steps"],
-        "N:M": engine["sparse_block"],
-        "low rank": engine["shift"],
-    }
-    return ", ".join(name for name, there in have.items() if there)
 
 
 def _features(points: Sequence[_Record], own: _Record | None, chosen: _Record) -> str:

@@ -47,6 +47,10 @@ class Direct:
     block: int = 0
     empty: Runs = ()
 
+    def whole(self, planes: int) -> "Direct":
+        """Return the term with its planes filled up to a multiple of ``planes``."""
+        return replace(self, planes=_whole(self.planes, planes))
+
     def pattern(self, config: EngineConfig | None = None) -> SparsePattern | None:
         """Return its pattern, or as which ``config``'s engine streams it; None where it cannot."""
         if not self.block:
@@ -81,6 +85,11 @@ class Factored:
     first: int
     second: int
     shift: int = 0
+
+    def whole(self, planes: int) -> "Factored":
+        """Return the term with both factors' planes filled up to a multiple of ``planes``."""
+        first, second = _whole(self.first, planes), _whole(self.second, planes)
+        return replace(self, first=first, second=second)
 
 
 Term = Direct | Factored
@@ -126,6 +135,12 @@ class Sizes:
     def factored(self) -> tuple[tuple[int, Factored], ...]:
         """The factored terms, each with its index."""
         return tuple((i, t) for i, t in enumerate(self.terms) if isinstance(t, Factored))
+
+    def whole(self, planes: int) -> "Sizes":
+        """Return the sizes with all planes filled up to multiples of ``planes``."""
+        if planes == 1:
+            return self
+        return replace(self, terms=tuple(term.whole(planes) for term in self.terms))
 
     @property
     def shifts(self) -> frozenset[int]:
@@ -183,3 +198,8 @@ class Sizes:
         """Multiplications a token, padding left out."""
         k, n = self.in_features, self.out_features
         return len(self.direct) * k * n + sum(t.rank * (k + n) for _, t in self.factored)
+
+
+def _whole(count: int, of: int) -> int:
+    """Return ``count`` rounded up to a multiple."""
+    return ceil_div(count, of) * of

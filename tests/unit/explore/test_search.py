@@ -24,6 +24,7 @@ from summand.explore.selection import spread, undominated
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
 from summand.recipe.options import Options
+from summand.synth.coefficients import UnknownPartError
 from summand.synth.estimate import estimate
 
 K, N = 64, 128
@@ -94,6 +95,8 @@ def test_a_front_is_as_good_as_an_integer_program(seed):
         EngineConfig(cols=8, depth=32, scale_bits=4, half_steps=True),
         EngineConfig(cols=4, depth=32, stream_bits=128, scale_bits=4, half_steps=True),
         EngineConfig(cols=2, depth=32, stream_bits=64, table_share=2, half_steps=True),
+        EngineConfig(cols=4, depth=32, stream_bits=128, scale_bits=4, digit_bits=2),
+        EngineConfig(cols=4, depth=32, stream_bits=128, half_steps=True, digit_bits=4),
     ],
 )
 def test_estimated_cycles_are_near_the_laws(engine, rows):
@@ -118,8 +121,7 @@ def test_estimated_cycles_are_near_the_laws(engine, rows):
     assert front is not None
     workload = Workload(prefill=3 * rows, decode=1)
     quick = Quick(find_board("ulx3s-85f"), workload, group_kinds(choices))
-    bits = _totals(choices, fronts, front, engine)
-    times = quick.times(engine, np.array([rows]), bits)
+    times = quick.times(engine, np.array([rows]), *_totals(choices, fronts, front, engine))
     for place in (len(front.loss) // 4, len(front.loss) // 2):
         sizes = {name: fronts.sizes(name, int(p[place])) for name, p in front.picks.items()}
         counted = reduce(add, count_cycles(engine, choices.groups, sizes, workload))
@@ -127,11 +129,44 @@ def test_estimated_cycles_are_near_the_laws(engine, rows):
         assert times.prefill_cycles[0, place] == pytest.approx(counted.prefill_cycles, rel=0.06)
 
 
+@pytest.mark.parametrize("digit_bits", [2, 4])
+def test_whole_digits_are_what_a_front_pays_for(digit_bits):
+    """So no layer gets planes that take as long as more of them."""
+    choices = model()
+    fronts = Fronts(choices)
+    engine = EngineConfig(cols=4, depth=32, stream_bits=128, half_steps=True, digit_bits=digit_bits)
+    plain = dataclasses.replace(engine, digit_bits=0)
+    front = fronts.front(engine)
+    assert front is not None
+    for name, picks in front.picks.items():
+        for pick in set(picks.tolist()):
+            planes = [term.planes for _, term in fronts.sizes(name, pick).direct]
+            assert all(count % digit_bits == 0 for count in planes)
+    walked, bits = fronts.walked(engine), fronts.bits(engine)
+    assert any((walked[shape] > bits[shape]).any() for shape in walked)
+    for shape, each in fronts.walked(plain).items():
+        assert (each == fronts.bits(plain)[shape]).all()
+        assert (each == bits[shape]).all()
+        assert (each <= walked[shape]).all()
+
+
+def test_engines_with_parts_that_the_model_does_not_know_are_left_out(monkeypatch):
+    def known(config, *rest):
+        if config.digit_bits:
+            raise UnknownPartError("digits")
+        return estimate(config, *rest)
+
+    monkeypatch.setattr("summand.explore.search.estimate", known)
+    found = Search(model(), find_board("ulx3s-85f"), Workload(), Limits()).run()
+    assert set(found.trace["digit_bits"].tolist()) == {0}
+
+
 def _totals(choices, fronts, front, engine):
     from summand.explore.fronts import totals
 
     kinds = [kind.layers for kind in group_kinds(choices)]
-    return totals(front, choices.shapes, kinds, fronts.bits(engine))
+    padded = fronts.bits(engine), fronts.walked(engine)
+    return [totals(front, choices.shapes, kinds, each) for each in padded]
 
 
 def test_a_search_finds_what_trying_everything_finds():
@@ -147,13 +182,13 @@ def test_a_search_finds_what_trying_everything_finds():
         front = fronts.front(each.base)
         if front is None:
             continue
-        bits = _totals(choices, fronts, front, each.base)
+        streamed = _totals(choices, fronts, front, each.base)
         for member in each.members():
             for rows in range(1, 65):
                 engine = dataclasses.replace(member, rows=rows)
                 if estimate(engine, board.family).luts > 6000:
                     break
-                times = quick.times(member, np.array([rows]), bits).total(workload)[0]
+                times = quick.times(member, np.array([rows]), *streamed).total(workload)[0]
                 best = min(best, times[front.loss <= 0.05].min())
     quickest = min(p.total_s for p in found.front if p.loss <= 0.05)
     assert quickest == pytest.approx(best, rel=1e-12)

@@ -71,13 +71,26 @@ def test_a_counted_family_has_no_clock():
     assert estimate(SMALL, XILINX7).fmax_mhz is None
 
 
-def test_what_no_stored_run_has_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize(
+    ("field", "value", "title"),
+    [("half_steps", True, "half steps"), ("digit_bits", 4, "digit [a-z]+")],
+)
+def test_what_no_stored_run_has_is_refused_by_name(field, value, title):
     """Rather than taken to cost nothing."""
-    runs = [run for run in load_runs(CELLS.runs) if not run.config.half_steps]
+    runs = [run for run in load_runs(CELLS.runs) if not getattr(run.config, field)]
     model = fit(runs, CELLS)
     estimate(SMALL, ECP5, model)
-    with pytest.raises(ModelError, match="no stored run of this family tells what half steps take"):
-        estimate(dataclasses.replace(SMALL, half_steps=True), ECP5, model)
+    with pytest.raises(ModelError, match=f"no stored run of this family tells what {title} take"):
+        estimate(dataclasses.replace(SMALL, **{field: value}), ECP5, model)
+
+
+def test_where_no_run_with_a_part_was_placed_there_is_no_clock():
+    runs = [run for run in load_runs(CELLS.runs) if not (run.config.digit_bits and run.fmax_mhz)]
+    config = dataclasses.replace(SMALL, digit_bits=4)
+    found = estimate(config, ECP5, fit(runs, CELLS))
+    assert found.luts > 0
+    assert found.fmax_mhz is None
+    assert "fmax_mhz" not in found.errors
 
 
 @given(config=configs)
@@ -155,9 +168,7 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, dataclasses.replace(ECP5, modelled=None))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("operand_depth", 256), ("digit_bits", 4), ("limb_bits", 4)]
-)
+@pytest.mark.parametrize(("name", "value"), [("operand_depth", 256), ("limb_bits", 4)])
 def test_what_has_no_term_is_refused_and_no_part_is_too_small_for_it(name, value):
     config = dataclasses.replace(SMALL, **{name: value})
     with pytest.raises(ModelError, match=rf"no term for {name} \({value}\); count .* --no-route"):
