@@ -273,7 +273,8 @@ def _prompt_table(outcomes: "Sequence[Outcome]") -> "Table":
 def _cycle_table(outcomes: "Sequence[Outcome]") -> "Table":
     table = _table(
         "Cycles of all layers and head",
-        *("phase", "cycles", "stream\nbeats", "of the\nlimit", "MACs a\ncycle", "source"),
+        *("phase", "cycles", "stream\nbeats", "of the\nlimit"),
+        *("MACs a\ncycle", "kB\nback", "source"),
         left=("phase", "source"),
     )
     for outcome in outcomes:
@@ -286,6 +287,7 @@ def _cycle_table(outcomes: "Sequence[Outcome]") -> "Table":
                     f"{usage.beats:,}",
                     f"{usage.stream_share:.1%}",
                     f"{usage.macs_per_cycle:.1f}",
+                    f"{usage.answer_bytes / 1000:,.0f}",
                     source,
                 )
     return table

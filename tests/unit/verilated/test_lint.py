@@ -34,6 +34,7 @@ CONFIGS = {
     "full": EngineConfig(rows=4, table_share=2, shift=4, scale_bits=4),
     "smallest": CORNERS["smallest"],
     "operand": EngineConfig(cols=2, depth=16, stream_bits=32, operand_depth=256),
+    "limbs": EngineConfig(cols=2, depth=16, stream_bits=32, limb_bits=4),
 }
 
 
