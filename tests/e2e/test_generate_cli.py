@@ -17,7 +17,17 @@ from summand.isa import EngineConfig
 
 SMALL = EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16)
 
-ENGINE_FILES = {"config.json", "manifest.json", "registers.md", "summand.v", "summand_registers.h"}
+ENGINE_FILES = {
+    "config.json",
+    "manifest.json",
+    "registers.md",
+    "summand.core",
+    "summand.v",
+    "summand_answer.hex",
+    "summand_bench.sv",
+    "summand_registers.h",
+    "summand_stream.hex",
+}
 
 
 @pytest.fixture

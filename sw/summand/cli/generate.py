@@ -32,7 +32,7 @@ __all__ = ["ENGINE_MODULE", "IpFormat", "board_outputs", "generate", "register"]
 ENGINE_MODULE = "summand_engine"
 
 _KIND = "summand-verilog"
-_ENGINE_FILE = "summand.v"
+_VERILOG, _MODELS, _CORE = "summand.v", "primitives_sim.v", "summand.core"
 
 
 class IpFormat(enum.StrEnum):
@@ -61,6 +61,7 @@ def _generate(
 ) -> None:
     """Write the Verilog of an engine: one file, with its register map and a C header.
 
+    A bench in Verilog comes with it, and a core file for FuseSoC, which lints and simulates both.
     --board adds a top for the board, with a serial link, and the pins' constraints, where Summand
     makes designs of its family; the Verilog names the primitives of the board's FPGA, and models of
     these come with it. --ip vivado adds what Vivado's catalogue and block designs take, and a
@@ -125,6 +126,7 @@ def generate(
 
 
 def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, OutputFile]:
+    from summand.block import bench_files, core_file
     from summand.rtl.emit import emit_verilog
     from summand.rtl.feeds.axi import AxiEngine
     from summand.rtl.registers import c_header, markdown
@@ -135,12 +137,15 @@ def _engine_files(config: EngineConfig, technology: "Technology") -> dict[str, O
     )
     models = simulation_models(technology)
     simulated = f"models of {technology.value}'s primitives, for simulation only"
+    core = core_file(config, ENGINE_MODULE, _VERILOG, _MODELS if models else None)
     return {
-        _ENGINE_FILE: OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
+        _VERILOG: OutputFile(verilog, f"engine with AXI ports, module {ENGINE_MODULE}"),
         "config.json": OutputFile(config.to_json(), "configuration"),
         "registers.md": OutputFile(markdown(config), "register map"),
         "summand_registers.h": OutputFile(c_header(config), "register map for C"),
-        **({"primitives_sim.v": OutputFile(models, simulated)} if models else {}),
+        **({_MODELS: OutputFile(models, simulated)} if models else {}),
+        **{name: OutputFile(*made) for name, made in bench_files(config).items()},
+        _CORE: OutputFile(core, "the engine, its lint and its simulation, for FuseSoC"),
     }
 
 
@@ -155,7 +160,7 @@ def _ip_files(
             f"--ip {IpFormat.VIVADO} takes Verilog without another maker's primitives, not that of "
             f"{technology.value}; give --technology {Technology.GENERIC.value}"
         )
-    made = vivado_files(config, _ENGINE_FILE, board)
+    made = vivado_files(config, _VERILOG, board)
     return {name: OutputFile(text, what) for name, (text, what) in made.items()}
 
 
