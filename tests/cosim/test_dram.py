@@ -1,6 +1,7 @@
 """LiteDRAM's Verilog with our gateware in front, simulated: what was written is read, how fast."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,9 @@ class Compared(wiring.Component):
     as many beats as the run has. Their user must always be ready, and the memory is of no more use
     afterwards.
     """
+
+    port: Any
+    native: Any
 
     def __init__(self, *, stream_bits, native):
         self.stream_bits = stream_bits
@@ -97,7 +101,7 @@ def make(name, stream_bits):
     made = generate_controller(
         dram, board.chip, oscillator_hz=board.clock.oscillator_hz, simulated=True
     )
-    top = Compared(stream_bits=stream_bits, native=made.native)
+    top: Any = Compared(stream_bits=stream_bits, native=made.native)
     text = simulated_verilog(made, top, board.engine)
     return made, lambda: SimMemory(text, top=SIMULATED_MODULE, stream_bits=stream_bits)
 

@@ -3,12 +3,17 @@
 from summand.report.measured import measured_heads, measured_points, measured_rows
 from summand.report.texts import EmbeddingFigures, TextFigures, TokenFigures
 
-ORIGIN = {"text": "a text", "text_sha256": "0"}
 TOKENS = TokenFigures(
-    **ORIGIN, tokens=8, perplexity=12.0, reference_perplexity=10.0, kl_divergence=0.125
+    text="a text",
+    text_sha256="0",
+    tokens=8,
+    perplexity=12.0,
+    reference_perplexity=10.0,
+    kl_divergence=0.125,
 )
 SENTENCES = EmbeddingFigures(
-    **ORIGIN,
+    text="a text",
+    text_sha256="0",
     sentences=3,
     tokens=9,
     mean_cosine=0.75,

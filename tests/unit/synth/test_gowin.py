@@ -1,6 +1,7 @@
 """What Gowin's memories and products become, against what Yosys makes of them."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from amaranth import *
@@ -47,7 +48,7 @@ class Parts(wiring.Component):
     """The memories and multipliers, each with ports of its own."""
 
     def __init__(self):
-        self._parts: dict[str, wiring.Component] = {
+        self._parts: dict[str, Any] = {
             **{f"ram_{w}x{d}": BlockRam(width=w, depth=d) for w, d in MEMORIES},
             **{f"mul_{a}x{b}": Multiplier(signed(a), unsigned(b)) for a, b in PRODUCTS},
         }
