@@ -1,6 +1,7 @@
 """Boards on the network: what is refused, and LiteEth's core."""
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
@@ -35,7 +36,7 @@ ETHERNET = EthernetConfig(clock_hz=50_000_000)
 )
 def test_bad_values_are_refused(field, value, why):
     with pytest.raises(ConfigError, match=f"{field} {why}"):
-        EthernetConfig(**{"clock_hz": 50_000_000, field: value})
+        replace(ETHERNET, **{field: value})
 
 
 def test_a_missing_liteeth(monkeypatch):
