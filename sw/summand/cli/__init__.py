@@ -25,6 +25,7 @@ _COMMANDS = (
     "explore",
     "generate",
     "build",
+    "program",
     "estimate",
     "synth",
     "verify",

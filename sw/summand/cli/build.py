@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from summand.synth.bitstream import Bitstream
     from summand.synth.placement import Placement
 
-__all__ = ["register"]
+__all__ = ["BITSTREAM_FILE", "BITSTREAM_KIND", "register"]
 
-_KIND = "summand-bitstream"
-
+#: What the manifest of the folder says it is.
+BITSTREAM_KIND = "summand-bitstream"
 #: The tools' files, in the output folder; an interrupted build continues from them.
 _WORK = "work"
 #: What is written there beside the design.
-_BITSTREAM = "summand_top.bit"
+BITSTREAM_FILE = "summand_top.bit"
 
 
 def register(app: typer.Typer) -> None:
@@ -80,10 +80,10 @@ def _build(
     start = time.perf_counter()
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
-    loader = target.designed().loader
+    target.designed()
     primitives = choose_technology(technology, target.family)
     fits(engine, target.chip.part)
-    folder = OutputFolder(out, kind=_KIND, command="build")
+    folder = OutputFolder(out, kind=BITSTREAM_KIND, command="build")
     with heartbeat(open_console(stderr=True)) as progress:
         progress("Starting the tools")
         check_tools(target.family)
@@ -91,7 +91,7 @@ def _build(
         texts = board_files(target, engine, primitives, memory=memory)
         design = board_outputs(target, texts)
         design["config.json"] = OutputFile(engine.to_json(), "the engine's configuration")
-        folder.prepare({*design, _BITSTREAM})
+        folder.prepare({*design, BITSTREAM_FILE})
         if not folder.holds(design):
             folder.clear()
         seeds = tuple(seed or (1,))
@@ -103,13 +103,13 @@ def _build(
             folder.clear()
             raise
     bits = OutputFile(made.path, f"bitstream for {target.title}")
-    manifest = folder.write({**design, _BITSTREAM: bits}, _manifest(engine, primitives, made))
+    manifest = folder.write({**design, BITSTREAM_FILE: bits}, _manifest(engine, primitives, made))
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
         return
     _show(manifest, out)
-    typer.echo(f"{seconds:.0f} s. To load it: openFPGALoader {loader} {out / _BITSTREAM}")
+    typer.echo(f"{seconds:.0f} s. To load it: summand program {board} --bitstream {out}")
 
 
 def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream") -> dict[str, Any]:
@@ -152,4 +152,4 @@ def _show(manifest: dict[str, Any], out: Path) -> None:
             f"  {clock['achieved_mhz']:.1f} MHz reached, {clock['constraint_mhz']:g} MHz needed "
             f"(seed {manifest['seed']})"
         )
-    typer.echo(f"{out / _BITSTREAM}  {manifest['files'][_BITSTREAM]['bytes']:,} bytes")
+    typer.echo(f"{out / BITSTREAM_FILE}  {manifest['files'][BITSTREAM_FILE]['bytes']:,} bytes")

