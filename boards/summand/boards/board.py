@@ -194,7 +194,7 @@ class Board:
     clock : BoardClock
         Clocks.
     memory : BoardMemory
-        Main memory. No engine here uses it yet: weights come over the link.
+        Main memory; it holds the weights in designs that are made with it.
     link : BoardLink
         Where the host is.
     engine : EngineConfig
