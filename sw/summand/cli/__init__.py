@@ -28,6 +28,7 @@ _COMMANDS = (
     "program",
     "estimate",
     "synth",
+    "hello",
     "verify",
     "run",
     "bench",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from summand.runtime import Driver
     from summand.runtime.verify import Comparison, Shape
 
-__all__ = ["register"]
+__all__ = ["register", "show"]
 
 
 def register(app: typer.Typer) -> None:
@@ -134,7 +134,7 @@ def _verify(
         for job in jobs:
             results.append(job(driver))
             if not as_json:
-                _show(results[-1])
+                show(results[-1])
     report = _report(results, engine)
     report |= {"device": device, "open_seconds": round(ready - start, 3)}
     if as_json:
@@ -280,7 +280,8 @@ def _report(results: "Sequence[Comparison]", engine: EngineConfig) -> dict[str, 
     }
 
 
-def _show(result: "Comparison") -> None:
+def show(result: "Comparison") -> None:
+    """Print a comparison: a line, and one for each difference."""
     usage = result.usage
     cycles = f"{usage.counters.cycles} cycles for " if usage.counters.cycles else ""
     verdict = "exact" if result.exact else "DIFFERENT"

@@ -147,6 +147,10 @@ class Driver:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def read_register(self, name: str) -> int:
+        """Return the value of a register of the device's."""
+        return self._device.read_register(name)
+
     def close(self) -> None:
         """Close the device."""
         self._device.close()
