@@ -36,6 +36,8 @@ class Done:
     sent: list[int] = field(default_factory=list)
 
 
+#: Beats of the memory.
+BEATS = 4096
 #: Where the memory is on the bus, in 4 KB.
 PAGE = 0x12345
 
@@ -53,22 +55,20 @@ class Bench:
         config: AxiConfig,
         behaviour: AxiBehaviour = PROMPT,
         *,
-        beats: int = 4096,
         page: int = PAGE,
         pauses: float = 0.0,
         seed: int = 0,
         patience: int = 10_000,
-        make: Callable[[AxiConfig], Any] = AxiMemory,
     ):
         self.config = config
-        self.dut = make(config)
+        self.dut = AxiMemory(config)
         self.port = self.dut.port
         self.nbytes = config.stream_bits // 8
         self.page = page
         self.pauses = pauses
         self.seed = seed
         self.patience = patience  # cycles in which work must end
-        self.memory = bytearray((7 * n + n // 256) % 256 for n in range(beats * self.nbytes))
+        self.memory = bytearray((7 * n + n // 256) % 256 for n in range(BEATS * self.nbytes))
         self.slave = AxiSlave(
             self.dut.reads,
             self.dut.writes,

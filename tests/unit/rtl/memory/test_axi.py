@@ -13,15 +13,13 @@ from summand.rtl.memory.axi import bursts, memory, reader, writer
 from summand.rtl.memory.axi.bus import AxiConfig
 from summand.testing.axi import AxiBehaviour
 
-from .bench import Bench, Done, Work, on_the_bus
+from .bench import BEATS, Bench, Done, Work, on_the_bus
 
 NARROW = AxiConfig(stream_bits=32, address_bits=32, burst_beats=4, bursts=2)
 MIDDLE = AxiConfig(stream_bits=128)
 WIDE = AxiConfig(stream_bits=512, burst_beats=64, bursts=4)
 LONG = AxiConfig(stream_bits=32, burst_beats=256, bursts=2)
 CONFIGS = {"narrow": NARROW, "middle": MIDDLE, "wide": WIDE, "long": LONG}
-
-BEATS = 4096
 
 BEHAVIOURS = {
     "prompt": AxiBehaviour(),
