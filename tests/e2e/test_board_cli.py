@@ -32,7 +32,7 @@ VERIFY = ("verify", "--shape", "1,16,8")
     [
         (
             ("--device", "fpga"),
-            "no device is called 'fpga'; there are golden, sim, serial:PORT and udp:HOST[:PORT]",
+            "no device is called 'fpga'; there are golden, sim, serial:PORT, udp:HOST[:PORT]",
         ),
         (
             ("--device", "serial:"),

@@ -34,10 +34,11 @@ _OPERAND_DEPTH = 4096
 DeviceOption = Annotated[
     str,
     typer.Option(
-        metavar="golden|sim|serial:PORT|udp:HOST[:PORT]",
+        metavar="golden|sim|serial:PORT|udp:HOST[:PORT]|pynq:FILE",
         help="golden: NumPy, no RTL; sim: the generated Verilog in the native simulator; "
         "serial:PORT: the board at a serial port, named by --board; udp:HOST[:PORT]: the board at "
-        "an address, with the engine of --board or --config.",
+        "an address, with the engine of --board or --config; pynq:FILE: a bitstream with a stock "
+        "AXI DMA, on the chip that this runs on.",
     ),
 ]
 ConfigOption = Annotated[

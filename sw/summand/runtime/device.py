@@ -126,7 +126,8 @@ def open_device(
     name : str
         ``golden``; ``sim`` for the generated Verilog in the native simulator; ``serial:PORT`` for
         a board at a serial port, such as ``serial:/dev/ttyUSB0`` or ``serial:COM3``;
-        ``udp:HOST[:PORT]`` for one on the network, such as ``udp:192.168.1.50``.
+        ``udp:HOST[:PORT]`` for one on the network, such as ``udp:192.168.1.50``;
+        ``pynq:FILE`` for a bitstream with a stock AXI DMA, on the chip that this runs on.
     config : EngineConfig
         The engine's.
     board : Board, optional
@@ -172,10 +173,15 @@ def open_device(
 
             device = LineDevice(config, UdpLine(*udp_address(where)))
             memory_beats = _memory(device, board)
+        case ("pynq", ":", bitstream) if bitstream:
+            from summand.runtime.pynq import Overlay, PynqDevice
+
+            device = PynqDevice(config, Overlay.load(bitstream))
+            memory_beats = 0
         case _:
             raise SummandError(
-                f"no device is called {name!r}; there are golden, sim, serial:PORT and "
-                f"udp:HOST[:PORT]"
+                f"no device is called {name!r}; there are golden, sim, serial:PORT, "
+                f"udp:HOST[:PORT] and pynq:FILE"
             )
     if not memory_beats:
         return device

@@ -304,7 +304,7 @@ def test_driver_closes_its_device(device):
 def test_unknown_device(config):
     with pytest.raises(
         SummandError,
-        match="no device is called 'fpga'; there are golden, sim, serial:PORT and udp:",
+        match="no device is called 'fpga'; there are golden, sim, serial:PORT, udp:",
     ):
         open_device("fpga", config)
 

@@ -1,0 +1,340 @@
+"""An engine on the processor's own chip, fed by a stock AXI DMA: an overlay, as PYNQ calls it."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from summand.isa import EngineConfig
+from summand.isa.packets import data_packet_bytes, status_packet_bytes
+from summand.isa.registers import register
+from summand.runtime.errors import DeviceError, DeviceTimeout
+
+__all__ = ["Buffer", "Overlay", "PynqDevice", "Window"]
+
+#: Bytes of a buffer of the input stream, at most.
+_SEND_BYTES = 1 << 20
+#: The longest transfer, of 26 bits of length.
+_MOST_BYTES = (1 << 26) - 1
+#: How long the engine may take no transfer before a write fails. No command takes so long.
+_STUCK_S = 60
+#: How long a reset of the AXI DMA may take.
+_RESET_S = 10
+
+# Registers of a direction of the AXI DMA, and their bits.
+_CONTROL, _STATUS, _LOW, _HIGH, _LENGTH = 0x00, 0x04, 0x18, 0x1C, 0x28
+_TO_ENGINE, _FROM_ENGINE = 0x00, 0x30
+_RUN, _RESET = 1 << 0, 1 << 2
+_DONE = 1 << 12
+_ERRORS = {
+    1 << 4: "a transfer has no length, or a packet is longer than its buffer",
+    1 << 5: "the memory refuses an access",
+    1 << 6: "an address is nobody's",
+}
+
+
+class Window(Protocol):
+    """Registers of 32 bits at byte offsets, such as a ``pynq.MMIO``."""
+
+    def read(self, offset: int) -> int:
+        """Return a register's value."""
+        ...
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register."""
+        ...
+
+
+class Buffer(Protocol):
+    """Bytes in a row of physical memory, such as ``pynq.allocate`` gives: a NumPy array of uint8.
+
+    The processor's caches lie between it and the AXI DMA.
+    """
+
+    device_address: int
+
+    def flush(self) -> None:
+        """Write the processor's caches back."""
+        ...
+
+    def invalidate(self) -> None:
+        """Forget what the processor's caches hold of it."""
+        ...
+
+    def freebuffer(self) -> None:
+        """Give the memory back."""
+        ...
+
+    def __getitem__(self, key: slice, /) -> Any:
+        """Return some of the bytes."""
+        ...
+
+    def __setitem__(self, key: slice, value: Any, /) -> None:
+        """Set some of the bytes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlay:
+    """A loaded design: an engine's IP block and a stock AXI DMA in simple mode.
+
+    Parameters
+    ----------
+    engine, dma : Window
+        Their registers.
+    allocate : callable
+        Returns a :class:`Buffer` of so many bytes, at an address that is a multiple of 64.
+    """
+
+    engine: Window
+    dma: Window
+    allocate: Callable[[int], Buffer]
+
+    @classmethod
+    def load(cls, bitstream: str) -> "Overlay":
+        """Load a bitstream, beside which its ``.hwh`` lies, by the package pynq.
+
+        Raises
+        ------
+        DeviceError
+            If pynq is not installed, or the design's cells are not called ``engine`` and ``dma``.
+        """
+        try:
+            import pynq  # pyright: ignore[reportMissingImports]  # on boards only
+        except ImportError:
+            raise DeviceError(
+                "there is no package pynq, which loads bitstreams; run this on the board, in the "
+                "environment that PYNQ's image has"
+            ) from None
+        cells = pynq.Overlay(bitstream).ip_dict
+        if missing := {"engine", "dma"} - cells.keys():
+            raise DeviceError(
+                f"{bitstream} has no cell {' and '.join(sorted(missing))}; take the design of "
+                f"summand generate --ip vivado, or give its cells these names"
+            )
+        engine, dma = (
+            pynq.MMIO(cells[name]["phys_addr"], cells[name]["addr_range"])
+            for name in ("engine", "dma")
+        )
+        return cls(engine=engine, dma=dma, allocate=lambda size: pynq.allocate(size, dtype="u1"))
+
+
+class _Channel:
+    """One direction of the AXI DMA: a transfer at a time."""
+
+    def __init__(self, dma: Window, base: int, what: str):
+        self._dma = dma
+        self._base = base
+        self._what = what
+        self.busy = False
+
+    def run(self) -> None:
+        """Get ready for transfers, after a reset."""
+        self._dma.write(self._base + _CONTROL, _RUN)
+        self.busy = False
+
+    def start(self, buffer: Buffer, nbytes: int) -> None:
+        """Start a transfer."""
+        self._dma.write(self._base + _STATUS, _DONE)  # which clears it
+        self._dma.write(self._base + _LOW, buffer.device_address & 0xFFFFFFFF)
+        self._dma.write(self._base + _HIGH, buffer.device_address >> 32)
+        self._dma.write(self._base + _LENGTH, nbytes)
+        self.busy = True
+
+    def ended(self) -> bool:
+        """Return whether the transfer has ended; raises :class:`DeviceError` if it failed."""
+        if not self.busy:
+            return False
+        status = self._dma.read(self._base + _STATUS)
+        for bit, meaning in _ERRORS.items():
+            if status & bit:
+                raise DeviceError(
+                    f"the AXI DMA has stopped {self._what} the engine (status {status:#x}): "
+                    f"{meaning}; reset the device"
+                )
+        self.busy = not status & _DONE
+        return not self.busy
+
+    def moved(self) -> int:
+        """Return how many bytes the last transfer brought."""
+        return self._dma.read(self._base + _LENGTH)
+
+
+class PynqDevice:
+    """An engine in an overlay; a :class:`~summand.runtime.device.Device`.
+
+    The AXI DMA works on two buffers in turn in each direction: the processor fills or empties one
+    while it works on the other. Every packet is a transfer, because its last beat is marked.
+    Opening resets the engine.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine's, as expected; the driver compares its digest with the registers.
+    overlay : Overlay
+        The loaded design; its buffers are given back with the device.
+    send_bytes : int
+        Bytes of a buffer of the input stream, at most; at least a beat.
+    clock : callable
+        The time in seconds.
+
+    Raises
+    ------
+    DeviceError
+        In the constructor and all methods, if the AXI DMA stops with an error, or the engine may
+        send a packet that is longer than any transfer.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        overlay: Overlay,
+        *,
+        send_bytes: int = _SEND_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._config = config
+        self._overlay = overlay
+        self._clock = clock
+        self._send_bytes = send_bytes // config.beat_bytes * config.beat_bytes
+        self._packet_bytes = _longest_packet(config)
+        self._sender = _Channel(overlay.dma, _TO_ENGINE, "sending to")
+        self._receiver = _Channel(overlay.dma, _FROM_ENGINE, "receiving from")
+        self._sending = [overlay.allocate(self._send_bytes) for _ in range(2)]
+        self._receiving = deque(overlay.allocate(self._packet_bytes) for _ in range(2))
+        for buffer in self._receiving:
+            buffer.flush()  # or a cache writes over a packet later
+        try:
+            self._open()
+        except DeviceError:
+            self._free()
+            raise
+
+    @property
+    def config(self) -> EngineConfig:
+        """The configuration that this engine is believed to have."""
+        return self._config
+
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Send bytes; returns when the AXI DMA works on the last of them."""
+        self._queue.extend(memoryview(chunk).cast("B") for chunk in chunks)
+        since = self._clock()
+        while self._queue or len(self._filled) > self._sender.busy:
+            if self._pump():
+                since = self._clock()
+            elif self._clock() - since > _STUCK_S:
+                raise DeviceTimeout(
+                    f"the engine has taken nothing for {_STUCK_S} s; reset it and start again"
+                )
+
+    def read(self, nbytes: int, timeout_s: float) -> bytes:
+        """Return exactly ``nbytes`` of the output stream."""
+        deadline = self._clock() + timeout_s
+        while len(self._received) < nbytes:
+            if not self._pump() and self._clock() > deadline:
+                raise DeviceTimeout(
+                    f"the engine gave {len(self._received)} of {nbytes} bytes within "
+                    f"{timeout_s:g} s; it waits for more input, or an error stopped it"
+                )
+        data = bytes(self._received[:nbytes])
+        del self._received[:nbytes]
+        return data
+
+    def read_register(self, name: str) -> int:
+        """Return a register's value."""
+        return self._overlay.engine.read(register(name).offset)
+
+    def write_register(self, name: str, value: int) -> None:
+        """Write a register. ``reset`` empties both directions too."""
+        if name == "reset" and value & 1:
+            self._open()
+        else:
+            self._overlay.engine.write(register(name).offset, value)
+
+    def close(self) -> None:
+        """Stop the AXI DMA, and give the buffers back."""
+        self._reset_dma()
+        self._free()
+
+    def _free(self) -> None:
+        for buffer in (*self._sending, *self._receiving):
+            buffer.freebuffer()
+
+    def _open(self) -> None:
+        """Reset the AXI DMA, then the engine, and forget all that was under way."""
+        self._reset_dma()
+        self._overlay.engine.write(register("reset").offset, 1)
+        self._queue: deque[memoryview] = deque()
+        self._received = bytearray()
+        #: Buffers to fill, and filled ones with their bytes; the first of these is being sent.
+        self._empty = deque(self._sending)
+        self._filled: deque[tuple[Buffer, int]] = deque()
+        for channel in (self._sender, self._receiver):
+            channel.run()
+        self._receiver.start(self._receiving[0], self._packet_bytes)
+
+    def _reset_dma(self) -> None:
+        """Reset both directions: either's bit does."""
+        dma = self._overlay.dma
+        dma.write(_TO_ENGINE + _CONTROL, _RESET)
+        deadline = self._clock() + _RESET_S
+        while dma.read(_TO_ENGINE + _CONTROL) & _RESET:
+            if self._clock() > deadline:
+                raise DeviceError(
+                    "the AXI DMA does not end its reset; load the bitstream again, and check the "
+                    "addresses of its cells"
+                )
+
+    def _pump(self) -> bool:
+        """Do what can be done now; returns whether that was anything."""
+        moved = False
+        if self._receiver.ended():
+            size = self._receiver.moved()
+            self._receiving.rotate(1)
+            self._receiver.start(self._receiving[0], self._packet_bytes)
+            packet = self._receiving[1]
+            packet.invalidate()
+            self._received += bytes(packet[:size])
+            moved = True
+        if self._sender.ended():
+            buffer, _ = self._filled.popleft()
+            self._empty.append(buffer)
+            moved = True
+        if self._filled and not self._sender.busy:
+            self._sender.start(*self._filled[0])
+            moved = True
+        if self._queue and self._empty:
+            self._fill(self._empty.popleft())
+            moved = True
+        return moved
+
+    def _fill(self, buffer: Buffer) -> None:
+        """Fill a buffer from the queue."""
+        size = 0
+        while self._queue and size < self._send_bytes:
+            chunk = self._queue.popleft()
+            part, rest = chunk[: self._send_bytes - size], chunk[self._send_bytes - size :]
+            buffer[size : size + len(part)] = part
+            size += len(part)
+            if rest:
+                self._queue.appendleft(rest)
+        if size:
+            buffer.flush()
+            self._filled.append((buffer, size))
+        else:
+            self._empty.append(buffer)
+
+
+def _longest_packet(config: EngineConfig) -> int:
+    """Return the bytes of the longest packet; raises if no transfer takes it."""
+    longest = max(
+        data_packet_bytes(config, rows=config.rows, tiles=config.acc_depth),
+        status_packet_bytes(config),
+    )
+    if longest > _MOST_BYTES:
+        raise DeviceError(
+            f"the engine's longest packet, {longest:,} bytes, is longer than a transfer of the AXI "
+            f"DMA, {_MOST_BYTES:,} bytes; lower rows, cols or acc_depth"
+        )
+    return longest
