@@ -1,5 +1,7 @@
 """The first talk with a device."""
 
+from typing import Any
+
 import pytest
 
 from summand.isa import EngineConfig
@@ -28,7 +30,8 @@ class _Wrong(GoldenDevice):
 
     def __init__(self, config: EngineConfig):
         super().__init__(config)
-        engine, store = self._engine, self._engine._store
+        engine: Any = self._engine
+        store = engine._store
 
         def wrong(command):
             engine.accumulators[0, config.cols] += 1
