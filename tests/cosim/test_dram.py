@@ -153,6 +153,15 @@ def test_reading_takes_what_the_controller_gives(board, memory):
     assert bytes_s / made.dram.peak_bytes_s == pytest.approx(reached[name], abs=0.004)
 
 
+def test_a_memory_in_use_can_be_initialised_again(board, memory):
+    name, made, _ = board
+    held = beats(memory, 50)
+    memory.store(7, held)
+    initialise(made, memory, name)
+    memory.store(7, held)
+    np.testing.assert_array_equal(memory.fetch([(7, 50)]).beats, held)
+
+
 def test_nothing_is_read_before_the_memory_is_ready(board):
     _, _, simulate = board
     sim = simulate()

@@ -50,6 +50,10 @@ class Command(enum.IntFlag):
 
 #: Bit of the shared lines that leaves the memory to the controller.
 _HARDWARE = 1
+#: Those with which a memory runs: its clock, its termination, no reset.
+_RUNNING = 14
+#: Address line with which a precharge closes the rows of all banks.
+_ALL_BANKS = 1 << 10
 
 
 class HostCommands:
@@ -68,8 +72,15 @@ class HostCommands:
         self.registers = ControlRegisters(controller.registers, bus)
 
     def take(self) -> None:
-        """Take the memory from the controller and its users, all lines low: it is reset."""
+        """Take the memory from the controller and its users, and reset it, all lines low.
+
+        Its rows are closed first, because on some boards nothing leads to its reset, and open rows
+        refuse mode registers.
+        """
         self.registers.write("status_done", 0)
+        self.registers.write("core_dfii_control", _RUNNING)
+        self._place(0, _ALL_BANKS, 0)
+        self._command(0, Command.precharge())
         self.registers.write("core_dfii_control", 0)
 
     def give(self) -> None:

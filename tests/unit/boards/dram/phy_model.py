@@ -86,7 +86,8 @@ class PhyModel:
         self.log = []
         self.modes = {}
         self._word = None
-        self._open = False
+        # As its users may have left it: nothing leads to its reset.
+        self._open = True
         self._places = {
             register.offset + 4 * n: (name, 32 * (register.words - 1 - n))
             for name, register in made.registers.items()
@@ -135,7 +136,11 @@ class PhyModel:
         lines = command & ~(Command.DATA_IN | Command.DATA_OUT)
         assert lines & Command.SELECT
         if lines == Command.ROW | Command.COLUMN | Command.WRITE | Command.SELECT:
+            assert not self._open, "a mode register is set while a row is open"
             self.modes[bank] = address
+            return
+        if lines == Command.precharge() and address == 1 << 10:
+            self._open = False
             return
         assert (address, bank) == (0, 0)
         if lines == Command.activate():

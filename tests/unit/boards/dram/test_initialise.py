@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from summand.boards.dram.commands import Command
 from summand.boards.dram.initialise import DramError, initialise
 from summand.boards.dram.levelling import LaneSetting, best_setting
 
@@ -63,14 +64,16 @@ def test_the_sequence_is_played_before_anything_else_and_the_memory_given_last()
     initialise(made, model, "a board")
     names = [name for name, _ in model.log]
     controls = [value for name, value in model.log if name == "core_dfii_control"]
-    assert controls == [0, 0b1000, 0b1110, 1]
+    assert controls == [0b1110, 0, 0b1000, 0b1110, 1]
     assert model.modes == {1: 0x320}
+    commands = [value for name, value in model.log if name == "core_dfii_pi0_command"]
+    assert commands[:2] == [Command.precharge(), SEQUENCE[-1].value]
     assert names.index("core_dfii_pi0_command") < names.index("phy_dly_sel")
     assert model.log[-2:] == [("core_dfii_control", 1), ("status_done", 1)]
     waits = [cycles for name, cycles in model.log if name == "wait"]
-    assert waits[0] == 200  # 200 us at 1 MHz
-    assert waits[1] == SEQUENCE[0].cycles
-    assert waits[2] == 512
+    assert waits[1] == 200  # 200 us at 1 MHz
+    assert waits[2] == SEQUENCE[0].cycles
+    assert waits[3] == 512
 
 
 def test_a_lane_without_a_window_is_named():
