@@ -346,7 +346,9 @@ def test_an_abort_leaves_no_failure_behind():
     bench.run(script)
 
 
-@pytest.mark.parametrize("behaviour", [AxiBehaviour(mute=True), AxiBehaviour(deaf=True)], ids=str)
+@pytest.mark.parametrize(
+    "behaviour", [AxiBehaviour(mute=True), AxiBehaviour(deaf=True)], ids=["mute", "deaf"]
+)
 def test_a_memory_that_never_answers(behaviour):
     """Idle never comes, not even by an abort, and no more is asked for than there is room for."""
     bench = Bench(MIDDLE, behaviour)
