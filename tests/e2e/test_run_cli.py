@@ -98,6 +98,23 @@ def test_simulated_verilog_writes_the_same_tokens(run, tiny_llama):
     assert 0 < sim["work_share"] < 1
 
 
+@pytest.mark.parametrize("device", ["golden", pytest.param("sim", marks=pytest.mark.sim)])
+def test_weights_in_a_memory_write_the_same_tokens(run, tiny_llama, device):
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 6, "--json", "--device", device)
+    plain = json.loads(run(*args)[1])
+    status, out, errors = run(*args, "--memory", 1)
+    assert status == 0
+    assert json.loads(out)["token_ids"] == plain["token_ids"]
+    assert "The device's memory has the weights: a token sends" in errors
+
+
+def test_a_memory_that_is_a_boards(run, tiny_llama):
+    args = ("--device", "serial:nowhere", "--board", "ulx3s-85f", "--memory", 1)
+    status, _, errors = run(tiny_llama, "--prompt", PROMPT, *args)
+    assert status == 2
+    assert "--memory is of golden and sim; the board at serial:nowhere says what it has" in errors
+
+
 def test_figures_add_up(run, tiny_llama):
     report = json.loads(run(tiny_llama, "--prompt", PROMPT, "--tokens", 5, "--json")[1])
     prefill, decode = report["prefill"], report["decode"]

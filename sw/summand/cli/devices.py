@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from summand.boards.board import Board
     from summand.model import Manifest
-    from summand.runtime import Driver
+    from summand.runtime import Driver, Program
 
 __all__ = [
     "LARGEST_SEED",
@@ -166,6 +167,24 @@ class DeviceChoice:
             f"A token takes {seconds:,.{0 if seconds >= 100 else 2}f} s or more over this link: "
             f"{size:,} bytes at {rate / 1000:.0f} kB/s"
         )
+
+    def held_pace(self, programs: "Iterable[Program]") -> str:
+        """Return a line on what a token sends and takes where the device's memory has the weights.
+
+        With a link it says how long that takes.
+        """
+        from summand.runtime.memory.traffic import LinkTraffic
+
+        traffic = LinkTraffic.of(programs, 1)
+        line = (
+            f"The device's memory has the weights: a token sends {traffic.down:,} bytes, and "
+            f"{traffic.up:,} come back"
+        )
+        if self.link is None:
+            return line
+        link = self.link.link
+        seconds = traffic.seconds(link.bytes_s, link.round_trip_s)
+        return f"{line}, in {seconds:,.2f} s or more over this link"
 
     def open(self, console: "Console", *, stall: float = 0.0, seed: int = 0) -> "Driver":
         """Return a driver of the device; ``console`` shows steps that take seconds."""

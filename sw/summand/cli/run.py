@@ -104,9 +104,12 @@ def _run(
         errors.print(target.note, soft_wrap=True)
     host = load_writer(source)  # before a device is opened, which may take minutes
     with target.open(errors) as driver:
-        if pace := target.pace(whole):
+        if not driver.holds and (pace := target.pace(whole)):
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
+        if driver.holds:
+            pace = target.held_pace(group.program for group in loaded.groups)
+            errors.print(pace, soft_wrap=True)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
         decomposed = _decomposed(loaded, driver, len(ids), errors) if decompose else None
         with choice.speculation(loaded, target) as speculation:
