@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,31 @@ def test_a_bitstream(bench):
     assert manifest["clocks"] == {"clk": {"achieved_mhz": 80.0, "constraint_mhz": 25.0}}
     assert manifest["used"]["luts"] == 7
     assert EngineConfig.load(bench.out / "config.json") == SMALL
+
+
+@pytest.mark.needs("litedram")
+def test_a_bitstream_whose_memory_holds_the_weights(bench):
+    bench.plan(mhz={"1": 110.0})
+    status, out, _ = bench.build("--memory", "--json")
+    assert status == 0
+    assert bench.files() == FILES | {"summand_dram.v"}
+    manifest = json.loads(out)
+    assert manifest["memory"]
+    assert manifest["clocks"] == {"clk": {"achieved_mhz": 110.0, "constraint_mhz": 100.0}}
+    top = (bench.out / "summand_top.v").read_text()
+    assert "summand_dram" in top
+    assert "sdram_0__dq__io" in top
+
+
+def test_a_board_whose_memory_is_not_described(bench, tmp_path):
+    text = (resources.files("summand.boards") / "library/ulx3s-85f.toml").read_text()
+    start = text.index("[memory.dram]")
+    file = tmp_path / "mine.toml"
+    file.write_text(text[:start] + text[text.index("[link]") :])
+    status, _, errors = bench.build("--memory", board=file)
+    assert status == 2
+    assert "the file of mine has no [memory.dram], its memory in full" in errors
+    assert not bench.out.exists() or not bench.files()
 
 
 def test_nothing_is_done_twice(bench):
