@@ -50,7 +50,8 @@ def test_no_tokens_make_more_than_is_sent(
     np.testing.assert_array_equal(acc, layer.accumulate(tokens))
     sent = {fetch.limbs for batch in program.schedule(1) for _, fetch in batch.fetches}
     assert sent == {limbs_for(layer.acc_bits, config)}
-    assert int(np.abs(acc.astype(np.int64)).max()).bit_length() + 2 > layer.acc_bits
+    # A bit too much at most: the least activation is one farther from 0 than the largest.
+    assert int(np.abs(acc.astype(np.int64)).max()).bit_length() + 2 >= layer.acc_bits
 
 
 def test_each_layers_results_are_as_wide_as_its_group_needs(make_layer, roomy):
