@@ -1,6 +1,5 @@
 """What Gowin's memories and products become, against what Yosys makes of them."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -92,18 +91,3 @@ def test_yosys_makes_them_so(verilog, tmp_path):
     assert found.lut_rams == sum(luts for luts, _ in MEMORIES.values())
     assert found.block_rams == sum(blocks for _, blocks in MEMORIES.values())
     assert found.dsps == sum(PRODUCTS.values())
-
-
-@pytest.mark.needs("yosys")
-def test_a_gw5a_is_counted_as_a_gw2a_but_for_multipliers(verilog, tmp_path):
-    """Yosys knows none of a GW5A's."""
-    as_gw2a, as_gw5a = (
-        counted(verilog, dataclasses.replace(GOWIN, synthesis=synthesis), tmp_path / name)
-        for name, synthesis in (
-            ("gw2a", "synth_gowin -family gw2a -nodsp"),
-            ("gw5a", "synth_gowin -family gw5a"),
-        )
-    )
-    assert as_gw5a.dsps == 0
-    assert as_gw5a.luts == pytest.approx(as_gw2a.luts, rel=0.01)
-    assert dataclasses.replace(as_gw5a, luts=0) == dataclasses.replace(as_gw2a, luts=0)
