@@ -1,19 +1,15 @@
 """LiteDRAM's controller of a board's memory: Verilog, and all that its users must know."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from summand.boards.dram.record import BoardDram
+from summand.boards.litex import generated
 from summand.families.parts import FpgaChip
-from summand.isa import ConfigError, SummandError
-from summand.isa.distribution import install_command
+from summand.isa import ConfigError
 from summand.rtl.memory.native import NativePort
 
 if TYPE_CHECKING:
@@ -142,12 +138,8 @@ def generate_controller(
     SummandError
         If LiteDRAM is not installed, or cannot make it.
     """
-    for module in ("migen", "litex", "litedram"):
-        if importlib.util.find_spec(module) is None:
-            raise SummandError(
-                f"the controller of a board's memory needs {module}; {install_command('litex')}"
-            )
-    made = _generated(
+    text = generated(
+        _GENERATOR,
         {
             "name": MODULE,
             "device": chip.part.name,
@@ -161,8 +153,13 @@ def generate_controller(
             "rows": dram.rows,
             "columns": dram.columns,
             "timings": dram.named_timings(),
-        }
+        },
+        needs=("migen", "litex", "litedram"),
+        what="the controller of a board's memory",
+        failure="LiteDRAM cannot make the controller",
+        remedy="; check the board's [memory.dram]",
     )
+    made = json.loads(text)
     registers = {
         register.pop("name"): ControlRegister(**register) for register in made.pop("registers")
     }
@@ -184,21 +181,3 @@ def controller_of(board: "Board", *, simulated: bool = False) -> DramController:
     return generate_controller(
         dram, board.chip, oscillator_hz=board.clock.oscillator_hz, simulated=simulated
     )
-
-
-def _generated(description: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-P", str(_GENERATOR)],
-        input=json.dumps(description),
-        capture_output=True,
-        text=True,
-        # The order of Python's sets must not show in the Verilog.
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise SummandError(
-            f"LiteDRAM cannot make the controller: {said[-1] if said else 'it said nothing'}; "
-            f"check the board's [memory.dram]"
-        )
-    return json.loads(done.stdout)

@@ -1,12 +1,7 @@
 """LiteEth's core of a board's Ethernet: Verilog, and the gateware around it."""
 
-import importlib.util
 import ipaddress
-import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from summand.boards.link.datagrams import UDP_PORT
 from summand.boards.link.udp_port import UdpSink, UdpSource
+from summand.boards.litex import generated
 from summand.boards.udp_top import UdpLinkConfig, UdpTop
-from summand.isa import ConfigError, EngineConfig, SummandError
-from summand.isa.distribution import install_command
+from summand.isa import ConfigError, EngineConfig
 
 __all__ = [
     "ETHERNET_MODULE",
@@ -127,24 +122,16 @@ def generate_ethernet(config: EthernetConfig, *, device: str, simulated: bool = 
     SummandError
         If LiteEth is not installed, or cannot make it.
     """
-    for module in ("migen", "litex", "liteeth"):
-        if importlib.util.find_spec(module) is None:
-            raise SummandError(f"a board's Ethernet needs {module}; {install_command('litex')}")
     fields = asdict(config)
     fields["mac_address"] = int(config.mac_address.replace(":", ""), 16)
     description = {"name": ETHERNET_MODULE, "device": device, "simulated": simulated, **fields}
-    done = subprocess.run(
-        [sys.executable, "-P", str(_GENERATOR)],
-        input=json.dumps(description),
-        capture_output=True,
-        text=True,
-        # The order of Python's sets must not show in the Verilog.
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+    return generated(
+        _GENERATOR,
+        description,
+        needs=("migen", "litex", "liteeth"),
+        what="a board's Ethernet",
+        failure="LiteEth cannot make the core",
     )
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise SummandError(f"LiteEth cannot make the core: {said[-1] if said else 'no reason'}")
-    return done.stdout
 
 
 class EthernetTop(wiring.Component):
