@@ -1,12 +1,12 @@
 """What goes over a board's link where weights lie in its memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from summand.isa.commands import Fence
-from summand.isa.packets import status_packet_bytes
 from summand.isa.player import Item, ItemOp
-from summand.runtime.program import Program
+from summand.runtime.program import Program, Step
+from summand.schedule.steps import Input, PlanStep
 
 __all__ = ["LinkTraffic"]
 
@@ -47,17 +47,20 @@ class LinkTraffic:
     def _call(cls, program: Program, tokens: int) -> "LinkTraffic":
         config = program.config
         head = len(Item(ItemOp.PLAY, 0).encode(config))
-        down = up = 0
-        for batch in replace(program, held=True).schedule(tokens):
+        # Where the weights are in the memory, what they are does not matter.
+        batches = replace(program, held=True, fill=_unfilled).schedule(tokens)
+        down = 0
+        for batch in batches:
             literal = False  # what comes next goes on in the same item
             for step, command in zip(batch.steps, batch.commands(), strict=True):
-                sent = len(command.encode(config))
-                if not step.payload:
-                    sent += command.payload_beats(config) * config.beat_bytes
-                down += sent + (0 if literal else head)
-                literal = not step.payload
-                down += head if step.payload else 0
-            fetches = (fetch for _, fetch in batch.fetches)
-            up += sum(program.result_bytes(fetch, batch.rows) for fetch in fetches)
+                carried = command.payload_beats(config) * config.beat_bytes
+                played = carried > 0 and not isinstance(step.plan, Input)
+                down += len(command.encode(config)) + (0 if literal else head)
+                down += head if played else carried
+                literal = not played
         fence = len(Fence().encode(config))
-        return cls(down=down + head + fence, up=up + status_packet_bytes(config), calls=1)
+        return cls(down=down + head + fence, up=program.answer_bytes(batches, 1), calls=1)
+
+
+def _unfilled(steps: Sequence[PlanStep]) -> tuple[Step, ...]:
+    return tuple(map(Step, steps))
