@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from summand.cycles import Stalls, count, read_commands
+from summand.golden import split_packets
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.commands import Fence
-from summand.isa.packets import Counters, Kind, PacketHeader, status_packet_bytes
+from summand.isa.packets import Counters, Kind, status_packet_bytes
 from summand.isa.patterns import SparsePattern
 from summand.model import Layer
 from summand.rtl.engine import Engine
@@ -188,15 +189,9 @@ def config(request: pytest.FixtureRequest) -> EngineConfig:
 
 def reported(output: bytes, config: EngineConfig) -> list[Counters]:
     """Return the counters of an output stream's STATUS packets."""
-    found, place = [], 0
-    while place < len(output):
-        header = PacketHeader.decode(output[place:])
-        place += config.header_beats * config.beat_bytes
-        if header.kind is Kind.STATUS:
-            assert header.status is ErrorCode.OK
-            found.append(Counters.decode(output[place:]))
-        place += header.length * config.beat_bytes
-    return found
+    found = [p for p in split_packets(output, config) if p.header.kind is Kind.STATUS]
+    assert all(p.header.status is ErrorCode.OK for p in found)
+    return [Counters.decode(p.payload) for p in found]
 
 
 def check(chunks, config: EngineConfig, size: int, *, stall: float = 0.0, seed: int = 0) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from summand.cycles import Stalls, count, read_commands
-from summand.golden import without_counters
+from summand.golden import split_packets, without_counters
 from summand.isa import EngineConfig, ErrorCode
-from summand.isa.packets import Counters, Kind, PacketHeader
+from summand.isa.packets import Counters, Kind
 from summand.isa.player import Item, ItemOp, PlayerError, Refusal
 from summand.model import Layer
 from summand.rtl.engine import Engine
@@ -43,15 +43,9 @@ def config(request) -> EngineConfig:
 
 def counters(output: bytes, config: EngineConfig) -> list[Counters]:
     """Return the counters of an output stream's STATUS packets."""
-    found, at = [], 0
-    while at < len(output):
-        header = PacketHeader.decode(output[at:])
-        at += config.header_beats * config.beat_bytes
-        if header.kind is Kind.STATUS:
-            assert header.status is ErrorCode.OK
-            found.append(Counters.decode(output[at:]))
-        at += header.length * config.beat_bytes
-    return found
+    found = [p for p in split_packets(output, config) if p.header.kind is Kind.STATUS]
+    assert all(p.header.status is ErrorCode.OK for p in found)
+    return [Counters.decode(p.payload) for p in found]
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.1, 0.6])
