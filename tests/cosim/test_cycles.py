@@ -30,7 +30,8 @@ RESET_CYCLES = 4
 # which two beats are one and four are a beat, chunks of which a beat has 1, 4 and 16, and operands
 # whose tiles take as many cycles to write as they have planes, or as they have columns. Digits of
 # two and of four planes, whose words fill the bus, leave gaps, and are read ahead. Limbs of a tile
-# that are a beat, a fourth and an eighth of one.
+# that are a beat, a fourth and an eighth of one. Bins of one tile and of several, whose
+# extremes are four beats, and a part of one.
 CONFIGS = {
     "narrow": EngineConfig(
         rows=2,
@@ -44,6 +45,7 @@ CONFIGS = {
         border_shift=3,
         operand_depth=256,
         limb_bits=4,
+        bin_tiles=2,
     ),
     "shared": EngineConfig(
         rows=4,
@@ -67,9 +69,17 @@ CONFIGS = {
         shift=2,
         operand_depth=512,
         limb_bits=8,
+        bin_tiles=4,
     ),
     "rows": EngineConfig(
-        rows=3, cols=2, depth=64, stream_bits=128, acc_depth=32, act_depth=8, requant_depth=32
+        rows=3,
+        cols=2,
+        depth=64,
+        stream_bits=128,
+        acc_depth=32,
+        act_depth=8,
+        requant_depth=32,
+        bin_tiles=1,
     ),
     "half-steps": EngineConfig(
         rows=3,

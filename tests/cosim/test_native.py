@@ -18,6 +18,7 @@ from summand.rtl import (
     elements,
     encodings,
     engine,
+    extremes,
     front,
     gearbox,
     gemms,
@@ -178,6 +179,14 @@ MISTAKES = {
     "a-tile-begins-behind-the-last-limb-of-the-one-before": (
         gearbox,
         (limbs, "LimbCutter", "Mux(last, 0, index + 1)", "index + 1"),
+    ),
+    "an-extreme-gives-way-to-its-equal": (
+        engine,
+        (extremes, "ExtremeFinder", "(fresh.key > first.key)", "(fresh.key >= first.key)"),
+    ),
+    "the-next-bin-keeps-what-was-found-in-the-one-before": (
+        engine,
+        (extremes, "ExtremeFinder", "[sending.eq(0), some.eq(0)]", "sending.eq(0)"),
     ),
     "half-steps-begin-a-segment-early": (
         engine,

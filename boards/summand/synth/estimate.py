@@ -129,7 +129,7 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
 
 def _unmodelled(config: EngineConfig) -> list[str]:
     """Return the fields in use of which the model knows nothing."""
-    return [name for name in ("operand_depth", "limb_bits") if getattr(config, name)]
+    return [name for name in ("operand_depth", "limb_bits", "bin_tiles") if getattr(config, name)]
 
 
 def _clock(config: EngineConfig, model: Model) -> float | None:

@@ -7,8 +7,10 @@ is reported.
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.limits import BORDERS, PLANES, SEGMENTS
+from summand.isa.results import Extremes
 
 __all__ = [
+    "check_bins",
     "check_border_count",
     "check_group",
     "check_limbs",
@@ -41,6 +43,12 @@ def check_tiles(tile: int, tiles: int, config: EngineConfig) -> None:
         raise CommandError(ErrorCode.TILES)
 
 
+def check_bins(tiles: int, config: EngineConfig) -> None:
+    """Refuse tiles that are not whole bins."""
+    if tiles % config.bin_tiles:
+        raise CommandError(ErrorCode.TILES)
+
+
 def check_requantised(tiles: int, config: EngineConfig) -> None:
     """Refuse more output features than the engine has requantise parameters for."""
     if tiles * config.cols > config.requant_depth:
@@ -65,9 +73,14 @@ def check_stored(stored: bool, config: EngineConfig) -> None:
         raise CommandError(ErrorCode.RESERVED)
 
 
-def check_limbs(limbs: int, config: EngineConfig) -> None:
-    """Refuse no limbs, and more than an accumulator has; any in an engine that has none."""
-    if (limbs > 0) != (config.limb_bits > 0) or limbs > config.acc_limbs:
+def check_limbs(limbs: int, extremes: Extremes, config: EngineConfig) -> None:
+    """Refuse no limbs, and more than an accumulator has; any in an engine that has none.
+
+    Extremes have none, and are refused in an engine that has no bins.
+    """
+    if extremes and (limbs or not config.bin_tiles):
+        raise CommandError(ErrorCode.RESERVED)
+    if not extremes and ((limbs > 0) != (config.limb_bits > 0) or limbs > config.acc_limbs):
         raise CommandError(ErrorCode.RESERVED)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from summand.isa.beats import beats
 from summand.isa.borders import Border, check_borders, encode_table
 from summand.isa.checks import (
+    check_bins,
     check_border_count,
     check_group,
     check_limbs,
@@ -25,6 +26,7 @@ from summand.isa.checks import (
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.header import STORED, Header, Op, operations
+from summand.isa.results import Extremes
 from summand.isa.segments import Segment, check_segments, segment_beats
 from summand.isa.walks import walk_beats
 
@@ -236,7 +238,8 @@ class Store(_Command):
     """Accumulator tiles of ``rows`` tokens to the output stream, in a packet with ``tag``.
 
     Of each accumulator the lowest ``limbs`` limbs are sent; 0 in an engine without limbs, which
-    sends all of it.
+    sends all of it. With ``extremes`` two accumulators of each bin are sent, whole, with their
+    places, and ``limbs`` is 0.
     """
 
     tile: int
@@ -244,16 +247,20 @@ class Store(_Command):
     rows: int
     tag: int = 0
     limbs: int = 0
+    extremes: Extremes = Extremes.NONE
 
     def validate(self, config: EngineConfig) -> None:
-        """Check limbs, rows, then tiles."""
-        check_limbs(self.limbs, config)
+        """Check limbs or extremes, rows, then tiles."""
+        check_limbs(self.limbs, self.extremes, config)
         check_rows(self.rows, config)
         check_tiles(self.tile, self.tiles, config)
+        if self.extremes:
+            check_bins(self.tiles, config)
 
     def header(self, config: EngineConfig) -> Header:
         """Return the header."""
-        return Header(Op.STORE, 0, self.tile, self.tiles, self.rows, self.tag, self.limbs)
+        flags = self.limbs | self.extremes
+        return Header(Op.STORE, 0, self.tile, self.tiles, self.rows, self.tag, flags)
 
 
 @dataclass(frozen=True)

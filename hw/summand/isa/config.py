@@ -9,6 +9,7 @@ from typing import Any
 
 from summand.isa.errors import ConfigError
 from summand.isa.limits import (
+    BIN_TILES,
     DIGIT_BITS,
     DSP_BITS,
     FIELDS,
@@ -28,6 +29,7 @@ _LATER = (
     "operand_depth",
     "digit_bits",
     "limb_bits",
+    "bin_tiles",
 )
 
 
@@ -79,6 +81,9 @@ class EngineConfig:
     limb_bits : int
         Bits of the limbs in which a STORE sends as much of each accumulator as it is told to: 4 or
         8. 0 sends 32 bits of each.
+    bin_tiles : int
+        Tiles of a bin, of which a STORE can send the two greatest or least accumulators alone; 0
+        without bins.
     """
 
     rows: int = 1
@@ -99,6 +104,7 @@ class EngineConfig:
     operand_depth: int = 0
     digit_bits: int = 0
     limb_bits: int = 0
+    bin_tiles: int = 0
 
     def __post_init__(self):
         for name, allowed in FIELDS.items():
@@ -116,13 +122,10 @@ class EngineConfig:
                 raise ConfigError(
                     f"{name} must be {', '.join(map(str, some))} or {last}, not {value!r}"
                 )
-        if type(self.operand_depth) is not int or (
-            self.operand_depth and self.operand_depth not in OPERAND_DEPTH
-        ):
-            raise ConfigError(
-                f"operand_depth must be 0 or a power of two, {OPERAND_DEPTH}, "
-                f"not {self.operand_depth!r}"
-            )
+        for name, allowed in (("operand_depth", OPERAND_DEPTH), ("bin_tiles", BIN_TILES)):
+            value = getattr(self, name)
+            if type(value) is not int or (value and value not in allowed):
+                raise ConfigError(f"{name} must be 0 or a power of two, {allowed}, not {value!r}")
         if self.plane_bits < self.stream_bits:
             raise ConfigError(
                 f"cols * depth ({self.plane_bits}) must be at least stream_bits "
@@ -168,6 +171,16 @@ class EngineConfig:
             raise ConfigError(
                 f"a limb of a tile, cols * limb_bits ({self.cols * self.limb_bits} bits), must fit "
                 f"a beat of stream_bits ({self.stream_bits}); lower limb_bits or cols"
+            )
+        if self.bin_tiles > self.acc_depth:
+            raise ConfigError(
+                f"bin_tiles ({self.bin_tiles}) must be at most acc_depth ({self.acc_depth}); "
+                f"lower it or raise acc_depth"
+            )
+        if self.bin_tiles * self.cols == 1:
+            raise ConfigError(
+                f"bin_tiles ({self.bin_tiles}) must be at least 2 with one column, so that a bin "
+                f"has two accumulators"
             )
         if self.sparse_block > self.depth:
             raise ConfigError(
@@ -240,6 +253,11 @@ class EngineConfig:
     def acc_limbs(self) -> int:
         """Limbs of a whole accumulator; 0 without limbs."""
         return -(-self.acc_bits // self.limb_bits) if self.limb_bits else 0
+
+    @property
+    def bin_size(self) -> int:
+        """Accumulators of a bin; 0 without bins."""
+        return self.bin_tiles * self.cols
 
     @property
     def slice_sum_bits(self) -> int:

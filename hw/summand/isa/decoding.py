@@ -19,6 +19,7 @@ from summand.isa.commands import Cast, Command, Fence, Gemm, Load, Requantise, S
 from summand.isa.config import EngineConfig
 from summand.isa.errors import CommandError, ErrorCode
 from summand.isa.header import STORED, Header, Op, operations
+from summand.isa.results import Extremes
 from summand.isa.segments import decode_segments, segment_beats
 
 __all__ = ["check_header", "decode", "table_beats"]
@@ -102,6 +103,13 @@ def _borders(header: Header) -> int:
     return header.flags & ~STORED
 
 
+def _sent(header: Header) -> tuple[int, Extremes]:
+    """Return the limbs of a STORE, and which accumulators of a bin it sends."""
+    if not header.flags & Extremes.GREATEST:
+        return header.flags, Extremes.NONE
+    return header.flags & ~Extremes.LEAST, Extremes(header.flags & Extremes.LEAST)
+
+
 def _without_table(header: Header) -> Load | Cast | Requantise | Store | Fence:
     """Return the command of any header but a GEMM's."""
     match header.op:
@@ -113,6 +121,6 @@ def _without_table(header: Header) -> Load | Cast | Requantise | Store | Fence:
         case Op.REQUANTISE:
             return Requantise(header.a, header.b, header.c, header.d)
         case Op.STORE:
-            return Store(header.a, header.b, header.c, header.d, header.flags)
+            return Store(header.a, header.b, header.c, header.d, *_sent(header))
         case _:
             return Fence(header.a)

@@ -51,10 +51,10 @@ class Header:
     ===========  ==============  ==========  ============  =================
 
     ``flags`` is the number of a GEMM's borders, with :data:`STORED` if its plane words come from
-    the operand memory, from word ``d`` on; a CAST's first lane; a STORE's limbs; and 0 in the other
-    operations. A CAST's planes are the high byte of ``c``. A GEMM's length includes its segment
-    table. The fields may hold anything that fits them; :func:`summand.isa.decoding.check_header`
-    says what an engine accepts.
+    the operand memory, from word ``d`` on; a CAST's first lane; a STORE's limbs, or its
+    :class:`~summand.isa.results.Extremes`; and 0 in the other operations. A CAST's planes are the
+    high byte of ``c``. A GEMM's length includes its segment table. The fields may hold anything
+    that fits them; :func:`summand.isa.decoding.check_header` says what an engine accepts.
     """
 
     op: int

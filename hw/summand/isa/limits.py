@@ -9,6 +9,7 @@ from summand.isa.errors import ConfigError
 __all__ = [
     "ACC_SHIFT",
     "ACT_BITS",
+    "BIN_TILES",
     "BORDERS",
     "BORDER_SHIFT",
     "DIGIT_BITS",
@@ -96,6 +97,9 @@ DSP_BITS = 18
 
 #: Bits of a limb, in which an accumulator is sent; 0 where each is sent as 32 bits.
 LIMB_BITS = (0, 4, 8)
+
+#: Tiles of a bin, in an engine that has bins.
+BIN_TILES = Limits(1, 256, power_of_two=True)
 
 #: Plane words of the operand memory of an engine that has one.
 OPERAND_DEPTH = Limits(256, 65536, power_of_two=True)

@@ -8,7 +8,7 @@ from summand.isa.beats import beats, pad
 from summand.isa.config import EngineConfig
 from summand.isa.errors import ErrorCode
 from summand.isa.header import HEADER_BYTES
-from summand.isa.results import result_bytes
+from summand.isa.results import EXTREMES_BYTES, Extremes, result_bytes
 
 __all__ = ["Counters", "Kind", "PacketHeader", "data_packet_bytes", "status_packet_bytes"]
 
@@ -111,9 +111,19 @@ class Counters:
         )
 
 
-def data_packet_bytes(config: EngineConfig, *, rows: int, tiles: int, limbs: int = 0) -> int:
+def data_packet_bytes(
+    config: EngineConfig,
+    *,
+    rows: int,
+    tiles: int,
+    limbs: int = 0,
+    extremes: Extremes = Extremes.NONE,
+) -> int:
     """Return the size of a STORE's packet, header and padding included."""
-    payload = beats(result_bytes(config, rows=rows, tiles=tiles, limbs=limbs), config)
+    if extremes:
+        payload = rows * tiles // config.bin_tiles * beats(EXTREMES_BYTES, config)
+    else:
+        payload = beats(result_bytes(config, rows=rows, tiles=tiles, limbs=limbs), config)
     return (config.header_beats + payload) * config.beat_bytes
 
 

@@ -1,12 +1,55 @@
 """Accumulators as bytes, in the order in which a DATA packet has them."""
 
+import enum
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
+from summand.isa.beats import pad
 from summand.isa.config import EngineConfig
 from summand.isa.rounding import ceil_div
 
-__all__ = ["limbs_for", "pack_results", "result_bytes", "unpack_results"]
+__all__ = [
+    "EXTREMES_BYTES",
+    "Bins",
+    "Extremes",
+    "limbs_for",
+    "pack_extremes",
+    "pack_results",
+    "result_bytes",
+    "unpack_extremes",
+    "unpack_results",
+]
+
+#: Bytes of a bin's two extremes, not yet padded to beats.
+EXTREMES_BYTES = 16
+
+_ENTRY = np.dtype([("acc", "<i4"), ("place", "<u2"), ("zero", "<u2")])
+
+
+class Extremes(enum.IntEnum):
+    """Which two accumulators of each bin a STORE sends: its flags, beside limbs."""
+
+    #: All of them, without places.
+    NONE = 0
+    GREATEST = 0x80
+    LEAST = 0xC0
+
+
+class Bins(NamedTuple):
+    """Two accumulators of each bin, the greatest or the least one first.
+
+    Parameters
+    ----------
+    acc : int32 array, shape ``[rows, bins, 2]``
+        The accumulators.
+    places : int64 array, shape ``[rows, bins, 2]``
+        Where in their bin they are; of equal accumulators the first ones are taken, in order.
+    """
+
+    acc: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int64]
 
 
 def limbs_for(bits: int, config: EngineConfig) -> int:
@@ -66,3 +109,39 @@ def unpack_results(
         acc += pieces[:, n].astype(np.int64) << width * n
     sign = 1 << (limbs * width - 1)
     return ((acc ^ sign) - sign).astype(np.int32).reshape(rows, features)
+
+
+def pack_extremes(acc: npt.NDArray[np.int32], extremes: Extremes, config: EngineConfig) -> bytes:
+    """Pack two accumulators of each bin, with their places; each bin in whole beats.
+
+    Parameters
+    ----------
+    acc : int32 array, shape ``[rows, tiles * cols]``
+        Whole bins of each row.
+    extremes : Extremes
+        Which two.
+    """
+    bins = acc.reshape(-1, config.bin_size).astype(np.int64)
+    order = np.argsort(bins if extremes == Extremes.LEAST else -bins, axis=1, kind="stable")[:, :2]
+    entries = np.zeros(order.shape, _ENTRY)
+    entries["acc"] = np.take_along_axis(bins, order, axis=1)
+    entries["place"] = order
+    return b"".join(pad(entry.tobytes(), config) for entry in entries)
+
+
+def unpack_extremes(payload: bytes, *, rows: int, tiles: int, config: EngineConfig) -> Bins:
+    """Undo :func:`pack_extremes`.
+
+    Raises
+    ------
+    ValueError
+        If a place is none of a bin's.
+    """
+    bins = tiles // config.bin_tiles
+    step = len(pad(bytes(EXTREMES_BYTES), config))
+    raw = np.frombuffer(payload, np.uint8, rows * bins * step).reshape(-1, step)
+    entries = raw[:, :EXTREMES_BYTES].copy().view(_ENTRY).reshape(rows, bins, 2)
+    places = entries["place"].astype(np.int64)
+    if places.size and places.max() >= config.bin_size:
+        raise ValueError(f"place {places.max()} of a bin of {config.bin_size} accumulators")
+    return Bins(entries["acc"].astype(np.int32), places)

@@ -100,6 +100,10 @@ class Decoder(wiring.Component):
         if cfg.limb_bits:  # of a STORE they are its limbs
             bad_limbs = (h.flags == 0) | exceeds(h.flags, cfg.acc_limbs)
             flags = Mux(is_op[Op.STORE], registered("bad_limbs", bad_limbs), flags)
+        if cfg.bin_tiles:  # or which accumulators of a bin it sends
+            extremes = registered("extremes", h.flags[-1]) & is_op[Op.STORE]
+            flags = Mux(extremes, registered("more_flags", h.flags[:-2].any()), flags)
+            unbinned = registered("unbinned", (h.b & (cfg.bin_tiles - 1)).any())
         has_b = registered("has_b", h.b.any())
         has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())
@@ -165,13 +169,16 @@ class Decoder(wiring.Component):
             cast_rows, place = self._cast_checks(m, registered, span)
             bad_rows |= is_op[Op.CAST] & cast_rows
             operand = ((is_op[Op.CAST] & place, ErrorCode.OPERAND),)
+        bad_tiles = has_tiles & tiles | has_parameters & deep
+        if cfg.bin_tiles:
+            bad_tiles |= extremes & unbinned
         ladder = (
             (check, ErrorCode.CHECK),
             (~Cat(is_op.values()).any(), ErrorCode.OP),
             (reserved, ErrorCode.RESERVED),
             (bad_rows, ErrorCode.ROWS),
             (has_acts & acts, ErrorCode.ACTIVATIONS),
-            (has_tiles & tiles | has_parameters & deep, ErrorCode.TILES),
+            (bad_tiles, ErrorCode.TILES),
             (is_op[Op.REQUANTISE] & t_acts, ErrorCode.ACTIVATIONS),
             *operand,
             (is_op[Op.GEMM] & segments, ErrorCode.SEGMENTS),

@@ -15,6 +15,7 @@ from summand.rtl.borders import BorderTable
 from summand.rtl.counters import CountersLayout, CycleCounters
 from summand.rtl.delay import delayed
 from summand.rtl.drain import Drain
+from summand.rtl.extremes import ExtremeFinder
 from summand.rtl.front import Front
 from summand.rtl.gearbox import ResultPacker
 from summand.rtl.operand import OperandMemory
@@ -139,8 +140,11 @@ class Engine(wiring.Component):
         wiring.connect(m, front.requantise, requantiser.orders)
         wiring.connect(m, drain.o, router.i)
         wiring.connect(m, router.acts, requantiser.i)
-        wiring.connect(m, router.packet, packer.i)
-        wiring.connect(m, packer.o, packets.results)
+        if cfg.bin_tiles:
+            self._connect_extremes(m, front, router, packer, packets)
+        else:
+            wiring.connect(m, router.packet, packer.i)
+            wiring.connect(m, packer.o, packets.results)
         if cfg.limb_bits:
             m.d.comb += [packer.start.eq(front.drain.start), packer.limbs.eq(front.limbs)]
 
@@ -208,6 +212,26 @@ class Engine(wiring.Component):
             words.payload.eq(Mux(operand.reading, stored.payload, streamed.payload)),
             streamed.ready.eq(words.ready),
             stored.ready.eq(words.ready),
+        ]
+
+    def _connect_extremes(
+        self,
+        m: Module,
+        front: Front,
+        router: ResultRouter,
+        packer: ResultPacker,
+        packets: PacketWriter,
+    ) -> None:
+        """Bring tiles to a packet as they are, or two accumulators of each bin."""
+        m.submodules.extremes = extremes = ExtremeFinder(self.config)
+        wiring.connect(m, router.packet, extremes.i)
+        wiring.connect(m, extremes.tiles, packer.i)
+        wiring.connect(m, packer.o, extremes.beats)
+        wiring.connect(m, extremes.o, packets.results)
+        m.d.comb += [
+            extremes.start.eq(front.drain.start),
+            extremes.extremes.eq(front.extremes),
+            extremes.least.eq(front.least),
         ]
 
     def _streamed_walk(self, front: Front) -> Value:

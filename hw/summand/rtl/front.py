@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.header import Op, operations
 from summand.isa.packets import Kind, status_packet_bytes
+from summand.isa.rounding import ceil_log2
 from summand.rtl import encodings
 from summand.rtl.borders import BorderPort
 from summand.rtl.counters import Activity, CountDown
@@ -70,6 +71,9 @@ class Front(wiring.Component):
         What is drained is requantised; else it goes into a packet.
     limbs : ``Out(range(acc_limbs + 1))``
         Of a STORE, in the cycle in which accumulators begin to be read; only with ``limb_bits``.
+    extremes, least : ``Out(1)``
+        It sends extremes of bins, and these are the least, in the same cycle; only with
+        ``bin_tiles``.
     packets : ``Out(PacketPort)``
         Packets to write.
     activity : ``Out(Activity)``
@@ -97,6 +101,8 @@ class Front(wiring.Component):
     drain: Any
     to_acts: Signal
     limbs: Signal
+    extremes: Signal
+    least: Signal
     packets: Any
     activity: Any
     busy: Signal
@@ -121,6 +127,7 @@ class Front(wiring.Component):
                 "drain": Out(DrainPort(config)),
                 "to_acts": Out(1),
                 **({"limbs": Out(range(config.acc_limbs + 1))} if config.limb_bits else {}),
+                **({"extremes": Out(1), "least": Out(1)} if config.bin_tiles else {}),
                 "packets": Out(PacketPort()),
                 "activity": Out(Activity()),
                 "busy": Out(1),
@@ -273,6 +280,10 @@ class Front(wiring.Component):
         else:
             bytes_stored = reader.area * (cfg.cols * 4)
             stored = (bytes_stored + cfg.beat_bytes - 1) >> (cfg.beat_bytes.bit_length() - 1)
+        if cfg.bin_tiles:
+            m.d.comb += Cat(self.least, self.extremes).eq(reader.header.flags[-2:])
+            bins = reader.area >> ceil_log2(cfg.bin_tiles)
+            stored = Mux(self.extremes, bins * cfg.header_beats, stored)
         status_beats = status_packet_bytes(cfg) // cfg.beat_bytes - cfg.header_beats
         header, order = reader.header, self.packets.order
         m.d.comb += [

@@ -8,7 +8,7 @@ from summand.cycles.timing import Timing
 from summand.isa import EngineConfig
 from summand.isa.commands import Cast, Requantise, Store
 
-__all__ = ["NEVER", "Background", "StoreJob"]
+__all__ = ["NEVER", "Background", "ExtremesJob", "StoreJob"]
 
 #: Later than any cycle.
 NEVER = 1 << 62
@@ -104,7 +104,36 @@ class Background:
         raise NotImplementedError
 
 
-class StoreJob(Background):
+class _PacketJob(Background):
+    """A DATA packet: its header, then what a subclass makes of tiles."""
+
+    def __init__(
+        self,
+        start: int,
+        command: Store,
+        config: EngineConfig,
+        timing: Timing,
+        outlet: Outlet,
+    ):
+        super().__init__(start, command, config, timing)
+        self._outlet = outlet
+        for _ in range(config.header_beats):
+            self._sent = outlet.push(start + 1)
+
+    @property
+    def done_at(self) -> int:
+        """The first cycle in which the packet has been written. Valid after ``advance(NEVER)``."""
+        return self._sent + 1
+
+    def read_all(self) -> int:
+        """Return the first cycle in which all tiles have been read, if no words come before."""
+        read = super().read_all()
+        while self._take():  # later words change nothing
+            pass
+        return read
+
+
+class StoreJob(_PacketJob):
     """A DATA packet: its header, then tiles packed into beats.
 
     A tile as wide as a beat or wider is sent in parts, a beat a cycle. Narrower ones are gathered,
@@ -121,8 +150,7 @@ class StoreJob(Background):
         timing: Timing,
         outlet: Outlet,
     ):
-        super().__init__(start, command, config, timing)
-        self._outlet = outlet
+        super().__init__(start, command, config, timing, outlet)
         piece_bits = config.cols * (config.limb_bits or 32)
         self._pieces = command.limbs or 1  # of a tile
         self._parts = piece_bits // config.stream_bits  # of a piece, or 0
@@ -130,20 +158,6 @@ class StoreJob(Background):
         self._filled = 0
         self._taken = 0
         self._last_take = self._beat_left = start
-        for _ in range(config.header_beats):
-            self._sent = outlet.push(start + 1)
-
-    @property
-    def done_at(self) -> int:
-        """The first cycle in which the packet has been written. Valid after ``advance(NEVER)``."""
-        return self._sent + 1
-
-    def read_all(self) -> int:
-        """Return the first cycle in which all tiles have been read, if no words come before."""
-        read = super().read_all()
-        while self._take():  # later words change nothing
-            pass
-        return read
 
     def _take(self) -> bool:
         if not self._arrivals:
@@ -175,3 +189,39 @@ class StoreJob(Background):
         """Send the beat that is whole in cycle ``whole``, or when the beat before has left."""
         self._sent = self._beat_left = self._outlet.push(max(whole, self._beat_left + 1) + 1)
         self._filled = 0
+
+
+class ExtremesJob(_PacketJob):
+    """A DATA packet of two accumulators of each bin.
+
+    A tile is taken in as many cycles as it has columns. Two cycles after a bin's last tile has
+    been taken its beats begin to leave; the next bin begins behind them.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        command: Store,
+        config: EngineConfig,
+        timing: Timing,
+        outlet: Outlet,
+    ):
+        super().__init__(start, command, config, timing, outlet)
+        self._config = config
+        self._of_bin = 0  # tiles of the bin that have been taken
+        self._free = start  # the first cycle in which a tile's first column can be taken
+
+    def _take(self) -> bool:
+        if not self._arrivals:
+            return False
+        config = self._config
+        taken = max(self._arrivals.popleft(), self._free) + config.cols - 1
+        self._returned.append(taken)
+        self._free = taken + 1
+        self._of_bin += 1
+        if self._of_bin == config.bin_tiles:
+            self._of_bin = 0
+            for _ in range(config.header_beats):
+                self._sent = self._outlet.push(taken + 2)
+            self._free = self._sent + 1
+        return True

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from summand.cycles.ahead import walk_ahead
-from summand.cycles.drain import NEVER, Background, StoreJob
+from summand.cycles.drain import NEVER, Background, ExtremesJob, StoreJob
 from summand.cycles.inlet import Inlet
 from summand.cycles.outlet import Outlet
 from summand.cycles.pipeline import CastJob, RequantiseJob
@@ -76,7 +76,8 @@ class Timeline:
                 self._job = CastJob(start, command, self._config, self._timing)
             case Store():
                 start = self._begin_in_background() + self._timing.begin
-                self._job = StoreJob(start, command, self._config, self._timing, self._outlet)
+                kind = ExtremesJob if command.extremes else StoreJob
+                self._job = kind(start, command, self._config, self._timing, self._outlet)
             case Fence():
                 return self._fence()
         return None

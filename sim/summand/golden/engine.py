@@ -16,7 +16,7 @@ from summand.isa.commands import Cast, Fence, Gemm, Load, Requantise, Store
 from summand.isa.packets import Counters, Kind, PacketHeader
 from summand.isa.registers import IDENTITY, REGISTERS, STREAM_VERSION, Access
 from summand.isa.requantisation import unpack_requantisation
-from summand.isa.results import pack_results
+from summand.isa.results import pack_extremes, pack_results
 
 __all__ = ["GoldenEngine"]
 
@@ -183,7 +183,11 @@ class GoldenEngine:
         cfg = self.config
         first = command.tile * cfg.cols
         acc = self.accumulators[: command.rows, first : first + command.tiles * cfg.cols]
-        self._emit(Kind.DATA, command.tag, pack_results(acc, command.limbs, cfg))
+        if command.extremes:
+            payload = pack_extremes(acc, command.extremes, cfg)
+        else:
+            payload = pack_results(acc, command.limbs, cfg)
+        self._emit(Kind.DATA, command.tag, payload)
 
     def _emit_status(self, tag: int) -> None:
         self._emit(Kind.STATUS, tag, Counters().encode())

@@ -13,6 +13,7 @@ from summand.isa.borders import encode_table
 from summand.isa.commands import Cast, Fence, Gemm, Requantise
 from summand.isa.header import STORED, Header, Op, operations
 from summand.isa.limits import BORDERS, PLANES, SEGMENTS
+from summand.isa.results import Extremes
 from summand.isa.segments import Segment, segment_beats
 from summand.stimulus.builder import ProgramBuilder, TestProgram
 
@@ -87,7 +88,8 @@ def _headers(cfg: EngineConfig) -> Iterator[Corruption]:
     for op in operations(cfg):
         if op == Op.CAST:  # its flags are a lane
             continue
-        if op != Op.GEMM or not cfg.operand_depth:
+        flagged = cfg.operand_depth if op == Op.GEMM else op == Op.STORE and cfg.bin_tiles
+        if not flagged:
             yield _bad(f"{op.name}-flags", ErrorCode.RESERVED, cfg, Header(op, flags=STORED))
         yield _bad(f"{op.name}-flags-high", ErrorCode.RESERVED, cfg, Header(op, flags=64))
         if op != Op.GEMM or not cfg.border_shift:
@@ -436,6 +438,15 @@ def _stores(cfg: EngineConfig) -> Iterator[Corruption]:
     flags = min(1, cfg.acc_limbs)
     for name, code, (length, a, b, c) in cases:
         yield _bad(f"store-{name}", code, cfg, Header(Op.STORE, length, a, b, c, flags=flags))
+    if cfg.bin_tiles:
+        # The rows are bad too.
+        for kind in (Extremes.GREATEST, Extremes.LEAST):
+            header = Header(Op.STORE, 0, 0, cfg.bin_tiles, flags=kind | 1)
+            yield _bad(f"store-{kind.name.lower()}-limbs", ErrorCode.RESERVED, cfg, header)
+    if cfg.bin_tiles > 1:
+        # The length is bad too.
+        header = Header(Op.STORE, 1, 0, cfg.bin_tiles - 1, 1, flags=Extremes.GREATEST)
+        yield _bad("store-part-of-a-bin", ErrorCode.TILES, cfg, header)
     if cfg.limb_bits:
         # The rows are bad too.
         for name, flags in (("no-limbs", 0), ("limbs", cfg.acc_limbs + 1)):

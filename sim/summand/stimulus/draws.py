@@ -5,8 +5,9 @@ import numpy as np
 from summand.isa import EngineConfig
 from summand.isa.borders import Border
 from summand.isa.limits import BORDERS, SEGMENTS
+from summand.isa.results import Extremes
 
-__all__ = ["between", "borders", "group", "limbs", "segment_count", "span", "tag"]
+__all__ = ["between", "borders", "extremes", "group", "limbs", "segment_count", "span", "tag"]
 
 
 def between(rng: np.random.Generator, low: int, high: int) -> int:
@@ -59,6 +60,14 @@ def group(rng: np.random.Generator, config: EngineConfig, slices: int) -> int:
     if rng.random() < 0.5:
         return int(rng.integers(slices + 2))
     return int(rng.choice(corners))
+
+
+def extremes(rng: np.random.Generator, config: EngineConfig, tiles: int) -> tuple[Extremes, int]:
+    """Return what a STORE of at most so many tiles sends, and of how many: extremes of bins."""
+    whole = tiles - tiles % config.bin_tiles if config.bin_tiles else 0
+    if not whole or rng.random() < 0.4:
+        return Extremes.NONE, tiles
+    return Extremes(int(rng.choice([Extremes.GREATEST, Extremes.LEAST]))), whole
 
 
 def limbs(rng: np.random.Generator, config: EngineConfig) -> int:

@@ -31,6 +31,7 @@ CORNERS = {
         operand_depth=0,
         digit_bits=0,
         limb_bits=0,
+        bin_tiles=0,
     ),
     "deepest": EngineConfig(
         rows=1,
@@ -50,6 +51,7 @@ CORNERS = {
         sparse_block=16,
         operand_depth=65536,
         limb_bits=8,
+        bin_tiles=256,
     ),
     "widest": EngineConfig(
         rows=1,
@@ -69,6 +71,7 @@ CORNERS = {
         sparse_block=4,
         operand_depth=256,
         limb_bits=4,
+        bin_tiles=1,
     ),
     "most-columns": EngineConfig(
         rows=1,
@@ -148,6 +151,7 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             continue  # some combinations do not exist; about one in four does
         blocks = [b for b in (4, 8, 16) if plain.plane_beats <= b <= plain.depth]
         limbs = [b for b in (4, 8) if plain.cols * b <= plain.stream_bits]
+        bins = [b for b in (1, 2, 4, 16) if b * plain.cols > 1 and b <= plain.acc_depth]
         digits = [d for d in (2, 4) if plain.table_share == 1 and plain.act_bits + 2 * d < 18]
         return dataclasses.replace(
             plain,
@@ -157,4 +161,5 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
             operand_depth=int(rng.choice([0, 256, 256, 1024])),
             digit_bits=int(rng.choice([0, *digits])),
             limb_bits=int(rng.choice([0, *limbs])),
+            bin_tiles=int(rng.choice([0, *bins])),
         )

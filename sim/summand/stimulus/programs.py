@@ -287,8 +287,10 @@ class _RandomProgram:
         span = self._defined_tiles(self._config.acc_depth)
         if span is not None:
             tile, tiles, rows = span
-            limbs = draws.limbs(self._rng, self._config)
-            self._builder.store(Store(tile, tiles, rows, draws.tag(self._rng), limbs))
+            extremes, tiles = draws.extremes(self._rng, self._config, tiles)
+            limbs = 0 if extremes else draws.limbs(self._rng, self._config)
+            tag = draws.tag(self._rng)
+            self._builder.store(Store(tile, tiles, rows, tag, limbs, extremes))
             self._draining, self._landing = (tile, tile + tiles), None
 
     def _fence(self) -> None:

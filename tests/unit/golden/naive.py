@@ -65,7 +65,10 @@ class NaiveEngine:
         if op == 2:
             self.cast(length, a, b, c % 256, c // 256, d, flags)
             return
-        if op == 5 and self.cfg.limb_bits:
+        self.extremes = flags >> 6 if op == 5 and self.cfg.bin_tiles and flags >= 0x80 else 0
+        if self.extremes:
+            require(flags % 64 == 0, 3)
+        elif op == 5 and self.cfg.limb_bits:
             require(flags >= 1 and (flags - 1) * self.cfg.limb_bits < self.cfg.acc_bits, 3)
             self.limbs = flags
         else:
@@ -274,8 +277,23 @@ class NaiveEngine:
         cfg = self.cfg
         require(1 <= c <= cfg.rows, 4)
         require(b >= 1 and a + b <= cfg.acc_depth, 6)
+        require(not self.extremes or b % cfg.bin_tiles == 0, 6)
         require(length == 0, 9)
         values = [v for row in range(c) for v in self.acc[row][a * cfg.cols : (a + b) * cfg.cols]]
+        if self.extremes:
+            payload, size = b"", cfg.bin_tiles * cfg.cols
+            for at in range(0, len(values), size):
+                here = list(enumerate(values[at : at + size]))
+                for _ in range(2):
+                    best = here[0]
+                    for place, value in here:
+                        if value < best[1] if self.extremes == 3 else value > best[1]:
+                            best = place, value
+                    here.remove(best)
+                    payload += struct.pack("<iHH", best[1], best[0], 0)
+                payload += bytes(-len(payload) % self.beat)
+            self.packet(1, d, payload)
+            return
         if not cfg.limb_bits:
             self.packet(1, d, struct.pack(f"<{len(values)}i", *values))
             return

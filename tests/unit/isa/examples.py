@@ -24,6 +24,7 @@ CONFIG = EngineConfig(
     sparse_block=8,
     operand_depth=256,
     limb_bits=4,
+    bin_tiles=4,
 )
 
 HALF = st.integers(0, 0xFFFF)

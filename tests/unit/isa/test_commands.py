@@ -7,6 +7,7 @@ from summand.isa.borders import Border
 from summand.isa.commands import Cast, Command, Fence, Gemm, Load, Requantise, Store
 from summand.isa.decoding import check_header, decode, table_beats
 from summand.isa.header import STORED, Header, Op
+from summand.isa.results import Extremes
 from summand.isa.segments import Segment
 
 from .examples import BORDERS, CONFIG, FIXED, HEADERS, SEGMENTS
@@ -62,6 +63,13 @@ def refusal(command: Command, config: EngineConfig = CONFIG) -> ErrorCode:
         (Header(Op.STORE, 0, 0, 65, 4, 0, 1), ErrorCode.TILES),
         (Header(Op.STORE, 0, 0, 65, 5, 0, 0), ErrorCode.RESERVED),
         (Header(Op.STORE, 0, 0, 65, 5, 0, 9), ErrorCode.RESERVED),
+        (Header(Op.STORE, 0, 0, 64, 4, 0xFFFF, 0x80), ErrorCode.OK),
+        (Header(Op.STORE, 0, 60, 4, 4, 0, 0xC0), ErrorCode.OK),
+        (Header(Op.STORE, 0, 0, 65, 5, 0, 0x40), ErrorCode.RESERVED),
+        (Header(Op.STORE, 0, 0, 65, 5, 0, 0x81), ErrorCode.RESERVED),
+        (Header(Op.STORE, 1, 0, 63, 5, 0, 0x80), ErrorCode.ROWS),
+        (Header(Op.STORE, 1, 0, 63, 4, 0, 0x80), ErrorCode.TILES),
+        (Header(Op.STORE, 1, 0, 60, 4, 0, 0x80), ErrorCode.LENGTH),
         (Header(Op.FENCE, 0, 0xFFFF), ErrorCode.OK),
         (Header(Op.FENCE, 0, 0, 1), ErrorCode.RESERVED),
         (Header(7), ErrorCode.OP),
@@ -128,6 +136,10 @@ ONE = (Segment(tile=0, tiles=1, planes=1),)
         (Store(64, 1, 4, limbs=1), ErrorCode.TILES),
         (Store(64, 1, 0), ErrorCode.RESERVED),
         (Store(64, 1, 0, limbs=9), ErrorCode.RESERVED),
+        (Store(60, 4, 4, 0xFFFF, extremes=Extremes.LEAST), ErrorCode.OK),
+        (Store(64, 1, 0, limbs=1, extremes=Extremes.LEAST), ErrorCode.RESERVED),
+        (Store(60, 3, 5, extremes=Extremes.GREATEST), ErrorCode.ROWS),
+        (Store(60, 3, 4, extremes=Extremes.GREATEST), ErrorCode.TILES),
         (Fence(0xFFFF), ErrorCode.OK),
     ],
 )
@@ -184,6 +196,13 @@ def commands(draw: st.DrawFn) -> Command:
                 st.integers(0, 70),
             ),
             st.builds(Store, st.integers(0, 70), st.integers(0, 70), small, half, small),
+            st.builds(
+                Store,
+                st.integers(0, 70),
+                st.integers(0, 70),
+                small,
+                extremes=st.sampled_from(Extremes),
+            ),
             st.builds(Fence, half),
         )
     )
@@ -244,3 +263,11 @@ def test_gemm_touches_its_tiles_only():
 def test_an_engine_without_limbs_sends_whole_accumulators_only():
     assert refusal(Store(0, 1, 1), EngineConfig()) == ErrorCode.OK
     assert refusal(Store(0, 1, 1, limbs=1), EngineConfig()) == ErrorCode.RESERVED
+
+
+@pytest.mark.parametrize("fields", [{}, {"limb_bits": 4}])
+@pytest.mark.parametrize("extremes", [Extremes.GREATEST, Extremes.LEAST])
+def test_an_engine_without_bins_sends_no_extremes(fields, extremes):
+    store = Store(0, 4, 1, extremes=extremes)
+    assert refusal(store, EngineConfig(**fields)) == ErrorCode.RESERVED
+    assert refusal(store, EngineConfig(bin_tiles=4, **fields)) == ErrorCode.OK

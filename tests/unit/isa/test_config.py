@@ -33,6 +33,7 @@ FIELDS = {
     "operand_depth": st.sampled_from([0, 256, 4096, 65536]),
     "digit_bits": st.sampled_from([0, 2, 4]),
     "limb_bits": st.sampled_from([0, 4, 8]),
+    "bin_tiles": st.sampled_from([0, 1, 2, 16, 256]),
 }
 
 
@@ -63,6 +64,7 @@ def test_derived_sizes_fit_together(config):
     assert config.slice_sum_bits <= config.acc_bits
     assert config.beat_chunks * config.plane_beats == config.sparse_block
     assert config.acc_bits <= config.acc_limbs * config.limb_bits <= 32 or not config.limb_bits
+    assert config.bin_size != 1
     assert (config.acc_limbs > 0) == (config.limb_bits > 0)
 
 
@@ -91,6 +93,7 @@ def test_the_digest_is_the_same_everywhere():
     assert EngineConfig(operand_depth=4096).digest == "78f66dbdc28c1dd1"
     assert EngineConfig(digit_bits=4).digest == "5a6e3933ba967cd4"
     assert EngineConfig(limb_bits=4).digest == "f11829ac03562be8"
+    assert EngineConfig(bin_tiles=16).digest == "85ab36d3f48b51f4"
 
 
 def test_missing_fields_take_their_defaults():
@@ -138,6 +141,21 @@ def test_missing_fields_take_their_defaults():
         *(
             ({"limb_bits": bad}, f"limb_bits must be 0, 4 or 8, not {bad!r}")
             for bad in (2, 16, 4.0, True)
+        ),
+        *(
+            (
+                {"bin_tiles": bad},
+                f"bin_tiles must be 0 or a power of two, 1 to 256, not {bad!r}",
+            )
+            for bad in (3, 512, -1, 4.0, True)
+        ),
+        (
+            {"bin_tiles": 32, "acc_depth": 16},
+            r"bin_tiles \(32\) must be at most acc_depth \(16\); lower it or raise acc_depth",
+        ),
+        (
+            {"cols": 1, "depth": 256, "bin_tiles": 1},
+            r"bin_tiles \(1\) must be at least 2 with one column",
         ),
         (
             {"cols": 64, "limb_bits": 8},

@@ -10,6 +10,7 @@ from summand.isa import CommandError, EngineConfig, ErrorCode
 from summand.isa.decoding import check_header
 from summand.isa.header import STORED, Header, Op, operations
 from summand.isa.limits import BORDERS, PLANES, SEGMENTS
+from summand.isa.results import Extremes
 from summand.isa.segments import segment_beats
 from summand.rtl import decoder
 from summand.rtl.decoder import Decoder
@@ -33,9 +34,11 @@ CONFIGS = [
     EngineConfig(rows=64, cols=2, depth=256, stream_bits=256, acc_depth=16384, act_depth=16,
                  requant_depth=4096, act_bits=10, scale_bits=4, operand_depth=65536),
     EngineConfig(rows=1, cols=1, depth=32, stream_bits=32, acc_depth=64, act_depth=2,
-                 requant_depth=64, operand_depth=512, limb_bits=4),
+                 requant_depth=64, operand_depth=512, limb_bits=4, bin_tiles=16),
     EngineConfig(rows=3, cols=4, depth=16, stream_bits=32, acc_bits=20, acc_depth=16, act_depth=4,
                  requant_depth=16, limb_bits=8),
+    EngineConfig(rows=2, cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=4,
+                 requant_depth=16, bin_tiles=2),
 ]  # fmt: skip
 
 #: Errors that follow from a header alone.
@@ -108,6 +111,9 @@ def random_header(rng, config):
         d = rng.choice([0, 1, 0xFFFF, rng.getrandbits(16)])
     if op == Op.STORE and config.limb_bits:
         flags = min(near(rng, config.acc_limbs), 0xFF)
+    if op == Op.STORE and config.bin_tiles and rng.random() < 0.5:
+        flags = rng.choice(list(Extremes)) | (rng.random() < 0.1)
+        b -= b % config.bin_tiles if rng.random() < 0.7 else 0
     if op == Op.CAST:
         planes = near(rng, PLANES.high)
         flags = min(near(rng, max(0, config.depth - c), least=0), 0xFF)
@@ -151,6 +157,12 @@ def ends(config):
         Header(Op.FENCE),
         Header(Op.FENCE, 0, 0xFFFF),
     ]
+    if config.bin_tiles:
+        bins = tiles - config.bin_tiles
+        bare += [
+            Header(Op.STORE, 0, 0, tiles, rows, 1, Extremes.GREATEST),
+            Header(Op.STORE, 0, bins, config.bin_tiles, 1, 0xFFFF, Extremes.LEAST),
+        ]
     if config.operand_depth:
         words, lanes = config.operand_depth, min(rows, config.depth)
         tiles = min(tiles, config.requant_depth // config.cols, words // PLANES.high)

@@ -104,6 +104,16 @@ def test_an_engine_without_limbs_sends_results_as_ever():
     assert [name for name in signals if name in without] == []
 
 
+def test_an_engine_without_bins_looks_for_no_extremes():
+    without, having = (
+        emit_verilog(Engine(config), name="engine", config=config)
+        for config in (EngineConfig(), EngineConfig(bin_tiles=4))
+    )
+    signals = ("extremes", "least", "unbinned")
+    assert [name for name in signals if name not in having] == []
+    assert [name for name in signals if name in without] == []
+
+
 @pytest.mark.parametrize("technology", Technology)
 def test_event_driven_simulators_start_all_of_it(technology):
     """They run a block when a signal in its list changes, so never one with an empty list."""

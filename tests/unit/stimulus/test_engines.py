@@ -22,6 +22,7 @@ RANGES = {
     "operand_depth": (0, 65536),
     "digit_bits": (0, 4),
     "limb_bits": (0, 8),
+    "bin_tiles": (0, 256),
 }
 
 

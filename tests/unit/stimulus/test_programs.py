@@ -11,6 +11,7 @@ from summand.golden import GoldenEngine, split_packets
 from summand.isa.borders import decode_borders, stretches
 from summand.isa.header import STORED, Header, Op
 from summand.isa.packets import Kind, data_packet_bytes, status_packet_bytes
+from summand.isa.results import Extremes
 from summand.isa.segments import decode_segments
 from summand.stimulus.engines import random_config
 from summand.stimulus.programs import random_program
@@ -132,8 +133,12 @@ def test_outputs_have_the_size_the_contract_says():
         size = 0
         for header, _ in headers(program):
             if header.op == Op.STORE:
-                sizes = {"rows": header.c, "tiles": header.b, "limbs": header.flags}
-                size += data_packet_bytes(program.config, **sizes)
+                sizes = {"rows": header.c, "tiles": header.b}
+                if header.flags in (Extremes.GREATEST, Extremes.LEAST):
+                    sent = {"extremes": Extremes(header.flags)}
+                else:
+                    sent = {"limbs": header.flags}
+                size += data_packet_bytes(program.config, **sizes, **sent)
             if header.op == Op.FENCE:
                 size += status_packet_bytes(program.config)
         assert size == len(program.output)

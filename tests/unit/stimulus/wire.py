@@ -24,6 +24,7 @@ CONFIG = EngineConfig(
     sparse_block=8,
     operand_depth=256,
     limb_bits=4,
+    bin_tiles=4,
 )
 
 #: The least and the most that each field of a command of that engine may be.
@@ -56,7 +57,7 @@ ENDS = {
     "STORE b": (1, 16),
     "STORE c": (1, 3),
     "STORE d": (0, 0xFFFF),
-    "STORE flags": (1, 8),
+    "STORE flags": (1, 0xC0),
     "FENCE length": (0, 0),
     "FENCE a": (0, 0xFFFF),
     "FENCE b": (0, 0),

@@ -168,7 +168,9 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, dataclasses.replace(ECP5, modelled=None))
 
 
-@pytest.mark.parametrize(("name", "value"), [("operand_depth", 256), ("limb_bits", 4)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("operand_depth", 256), ("limb_bits", 4), ("bin_tiles", 4)]
+)
 def test_what_has_no_term_is_refused_and_no_part_is_too_small_for_it(name, value):
     config = dataclasses.replace(SMALL, **{name: value})
     with pytest.raises(ModelError, match=rf"no term for {name} \({value}\); count .* --no-route"):
