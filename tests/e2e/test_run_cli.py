@@ -108,6 +108,22 @@ def test_weights_in_a_memory_write_the_same_tokens(run, tiny_llama, device):
     assert "The device's memory has the weights: a token sends" in errors
 
 
+def test_an_engine_with_bins_writes_the_same_tokens_of_fewer_results(run, tiny_llama, tmp_path):
+    reports = []
+    for bins in (0, 2):
+        config = tmp_path / f"{bins}.json"
+        engine = dataclasses.replace(DEFAULT_CONFIG, stream_bits=128, bin_tiles=bins)
+        config.write_text(engine.to_json())
+        args = (tiny_llama, "--prompt", PROMPT, "--tokens", 8, "--config", config, "--json")
+        every = json.loads(run(*args, "--temperature", 1)[1])
+        reports += [json.loads(run(*args)[1]), every]
+    plain, chance, few, binned_chance = reports
+    assert few["token_ids"] == plain["token_ids"]
+    assert binned_chance["token_ids"] == chance["token_ids"]
+    assert few["answer_bytes_per_token"] < plain["answer_bytes_per_token"]
+    assert binned_chance["answer_bytes_per_token"] == chance["answer_bytes_per_token"]
+
+
 def test_a_memory_that_is_a_boards(run, tiny_llama):
     args = ("--device", "serial:nowhere", "--board", "ulx3s-85f", "--memory", 1)
     status, _, errors = run(tiny_llama, "--prompt", PROMPT, *args)

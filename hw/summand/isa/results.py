@@ -51,6 +51,19 @@ class Bins(NamedTuple):
     acc: npt.NDArray[np.int32]
     places: npt.NDArray[np.int64]
 
+    def spread(self, acc: npt.NDArray[np.int32], sent: npt.NDArray[np.bool_]) -> None:
+        """Write them to the accumulators ``[rows, features]`` that the bins are of.
+
+        All others become the second of their bin, and false in ``sent`` of the same shape.
+        """
+        rows, bins = self.acc.shape[:2]
+        size = acc.shape[1] // bins
+        acc[:] = np.repeat(self.acc[:, :, 1], size, axis=1)
+        sent[:] = False
+        places = (self.places + size * np.arange(bins)[:, None]).reshape(rows, -1)
+        np.put_along_axis(acc, places, self.acc.reshape(rows, -1), axis=1)
+        np.put_along_axis(sent, places, True, axis=1)
+
 
 def limbs_for(bits: int, config: EngineConfig) -> int:
     """Return the limbs that hold accumulators of ``bits`` bits; 0 in an engine without limbs."""

@@ -100,10 +100,12 @@ class Decoder(wiring.Component):
         if cfg.limb_bits:  # of a STORE they are its limbs
             bad_limbs = (h.flags == 0) | exceeds(h.flags, cfg.acc_limbs)
             flags = Mux(is_op[Op.STORE], registered("bad_limbs", bad_limbs), flags)
+        bad_bins: Value | None = None
         if cfg.bin_tiles:  # or which accumulators of a bin it sends
             extremes = registered("extremes", h.flags[-1]) & is_op[Op.STORE]
             flags = Mux(extremes, registered("more_flags", h.flags[:-2].any()), flags)
             unbinned = registered("unbinned", (h.b & (cfg.bin_tiles - 1)).any())
+            bad_bins = extremes & unbinned
         has_b = registered("has_b", h.b.any())
         has_c = registered("has_c", h.c.any())
         has_d = registered("has_d", h.d.any())
@@ -170,8 +172,8 @@ class Decoder(wiring.Component):
             bad_rows |= is_op[Op.CAST] & cast_rows
             operand = ((is_op[Op.CAST] & place, ErrorCode.OPERAND),)
         bad_tiles = has_tiles & tiles | has_parameters & deep
-        if cfg.bin_tiles:
-            bad_tiles |= extremes & unbinned
+        if bad_bins is not None:
+            bad_tiles |= bad_bins
         ladder = (
             (check, ErrorCode.CHECK),
             (~Cat(is_op.values()).any(), ErrorCode.OP),

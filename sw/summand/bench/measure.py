@@ -166,7 +166,7 @@ def write_tokens(
     seconds: list[float] = []
     busy: list[float] = []
     start, before = 0.0, 0.0
-    writer = Writer(loaded.model, loaded.lanes)
+    writer = Writer(loaded.model, loaded.lanes, head=loaded.head)
     for done, _ in enumerate(writer.write([0], tokens=count + 1)):
         now, spent = time.perf_counter(), device.seconds
         if done:

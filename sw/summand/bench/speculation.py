@@ -137,7 +137,7 @@ def write_prompts(
     progress : callable, optional
         Called with the number of prompts done and their total.
     """
-    programs = [group.program for group in loaded.groups]
+    programs = [group.least_program for group in loaded.groups]
     writing = _Writing(
         loaded=loaded,
         driver=driver,
@@ -184,7 +184,8 @@ class _Writing:
     stop: Collection[int]
 
     def write(self, ids: Sequence[int], speculation: Speculation | None) -> Timed:
-        writer = Writer(self.loaded.model, self.loaded.lanes, speculation=speculation)
+        loaded = self.loaded
+        writer = Writer(loaded.model, loaded.lanes, speculation=speculation, head=loaded.head)
         start, before = time.perf_counter(), Counter[tuple[Program, int]]()
         tokens: list[int] = []
         for token in writer.write(ids, tokens=TOKENS, stop=self.stop):

@@ -108,16 +108,18 @@ def _run(
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
         if driver.holds:
-            pace = target.held_pace(group.program for group in loaded.groups)
+            programs = (g.program if temperature else g.least_program for g in loaded.groups)
+            pace = target.held_pace(programs)
             errors.print(pace, soft_wrap=True)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
         decomposed = _decomposed(loaded, driver, len(ids), errors) if decompose else None
-        with choice.speculation(loaded, target) as speculation:
+        with choice.speculation(loaded, target, greedy=not temperature) as speculation:
             writer = Writer(
                 loaded.model,
                 loaded.lanes,
                 sampling=Sampling(temperature, seed),
                 speculation=speculation,
+                head=loaded.head,
             )
             report = _write(loaded, driver, writer, ids, tokens=tokens, quiet=as_json)
         if speculation and writer.why_plain:

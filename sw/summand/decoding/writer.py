@@ -1,5 +1,6 @@
 """Writes tokens with a model, several a pass where drafts of them are right."""
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from summand.decoding.reader import Reader
 from summand.decoding.sampling import Sampler, Sampling
 from summand.decoding.speculation import Speculation
 from summand.draft import Draft, Seen
+from summand.runtime.head import GreedyHead
 from summand.runtime.lanes import Ended, Lanes
 
 __all__ = ["Pass", "Writer"]
@@ -55,6 +57,9 @@ class Writer:
         How tokens are chosen; without it the likeliest ones are.
     speculation : Speculation, optional
         Proposes tokens; without it each pass writes one.
+    head : GreedyHead, optional
+        The model's, as :func:`~summand.runtime.load.load_model` gives it: where the likeliest
+        tokens are chosen, no more of the logits is fetched.
 
     Raises
     ------
@@ -69,10 +74,13 @@ class Writer:
         *,
         sampling: Sampling | None = None,
         speculation: Speculation | None = None,
+        head: GreedyHead | None = None,
     ):
         self._reader = Reader(model, lanes or Lanes())
-        self._sampler = Sampler(sampling or Sampling())
+        sampling = sampling or Sampling()
+        self._sampler = Sampler(sampling)
         self._speculation = speculation
+        self._head = None if sampling.temperature else head
         #: The passes after the prompts', in order.
         self.passes: list[Pass] = []
         #: Tokens that these chose, those that ended a text included.
@@ -102,13 +110,18 @@ class Writer:
         """
         if tokens < 1:
             return
-        last = self._sampler.choose(self._reader.prompt(prompt))
+        logits = self._reader.prompt(prompt)
+        last = self._sampler.choose(logits)
         if last in stop:
             return
         if self._speculation:
             self._speculation.begin([*prompt, last])
         yield last
-        left = tokens - 1
+        with self._head.likeliest_only(logits) if self._head else contextlib.nullcontext():
+            yield from self._go_on(last, tokens - 1, stop)
+
+    def _go_on(self, last: int, left: int, stop: Collection[int]) -> Iterator[int]:
+        """Yield up to ``left`` tokens that follow ``last``."""
         while left:
             draft = self._propose(left - 1)
             rows = self._reader.tree(last, draft)

@@ -3,6 +3,7 @@
 from summand.decompose.decomposer import Decomposer
 from summand.runtime import Driver
 from summand.runtime.load import LoadedModel
+from summand.schedule.errors import CompileError
 
 __all__ = ["attach_decompositions"]
 
@@ -28,5 +29,11 @@ def attach_decompositions(loaded: LoadedModel, driver: Driver) -> int:
     for group in loaded.groups:
         names = tuple(layer.name for layer in group.layers)
         if (mine := found.get(names)) is not None:
+            if group.ranks:
+                raise CompileError(
+                    f"the input of {', '.join(names)} cannot be decomposed on an engine with "
+                    f"bins (bin_tiles {driver.config.bin_tiles}), which computes the head's "
+                    f"outputs in another order; take an engine without"
+                )
             group.prompts = Decomposer(driver, group.layers, group.program, mine)
     return len(found)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["cache_name", "last_only", "why_not_causal"]
+__all__ = ["cache_name", "head_name", "last_only", "why_not_causal"]
 
 #: The models' name of their KV cache, as an argument and in their output: first that of
 #: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
@@ -30,6 +30,12 @@ def cache_name(module: nn.Module) -> str | None:
     """Return what a model calls its KV cache, as an argument and in its output; None without."""
     takes = inspect.signature(module.forward).parameters
     return next((name for name in _CACHE_NAMES if name in takes), None)
+
+
+def head_name(module: nn.Module) -> str | None:
+    """Return the path of the module that makes a model's logits; None if it names none."""
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    return next((name for name, child in module.named_modules() if child is head), None)
 
 
 def last_only(module: nn.Module) -> dict[str, int]:

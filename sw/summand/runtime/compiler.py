@@ -11,14 +11,13 @@ from summand.isa.requantisation import pack_requantisation
 from summand.isa.scales import pack_scales
 from summand.model import Layer
 from summand.model.transform import same_transform
-from summand.runtime.packing import Packing
+from summand.runtime.packing import OutputOrder, Packing
 from summand.runtime.program import Output, Program, Step
 from summand.schedule.errors import CompileError
 from summand.schedule.fit import misfits
 from summand.schedule.steps import Matrix, PlanStep, Strip, Walk
 from summand.schedule.tiling import Bundle, Piece
 from summand.summands.base import Factors, Operand
-from summand.summands.registry import kind_of
 
 __all__ = ["compile_layers"]
 
@@ -32,6 +31,7 @@ def compile_layers(
     *,
     packing: Packing | None = None,
     held: bool = False,
+    orders: Sequence[OutputOrder] | None = None,
 ) -> Program:
     """Compile ``layers``, which share an input, for ``config``'s engine.
 
@@ -49,6 +49,8 @@ def compile_layers(
         Of the same engine: programs that are compiled with it pack the summands they share once.
     held : bool
         The weights will lie in a device's memory, see :class:`Program`.
+    orders : sequence of OutputOrder, optional
+        In which each layer's outputs are computed; as they are, without.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def compile_layers(
         outputs=tuple(Output(layer.name, layer.out_features) for layer in layers),
         macs=sum(layer.sizes.macs for layer in layers),
         layers=tuple(layer.sizes for layer in layers),
-        fill=_Filler(layers, packing),
+        fill=_Filler(layers, packing, orders or [None] * len(layers)),
         held=held,
     )
 
@@ -98,13 +100,19 @@ class _Filler:
     Equal plane words and parameters are one ``bytes`` object, whichever batches they are sent in.
     """
 
-    def __init__(self, layers: Sequence[Layer], packing: Packing):
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        packing: Packing,
+        orders: Sequence[OutputOrder | None],
+    ):
         self._config = packing.config
         self._packing = packing
         self._layers = tuple(layers)
+        self._orders = tuple(orders)
         #: What is streamed, by layer and index of the summand.
         self._operands = {
-            (i, t): kind_of(summand).operands(summand)
+            (i, t): packing.operands(summand, orders[i])
             for i, layer in enumerate(layers)
             for t, summand in enumerate(layer.summands)
         }
@@ -112,7 +120,7 @@ class _Filler:
         self._bundles: dict[tuple[Piece, ...], bytes] = {}
         for (i, t), operands in self._operands.items():
             if isinstance(operands, Operand) and not operands.block:
-                packing.words(layers[i].summands[t], "direct")
+                packing.words(layers[i].summands[t], "direct", order=orders[i])
 
     def _operand(self, matrix: Matrix) -> Operand:
         operand = self._operands[matrix.layer, matrix.term]
@@ -179,7 +187,7 @@ class _Filler:
         """Return a strip's weights of a walk, shape ``[slices, bytes]``."""
         summand = self._layers[strip.matrix.layer].summands[strip.matrix.term]
         slices = slice(walk.first, walk.first + walk.slices)
-        return self._packing.strip(summand, strip, slices)
+        return self._packing.strip(summand, strip, slices, self._orders[strip.matrix.layer])
 
     def _parameters(self, piece: Piece) -> bytes:
         factors = self._factors(piece.layer, piece.term)

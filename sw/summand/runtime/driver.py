@@ -45,10 +45,22 @@ _RESETS = 3
 
 @dataclass(frozen=True)
 class Result:
-    """Accumulators of a call, int32 of shape ``[M, N]`` per layer, and what they cost."""
+    """Accumulators of a call, and what they cost.
+
+    Parameters
+    ----------
+    outputs : tuple of int32 arrays, shape ``[M, N]`` each
+        A layer's.
+    usage : Usage
+        The call's.
+    sent : tuple of bool arrays, shape ``[M, N]`` each
+        Of a program that fetches extremes: where an output is an accumulator, and not a bound of
+        it (:meth:`.Program.place`). Empty for other programs.
+    """
 
     outputs: tuple[npt.NDArray[np.int32], ...]
     usage: Usage
+    sent: tuple[npt.NDArray[np.bool_], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,14 @@ class _Due:
     """A batch that was sent and not answered, or a FENCE if ``batch`` is None.
 
     ``command`` is the index of its first command, ``beats`` its size, ``into`` a place for each
-    layer's results.
+    layer's results, and ``sent`` one for what they are.
     """
 
     command: int
     beats: int
     batch: Batch | None = None
     into: Sequence[npt.NDArray[np.int32]] = ()
+    sent: Sequence[npt.NDArray[np.bool_]] = ()
 
 
 class Driver:
@@ -231,6 +244,7 @@ class Driver:
 
     def _run(self, program: Program, xq: npt.NDArray[np.integer]) -> Result:
         outputs = tuple(np.empty((len(xq), o.features), np.int32) for o in program.outputs)
+        some = tuple(np.ones(o.shape, np.bool_) for o in outputs) if program.signs else ()
         batches = program.schedule(len(xq))
         due: deque[_Due] = deque()
         beats = start = since_fence = fences = 0
@@ -245,7 +259,8 @@ class Driver:
                 beats, since_fence = beats + self.config.header_beats, 0
                 chunks = program.chunks(batch, xq[here], self._commands)  # tags count commands
             self._device.write(chunks)
-            due.append(_Due(self._commands, sent, batch, [o[here] for o in outputs]))
+            into, parts = [o[here] for o in outputs], [s[here] for s in some]
+            due.append(_Due(self._commands, sent, batch, into, parts))
             self._commands += len(batch.steps)
             beats, since_fence = beats + sent, since_fence + sent
             while len(due) > _AHEAD:
@@ -266,7 +281,7 @@ class Driver:
             macs=program.macs * len(xq),
             counters=counters,
         )
-        return Result(outputs, usage)
+        return Result(outputs, usage, some)
 
     def _beats(self, chunks: Sequence[bytes]) -> int:
         return sum(map(len, chunks)) // self.config.beat_bytes
@@ -284,7 +299,12 @@ class Driver:
                 nbytes=program.result_bytes(step, first.batch.rows),
                 sent=sent,
             )
-            program.place(step, payload, first.into)
+            try:
+                program.place(step, payload, first.into, first.sent)
+            except ValueError as e:
+                raise DeviceError(
+                    f"the device answered command {first.command + index} with {e}"
+                ) from None
         return Counters()
 
     def _send_fence(self) -> "_Due":

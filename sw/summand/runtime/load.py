@@ -8,9 +8,10 @@ from torch import nn
 
 from summand.model import ModelError, SummandModel
 from summand.model.adapters import Adapter
-from summand.model.causal import why_not_causal
+from summand.model.causal import head_name, why_not_causal
 from summand.model.host import load_host, load_tokenizer
 from summand.runtime.driver import Driver
+from summand.runtime.head import GreedyHead
 from summand.runtime.lanes import Lanes
 from summand.runtime.memory.upload import UploadProgress
 from summand.runtime.modules import LayerGroup, replace_linears
@@ -25,7 +26,8 @@ class LoadedModel:
 
     ``source`` is the folder that it is from. ``model`` has the usual ``forward``, KV cache
     included; ``tokenizer`` is the folder's. ``driver`` reaches the device. Calls of ``model`` that
-    run in ``lanes`` share passes over the weights.
+    run in ``lanes`` share passes over the weights. ``head`` is there if the device can send no more
+    of the model's logits than show the likeliest token.
     """
 
     source: SummandModel
@@ -34,6 +36,7 @@ class LoadedModel:
     tokenizer: Any
     groups: tuple[LayerGroup, ...]
     lanes: Lanes
+    head: GreedyHead | None = None
 
     @property
     def vocabulary(self) -> int:
@@ -162,7 +165,11 @@ def load_model(
     model = host or load_writer(source)
     layers = {layer.name: layer for layer in source.layers()}
     lanes = Lanes()
-    groups = replace_linears(model, layers, source.groups, driver, lanes=lanes, progress=progress)
-    loaded = LoadedModel(source, driver, model, load_tokenizer(source), groups, lanes)
+    name = head_name(model)
+    groups = replace_linears(
+        model, layers, source.groups, driver, lanes=lanes, head=name, progress=progress
+    )
+    head = GreedyHead.of(model, name, groups)
+    loaded = LoadedModel(source, driver, model, load_tokenizer(source), groups, lanes, head)
     loaded.hold(uploading)
     return loaded

@@ -14,6 +14,7 @@ from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.runtime.lanes import Lanes
+from summand.runtime.likeliest import RankedLayers
 from summand.runtime.packing import Packing
 from summand.runtime.program import Program
 from summand.schedule.errors import CompileError
@@ -49,6 +50,9 @@ class LayerGroup:
         At least one, all of the same ``in_features``.
     lanes : Lanes, optional
         Where calls that run in step meet.
+    head : bool
+        Whether their outputs are how likely each token is, so that the greatest may be all that
+        counts; see :attr:`likeliest`.
 
     Raises
     ------
@@ -56,9 +60,20 @@ class LayerGroup:
         If the engine cannot compute them.
     """
 
-    def __init__(self, driver: Driver, layers: Sequence[Layer], lanes: Lanes | None = None):
+    def __init__(
+        self,
+        driver: Driver,
+        layers: Sequence[Layer],
+        lanes: Lanes | None = None,
+        *,
+        head: bool = False,
+    ):
         self._driver = driver
         self._lanes = lanes or Lanes()
+        self._ranks = head and driver.config.bin_tiles > 0
+        #: Of a head, whether outputs that are not the greatest may be minus infinity, where the
+        #: engine has bins and so need not send them.
+        self.likeliest = False
         self._packing = Packing(driver.config)
         self._plain = self._used = self._compiled(layers)
         self._adapted: dict[str, _Compiled] = {}
@@ -72,9 +87,20 @@ class LayerGroup:
         return self._used.layers
 
     @property
+    def ranks(self) -> bool:
+        """Whether :attr:`likeliest` changes anything."""
+        return self._ranks
+
+    @property
     def program(self) -> Program:
         """What computes them."""
         return self._used.program
+
+    @property
+    def least_program(self) -> Program:
+        """What computes them where no more than the greatest output counts."""
+        ranked = self._used.ranked
+        return self._used.program if ranked is None else ranked.few
 
     def adapted(self, adapter: str) -> Program:
         """Return what computes the layers with an adapter that was added."""
@@ -129,8 +155,11 @@ class LayerGroup:
         self._used, self._shared = used, _Shared()
 
     def _compiled(self, layers: Sequence[Layer]) -> "_Compiled":
-        driver = self._driver
-        program = compile_layers(layers, driver.config, packing=self._packing, held=driver.holds)
+        driver, packing = self._driver, self._packing
+        if self._ranks:
+            ranked = RankedLayers(layers, packing, driver)
+            return _Compiled(tuple(layers), ranked.program, ranked)
+        program = compile_layers(layers, driver.config, packing=packing, held=driver.holds)
         return _Compiled(tuple(layers), program)
 
     def compute(self, index: int, x: torch.Tensor) -> torch.Tensor:
@@ -162,6 +191,8 @@ class LayerGroup:
         What is done in float32 is correctly rounded element by element, or a maximum, so a token's
         bits do not depend on the tokens beside it.
         """
+        if (ranked := self._used.ranked) is not None:
+            return ranked.likeliest(x) if self.likeliest else ranked.all(x)
         xq, s_x = self.layers[0].quantise(x)
         accs = self._driver.run(self.program, xq).outputs
         scaled = (layer.scaled(acc, s_x) for layer, acc in zip(self.layers, accs, strict=True))
@@ -170,10 +201,11 @@ class LayerGroup:
 
 @dataclass(frozen=True, eq=False)
 class _Compiled:
-    """Layers, and the program that computes them."""
+    """Layers, and the program that computes them; of a head that is ranked, by its ranks."""
 
     layers: tuple[Layer, ...]
     program: Program
+    ranked: RankedLayers | None = None
 
 
 class _Shared:
@@ -252,6 +284,7 @@ def replace_linears(
     driver: Driver,
     *,
     lanes: Lanes | None = None,
+    head: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[LayerGroup, ...]:
     """Replace a module's linear layers, in place, by layers that an engine computes.
@@ -268,6 +301,8 @@ def replace_linears(
         Reaches the engine.
     lanes : Lanes, optional
         Where calls of the model that run in step meet.
+    head : str, optional
+        Path of the module whose outputs are how likely each token is.
     progress : callable, optional
         Called with each group's name when it has been compiled.
 
@@ -285,7 +320,8 @@ def replace_linears(
         _check_place(model, layer)
     made = []
     for names in _complete(layers, groups):
-        group = LayerGroup(driver, [layers[name] for name in names], lanes)
+        is_head = head is not None and all(f"{name}.".startswith(f"{head}.") for name in names)
+        group = LayerGroup(driver, [layers[name] for name in names], lanes, head=is_head)
         for index, name in enumerate(names):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, SummandLinear(group, index))

@@ -1,5 +1,6 @@
 """Weights of summands as beats, packed once for all programs that stream them."""
 
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,11 +14,40 @@ from summand.schedule.tiling import Piece
 from summand.summands.base import Factors, Operand, Summand
 from summand.summands.registry import kind_of
 
-__all__ = ["Packing"]
+__all__ = ["OutputOrder", "Packing"]
 
 _Words = npt.NDArray[np.uint8]
-#: A matrix's role, ranks of a factor, and the tiles and kept weights of a strip of a sparse one.
-_Part = tuple[Role, tuple[Piece, ...], tuple[int, int, int] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class OutputOrder:
+    """The order in which an engine computes a layer's outputs.
+
+    Parameters
+    ----------
+    features : int64 array, shape ``[N]``
+        Which of the layer's outputs each of the engine's is.
+    """
+
+    features: npt.NDArray[np.int64]
+
+    def of(self, operands: Operand | Factors) -> Operand | Factors:
+        """Return matrices with their outputs in this order."""
+        if isinstance(operands, Factors):
+            return operands._replace(second=self._matrix(operands.second))
+        return self._matrix(operands)
+
+    def _matrix(self, operand: Operand) -> Operand:
+        scales = operand.scales
+        return operand._replace(
+            weights=operand.weights[:, self.features],
+            scales=None if scales is None else scales[:, self.features],
+        )
+
+
+#: A matrix's role, ranks of a factor, the tiles and kept weights of a strip of a sparse one, and
+#: its outputs' order.
+_Part = tuple[Role, tuple[Piece, ...], tuple[int, int, int] | None, OutputOrder | None]
 
 
 class Packing:
@@ -36,39 +66,58 @@ class Packing:
         self._kept: WeakKeyDictionary[Summand, dict[_Part, _Words]]
         self._kept = WeakKeyDictionary()
 
-    def strip(self, summand: Summand, strip: Strip, slices: slice) -> _Words:
+    def operands(self, summand: Summand, order: OutputOrder | None) -> Operand | Factors:
+        """Return what is streamed of a summand, its outputs in another order if there is one."""
+        operands = kind_of(summand).operands(summand)
+        return operands if order is None else order.of(operands)
+
+    def strip(
+        self, summand: Summand, strip: Strip, slices: slice, order: OutputOrder | None = None
+    ) -> _Words:
         """Return what a strip of a summand streams in some slices, shape ``[slices, bytes]``."""
         matrix = strip.matrix
         if not strip.kept:
-            words = self.words(summand, matrix.role, matrix.pieces)
+            words = self.words(summand, matrix.role, matrix.pieces, order)
             part = words[slices, strip.first : strip.first + strip.tiles]
             return part.reshape(len(part), -1)
         held = self._kept.setdefault(summand, {})
-        key = matrix.role, matrix.pieces, (strip.first, strip.tiles, strip.kept)
+        key = matrix.role, matrix.pieces, (strip.first, strip.tiles, strip.kept), order
         if key not in held:
-            held[key] = self._sparse(summand, strip)
+            held[key] = self._sparse(summand, strip, order)
         return held[key][slices]
 
-    def words(self, summand: Summand, role: Role, pieces: tuple[Piece, ...] = ()) -> _Words:
+    def words(
+        self,
+        summand: Summand,
+        role: Role,
+        pieces: tuple[Piece, ...] = (),
+        order: OutputOrder | None = None,
+    ) -> _Words:
         """Return plane words of a dense matrix: a summand's, or of ranks of a factor.
 
         Of shape ``[slices, tiles, planes, bytes]``.
         """
         held = self._kept.setdefault(summand, {})
-        key = role, pieces, None
+        key = role, pieces, None, order
         if key not in held:
-            held[key] = self._pack(summand, role, pieces)
+            held[key] = self._pack(summand, role, pieces, order)
         return held[key]
 
-    def _sparse(self, summand: Summand, strip: Strip) -> _Words:
-        operand = kind_of(summand).operands(summand)
+    def _sparse(self, summand: Summand, strip: Strip, order: OutputOrder | None) -> _Words:
+        operand = self.operands(summand, order)
         assert isinstance(operand, Operand)
         cols = self.config.cols
         part = operand.weights[:, strip.first * cols : (strip.first + strip.tiles) * cols]
         return pack_sparse(part, operand.planes, strip.kept, self.config)
 
-    def _pack(self, summand: Summand, role: Role, pieces: tuple[Piece, ...]) -> _Words:
-        operands = kind_of(summand).operands(summand)
+    def _pack(
+        self,
+        summand: Summand,
+        role: Role,
+        pieces: tuple[Piece, ...],
+        order: OutputOrder | None,
+    ) -> _Words:
+        operands = self.operands(summand, order)
         if role == "direct":
             assert isinstance(operands, Operand)
             return pack_planes(operands.weights, operands.planes, self.config)

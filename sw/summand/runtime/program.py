@@ -10,8 +10,9 @@ import numpy.typing as npt
 from summand.isa import EngineConfig
 from summand.isa.commands import Command
 from summand.isa.packets import data_packet_bytes, status_packet_bytes
-from summand.isa.results import unpack_results
+from summand.isa.results import unpack_extremes, unpack_results
 from summand.schedule.choice import Plan, alone, final, steady
+from summand.schedule.extremes import SignedTiles, fetch_extremes
 from summand.schedule.steps import Fetch, Input, PlanStep, Walk, renumbered
 from summand.schedule.terms import Sizes
 
@@ -108,6 +109,9 @@ class Program:
     outline : Program, optional
         A program of the same commands that stands for this one where costs are counted: of weights
         that are there for one call only, so that they are not kept.
+    signs : tuple of SignedTiles
+        The layers', if no more of their results is fetched than shows the greatest output of each;
+        empty where all are. See :meth:`place`.
     """
 
     config: EngineConfig
@@ -118,6 +122,7 @@ class Program:
     fill: Callable[[Sequence[PlanStep]], tuple[Step, ...]] = field(repr=False)
     held: bool = False
     outline: "Program | None" = field(default=None, repr=False)
+    signs: tuple[SignedTiles, ...] = field(default=(), repr=False)
     _filled: dict[Hashable, tuple[Step, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -185,7 +190,10 @@ class Program:
 
     def _steps(self, key: Hashable, choose: Callable[[], Plan]) -> tuple[Step, ...]:
         if key not in self._filled:
-            self._filled[key] = self.fill(choose())
+            steps = choose()
+            if self.signs:
+                steps = fetch_extremes(steps, self.signs, self.config)
+            self._filled[key] = self.fill(steps)
         return self._filled[key]
 
     def chunks(
@@ -219,7 +227,9 @@ class Program:
 
     def result_bytes(self, fetch: Fetch, rows: int) -> int:
         """Return the size of the packet that answers a STORE."""
-        return data_packet_bytes(self.config, rows=rows, tiles=fetch.tiles, limbs=fetch.limbs)
+        return data_packet_bytes(
+            self.config, rows=rows, tiles=fetch.tiles, limbs=fetch.limbs, extremes=fetch.extremes
+        )
 
     def answer_bytes(self, batches: Sequence[Batch], fences: int) -> int:
         """Return the size of all packets that answer batches and as many FENCEs."""
@@ -232,9 +242,26 @@ class Program:
         fetch: Fetch,
         payload: bytes,
         into: Sequence[npt.NDArray[np.int32]],
+        sent: Sequence[npt.NDArray[np.bool_]] = (),
     ) -> None:
-        """Copy a STORE's payload to the layers' accumulators, each of shape ``[rows, N]``."""
+        """Copy a STORE's payload to the layers' accumulators, each of shape ``[rows, N]``.
+
+        Where extremes of bins came, an accumulator that was not sent becomes the second of its
+        bin: none of these was greater, or less where the least ones came. Such places become false
+        in ``sent``, each of shape ``[rows, N]``.
+
+        Raises
+        ------
+        ValueError
+            If the payload is none that an engine sends.
+        """
         cols, rows = self.config.cols, len(into[0])
+        if fetch.extremes:
+            (run,) = fetch.runs
+            here = slice(run.first * cols, (run.first + run.tiles) * cols)
+            bins = unpack_extremes(payload, rows=rows, tiles=run.tiles, config=self.config)
+            bins.spread(into[run.layer][:, here], sent[run.layer][:, here])
+            return
         sizes = {"rows": rows, "tiles": fetch.tiles, "limbs": fetch.limbs}
         block = unpack_results(payload, **sizes, config=self.config)
         for run in fetch.runs:

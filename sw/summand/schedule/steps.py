@@ -10,6 +10,7 @@ from typing import Literal
 from summand.isa.borders import Border
 from summand.isa.commands import Cast, Gemm, Load, Store
 from summand.isa.limits import SEGMENTS
+from summand.isa.results import Extremes
 from summand.isa.segments import Segment
 from summand.schedule.terms import Runs
 from summand.schedule.tiling import Bundle, Piece, Run
@@ -186,10 +187,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Fetch:
-    """A STORE of contiguous tiles, ``limbs`` of each accumulator; ``runs`` says whose they are."""
+    """A STORE of contiguous tiles; ``runs`` says whose they are.
+
+    It sends ``limbs`` of each accumulator, or ``extremes`` of each bin of one run's tiles.
+    """
 
     runs: tuple[Run, ...]
     limbs: int = 0
+    extremes: Extremes = Extremes.NONE
 
     @property
     def tile(self) -> int:
@@ -204,11 +209,11 @@ class Fetch:
     def within(self, low: int, high: int) -> "Fetch":
         """Return the part in accumulator tiles ``low`` to ``high``."""
         runs = tuple(r for run in self.runs if (r := run.within(low, high)))
-        return Fetch(runs, self.limbs)
+        return replace(self, runs=runs)
 
     def command(self, rows: int, tag: int = 0) -> Store:
         """Return its STORE."""
-        return Store(self.tile, self.tiles, rows, tag, self.limbs)
+        return Store(self.tile, self.tiles, rows, tag, self.limbs, self.extremes)
 
 
 @dataclass(frozen=True)

@@ -133,12 +133,16 @@ def test_outputs_have_the_size_the_contract_says():
         size = 0
         for header, _ in headers(program):
             if header.op == Op.STORE:
-                sizes = {"rows": header.c, "tiles": header.b}
+                extremes = Extremes.NONE
                 if header.flags in (Extremes.GREATEST, Extremes.LEAST):
-                    sent = {"extremes": Extremes(header.flags)}
-                else:
-                    sent = {"limbs": header.flags}
-                size += data_packet_bytes(program.config, **sizes, **sent)
+                    extremes = Extremes(header.flags)
+                size += data_packet_bytes(
+                    program.config,
+                    rows=header.c,
+                    tiles=header.b,
+                    limbs=0 if extremes else header.flags,
+                    extremes=extremes,
+                )
             if header.op == Op.FENCE:
                 size += status_packet_bytes(program.config)
         assert size == len(program.output)
