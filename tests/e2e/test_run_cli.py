@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from summand.bench.suite import Options, Suite
+from summand.boards.configurations import Named
 from summand.cli import main
 from summand.decoding import Writer
 from summand.model import SummandModel
@@ -122,6 +124,19 @@ def test_an_engine_with_bins_writes_the_same_tokens_of_fewer_results(run, tiny_l
     assert binned_chance["token_ids"] == chance["token_ids"]
     assert few["answer_bytes_per_token"] < plain["answer_bytes_per_token"]
     assert binned_chance["answer_bytes_per_token"] == chance["answer_bytes_per_token"]
+
+
+def test_a_benchmark_counts_the_results_that_such_an_engine_sends(run, tiny_llama, tmp_path):
+    engine = dataclasses.replace(DEFAULT_CONFIG, stream_bits=128, bin_tiles=2)
+    config = tmp_path / "engine.json"
+    config.write_text(engine.to_json())
+    args = (tiny_llama, "--prompt", PROMPT, "--tokens", 4, "--config", config, "--json")
+    report = json.loads(run(*args, "--memory", 1)[1])
+    suite = Suite(SummandModel(tiny_llama), Options(simulate=False, tokens=0))
+    outcome = suite.run(Named("bins", engine))
+    assert outcome.traffic.up == report["answer_bytes_per_token"]
+    plain = suite.run(Named("plain", dataclasses.replace(engine, bin_tiles=0)))
+    assert outcome.traffic.up < plain.traffic.up
 
 
 def test_a_memory_that_is_a_boards(run, tiny_llama):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from summand.bench.device import TimedDevice
@@ -23,6 +24,7 @@ from summand.boards.library import packaged_boards
 from summand.isa import EngineConfig, SummandError
 from summand.model import Layer, ModelError, SummandModel
 from summand.runtime import Driver, GoldenDevice, Program, Usage, compile_layers
+from summand.runtime.likeliest import fetching_few
 from summand.runtime.memory.traffic import LinkTraffic
 from summand.verilated import SimDevice, ToolError, find_verilator
 
@@ -208,7 +210,6 @@ class Suite:
         #: What is measured.
         self.options = options
         self._report = progress or (lambda what, done, total: None)
-        self._layers: dict[str, Layer] = {}
         #: Cost of decoding one token by engine, and what it sends over a link, for the engines
         #: known so far.
         self._tokens: dict[EngineConfig, tuple[Usage, LinkTraffic]] = {}
@@ -263,8 +264,9 @@ class Suite:
 
     def _modelled(self, named: Named) -> Outcome:
         programs = self._compile(named)
-        traffic = LinkTraffic.of(programs, 1)
-        return Outcome(named=named, phases=_model(programs, named.config), traffic=traffic)
+        return Outcome(
+            named=named, phases=_model(programs, named.config), traffic=self._traffic(programs)
+        )
 
     def _simulated(self, named: Named) -> Outcome:
         name, config, options = named.name, named.config, self.options
@@ -300,7 +302,7 @@ class Suite:
         return Outcome(
             named=named,
             phases=phases,
-            traffic=LinkTraffic.of(programs, 1),
+            traffic=self._traffic(programs),
             stalled=stalled,
             written=written,
             untimed=untimed,
@@ -322,14 +324,38 @@ class Suite:
         return load_model(self._source, driver, progress=lambda _: steps(next(done), total))
 
     def _compile(self, named: Named) -> list[Program]:
-        if not self._layers:
-            self._layers = {layer.name: layer for layer in self._source.layers()}
         programs = []
         steps = self._steps(f"{named.name}: packing weights")
         for done, group in enumerate(self._source.groups, 1):
             programs.append(compile_layers([self._layers[n] for n in group], named.config))
             steps(done, len(self._source.groups))
         return programs
+
+    def _traffic(self, programs: Sequence[Program]) -> LinkTraffic:
+        """Return what a token sends over a link where the likeliest tokens are chosen."""
+        least = [
+            fetching_few(program, [self._layers[n] for n in group])
+            if program.config.bin_tiles and group == self._head
+            else program
+            for group, program in zip(self._source.groups, programs, strict=True)
+        ]
+        return LinkTraffic.of(least, 1)
+
+    @cached_property
+    def _layers(self) -> Mapping[str, Layer]:
+        return {layer.name: layer for layer in self._source.layers()}
+
+    @cached_property
+    def _head(self) -> tuple[str, ...] | None:
+        """The group that is the model's head, if it is a model that writes text."""
+        from summand.model.causal import head_name, is_head  # here: needs torch
+        from summand.runtime.load import load_writer
+
+        try:
+            name = head_name(load_writer(self._source))
+        except ModelError:
+            return None
+        return next((group for group in self._source.groups if is_head(group, name)), None)
 
     def _steps(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self._report(what, done, total)

@@ -1,11 +1,12 @@
 """Whether a model predicts a text's next token from those before it, and how it keeps these."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
-__all__ = ["cache_name", "head_name", "last_only", "why_not_causal"]
+__all__ = ["cache_name", "head_name", "is_head", "last_only", "why_not_causal"]
 
 #: The models' name of their KV cache, as an argument and in their output: first that of
 #: transformers 5.24 and later, then the older one. A model of 5.24 takes both, but warns.
@@ -36,6 +37,11 @@ def head_name(module: nn.Module) -> str | None:
     """Return the path of the module that makes a model's logits; None if it names none."""
     head = getattr(module, "get_output_embeddings", lambda: None)()
     return next((name for name, child in module.named_modules() if child is head), None)
+
+
+def is_head(names: Iterable[str], head: str | None) -> bool:
+    """Whether layers are a head of that path, or parts of one."""
+    return head is not None and all(f"{name}.".startswith(f"{head}.") for name in names)
 
 
 def last_only(module: nn.Module) -> dict[str, int]:

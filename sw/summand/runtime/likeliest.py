@@ -10,11 +10,31 @@ from summand.model import Layer
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.runtime.packing import OutputOrder, Packing
+from summand.runtime.program import Program
 from summand.schedule.extremes import SignedTiles
 
-__all__ = ["RankedLayers"]
+__all__ = ["RankedLayers", "fetching_few", "scale_order"]
 
 _Outputs = tuple[npt.NDArray[np.float32], ...]
+
+
+def scale_order(layer: Layer) -> npt.NDArray[np.int64]:
+    """Return a layer's outputs, ``[N]``, by ascending scales."""
+    return np.argsort(layer.scale, kind="stable")
+
+
+def fetching_few(program: Program, layers: Sequence[Layer]) -> Program:
+    """Return a program that fetches no more than shows each layer's greatest output.
+
+    Parameters
+    ----------
+    program : Program
+        Of an engine with bins; computes the layers' outputs by ascending scales.
+    layers : sequence of Layer
+        The layers.
+    """
+    scales = (layer.scale[scale_order(layer)] for layer in layers)
+    return replace(program, signs=tuple(SignedTiles.of(s, program.config) for s in scales))
 
 
 class RankedLayers:
@@ -43,19 +63,17 @@ class RankedLayers:
     def __init__(self, layers: Sequence[Layer], packing: Packing, driver: Driver):
         self._layers = tuple(layers)
         self._driver = driver
-        config = driver.config
-        self._orders = [np.argsort(layer.scale, kind="stable") for layer in layers]
+        self._orders = [scale_order(layer) for layer in layers]
         #: All outputs, each layer's in the order of its scales.
         self.program = compile_layers(
             layers,
-            config,
+            driver.config,
             packing=packing,
             held=driver.holds,
             orders=list(map(OutputOrder, self._orders)),
         )
-        scales = (layer.scale[o] for layer, o in zip(layers, self._orders, strict=True))
         #: The same, of which only extremes are fetched; it streams the same weights.
-        self.few = replace(self.program, signs=tuple(SignedTiles.of(s, config) for s in scales))
+        self.few = fetching_few(self.program, layers)
 
     def all(self, x: npt.NDArray[np.float32]) -> _Outputs:
         """Return every layer's outputs, ``[M, N]``, for tokens ``[M, K]``."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from summand.isa import SummandError
 from summand.model import Layer
+from summand.model.causal import is_head
 from summand.runtime.compiler import compile_layers
 from summand.runtime.driver import Driver
 from summand.runtime.lanes import Lanes
@@ -320,8 +321,8 @@ def replace_linears(
         _check_place(model, layer)
     made = []
     for names in _complete(layers, groups):
-        is_head = head is not None and all(f"{name}.".startswith(f"{head}.") for name in names)
-        group = LayerGroup(driver, [layers[name] for name in names], lanes, head=is_head)
+        mine = [layers[name] for name in names]
+        group = LayerGroup(driver, mine, lanes, head=is_head(names, head))
         for index, name in enumerate(names):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, SummandLinear(group, index))
