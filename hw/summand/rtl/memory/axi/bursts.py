@@ -38,7 +38,7 @@ class BurstCutter(wiring.Component):
     """Cut runs into bursts, and count those under way.
 
     Bursts end where the address is a multiple of the longest burst's length, so none leaves its
-        4 KB, and the memory sees whole aligned bursts. Counting only whole ones takes no adder for
+    4 KB, and the memory sees whole aligned bursts. Counting only whole ones takes no adder for
     lengths. A burst every two cycles, a run of one burst every three.
 
     Parameters
