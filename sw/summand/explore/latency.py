@@ -157,8 +157,7 @@ class Quick:
         for kind in self._kinds:
             there = ceil_div(kind.in_features, engine.depth) * engine.depth * engine.elem_bits // 8
             tiles = sum(ceil_div(n, engine.cols) for n in kind.outputs)
-            word = max(engine.beat_bytes, engine.cols * 4)
-            size += len(kind.names) * tokens * (there + tiles * word)
+            size += len(kind.names) * tokens * (there + tiles * engine.cols * 4)
         return size / link.bytes_s + self._groups * link.round_trip_s
 
     def _cycles(

@@ -23,6 +23,7 @@ from summand.explore.search import Search
 from summand.explore.selection import spread, undominated
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
+from summand.isa.packets import data_packet_bytes
 from summand.recipe.options import Options
 from summand.synth.coefficients import UnknownPartError
 from summand.synth.estimate import estimate
@@ -298,3 +299,21 @@ def test_choices_are_kept_in_a_file(tmp_path):
     short.save(path, {"a": 1})
     with pytest.raises(ExploreError, match="is of other choices"):
         ModelChoices.load(path, {"a": 1}, OPTIONS)
+
+
+@pytest.mark.parametrize(("cols", "stream_bits"), [(2, 64), (4, 256), (8, 128)])
+def test_a_link_carries_results_as_packets_do(cols, stream_bits):
+    """They follow each other without gaps, whether a tile is narrower than a beat or wider."""
+    board, tokens = find_board("ulx3s-85f"), 5
+    engine = EngineConfig(rows=2, cols=cols, depth=128, stream_bits=stream_bits)
+    choices = model(layers=2)
+    quick = Quick(board, Workload(prefill=tokens, decode=1, batch=1), group_kinds(choices))
+    nothing = np.zeros((1, len(group_kinds(choices))))
+    (got,) = quick.seconds(np.zeros((1, 1)), engine, np.array([2]), nothing, tokens)[0]
+    head = data_packet_bytes(engine, rows=0, tiles=1)
+    results = sum(
+        data_packet_bytes(engine, rows=1, tiles=2 * N // cols) - head for _ in choices.groups
+    )
+    activations = len(choices.groups) * engine.depth  # K filled up to a slice
+    want = tokens * (results + activations) / board.link.bytes_s
+    assert got == pytest.approx(want + len(choices.groups) * board.link.round_trip_s)
