@@ -13,7 +13,7 @@ from summand.rtl.memory.axi.bus import PAGE_BITS, AxiConfig, AxiReads, AxiWrites
 from summand.rtl.memory.axi.memory import AxiMemory
 from summand.rtl.registers import AxiLite
 
-__all__ = ["MODULE", "PLAYED_MODULE", "AxiEngine", "AxiPlayedEngine", "axi_members"]
+__all__ = ["MODULE", "PLAYED_MODULE", "AxiEngine", "AxiPlayedEngine", "AxiTop", "axi_members"]
 
 #: Name of the top module in the Verilog that is generated and simulated.
 MODULE = "summand_engine"
@@ -42,7 +42,7 @@ def axi_members(config: EngineConfig) -> dict[str, wiring.Member]:
     }
 
 
-class _AxiTop(wiring.Component):
+class AxiTop(wiring.Component):
     """The ports that all have: clock, reset, streams and registers."""
 
     aclk: Signal
@@ -60,7 +60,7 @@ class _AxiTop(wiring.Component):
         self.config = config
         super().__init__(axi_members(config) | more)
 
-    def _joined(self, m: Module, hosted: Any) -> None:
+    def joined(self, m: Module, hosted: Any) -> None:
         """Put an engine behind the ports; all of ``m`` runs on their clock."""
         domain: Any = ClockDomain("sync", local=True)
         domain.clk = self.aclk
@@ -82,7 +82,7 @@ class _AxiTop(wiring.Component):
             m.d.comb += inside.eq(outside) if member.flow == Out else outside.eq(inside)
 
 
-class AxiEngine(_AxiTop):
+class AxiEngine(AxiTop):
     """An :class:`~summand.rtl.engine.Engine` behind ports that vendors' tools recognise.
 
     Everything runs on ``aclk``. A soft reset (register ``reset``) resets the engine while the
@@ -116,12 +116,12 @@ class AxiEngine(_AxiTop):
     def elaborate(self, platform):
         m = Module()
 
-        self._joined(m, HostedEngine(self.config))
+        self.joined(m, HostedEngine(self.config))
 
         return m
 
 
-class AxiPlayedEngine(_AxiTop):
+class AxiPlayedEngine(AxiTop):
     """An :class:`AxiEngine` with a player, whose memory is on AXI4.
 
     ``s_axis`` brings items. A soft reset ends when no burst is under way any more.
@@ -155,7 +155,7 @@ class AxiPlayedEngine(_AxiTop):
         m = Module()
 
         hosted = PlayedEngine(self.config, self.memory_beats)
-        self._joined(m, hosted)
+        self.joined(m, hosted)
         m.submodules.memory = memory = AxiMemory(self.bus)
         wiring.connect(m, hosted.memory, memory.port)
         m.d.comb += memory.base.eq(hosted.base >> PAGE_BITS)
