@@ -1,0 +1,174 @@
+"""An engine in a SoC of LiteX, driven over the SoC's bus."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from summand.boards.soc.places import EnginePlaces
+from summand.isa import EngineConfig
+from summand.isa.registers import register
+from summand.runtime.errors import DeviceTimeout
+
+__all__ = ["LitexDevice", "SocBus"]
+
+#: Words of a burst at most: what a packet of LiteX's servers has room for.
+_BURST = 128
+#: How long the engine may take no transfer before a write fails. No command takes so long.
+_STUCK_S = 60
+
+
+class SocBus(Protocol):
+    """Words of 32 bits at byte addresses of a SoC's bus, such as LiteX's ``RemoteClient``."""
+
+    def read(self, addr: int, length: int, /) -> list[int]:
+        """Return words that follow each other."""
+        ...
+
+    def write(self, addr: int, datas: list[int], /) -> None:
+        """Write words that follow each other."""
+        ...
+
+
+class LitexDevice:
+    """An engine of ``add_summand`` in a SoC; a :class:`~summand.runtime.device.Device`.
+
+    Every packet is a transfer, or several if it is longer than the buffer. Opening resets the
+    engine.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine's, as expected; the driver compares its digest with the registers.
+    bus : SocBus
+        The way to the SoC's bus. It stays open when the device is closed.
+    places : EnginePlaces
+        Where the engine is on it.
+    clock : callable
+        The time in seconds.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        bus: SocBus,
+        places: EnginePlaces,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._config = config
+        self._bus = bus
+        self._places = places
+        self._clock = clock
+        self._room = places.buffer_bytes // config.beat_bytes * config.beat_bytes
+        self._open()
+
+    @property
+    def config(self) -> EngineConfig:
+        """The configuration that this engine is believed to have."""
+        return self._config
+
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Send bytes; returns when the last of them are on their way."""
+        self._queue.extend(memoryview(chunk).cast("B") for chunk in chunks)
+        since = self._clock()
+        while self._queue:
+            if self._pump():
+                since = self._clock()
+            elif self._clock() - since > _STUCK_S:
+                raise DeviceTimeout(
+                    f"the engine has taken nothing for {_STUCK_S} s; reset it and start again"
+                )
+
+    def read(self, nbytes: int, timeout_s: float) -> bytes:
+        """Return exactly ``nbytes`` of the output stream."""
+        deadline = self._clock() + timeout_s
+        while len(self._received) < nbytes:
+            if not self._pump() and self._clock() > deadline:
+                raise DeviceTimeout(
+                    f"the engine gave {len(self._received)} of {nbytes} bytes within "
+                    f"{timeout_s:g} s; it waits for more input, or an error stopped it"
+                )
+        data = bytes(self._received[:nbytes])
+        del self._received[:nbytes]
+        return data
+
+    def read_register(self, name: str) -> int:
+        """Return a register's value."""
+        return self._bus.read(self._places.registers + register(name).offset, 1)[0]
+
+    def write_register(self, name: str, value: int) -> None:
+        """Write a register. ``reset`` empties both directions too."""
+        if name == "reset" and value & 1:
+            self._open()
+        else:
+            self._bus.write(self._places.registers + register(name).offset, [value])
+
+    def close(self) -> None:
+        """Stop the DMA."""
+        for half in ("reader", "writer"):
+            self._set(f"{half}_enable", 0)
+
+    def _open(self) -> None:
+        """Reset DMA and engine, and forget all that was under way."""
+        self.close()
+        self._bus.write(self._places.registers + register("reset").offset, [1])
+        self._queue: deque[memoryview] = deque()
+        self._received = bytearray()
+        self._sending = False
+        self._start("writer", self._places.received, self._room)
+
+    def _pump(self) -> bool:
+        """Do what can be done now; returns whether that was anything."""
+        moved = False
+        if self._get("writer_done"):
+            size = self._get("writer_offset") * self._config.beat_bytes
+            self._received += self._load(self._places.received, size)
+            self._start("writer", self._places.received, self._room)
+            moved = True
+        if self._sending and self._get("taken"):
+            self._sending = False
+            moved = True
+        if self._queue and not self._sending and (piece := self._piece()):
+            self._store(self._places.sent, piece)
+            self._start("reader", self._places.sent, len(piece))
+            self._sending = moved = True
+        return moved
+
+    def _piece(self) -> bytes:
+        """Take as much from the queue as the buffer holds; chunks may be cut anywhere."""
+        parts: list[memoryview] = []
+        room = self._room
+        while self._queue and room:
+            chunk = self._queue.popleft()
+            parts.append(chunk[:room])
+            if rest := chunk[room:]:
+                self._queue.appendleft(rest)
+            room -= len(parts[-1])
+        return b"".join(parts)
+
+    def _start(self, half: str, address: int, nbytes: int) -> None:
+        """Start a transfer after the last one of this half."""
+        self._set(f"{half}_enable", 0)
+        self._bus.write(self._places.dma[f"{half}_base"], [address >> 32, address & 0xFFFFFFFF])
+        self._set(f"{half}_length", nbytes)
+        self._set(f"{half}_enable", 1)
+
+    def _get(self, name: str) -> int:
+        return self._bus.read(self._places.dma[name], 1)[0]
+
+    def _set(self, name: str, value: int) -> None:
+        self._bus.write(self._places.dma[name], [value])
+
+    def _store(self, address: int, data: bytes) -> None:
+        words = np.frombuffer(data, "<u4").tolist()
+        for at in range(0, len(words), _BURST):
+            self._bus.write(address + 4 * at, words[at : at + _BURST])
+
+    def _load(self, address: int, nbytes: int) -> bytes:
+        words: list[int] = []
+        while missing := nbytes // 4 - len(words):
+            words += self._bus.read(address + 4 * len(words), min(missing, _BURST))
+        return np.array(words, "<u4").tobytes()
