@@ -31,7 +31,9 @@ $(STAMP): pyproject.toml Makefile $(CONSTRAINTS)
 	$(PIP) --editable '.[$(EXTRAS)]' --group test --group lint $(PINNED)
 	touch $@
 
-test: lint suite
+# Linters beside the suite, because the type checker uses one core.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j2 lint suite
 
 suite: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -54,9 +54,9 @@ def numbered(number: int) -> EngineConfig:
 ENGINES = CORNERS | {f"random-{number}": numbered(number) for number in (4, 5, 7)}
 
 
-def programs(config: EngineConfig) -> Iterator[tuple[int, TestProgram]]:
+def programs(config: EngineConfig, count: int = 60) -> Iterator[tuple[int, TestProgram]]:
     """Yield an engine's ordinary programs, each with its entry of :data:`STALLS`."""
-    for n in range(60):
+    for n in range(count):
         rng = np.random.default_rng([3, n])
         commands, max_words = int(rng.integers(4, 40)), int(rng.choice([8, 64, 400]))
         yield n % len(STALLS), random_program(rng, config, commands=commands, max_words=max_words)
@@ -77,7 +77,7 @@ def check(device: SimDevice, program: TestProgram) -> None:
 def test_engine_matches_golden(name):
     config = ENGINES[name]
     devices = [SimDevice(config, stall=stall, seed=1) for stall in STALLS]
-    for stall, program in programs(config):
+    for stall, program in programs(config, 36):
         check(devices[stall], program)
     rng = np.random.default_rng(4)
     for n, bad in enumerate(corruptions(config)):

@@ -66,7 +66,7 @@ def runs(draw: st.DrawFn, most: int) -> list[tuple[int, int]]:
     return found
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     config=st.sampled_from(list(CONFIGS.values())),
     behaviour=st.sampled_from(list(BEHAVIOURS.values())),
@@ -78,7 +78,7 @@ def test_runs_are_read(config, behaviour, where, pauses, seed):
     check(Bench(config, behaviour, pauses=pauses, seed=seed), [Work(reads=where)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=16)
 @given(
     config=st.sampled_from(list(CONFIGS.values())),
     behaviour=st.sampled_from(list(BEHAVIOURS.values())),
