@@ -1,13 +1,14 @@
 """What ``summand generate`` writes, in the hands of people without Summand: Icarus and FuseSoC."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from summand.cli.generate import generate
+from summand.cli.generate import IpFormat, generate
 from summand.isa import EngineConfig
 from summand.rtl.technology import Technology
 
@@ -25,20 +26,24 @@ CONFIGS = {
 
 @pytest.fixture(
     scope="module",
-    params=[("plain", Technology.GENERIC), ("full", Technology.ECP5)],
-    ids=lambda param: param[0],
+    params=[
+        ("plain", Technology.GENERIC, 0),
+        ("full", Technology.ECP5, 0),
+        ("full", Technology.GENERIC, 1 << 20),
+    ],
+    ids=["plain", "full", "memory"],
 )
 def block(request, tmp_path_factory) -> Path:
     """A folder that ``summand generate`` wrote."""
-    name, technology = request.param
+    name, technology, memory_bytes = request.param
     folder = tmp_path_factory.mktemp(name)
-    generate(CONFIGS[name], folder, technology)
+    generate(CONFIGS[name], folder, technology, memory_bytes=memory_bytes)
     return folder
 
 
 def _simulated(block: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the bench of ``block`` on Icarus in ``folder``, with the files it reads from there."""
-    sources = [*block.glob("*.v"), block / "summand_bench.sv"]
+    sources = [*block.glob("*.v"), *block.glob("*.sv")]
     compiled = ["iverilog", "-g2012", "-s", "summand_bench", "-o", "bench.vvp", *map(str, sources)]
     subprocess.run(compiled, cwd=folder, check=True)
     run = ["vvp", "-n", "bench.vvp"]
@@ -97,6 +102,44 @@ def test_the_bench_finds_another_engine(block, tmp_path):
     assert done.returncode != 0
 
 
+@pytest.mark.needs("iverilog")
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 20], ids=["stream", "memory"])
+def test_the_bench_passes_through_the_ip_blocks_wrapper(tmp_path, memory_bytes):
+    """Which has the engine's ports and more, so that it can take its place."""
+    generic = Technology.GENERIC
+    generate(CONFIGS["plain"], tmp_path, generic, ip=IpFormat.VIVADO, memory_bytes=memory_bytes)
+    bench = tmp_path / "summand_bench.sv"
+    engine, wrapper = (
+        ("summand_played played", "summand_played_ip played")
+        if memory_bytes
+        else ("summand_engine engine", "summand_ip engine")
+    )
+    assert bench.read_text().count(f"  {engine} (") == 1
+    bench.write_text(bench.read_text().replace(f"  {engine} (", f"  {wrapper} ("))
+    done = _simulated(tmp_path, tmp_path)
+    assert "all as the golden model says" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.needs("iverilog")
+@pytest.mark.parametrize(
+    ("fact", "less", "said"),
+    [
+        ("BURST_BEATS", 8, r"a burst of (9|1\d) beats"),
+        ("MEMORY_BEATS", 512, r"a burst of \d+ beats at"),
+    ],
+)
+def test_the_benchs_memory_finds_a_burst_that_may_not_be(tmp_path, fact, less, said):
+    generate(CONFIGS["plain"], tmp_path, Technology.GENERIC, memory_bytes=1 << 20)
+    bench = tmp_path / "summand_bench.sv"
+    text, changed = re.subn(rf"(localparam {fact} = )\d+", rf"\g<1>{less}", bench.read_text())
+    assert changed == 1
+    bench.write_text(text)
+    done = _simulated(tmp_path, tmp_path)
+    assert re.search(said, done.stdout + done.stderr)
+    assert done.returncode != 0
+
+
 def _fusesoc(block: Path, folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     from summand.verilated import find_verilator
 
@@ -105,7 +148,7 @@ def _fusesoc(block: Path, folder: Path, target: str) -> subprocess.CompletedProc
     return subprocess.run(
         [
             *(sys.executable, "-m", "fusesoc.main", "--cores-root", str(block), "run"),
-            *(f"--target={target}", "summand_engine"),
+            *(f"--target={target}", next(block.glob("*.core")).read_text().split('"')[1]),
         ],
         cwd=folder,
         env={**os.environ, **tools, **homes},

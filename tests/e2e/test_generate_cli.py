@@ -116,6 +116,38 @@ def test_an_ip_block(small, tmp_path, capsys):
     assert _contents(out) == bare
 
 
+def test_an_engine_with_a_memory(small, tmp_path, capsys):
+    """Another module with the player's registers; and the board's project gives it a port."""
+    out = tmp_path / "out"
+    arguments = ["generate", "--config", str(small), "-o", str(out)]
+    assert main(arguments) == 0
+    bare = _contents(out)
+    assert main([*arguments, "--memory", "2", "--ip", "vivado", "--board", "kv260"]) == 0
+    files = _contents(out)
+    block = {"component.xml", "summand_played_ip.v", "summand_played_ip_gui.tcl"}
+    assert files.keys() == ENGINE_FILES | block | {"summand_design.tcl"}
+    manifest = json.loads(files["manifest.json"])
+    assert (manifest["top"], manifest["memory_beats"]) == ("summand_played", (2 << 20) // 4)
+    verilog = files["summand.v"].decode()
+    (ports,) = re.findall(r"^module summand_played\(([^)]*)\)", verilog, re.MULTILINE)
+    names = {name.strip() for name in ports.split(",")}
+    assert {"aclk", "s_axis_tdata", "m_axis_tdata", "s_axil_awaddr", "m_axi_araddr"} <= names
+    for name in ("registers.md", "summand_registers.h", "component.xml"):
+        assert b"base_lo" in files[name].lower()
+        assert name not in bare or b"base_lo" not in bare[name].lower()
+    assert b"bus engine/m_axi weights/S00_AXI" in files["summand_design.tcl"]
+    assert main(arguments) == 0
+    assert _contents(out) == bare
+    capsys.readouterr()
+    for wanted, said in (
+        (["--board", "ulx3s-85f", "--memory", "1"], "summand build --board ulx3s-85f --memory"),
+        (["--board", "pynq-z2", "--ip", "vivado", "--memory", "513"], "does not fit"),
+        (["--memory", "16384"], "memory_beats must be 0 to 2**32 - 1, not 4294967296"),
+    ):
+        assert said in _refused(capsys, "--config", small, *wanted, "-o", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_primitives_are_those_of_the_board(small, tmp_path):
     """Or those asked for; models of the primitives named are written beside the Verilog."""
     named = {}

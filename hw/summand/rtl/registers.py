@@ -1,4 +1,4 @@
-"""Registers in gateware, in Markdown and in C, from the maps of :mod:`summand.isa.registers`."""
+"""Registers in gateware, from the maps of :mod:`summand.isa.registers`."""
 
 from typing import Any
 
@@ -21,11 +21,9 @@ __all__ = [
     "ADDRESS_BITS",
     "AxiLite",
     "RegisterBank",
-    "c_header",
     "connect_engine",
     "connect_player",
     "identity",
-    "markdown",
 ]
 
 #: Width of a byte address on the register bus.
@@ -204,44 +202,3 @@ def connect_player(m: Module, bank: RegisterBank, player: Any) -> None:
     }
     for name, value in values.items():
         m.d.comb += getattr(bank.value, name).eq(value)
-
-
-def markdown(config: EngineConfig) -> str:
-    """Return the register map of ``config``'s engine as Markdown."""
-    constants = identity(config)
-    rows = "\n".join(
-        f"| `{r.offset:#04x}` | `{r.name}` | {r.access.value} | {_value(r, constants)} | {r.doc} |"
-        for r in REGISTERS
-    )
-    return (
-        f"# Registers of the engine `{config.digest}`\n\n"
-        "AXI4-Lite, 32 bits each, at byte offsets. Other offsets, and writes to what is read only, "
-        "are answered with SLVERR.\n\n"
-        "| offset | name | access | value | meaning |\n"
-        "| --- | --- | --- | --- | --- |\n"
-        f"{rows}\n"
-    )
-
-
-def _value(register: Register, constants: dict[str, int]) -> str:
-    return f"`{constants[register.name]:#010x}`" if register.name in constants else ""
-
-
-def c_header(config: EngineConfig) -> str:
-    """Return a C header with the registers' offsets and the constants of ``config``'s engine."""
-    lines = [
-        f"/* Registers of the Summand engine {config.digest}; generated, do not edit. */",
-        "#ifndef SUMMAND_REGISTERS_H",
-        "#define SUMMAND_REGISTERS_H",
-        "",
-    ]
-    for register in REGISTERS:
-        lines += [
-            f"/* {register.access.value}: {register.doc} */",
-            f"#define SUMMAND_{register.name.upper()}_OFFSET {register.offset:#04x}u",
-        ]
-    lines += ["", "/* What this engine's registers read. */"]
-    for name, value in identity(config).items():
-        lines.append(f"#define SUMMAND_{name.upper()} {value:#010x}u")
-    lines += ["", "#endif", ""]
-    return "\n".join(lines)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from summand.isa import EngineConfig
 from summand.rtl.emit import emit_verilog
-from summand.rtl.feeds.axi import MODULE, PLAYED_MODULE, AxiEngine, AxiPlayedEngine
-from summand.rtl.memory.axi.bus import AxiConfig
+from summand.rtl.feeds.axi import MODULE, PLAYED_MODULE, AxiEngine
+from summand.rtl.feeds.block import AxiBlock
 from summand.verilated.cache import cached, default_cache
 from summand.verilated.compile import compile_model
 from summand.verilated.tools import Verilator, content_key, find_verilator
@@ -44,9 +44,8 @@ def engine_verilog(config: EngineConfig) -> str:
 @functools.lru_cache(maxsize=8)
 def played_verilog(config: EngineConfig, memory_beats: int) -> str:
     """Return the Verilog of an engine with a memory of so many beats on AXI4."""
-    bus = AxiConfig(stream_bits=config.stream_bits)
-    top = AxiPlayedEngine(config, memory_beats=memory_beats, bus=bus)
-    return emit_verilog(top, name=PLAYED_MODULE, config=config)
+    block = AxiBlock(config=config, memory_beats=memory_beats)
+    return emit_verilog(block.top(), name=block.module, config=config)
 
 
 def control_file(top: str, *, played: bool = False) -> str:

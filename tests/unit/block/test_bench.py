@@ -6,8 +6,11 @@ import pytest
 
 from summand.block import bench_files, core_file
 from summand.golden import GoldenEngine
+from summand.golden.player import GoldenPlayer
 from summand.isa import EngineConfig
+from summand.isa.player import Item, ItemOp
 from summand.isa.registers import IDENTITY
+from summand.rtl.feeds.block import AxiBlock
 
 ENGINES = {
     "small": EngineConfig(cols=4, depth=16, stream_bits=32, acc_depth=16, act_depth=2),
@@ -25,14 +28,19 @@ def config(request) -> EngineConfig:
     return ENGINES[request.param]
 
 
-def _texts(config: EngineConfig) -> dict[str, str]:
-    return {name: text for name, (text, _) in bench_files(config).items()}
+@pytest.fixture(params=[0, 1 << 16], ids=["stream", "memory"])
+def block(request, config) -> AxiBlock:
+    return AxiBlock(config=config, memory_beats=request.param)
 
 
-def test_the_answer_is_the_golden_models(config):
+def _texts(block: AxiBlock) -> dict[str, str]:
+    return {name: text for name, (text, _) in bench_files(block).items()}
+
+
+def test_the_answer_is_the_golden_models(config, block):
     """Beat for beat, except what is marked as counters: those of each FENCE, eight words."""
-    texts = _texts(config)
-    engine = GoldenEngine(config)
+    texts = _texts(block)
+    engine = GoldenPlayer(config, 1024) if block.memory_beats else GoldenEngine(config)
     sent = b"".join(bytes.fromhex(line)[::-1] for line in texts["summand_stream.hex"].split())
     engine.write([sent])
     marks, beats = zip(
@@ -45,10 +53,15 @@ def test_the_answer_is_the_golden_models(config):
     assert 0 < counters < len(marks)
     assert marks[-1] == 3  # a FENCE's last counter ends the stream
     assert engine.read_register("status") == 0
+    if block.memory_beats:
+        assert engine.read_register("player_status") == 0
+        heads = {Item(op, 0).encode(config)[0] for op in (ItemOp.PLAY, ItemOp.WRITE)}
+        firsts = {int(line[-2:], 16) for line in texts["summand_stream.hex"].split()}
+        assert heads <= firsts
 
 
-def test_the_bench_knows_the_engine(config):
-    texts = _texts(config)
+def test_the_bench_knows_the_engine(config, block):
+    texts = _texts(block)
     facts = dict(re.findall(r"localparam (\w+) = (\S+);", texts["summand_bench.sv"]))
     assert int(facts["STREAM_BITS"]) == config.stream_bits
     assert int(facts["SENT"]) == texts["summand_stream.hex"].count("\n")
@@ -56,23 +69,27 @@ def test_the_bench_knows_the_engine(config):
     assert facts["IDENTITY"] == f"32'h{IDENTITY:08x}"
     digest = facts["DIGEST_HI"] + facts["DIGEST_LO"]
     assert digest.replace("32'h", "") == config.digest
+    assert ("BURST_BEATS" in facts) == (block.bus is not None)
+    assert (f"{block.module} played (" in texts["summand_bench.sv"]) == (block.bus is not None)
 
 
-def test_every_call_writes_the_same(config):
-    assert bench_files(config) == bench_files(config)
+def test_every_call_writes_the_same(block):
+    assert bench_files(block) == bench_files(block)
 
 
+@pytest.mark.parametrize("memory_beats", [0, 1 << 16])
 @pytest.mark.parametrize("models", [None, "primitives_sim.v"])
-def test_the_core_lists_what_was_written(models):
-    config = ENGINES["small"]
-    text = core_file(config, "summand_engine", "summand.v", models)
+def test_the_core_lists_what_was_written(models, memory_beats):
+    block = AxiBlock(config=ENGINES["small"], memory_beats=memory_beats)
+    text = core_file(block, "summand.v", models)
     assert text.startswith("CAPI=2:\n")
     named = set(re.findall(r"\w+\.(?:v|sv|hex)\b", text))
-    assert named == {"summand.v", *bench_files(config), *([models] if models else [])}
+    assert named == {"summand.v", *bench_files(block), *([models] if models else [])}
+    assert f"summand:ip:{block.module}:" in text
     assert re.findall(r"^  (\w+):$", text.partition("\ntargets:\n")[2], re.MULTILINE) == [
         "default",
         "lint",
         "sim",
     ]
     assert ("PINMISSING" in text) == (models is not None)
-    assert config.digest in text
+    assert block.config.digest in text

@@ -1,12 +1,10 @@
 import random
-import re
 
 import pytest
 from amaranth.sim import Simulator
 
-from summand.isa import EngineConfig
-from summand.isa.registers import IDENTITY, PLAYER_REGISTERS, REGISTERS, Access, register
-from summand.rtl.registers import RegisterBank, c_header, markdown
+from summand.isa.registers import PLAYER_REGISTERS, REGISTERS, Access, register
+from summand.rtl.registers import RegisterBank
 
 OKAY, SLVERR = 0, 2
 
@@ -151,27 +149,3 @@ def test_writing_1_resets_once(on_bus):
             assert bus.resets == resets
 
     on_bus(bench)
-
-
-def test_markdown_lists_every_register():
-    config = EngineConfig()
-    text = markdown(config)
-    rows = re.findall(r"^\| `(0x[0-9a-f]+)` \| `(\w+)` \| ([\w ]+) \|", text, re.MULTILINE)
-    assert rows == [(f"{r.offset:#04x}", r.name, r.access.value) for r in REGISTERS]
-    assert config.digest in text
-    assert f"`{int(config.digest, 16) & 0xFFFFFFFF:#010x}`" in text
-
-
-def test_c_header_defines_offsets_and_identity():
-    config = EngineConfig()
-    text = c_header(config)
-    defined = dict(re.findall(r"^#define (SUMMAND_\w+) (0x[0-9a-f]+)u$", text, re.MULTILINE))
-    for r in REGISTERS:
-        assert int(defined.pop(f"SUMMAND_{r.name.upper()}_OFFSET"), 16) == r.offset
-    digest = int(config.digest, 16)
-    assert {name: int(value, 16) for name, value in defined.items()} == {
-        "SUMMAND_IDENTITY": IDENTITY,
-        "SUMMAND_VERSION": 1,
-        "SUMMAND_DIGEST_LO": digest & 0xFFFFFFFF,
-        "SUMMAND_DIGEST_HI": digest >> 32,
-    }

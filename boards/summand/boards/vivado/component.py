@@ -3,20 +3,26 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-from summand.boards.vivado.interfaces import IP_MODULE, BusInterface, IpPort, interfaces
-from summand.isa import EngineConfig
+from summand.boards.vivado.interfaces import (
+    MEMORY,
+    REGISTERS,
+    BusInterface,
+    IpPort,
+    interfaces,
+    ip_module,
+)
 from summand.isa.distribution import VERSION
-from summand.isa.registers import REGISTERS, Access, Register
-from summand.rtl.registers import identity
+from summand.isa.registers import Access, Register
+from summand.rtl.feeds.block import AxiBlock
+from summand.rtl.memory.axi.bus import AxiConfig
 
-__all__ = ["IP_VERSION", "REGISTER_BLOCK", "VLNV", "component", "gui"]
+__all__ = ["IP_VERSION", "REGISTER_BLOCK", "component", "gui", "vlnv"]
 
 _SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 _XILINX = "http://www.xilinx.com"
 
 #: Vivado takes two numbers.
 IP_VERSION = ".".join(VERSION.split(".")[:2])
-VLNV = f"summand:ip:{IP_MODULE}:{IP_VERSION}"
 
 #: The block of registers in the memory map of ``s_axil``, as block designs address it.
 REGISTER_BLOCK = "reg0"
@@ -35,16 +41,21 @@ _SYNTHESIS, _SIMULATION, _GUI = (
     "xilinx_xpgui",
 )
 
-_ACCESS = {Access.RO: "read-only", Access.PULSE: "read-write"}
+_ACCESS = {Access.RO: "read-only", Access.PULSE: "read-write", Access.RW: "read-write"}
 
 
-def component(config: EngineConfig, verilog: tuple[str, ...], gui_file: str) -> str:
+def vlnv(block: AxiBlock) -> str:
+    """Return what Vivado's catalogue calls an IP block."""
+    return f"summand:ip:{ip_module(block)}:{IP_VERSION}"
+
+
+def component(block: AxiBlock, verilog: tuple[str, ...], gui_file: str) -> str:
     """Return ``component.xml``.
 
     Parameters
     ----------
-    config : EngineConfig
-        The engine's.
+    block : AxiBlock
+        The IP block.
     verilog : tuple of str
         Files of the engine and the wrapper, beside ``component.xml``.
     gui_file : str
@@ -53,23 +64,30 @@ def component(config: EngineConfig, verilog: tuple[str, ...], gui_file: str) -> 
     ET.register_namespace("spirit", _SPIRIT)
     ET.register_namespace("xilinx", _XILINX)
     root = ET.Element(_spirit("component"))
-    for name, value in zip(("vendor", "library", "name", "version"), VLNV.split(":"), strict=True):
+    names = ("vendor", "library", "name", "version")
+    for name, value in zip(names, vlnv(block).split(":"), strict=True):
         _add(root, name, value)
-    buses = interfaces(config)
+    buses = interfaces(block)
     inside = _add(root, "busInterfaces")
     for bus in buses:
         _bus(inside, bus)
-    _memory_map(_add(root, "memoryMaps"), config)
-    _model(_add(root, "model"), [port for bus in buses for port in bus.ports])
+    if block.bus:
+        _address_space(_add(root, "addressSpaces"), block.bus)
+    _memory_map(_add(root, "memoryMaps"), block)
+    ports = [port for bus in buses for port in bus.ports]
+    _model(_add(root, "model"), ip_module(block), ports)
     _file_sets(_add(root, "fileSets"), verilog, gui_file)
-    _add(root, "description", f"Summand engine {config.digest}")
+    _add(root, "description", f"Summand engine {block.config.digest}")
     named = _add(_add(root, "parameters"), "parameter")
     _add(named, "name", "Component_Name")
     _add(
-        named, "value", f"{IP_MODULE}_v{IP_VERSION.replace('.', '_')}",
+        named, "value", f"{ip_module(block)}_v{IP_VERSION.replace('.', '_')}",
         resolve="user", id="PARAM_VALUE.Component_Name", order="1",
     )  # fmt: skip
-    _extensions(_add(root, "vendorExtensions"))
+    _extensions(
+        _add(root, "vendorExtensions"),
+        "Summand engine with a memory for weights" if block.memory_beats else "Summand engine",
+    )
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -120,8 +138,10 @@ def _bus(parent: ET.Element, bus: BusInterface) -> None:
             made, tag, vendor=kind.vendor, library=kind.library, name=name, version=kind.version
         )  # fmt: skip
     mode = _add(made, bus.mode)
-    if kind.name == "aximm":
+    if bus.name == REGISTERS:
         _add(mode, "memoryMapRef", memoryMapRef=bus.name)
+    elif bus.name == MEMORY:
+        _add(mode, "addressSpaceRef", addressSpaceRef=bus.name)
     maps = _add(made, "portMaps")
     for port in bus.ports:
         one = _add(maps, "portMap")
@@ -130,9 +150,20 @@ def _bus(parent: ET.Element, bus: BusInterface) -> None:
     _parameters(made, bus.name, bus.parameters)
 
 
-def _memory_map(parent: ET.Element, config: EngineConfig) -> None:
+def _address_space(parent: ET.Element, bus: AxiConfig) -> None:
+    made = _add(parent, "addressSpace")
+    _add(made, "name", MEMORY)
+    # As a string of bits, because it is one bit wider than what Vivado calls long.
+    _add(
+        made, "range", f"{1 << bus.address_bits:#x}",
+        format="bitString", bitStringLength=str(bus.address_bits + 1),
+    )  # fmt: skip
+    _add(made, "width", str(bus.address_bits), format="long")
+
+
+def _memory_map(parent: ET.Element, described: AxiBlock) -> None:
     made = _add(parent, "memoryMap")
-    _add(made, "name", "s_axil")
+    _add(made, "name", REGISTERS)
     block = _add(made, "addressBlock")
     _add(block, "name", REGISTER_BLOCK)
     _add(block, "baseAddress", "0")
@@ -140,8 +171,8 @@ def _memory_map(parent: ET.Element, config: EngineConfig) -> None:
     _add(block, "width", "32")
     _add(block, "usage", "register")
     _add(block, "access", "read-write")
-    constants = identity(config)
-    for register in REGISTERS:
+    constants = described.constants
+    for register in described.registers:
         _register(block, register, constants.get(register.name, 0))
 
 
@@ -156,7 +187,7 @@ def _register(parent: ET.Element, register: Register, value: int) -> None:
     _add(_add(made, "reset"), "value", f"{value:#x}")
 
 
-def _model(parent: ET.Element, ports: list[IpPort]) -> None:
+def _model(parent: ET.Element, module: str, ports: list[IpPort]) -> None:
     views = _add(parent, "views")
     for name, identifier in (
         (_SYNTHESIS, ":vivado.xilinx.com:synthesis"),
@@ -166,7 +197,7 @@ def _model(parent: ET.Element, ports: list[IpPort]) -> None:
         _add(view, "name", name)
         _add(view, "envIdentifier", identifier)
         _add(view, "language", "Verilog")
-        _add(view, "modelName", IP_MODULE)
+        _add(view, "modelName", module)
         _add(_add(view, "fileSetRef"), "localName", f"{name}_view_fileset")
     view = _add(views, "view")
     _add(view, "name", _GUI)
@@ -209,11 +240,11 @@ def _file_sets(parent: ET.Element, verilog: tuple[str, ...], gui_file: str) -> N
     _add(file, "fileType", "tclSource")
 
 
-def _extensions(parent: ET.Element) -> None:
+def _extensions(parent: ET.Element, title: str) -> None:
     core = _add_xilinx(parent, "coreExtensions")
     families = _add_xilinx(core, "supportedFamilies")
     for name in _FAMILIES:
         _add_xilinx(families, "family", name).set(f"{{{_XILINX}}}lifeCycle", "Beta")
     _add_xilinx(_add_xilinx(core, "taxonomies"), "taxonomy", "/UserIP")
-    _add_xilinx(core, "displayName", "Summand engine")
+    _add_xilinx(core, "displayName", title)
     _add_xilinx(core, "coreRevision", "1")

@@ -88,6 +88,7 @@ bus dma/M_AXI_S2MM memory/S01_AXI
 bus memory/M00_AXI ps/@MEMORY@
 bus dma/M_AXIS_MM2S engine/s_axis
 bus engine/m_axis dma/S_AXIS_S2MM
+@PLAYER@
 
 assign_bd_address -target_address_space [get_bd_addr_spaces ps/Data] \
   -offset @ENGINE_AT@ -range 4K [get_bd_addr_segs engine/s_axil/@REGISTER_BLOCK@]

@@ -7,15 +7,31 @@ from typing import Literal
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
-from summand.isa import EngineConfig
-from summand.rtl.feeds.axi import axi_members
+from summand.rtl.feeds.block import AxiBlock
+from summand.rtl.memory.axi.bus import AxiConfig
 from summand.rtl.registers import ADDRESS_BITS
 
-__all__ = ["CLOCK", "IP_MODULE", "RESET", "BusInterface", "BusKind", "IpPort", "interfaces"]
+__all__ = [
+    "CLOCK",
+    "IP_MODULE",
+    "MEMORY",
+    "PLAYED_IP_MODULE",
+    "REGISTERS",
+    "RESET",
+    "BusInterface",
+    "BusKind",
+    "IpPort",
+    "interfaces",
+    "ip_module",
+]
 
 #: The wrapper's Verilog module, and the IP block's name.
 IP_MODULE = "summand_ip"
+#: The same of an engine with a memory; drivers tell by it which of the two a design has.
+PLAYED_IP_MODULE = "summand_played_ip"
 
+#: The interfaces of memory mapped buses: registers, and the memory of an engine that has one.
+REGISTERS, MEMORY = "s_axil", "m_axi"
 CLOCK, RESET = "aclk", "aresetn"
 
 
@@ -91,7 +107,7 @@ class BusInterface:
 
 
 _STREAM = BusKind(name="axis")
-_REGISTERS = BusKind(name="aximm")
+_MAPPED = BusKind(name="aximm")
 
 #: The wrapper's own ports: name, width (None is a bit for each byte of a beat), direction.
 _WRAPPED: tuple[tuple[str, int | None, Literal["in", "out"]], ...] = (
@@ -102,11 +118,16 @@ _WRAPPED: tuple[tuple[str, int | None, Literal["in", "out"]], ...] = (
 )
 
 
-def interfaces(config: EngineConfig) -> tuple[BusInterface, ...]:
-    """Return the interfaces of an engine's IP block: streams, registers, clock and reset."""
-    ports = _ports(config)
+def ip_module(block: AxiBlock) -> str:
+    """Return the name of the wrapper's Verilog module, which is the IP block's."""
+    return PLAYED_IP_MODULE if block.memory_beats else IP_MODULE
+
+
+def interfaces(block: AxiBlock) -> tuple[BusInterface, ...]:
+    """Return an IP block's interfaces: streams, registers, memory if any, clock and reset."""
+    ports = _ports(block)
     stream = {
-        "TDATA_NUM_BYTES": str(config.beat_bytes),
+        "TDATA_NUM_BYTES": str(block.config.beat_bytes),
         "TDEST_WIDTH": "0",
         "TID_WIDTH": "0",
         "TUSER_WIDTH": "0",
@@ -121,7 +142,7 @@ def interfaces(config: EngineConfig) -> tuple[BusInterface, ...]:
         "ADDR_WIDTH": str(ADDRESS_BITS),
         "READ_WRITE_MODE": "READ_WRITE",
     }
-    buses = (
+    buses = [
         BusInterface(
             name="s_axis", kind=_STREAM, mode="slave", ports=ports["s_axis"], parameters=stream
         ),
@@ -129,13 +150,23 @@ def interfaces(config: EngineConfig) -> tuple[BusInterface, ...]:
             name="m_axis", kind=_STREAM, mode="master", ports=ports["m_axis"], parameters=stream
         ),
         BusInterface(
-            name="s_axil",
-            kind=_REGISTERS,
+            name=REGISTERS,
+            kind=_MAPPED,
             mode="slave",
-            ports=ports["s_axil"],
+            ports=ports[REGISTERS],
             parameters=registers,
         ),
-    )
+    ]
+    if block.bus:
+        buses.append(
+            BusInterface(
+                name=MEMORY,
+                kind=_MAPPED,
+                mode="master",
+                ports=ports[MEMORY],
+                parameters=_memory(block.bus),
+            )
+        )
     associated = {
         "ASSOCIATED_BUSIF": ":".join(bus.name for bus in buses),
         "ASSOCIATED_RESET": RESET,
@@ -159,10 +190,29 @@ def interfaces(config: EngineConfig) -> tuple[BusInterface, ...]:
     )
 
 
-def _ports(config: EngineConfig) -> dict[str, tuple[IpPort, ...]]:
+def _memory(bus: AxiConfig) -> dict[str, str]:
+    """Return what Vivado is told of the bus to the memory."""
+    absent = ("ID_WIDTH", *(f"{channel}USER_WIDTH" for channel in ("AW", "W", "B", "AR", "R")))
+    has = {"BURST": 1, "CACHE": 1, "PROT": 1, "WSTRB": 1, "BRESP": 1, "RRESP": 1}
+    has |= dict.fromkeys(("LOCK", "QOS", "REGION"), 0)
+    return {
+        "PROTOCOL": "AXI4",
+        "DATA_WIDTH": str(bus.stream_bits),
+        "ADDR_WIDTH": str(bus.address_bits),
+        "READ_WRITE_MODE": "READ_WRITE",
+        "MAX_BURST_LENGTH": str(bus.burst_beats),
+        "NUM_READ_OUTSTANDING": str(bus.bursts),
+        "NUM_WRITE_OUTSTANDING": str(bus.bursts),
+        "SUPPORTS_NARROW_BURST": "0",
+        **dict.fromkeys(absent, "0"),
+        **{f"HAS_{name}": str(there) for name, there in has.items()},
+    }
+
+
+def _ports(block: AxiBlock) -> dict[str, tuple[IpPort, ...]]:
     """Return the ports of each bus, the engine's and the wrapper's."""
-    found: dict[str, list[IpPort]] = {"s_axis": [], "m_axis": [], "s_axil": []}
-    for name, member in axi_members(config).items():
+    found: dict[str, list[IpPort]] = {"s_axis": [], "m_axis": [], REGISTERS: [], MEMORY: []}
+    for name, member in block.ports.items():
         if name in (CLOCK, RESET):
             continue
         bus, logical = _split(name)
@@ -181,7 +231,7 @@ def _ports(config: EngineConfig) -> dict[str, tuple[IpPort, ...]]:
             IpPort(
                 name=name,
                 logical=logical,
-                width=width or config.beat_bytes,
+                width=width or block.config.beat_bytes,
                 direction=direction,
                 wrapped=True,
                 default=0 if direction == "in" else None,

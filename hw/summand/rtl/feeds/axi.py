@@ -13,7 +13,15 @@ from summand.rtl.memory.axi.bus import PAGE_BITS, AxiConfig, AxiReads, AxiWrites
 from summand.rtl.memory.axi.memory import AxiMemory
 from summand.rtl.registers import AxiLite
 
-__all__ = ["MODULE", "PLAYED_MODULE", "AxiEngine", "AxiPlayedEngine", "AxiTop", "axi_members"]
+__all__ = [
+    "MODULE",
+    "PLAYED_MODULE",
+    "AxiEngine",
+    "AxiPlayedEngine",
+    "AxiTop",
+    "axi_members",
+    "memory_members",
+]
 
 #: Name of the top module in the Verilog that is generated and simulated.
 MODULE = "summand_engine"
@@ -39,6 +47,15 @@ def axi_members(config: EngineConfig) -> dict[str, wiring.Member]:
         "m_axis_tready": In(1),
         "m_axis_tlast": Out(1),
         **{_LITE + name: member for name, member in lite.items()},
+    }
+
+
+def memory_members(bus: AxiConfig) -> dict[str, wiring.Member]:
+    """Return the members that an :class:`AxiPlayedEngine` has besides."""
+    return {
+        _MEMORY + name: member
+        for signature in (AxiReads(bus), AxiWrites(bus))
+        for name, member in signature.members.items()
     }
 
 
@@ -144,12 +161,7 @@ class AxiPlayedEngine(AxiTop):
     def __init__(self, config: EngineConfig, *, memory_beats: int, bus: AxiConfig):
         self.memory_beats = memory_beats
         self.bus = bus
-        self._channels = {
-            _MEMORY + name: member
-            for signature in (AxiReads(bus), AxiWrites(bus))
-            for name, member in signature.members.items()
-        }
-        super().__init__(config, self._channels)
+        super().__init__(config, memory_members(bus))
 
     def elaborate(self, platform):
         m = Module()
