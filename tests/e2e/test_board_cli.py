@@ -55,6 +55,11 @@ VERIFY = ("verify", "--shape", "1,16,8")
             ("--device", "udp:nowhere.invalid", "--config", "smollm2"),
             "there is no host nowhere.invalid with an IPv4 address",
         ),
+        (("--device", "xdma:/dev/xdma7"), "which engine is at xdma:/dev/xdma7? Give --board"),
+        (
+            ("--device", "xdma:/dev/xdma7", "--board", "u55c"),
+            "the registers at /dev/xdma7_user cannot be mapped",
+        ),
     ],
 )
 @pytest.mark.needs("pyserial")

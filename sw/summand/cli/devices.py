@@ -35,11 +35,12 @@ _OPERAND_DEPTH = 4096
 DeviceOption = Annotated[
     str,
     typer.Option(
-        metavar="golden|sim|serial:PORT|udp:HOST[:PORT]|pynq:FILE",
+        metavar="golden|sim|serial:PORT|udp:HOST[:PORT]|pynq:FILE|xdma:NAME",
         help="golden: NumPy, no RTL; sim: the generated Verilog in the native simulator; "
         "serial:PORT: the board at a serial port, named by --board; udp:HOST[:PORT]: the board at "
         "an address, with the engine of --board or --config; pynq:FILE: a bitstream with a stock "
-        "AXI DMA, on the chip that this runs on.",
+        "AXI DMA, on the chip that this runs on; xdma:NAME: a PCIe card behind Xilinx's XDMA, such "
+        "as xdma:/dev/xdma0, with the engine of --board or --config.",
     ),
 ]
 ConfigOption = Annotated[
@@ -108,8 +109,8 @@ class DeviceChoice:
 
         The engine is that of ``config``, else of ``board``, else the default, with what the model
         of ``manifest`` needs besides, and with ``operand`` an operand memory. A serial port needs
-        ``board``, and an address one of both; what is there says itself whether there is a
-        ``memory``.
+        ``board``, and an address or a card one of both; what is there says itself whether there is
+        a ``memory``.
         """
         from summand.boards.configurations import find_configuration
         from summand.boards.library import find_board, packaged_boards
@@ -128,7 +129,7 @@ class DeviceChoice:
                 raise SummandError(
                     f"{found.name} has no serial line: its link is of kind {found.link.kind}"
                 )
-        if device.startswith("udp:") and found is None and config is None:
+        if device.startswith(("udp:", "xdma:")) and found is None and config is None:
             raise SummandError(
                 f"which engine is at {device}? Give --board NAME|FILE "
                 f"({', '.join(packaged_boards())}), or --config NAME|FILE"
@@ -152,7 +153,8 @@ class DeviceChoice:
     @property
     def link(self) -> "Board | None":
         """The board whose link carries the stream; None for other devices, or if it is unknown."""
-        kind = {"serial": "uart", "udp": "ethernet"}.get(self.device.partition(":")[0])
+        kinds = {"serial": "uart", "udp": "ethernet", "xdma": "pcie"}
+        kind = kinds.get(self.device.partition(":")[0])
         return self.board if self.board and self.board.link.kind == kind else None
 
     def pace(self, manifest: "Manifest") -> str | None:

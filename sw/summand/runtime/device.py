@@ -127,7 +127,8 @@ def open_device(
         ``golden``; ``sim`` for the generated Verilog in the native simulator; ``serial:PORT`` for
         a board at a serial port, such as ``serial:/dev/ttyUSB0`` or ``serial:COM3``;
         ``udp:HOST[:PORT]`` for one on the network, such as ``udp:192.168.1.50``;
-        ``pynq:FILE`` for a bitstream with a stock AXI DMA, on the chip that this runs on.
+        ``pynq:FILE`` for a bitstream with a stock AXI DMA, on the chip that this runs on;
+        ``xdma:NAME`` for a PCIe card behind Xilinx's XDMA, such as ``xdma:/dev/xdma0``.
     config : EngineConfig
         The engine's.
     board : Board, optional
@@ -178,10 +179,15 @@ def open_device(
 
             device = PynqDevice(config, Overlay.load(bitstream))
             memory_beats = 0
+        case ("xdma", ":", card) if card:
+            from summand.runtime.xdma import Xdma, XdmaDevice
+
+            device = XdmaDevice(config, Xdma.open(card))
+            memory_beats = 0
         case _:
             raise SummandError(
                 f"no device is called {name!r}; there are golden, sim, serial:PORT, "
-                f"udp:HOST[:PORT] and pynq:FILE"
+                f"udp:HOST[:PORT], pynq:FILE and xdma:NAME"
             )
     if not memory_beats:
         return device

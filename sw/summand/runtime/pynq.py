@@ -10,8 +10,9 @@ from summand.isa import EngineConfig
 from summand.isa.packets import data_packet_bytes, status_packet_bytes
 from summand.isa.registers import register
 from summand.runtime.errors import DeviceError, DeviceTimeout
+from summand.runtime.windows import Window
 
-__all__ = ["Buffer", "Overlay", "PynqDevice", "Window"]
+__all__ = ["Buffer", "Overlay", "PynqDevice"]
 
 #: Bytes of a buffer of the input stream, at most.
 _SEND_BYTES = 1 << 20
@@ -32,18 +33,6 @@ _ERRORS = {
     1 << 5: "the memory refuses an access",
     1 << 6: "an address is nobody's",
 }
-
-
-class Window(Protocol):
-    """Registers of 32 bits at byte offsets, such as a ``pynq.MMIO``."""
-
-    def read(self, offset: int) -> int:
-        """Return a register's value."""
-        ...
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register."""
-        ...
 
 
 class Buffer(Protocol):

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.sim import Simulator
 
 from summand.isa import EngineConfig
 from summand.rtl.feeds.axi import AxiEngine
 
+from .clocked import Clocked
+
 RUN, RESET = 1 << 0, 1 << 2
 HALTED, IDLE, INTERNAL, DECODE, DONE = 1 << 0, 1 << 1, 1 << 4, 1 << 6, 1 << 12
-
-_HALF_CYCLE = 5e-9
 
 
 class CachedBuffer:
@@ -58,28 +57,20 @@ class Channel:
         self.control &= ~RUN
 
 
-class Chip:
-    """What an ``Overlay`` shows of a chip; each access to a register takes a few cycles."""
+class Chip(Clocked):
+    """What an ``Overlay`` shows of a chip."""
 
     def __init__(self, config: EngineConfig, *, pauses: float = 0.0, seed: int = 0):
         self.config = config
-        self.engine = EngineWindow(self)
         self.dma = DmaWindow(self)
         self.buffers: list[CachedBuffer] = []
-        self.cycle = 0
         #: Length of every transfer to the engine, and from it.
         self.sent: list[int] = []
         self.received: list[int] = []
         self.resets_left = 0
         self._rng = random.Random(seed)
         self._pauses = pauses
-        self._access: tuple[bool, int, int] | None = None  # of a register of the engine's
-        self._answer = 0
-        self._dut = AxiEngine(config)
-        self._over = False
-        self._sim = Simulator(self._dut)
-        self._sim.add_testbench(self._clock)
-        self._run(3)
+        super().__init__(AxiEngine(config), (_ToEngine(self), _FromEngine(self), self.dma))
 
     def allocate(self, size: int) -> CachedBuffer:
         end = self.buffers[-1].device_address + len(self.buffers[-1].memory) if self.buffers else 0
@@ -87,28 +78,6 @@ class Chip:
         address = max(0x8_0000_0000, -(-end // 4096) * 4096)
         self.buffers.append(CachedBuffer(address, size))
         return self.buffers[-1]
-
-    def close(self) -> None:
-        """End the simulation; its testbench must not be left half-way."""
-        self._over = True
-        while self._sim.advance():
-            pass
-
-    def access(self, write: bool, offset: int, value: int) -> int:
-        """Write or read a register of the engine, over its AXI4-Lite port."""
-        self._access = write, offset, value
-        for _ in range(100):
-            self._run(1)
-            if self._access is None:
-                return self._answer
-        raise TimeoutError("the engine's registers do not answer")
-
-    def pass_time(self, cycles: int) -> None:
-        self._run(cycles)
-
-    def _run(self, cycles: int) -> None:
-        self.cycle += cycles
-        self._sim.run_until(self.cycle * 2 * _HALF_CYCLE)
 
     def _find(self, address: int, size: int) -> np.ndarray | None:
         """Return the memory at an address, if there is so much."""
@@ -118,63 +87,8 @@ class Chip:
                 return buffer.memory[begin : begin + size]
         return None
 
-    async def _clock(self, ctx: Any) -> None:
-        dut = self._dut
-        steps = (_Lite(self), _ToEngine(self), _FromEngine(self))
-        cycle = 0
-        while not self._over:
-            ctx.set(dut.aresetn, cycle > 1)
-            for step in steps:
-                step.before(ctx, dut)
-            await ctx.delay(_HALF_CYCLE)
-            for step in steps:
-                step.after(ctx, dut)
-            self.dma.tick()
-            ctx.set(dut.aclk, 1)
-            await ctx.delay(_HALF_CYCLE)
-            ctx.set(dut.aclk, 0)
-            cycle += 1
-
     def pauses(self) -> bool:
         return self._rng.random() < self._pauses
-
-
-class _Lite:
-    """The registers' bus."""
-
-    def __init__(self, chip: Chip):
-        self.chip = chip
-        self.address_taken = self.data_taken = False
-
-    def before(self, ctx: Any, dut: Any) -> None:
-        access = self.chip._access
-        write = access is not None and access[0]
-        read = access is not None and not access[0]
-        _, offset, value = access or (False, 0, 0)
-        ctx.set(dut.s_axil_awvalid, write and not self.address_taken)
-        ctx.set(dut.s_axil_wvalid, write and not self.data_taken)
-        ctx.set(dut.s_axil_arvalid, read and not self.address_taken)
-        for port in (dut.s_axil_awaddr, dut.s_axil_araddr):
-            ctx.set(port, offset)
-        ctx.set(dut.s_axil_wdata, value)
-        ctx.set(dut.s_axil_wstrb, 0xF)
-        ctx.set(dut.s_axil_bready, 1)
-        ctx.set(dut.s_axil_rready, 1)
-
-    def after(self, ctx: Any, dut: Any) -> None:
-        if self.chip._access is None:
-            return
-        if ctx.get(dut.s_axil_bvalid) or ctx.get(dut.s_axil_rvalid):
-            write = ctx.get(dut.s_axil_bvalid)
-            assert ctx.get(dut.s_axil_bresp if write else dut.s_axil_rresp) == 0
-            self.chip._answer = ctx.get(dut.s_axil_rdata)
-            self.chip._access = None
-            self.address_taken = self.data_taken = False
-            return
-        for prefix in ("aw", "ar"):
-            valid = ctx.get(getattr(dut, f"s_axil_{prefix}valid"))
-            self.address_taken |= bool(valid and ctx.get(getattr(dut, f"s_axil_{prefix}ready")))
-        self.data_taken |= bool(ctx.get(dut.s_axil_wvalid) and ctx.get(dut.s_axil_wready))
 
 
 class _ToEngine:
@@ -243,19 +157,6 @@ class _FromEngine:
             self.chip.received.append(channel.moved)
 
 
-class EngineWindow:
-    """The engine's registers."""
-
-    def __init__(self, chip: Chip):
-        self._chip = chip
-
-    def read(self, offset: int) -> int:
-        return self._chip.access(False, offset, 0)
-
-    def write(self, offset: int, value: int) -> None:
-        self._chip.access(True, offset, value)
-
-
 class DmaWindow:
     """The AXI DMA's registers. Its stream is as wide as its memory, and nothing is realigned."""
 
@@ -269,14 +170,17 @@ class DmaWindow:
         #: Whether a reset ever ends.
         self.recovers = True
 
-    def tick(self) -> None:
+    def before(self, ctx: Any, dut: Any) -> None:
+        """Do nothing: the channels drive the engine."""
+
+    def after(self, ctx: Any, dut: Any) -> None:
         self._reset -= self._reset > 0 and self.recovers
 
     def _channel(self, offset: int) -> tuple[Channel, int]:
         return (self.from_engine, offset - 0x30) if offset >= 0x30 else (self.to_engine, offset)
 
     def read(self, offset: int) -> int:
-        self._chip.pass_time(self.CYCLES)
+        self._chip.run(self.CYCLES)
         channel, place = self._channel(offset)
         match place:
             case 0x00:
@@ -288,7 +192,7 @@ class DmaWindow:
         raise AssertionError(f"nobody reads {offset:#x}")
 
     def write(self, offset: int, value: int) -> None:
-        self._chip.pass_time(self.CYCLES)
+        self._chip.run(self.CYCLES)
         channel, place = self._channel(offset)
         match place:
             case 0x00 if value & RESET:
