@@ -175,10 +175,11 @@ def open_device(
             device = LineDevice(config, UdpLine(*udp_address(where)))
             memory_beats = _memory(device, board)
         case ("pynq", ":", bitstream) if bitstream:
-            from summand.runtime.pynq import Overlay, PynqDevice
+            from summand.runtime.overlay import Overlay
+            from summand.runtime.pynq import PynqDevice
 
             device = PynqDevice(config, Overlay.load(bitstream))
-            memory_beats = 0
+            memory_beats = device.memory_beats
         case ("xdma", ":", card) if card:
             from summand.runtime.xdma import Xdma, XdmaDevice
 

@@ -1,18 +1,18 @@
-"""An engine on the processor's own chip, fed by a stock AXI DMA: an overlay, as PYNQ calls it."""
+"""An engine on the processor's own chip, fed by a stock AXI DMA."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 from summand.isa import EngineConfig
 from summand.isa.packets import data_packet_bytes, status_packet_bytes
 from summand.isa.registers import register
 from summand.runtime.errors import DeviceError, DeviceTimeout
+from summand.runtime.memory.layout import EMPTY
+from summand.runtime.overlay import Buffer, Overlay
 from summand.runtime.windows import Window
 
-__all__ = ["Buffer", "Overlay", "PynqDevice"]
+__all__ = ["PynqDevice"]
 
 #: Bytes of a buffer of the input stream, at most.
 _SEND_BYTES = 1 << 20
@@ -20,8 +20,12 @@ _SEND_BYTES = 1 << 20
 _MOST_BYTES = (1 << 26) - 1
 #: How long the engine may take no transfer before a write fails. No command takes so long.
 _STUCK_S = 60
-#: How long a reset of the AXI DMA may take.
+#: How long a reset of the AXI DMA may take, or the end of what a player has asked its memory for.
 _RESET_S = 10
+#: A player's memory begins at a multiple of so many bytes.
+_BASE_BYTES = 4096
+#: What a player's status says while its memory has not ended what it was asked for.
+_UNDER_WAY = 1 << 1
 
 # Registers of a direction of the AXI DMA, and their bits.
 _CONTROL, _STATUS, _LOW, _HIGH, _LENGTH = 0x00, 0x04, 0x18, 0x1C, 0x28
@@ -33,80 +37,6 @@ _ERRORS = {
     1 << 5: "the memory refuses an access",
     1 << 6: "an address is nobody's",
 }
-
-
-class Buffer(Protocol):
-    """Bytes in a row of physical memory, such as ``pynq.allocate`` gives: a NumPy array of uint8.
-
-    The processor's caches lie between it and the AXI DMA.
-    """
-
-    device_address: int
-
-    def flush(self) -> None:
-        """Write the processor's caches back."""
-        ...
-
-    def invalidate(self) -> None:
-        """Forget what the processor's caches hold of it."""
-        ...
-
-    def freebuffer(self) -> None:
-        """Give the memory back."""
-        ...
-
-    def __getitem__(self, key: slice, /) -> Any:
-        """Return some of the bytes."""
-        ...
-
-    def __setitem__(self, key: slice, value: Any, /) -> None:
-        """Set some of the bytes."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overlay:
-    """A loaded design: an engine's IP block and a stock AXI DMA in simple mode.
-
-    Parameters
-    ----------
-    engine, dma : Window
-        Their registers.
-    allocate : callable
-        Returns a :class:`Buffer` of so many bytes, at an address that is a multiple of 64.
-    """
-
-    engine: Window
-    dma: Window
-    allocate: Callable[[int], Buffer]
-
-    @classmethod
-    def load(cls, bitstream: str) -> "Overlay":
-        """Load a bitstream, beside which its ``.hwh`` lies, by the package pynq.
-
-        Raises
-        ------
-        DeviceError
-            If pynq is not installed, or the design's cells are not called ``engine`` and ``dma``.
-        """
-        try:
-            import pynq  # pyright: ignore[reportMissingImports]  # on boards only
-        except ImportError:
-            raise DeviceError(
-                "there is no package pynq, which loads bitstreams; run this on the board, in the "
-                "environment that PYNQ's image has"
-            ) from None
-        cells = pynq.Overlay(bitstream).ip_dict
-        if missing := {"engine", "dma"} - cells.keys():
-            raise DeviceError(
-                f"{bitstream} has no cell {' and '.join(sorted(missing))}; take the design of "
-                f"summand generate --ip vivado, or give its cells these names"
-            )
-        engine, dma = (
-            pynq.MMIO(cells[name]["phys_addr"], cells[name]["addr_range"])
-            for name in ("engine", "dma")
-        )
-        return cls(engine=engine, dma=dma, allocate=lambda size: pynq.allocate(size, dtype="u1"))
 
 
 class _Channel:
@@ -155,7 +85,8 @@ class PynqDevice:
 
     The AXI DMA works on two buffers in turn in each direction: the processor fills or empties one
     while it works on the other. Every packet is a transfer, because its last beat is marked.
-    Opening resets the engine.
+    Opening resets the engine. One with a player gets a buffer as its memory, which is empty then;
+    what is written to the device is items.
 
     Parameters
     ----------
@@ -171,8 +102,8 @@ class PynqDevice:
     Raises
     ------
     DeviceError
-        In the constructor and all methods, if the AXI DMA stops with an error, or the engine may
-        send a packet that is longer than any transfer.
+        In the constructor and all methods, if the AXI DMA stops with an error, the engine may send
+        a packet that is longer than any transfer, or there is no memory for a player.
     """
 
     def __init__(
@@ -190,12 +121,17 @@ class PynqDevice:
         self._packet_bytes = _longest_packet(config)
         self._sender = _Channel(overlay.dma, _TO_ENGINE, "sending to")
         self._receiver = _Channel(overlay.dma, _FROM_ENGINE, "receiving from")
-        self._sending = [overlay.allocate(self._send_bytes) for _ in range(2)]
-        self._receiving = deque(overlay.allocate(self._packet_bytes) for _ in range(2))
-        for buffer in self._receiving:
-            buffer.flush()  # or a cache writes over a packet later
+        #: Size of the player's memory; 0 without one.
+        self.memory_beats = 0
+        self._buffers: list[Buffer] = []
         try:
+            self._sending = [self._allocate(self._send_bytes) for _ in range(2)]
+            self._receiving = deque(self._allocate(self._packet_bytes) for _ in range(2))
+            for buffer in self._receiving:
+                buffer.flush()  # or a cache writes over a packet later
             self._open()
+            if overlay.played:
+                self._give_memory()
         except DeviceError:
             self._free()
             raise
@@ -242,13 +178,47 @@ class PynqDevice:
             self._overlay.engine.write(register(name).offset, value)
 
     def close(self) -> None:
-        """Stop the AXI DMA, and give the buffers back."""
+        """Stop the AXI DMA and a player, and give the buffers back."""
         self._reset_dma()
+        if self.memory_beats:
+            self.write_register("reset", 1)
+            self._rest()
         self._free()
 
+    def _allocate(self, size: int) -> Buffer:
+        self._buffers.append(self._overlay.allocate(size))
+        return self._buffers[-1]
+
     def _free(self) -> None:
-        for buffer in (*self._sending, *self._receiving):
+        for buffer in self._buffers:
             buffer.freebuffer()
+
+    def _give_memory(self) -> None:
+        """Let a buffer be the player's memory."""
+        beats = self.read_register("memory_beats")
+        buffer = self._allocate(beats * self._config.beat_bytes)
+        address = buffer.device_address
+        if address % _BASE_BYTES:
+            raise DeviceError(
+                f"the buffer for weights begins at {address:#x}, which is no multiple of "
+                f"{_BASE_BYTES}; take another allocator"
+            )
+        buffer.flush()  # or a cache writes over weights later
+        self._rest()
+        for name, value in (("base", address), ("epoch", EMPTY)):
+            self.write_register(f"{name}_lo", value & 0xFFFFFFFF)
+            self.write_register(f"{name}_hi", value >> 32)
+        self.memory_beats = beats
+
+    def _rest(self) -> None:
+        """Wait until nothing is under way between player and memory, after a reset."""
+        deadline = self._clock() + _RESET_S
+        while self.read_register("player_status") & _UNDER_WAY:
+            if self._clock() > deadline:
+                raise DeviceError(
+                    "the player's memory does not end what it was asked for; is the engine's bus "
+                    "joined to a port of the memory that is open? Load the bitstream again"
+                )
 
     def _open(self) -> None:
         """Reset the AXI DMA, then the engine, and forget all that was under way."""

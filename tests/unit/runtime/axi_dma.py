@@ -2,26 +2,31 @@
 
 import random
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from summand.isa import EngineConfig
-from summand.rtl.feeds.axi import AxiEngine
+from summand.rtl.feeds.block import AxiBlock
+from summand.testing.axi import AxiBehaviour, AxiSlave
 
 from .clocked import Clocked
 
 RUN, RESET = 1 << 0, 1 << 2
+#: Where the memory is: above 4 GB, so that the upper half of an address matters.
+_BASE, _BYTES = 0x8_0000_0000, 1 << 23
+
 HALTED, IDLE, INTERNAL, DECODE, DONE = 1 << 0, 1 << 1, 1 << 4, 1 << 6, 1 << 12
 
 
 class CachedBuffer:
     """Memory, and what the processor's cache holds of it: each sees the other when told to."""
 
-    def __init__(self, address: int, size: int):
+    def __init__(self, address: int, memory: np.ndarray):
         self.device_address = address
-        self.memory = np.full(size, 0xA5, np.uint8)
-        self.cache = np.full(size, 0x5A, np.uint8)
+        self.memory = memory
+        self.cache = np.full(len(memory), 0x5A, np.uint8)
         self.freed = False
 
     def flush(self) -> None:
@@ -58,25 +63,38 @@ class Channel:
 
 
 class Chip(Clocked):
-    """What an ``Overlay`` shows of a chip."""
+    """What an ``Overlay`` shows of a chip.
 
-    def __init__(self, config: EngineConfig, *, pauses: float = 0.0, seed: int = 0):
+    Its engine has a player where ``memory_beats`` is not 0, whose master reaches all buffers.
+    """
+
+    def __init__(
+        self, config: EngineConfig, *, memory_beats: int = 0, pauses: float = 0.0, seed: int = 0
+    ):
         self.config = config
         self.dma = DmaWindow(self)
         self.buffers: list[CachedBuffer] = []
+        self._memory = bytearray(b"\xa5" * _BYTES)
         #: Length of every transfer to the engine, and from it.
         self.sent: list[int] = []
         self.received: list[int] = []
         self.resets_left = 0
         self._rng = random.Random(seed)
         self._pauses = pauses
-        super().__init__(AxiEngine(config), (_ToEngine(self), _FromEngine(self), self.dma))
+        block = AxiBlock(config=config, memory_beats=memory_beats)
+        dut: Any = block.top()
+        steps: list[Any] = [_ToEngine(self), _FromEngine(self), self.dma]
+        if block.bus:
+            self.master = Master(dut, self._memory, block.bus.burst_beats, pauses)
+            steps.append(self.master)
+        super().__init__(dut, steps)
 
     def allocate(self, size: int) -> CachedBuffer:
         end = self.buffers[-1].device_address + len(self.buffers[-1].memory) if self.buffers else 0
-        # Above 4 GB, so that the upper half of the address matters.
-        address = max(0x8_0000_0000, -(-end // 4096) * 4096)
-        self.buffers.append(CachedBuffer(address, size))
+        address = max(_BASE, -(-end // 4096) * 4096)
+        assert address + size <= _BASE + _BYTES, "the memory is full"
+        memory = np.frombuffer(self._memory, np.uint8, size, address - _BASE)
+        self.buffers.append(CachedBuffer(address, memory))
         return self.buffers[-1]
 
     def _find(self, address: int, size: int) -> np.ndarray | None:
@@ -89,6 +107,36 @@ class Chip(Clocked):
 
     def pauses(self) -> bool:
         return self._rng.random() < self._pauses
+
+
+class Master:
+    """The memory, as the engine's bus reaches it."""
+
+    def __init__(self, dut: Any, memory: bytearray, burst_beats: int, pauses: float):
+        found = dut.signature.members
+        bus = SimpleNamespace(
+            **{
+                name.removeprefix("m_axi_"): getattr(dut, name)
+                for name in found
+                if name.startswith("m_axi_")
+            }
+        )
+        self.slave = AxiSlave(
+            bus,
+            bus,
+            memory,
+            base=_BASE,
+            burst_beats=burst_beats,
+            behaviour=AxiBehaviour(latency=8, pauses=pauses),
+        )
+        self._cycle = 0
+
+    def before(self, ctx: Any, dut: Any) -> None:
+        self.slave.before(ctx, self._cycle)
+
+    def after(self, ctx: Any, dut: Any) -> None:
+        self.slave.after(self._cycle, [ctx.get(signal) for signal in self.slave.signals])
+        self._cycle += 1
 
 
 class _ToEngine:

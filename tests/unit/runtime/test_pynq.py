@@ -10,10 +10,13 @@ import pytest
 from summand.golden import without_counters
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence
+from summand.isa.player import Item, ItemOp
 from summand.isa.registers import IDENTITY
 from summand.runtime import Driver, compile_layers, open_device
 from summand.runtime.errors import DeviceError, DeviceTimeout
-from summand.runtime.pynq import Overlay, PynqDevice
+from summand.runtime.memory.played import PlayedDevice
+from summand.runtime.overlay import Overlay
+from summand.runtime.pynq import PynqDevice
 from summand.stimulus.programs import random_program
 
 from .axi_dma import Chip
@@ -22,6 +25,9 @@ from .conftest import make_layer
 CONFIG = EngineConfig(
     rows=1, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16, shift=4
 )
+
+#: Beats of a player's memory.
+MEMORY = 512
 
 
 @pytest.fixture
@@ -32,8 +38,22 @@ def chip(request):
     made.close()
 
 
-def opened(chip: Chip, *, send_bytes: int = 4096, clock: Callable[[], float] | None = None):
-    overlay = Overlay(engine=chip.engine, dma=chip.dma, allocate=chip.allocate)
+@pytest.fixture
+def played(request):
+    """One whose engine has a player; its parameter is the probability of pauses."""
+    made = Chip(CONFIG, memory_beats=MEMORY, pauses=getattr(request, "param", 0.0))
+    yield made
+    made.close()
+
+
+def opened(
+    chip: Chip,
+    *,
+    send_bytes: int = 4096,
+    clock: Callable[[], float] | None = None,
+    played: bool = False,
+):
+    overlay = Overlay(engine=chip.engine, dma=chip.dma, allocate=chip.allocate, played=played)
     # The processor does nothing between accesses, so time is the chip's.
     return PynqDevice(
         CONFIG, overlay, send_bytes=send_bytes, clock=clock or (lambda: chip.cycle * 1e-6)
@@ -151,28 +171,136 @@ def test_an_engine_with_too_long_packets(chip):
         PynqDevice(big, overlay)
 
 
+@pytest.mark.parametrize("played", [0.0, 0.4], indirect=True)
+def test_weights_are_held_and_played(played):
+    """Uploaded once, to the buffer alone; they stay through the reset before a call."""
+    layer = make_layer(CONFIG, k=20, n=4, bits=2, seed=3)
+    program = compile_layers([layer], CONFIG, held=True)
+    device = PlayedDevice(opened(played, played=True))
+    weights = played.buffers[-1]
+    with Driver(device) as driver:
+        assert driver.holds
+        size = driver.hold([program])
+        assert size == sum(map(len, program.payloads)) > 0
+        assert bytes(weights.memory[:size]) == b"".join(program.payloads)
+        assert driver.hold([program]) == 0
+        for seed in range(2):
+            xq = np.random.default_rng(seed).integers(-128, 128, (1, 20)).astype(np.int8)
+            result = driver.run(program, xq)
+            np.testing.assert_array_equal(result.outputs[0], layer.accumulate(xq))
+        assert device.played_bytes == 2 * size
+    slave = played.master.slave
+    size = CONFIG.beat_bytes
+    begin, end = weights.device_address, weights.device_address + MEMORY * size
+    for address, beats in (*slave.read, *slave.written):
+        assert begin <= address < address + beats * size <= end
+    assert all(buffer.freed for buffer in played.buffers)
+
+
+def test_a_players_buffer_is_free_of_caches_and_empty(played):
+    """What a cache holds of it was written back, so that nothing falls on weights later."""
+    device = opened(played, played=True)
+    weights = played.buffers[-1]
+    assert device.memory_beats == MEMORY
+    assert len(weights.memory) == MEMORY * CONFIG.beat_bytes
+    assert (weights.memory == 0x5A).all()
+    base = device.read_register("base_hi") << 32 | device.read_register("base_lo")
+    assert base == weights.device_address
+    device.write_register("epoch_hi", 7)
+    device.close()
+    again = opened(played, played=True)
+    assert (again.read_register("epoch_lo"), again.read_register("epoch_hi")) == (0, 0)
+    assert again.read_register("base_lo") != base & 0xFFFFFFFF
+
+
+def test_a_buffer_is_not_given_back_while_the_player_writes_to_it(played):
+    device = opened(played, played=True)
+    item = Item(ItemOp.WRITE, 300).encode(CONFIG)
+    device.write([item, bytes(40 * CONFIG.beat_bytes)])
+    while not played.master.slave.written:
+        device.read_register("player_status")
+    assert device.read_register("player_status") & 2
+    device.close()
+    assert played.master.slave.quiet
+    assert all(buffer.freed for buffer in played.buffers)
+
+
+def test_a_memory_that_never_ends(played, monkeypatch):
+    device = opened(played, played=True, clock=Hurried())
+    read = device.read_register
+    monkeypatch.setattr(device, "read_register", lambda n: 2 if n == "player_status" else read(n))
+    with pytest.raises(DeviceError, match="the player's memory does not end what it was asked for"):
+        device.close()
+
+
+@pytest.mark.parametrize("reason", ["none", "place"])
+def test_a_player_whose_memory_cannot_be_had(played, monkeypatch, reason):
+    allocate = played.allocate
+
+    def scarce(size):
+        if size != MEMORY * CONFIG.beat_bytes:
+            return allocate(size)
+        if reason == "none":
+            raise DeviceError("there are none")
+        buffer = allocate(size)
+        buffer.device_address += 64
+        return buffer
+
+    monkeypatch.setattr(played, "allocate", scarce)
+    with pytest.raises(DeviceError, match=r"there are none|is no multiple of 4096"):
+        opened(played, played=True)
+    assert len(played.buffers) >= 4
+    assert all(buffer.freed for buffer in played.buffers)
+
+
+class FakePynq(ModuleType):
+    """The package, as far as it is used, on a chip."""
+
+    def __init__(self, chip: Chip, kind: str):
+        super().__init__("pynq")
+        self.places = {"engine": 0x4000_0000, "dma": 0x4001_0000}
+        kinds = {"engine": f"summand:ip:{kind}:0.1", "dma": "xilinx.com:ip:axi_dma:7.1"}
+        windows = {0x4000_0000: chip.engine, 0x4001_0000: chip.dma}
+
+        class Loaded:
+            def __init__(loaded, bitstream):
+                assert bitstream == "build/summand.bit"
+                loaded.ip_dict = {
+                    name: {"phys_addr": place, "addr_range": 4096, "type": kinds[name]}
+                    for name, place in self.places.items()
+                }
+
+        self.Overlay = Loaded
+        self.MMIO = lambda place, size: windows[place]
+        self.allocate = lambda size, dtype: chip.allocate(size)
+
+
 def test_an_overlay_is_loaded_by_pynq(chip, monkeypatch):
     """By the names of the cells, with a package that knows no more than this."""
-    fake = ModuleType("pynq")
-    places = {"engine": 0x4000_0000, "dma": 0x4001_0000}
-    windows = {0x4000_0000: chip.engine, 0x4001_0000: chip.dma}
-
-    class Loaded:
-        def __init__(self, bitstream):
-            assert bitstream == "build/summand.bit"
-            self.ip_dict = {
-                name: {"phys_addr": place, "addr_range": 4096} for name, place in places.items()
-            }
-
-    monkeypatch.setattr(fake, "Overlay", Loaded, raising=False)
-    monkeypatch.setattr(fake, "MMIO", lambda place, size: windows[place], raising=False)
-    monkeypatch.setattr(fake, "allocate", lambda size, dtype: chip.allocate(size), raising=False)
+    fake = FakePynq(chip, "summand_ip")
     monkeypatch.setitem(sys.modules, "pynq", fake)
     device = open_device("pynq:build/summand.bit", CONFIG)
+    assert isinstance(device, PynqDevice)
     assert device.read_register("identity") == IDENTITY
-    places.pop("dma")
+    fake.places.pop("dma")
     with pytest.raises(DeviceError, match="build/summand.bit has no cell dma"):
         open_device("pynq:build/summand.bit", CONFIG)
     monkeypatch.setitem(sys.modules, "pynq", None)
     with pytest.raises(DeviceError, match="there is no package pynq"):
+        open_device("pynq:build/summand.bit", CONFIG)
+
+
+def test_an_overlay_with_a_player_is_known_by_its_kind(played, monkeypatch):
+    fake = FakePynq(played, "summand_played_ip")
+    monkeypatch.setitem(sys.modules, "pynq", fake)
+    device = open_device("pynq:build/summand.bit", CONFIG)
+    assert isinstance(device, PlayedDevice)
+    assert device.read_register("memory_beats") == MEMORY
+    device.close()
+
+    def scarce(size, dtype):
+        raise RuntimeError("Failed to allocate Memory!")
+
+    monkeypatch.setattr(fake, "allocate", scarce)
+    with pytest.raises(DeviceError, match=r"there are no [\d,]+ bytes in a row .*cma=256M"):
         open_device("pynq:build/summand.bit", CONFIG)
