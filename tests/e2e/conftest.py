@@ -9,7 +9,9 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from summand.boards.ethernet.core import EthernetConfig, EthernetTop, generate_ethernet
+from summand.boards.ethernet.core import generate_ethernet
+from summand.boards.ethernet.gateware import EthernetTop
+from summand.boards.library import find_board
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.uart_top import UartTop
@@ -234,7 +236,7 @@ def simulated_ethernet_board(need: Callable[[str], None]) -> SimulatedUdpBoard:
     """A board at an Ethernet cable, LiteEth's core included."""
     need("verilator")
     need("liteeth")
-    ethernet = EthernetConfig(clock_hz=50_000_000)
-    core = generate_ethernet(ethernet, device="LFE5UM5G-85F-8BG554C", simulated=True)
+    board = find_board("ecpix5-85f")
+    core = generate_ethernet(board.networked(), board.chip, clock_hz=50_000_000, simulated=True)
     top = EthernetTop(CONFIG, link=UdpLinkConfig(), simulated=True)
     return SimulatedUdpBoard(_simulation(top, "ethernet_bridge.cpp", beside=core))

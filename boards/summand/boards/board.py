@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, InstanceOf
 from pydantic.dataclasses import dataclass
 
 from summand.boards.dram.record import BoardDram
+from summand.boards.ethernet.record import BoardEthernet
 from summand.boards.link.host import stream_rate
 from summand.families.base import FpgaFamily
 from summand.families.parts import FpgaChip
@@ -201,6 +202,8 @@ class Board:
         An engine that fits, with room for a memory controller.
     top : BoardTop, optional
         Where clock, serial line and reset are; without it there is no design for the board.
+    ethernet : BoardEthernet, optional
+        The transceiver of a design whose link is UDP, and the board's addresses.
     vivado : VivadoProject, optional
         Part and processor system; without it there is no block design for the board.
     """
@@ -216,6 +219,7 @@ class Board:
         BeforeValidator(lambda v: EngineConfig.from_dict(v) if isinstance(v, dict) else v),
     ]
     top: BoardTop | None = None
+    ethernet: BoardEthernet | None = None
     vivado: VivadoProject | None = None
 
     def __post_init__(self):
@@ -248,6 +252,15 @@ class Board:
         if self.lacking or self.top is None:
             raise ConfigError(f"{self.name}: {self.lacking}")
         return self.top
+
+    def networked(self) -> BoardEthernet:
+        """Return its Ethernet; raises :class:`ConfigError` if its file does not describe one."""
+        if self.ethernet is None:
+            raise ConfigError(
+                f"the file of {self.name} has no [ethernet], its transceiver and addresses: build "
+                f"it without --ethernet, or give a file of your own that has one"
+            )
+        return self.ethernet
 
     def design_hz(self, *, memory: bool) -> int:
         """Return the engine's clock, in a design with the board's memory or without.
