@@ -107,8 +107,8 @@ class Bench:
 
 
 @functools.cache
-def _board_files(board, config, technology, *, memory=False):
-    return board_files(board, config, technology, memory=memory)
+def _board_files(board, config, technology, **design):
+    return board_files(board, config, technology, **design)
 
 
 @pytest.fixture
@@ -149,6 +149,45 @@ def test_a_bitstream_whose_memory_holds_the_weights(bench):
     top = (bench.out / "summand_top.v").read_text()
     assert "summand_dram" in top
     assert "sdram_0__dq__io" in top
+
+
+@pytest.mark.needs("liteeth")
+def test_a_bitstream_of_a_board_on_the_network(bench):
+    status, out, _ = bench.build("--ethernet", board="ecpix5-85f")
+    assert status == 0
+    assert "Then it is the device udp:192.168.1.50:2000" in out
+    assert bench.files() == FILES | {"summand_ethernet.v"}
+    manifest = json.loads((bench.out / "manifest.json").read_text())
+    assert not manifest["memory"]
+    assert manifest["ethernet"]["mac_address"] == "10:e2:d5:00:00:00"
+    top, pins = ((bench.out / f"summand_top.{kind}").read_text() for kind in ("v", "lpf"))
+    assert "summand_ethernet" in top
+    assert "uart_0" not in top + pins
+    assert pins.count("eth_rgmii_0__tx") == 2 * 6
+
+
+def test_a_board_that_is_not_on_the_network(bench):
+    status, out, errors = bench.build("--ethernet")
+    assert (status, out) == (2, "")
+    assert "the file of ulx3s-85f has no [ethernet], its transceiver and addresses: build" in errors
+    assert bench.runs() == []
+    assert not bench.out.exists()
+
+
+@pytest.mark.needs("litedram", "liteeth")
+def test_a_board_on_the_network_whose_memory_holds_the_weights(bench):
+    """All runs on the memory's clock, which LiteEth's core is told."""
+    bench.config.write_text('{"cols": 4, "depth": 32, "stream_bits": 128}')
+    bench.plan(mhz={"1": 80.0})
+    status, out, _ = bench.build("--memory", "--ethernet", "--json", board="ecpix5-85f")
+    assert status == 0
+    assert bench.files() == FILES | {"summand_dram.v", "summand_ethernet.v"}
+    assert json.loads(out)["clocks"] == {"clk": {"achieved_mhz": 80.0, "constraint_mhz": 75.0}}
+    top = (bench.out / "summand_top.v").read_text()
+    board = top[top.index("summand_board ") :]
+    board = board[: board.index(");")]
+    ports = ("native__cmd__valid", "control__adr", "source_data", "sink_last_be", "clk", "rst")
+    assert all(f".{port}(" in board for port in ports)
 
 
 def test_a_board_whose_memory_is_not_described(bench, tmp_path):

@@ -13,17 +13,24 @@ from summand.boards.dram.controller import MODULE as CONTROLLER_MODULE
 from summand.boards.dram.controller import DramController, controller_of
 from summand.boards.dram.gateware import LiteDram
 from summand.boards.dram.pads import request_pads
+from summand.boards.ethernet.core import ETHERNET_MODULE, generate_ethernet
+from summand.boards.ethernet.gateware import LiteEth
+from summand.boards.ethernet.pads import request_pads as request_rgmii
+from summand.boards.ethernet.record import BoardEthernet
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud
 from summand.boards.memory_top import MemoryTop
+from summand.boards.top_memory import TopMemory
 from summand.boards.uart_top import UartTop
+from summand.boards.udp_top import UdpLinkConfig, UdpTop
 from summand.isa import ConfigError, EngineConfig
 from summand.rtl.emit import emit_verilog
 from summand.rtl.technology import Technology
 
 __all__ = ["BOARD_MODULE", "TOP_MODULE", "board_files", "constraints_of"]
 
-#: The module without pins: ports ``clk``, ``rst``, ``rx``, ``tx``. Simulations take this one.
+#: The module without pins: ports ``clk``, ``rst``, and ``rx``, ``tx`` or those of LiteEth's core.
+#: Simulations take this one.
 BOARD_MODULE = "summand_board"
 #: The module around it: buffers, PLL, reset. Names in the constraints are its ports.
 TOP_MODULE = "summand_top"
@@ -33,11 +40,15 @@ class _Pins(Elaboratable):
     """The board's pins around an instance of :data:`BOARD_MODULE`.
 
     With a ``controller``, the memory's too, and the controller, whose clock is that of all else.
+    With ``ethernet``, the transceiver's in place of the serial line's, and LiteEth's core.
     """
 
-    def __init__(self, board: Board, controller: DramController | None = None):
+    def __init__(
+        self, board: Board, controller: DramController | None, ethernet: BoardEthernet | None
+    ):
         self.board = board
         self.controller = controller
+        self.ethernet = ethernet
 
     def elaborate(self, platform):
         m = Module()
@@ -66,19 +77,27 @@ class _Pins(Elaboratable):
         else:
             self._clocked(m, clock.i, reset)
 
-        uart = platform.request(pins.uart, dir="-")
-        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
-        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        line = self._network(m, platform) if self.ethernet else self._serial(m, platform)
         m.submodules.board = Instance(
-            BOARD_MODULE,
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            i_rx=rx.i,
-            o_tx=tx.o,
-            **memory,
+            BOARD_MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **line, **memory
         )
 
         return m
+
+    def _serial(self, m: Module, platform: Any) -> dict[str, Any]:
+        """Add the serial line's buffers; returns the instance's ports for it."""
+        uart = platform.request(self.board.designed().uart, dir="-")
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        return {"i_rx": rx.i, "o_tx": tx.o}
+
+    def _network(self, m: Module, platform: Any) -> dict[str, Any]:
+        """Add LiteEth's core; returns the instance's ports for it."""
+        pads = request_rgmii(platform, self.board.networked())
+        m.submodules.ethernet = ethernet = LiteEth(pads)
+        m.d.comb += [ethernet.clk.eq(ClockSignal()), ethernet.rst.eq(ResetSignal())]
+        ends = {"source": ethernet.source, "sink": ethernet.sink}
+        return {k: v for name, end in ends.items() for k, v in _ports(name, end, "_").items()}
 
     def _clocked(self, m: Module, clock: Value, reset: Signal) -> None:
         """Make the domain's clock of the oscillator's, and its reset."""
@@ -94,57 +113,68 @@ class _Pins(Elaboratable):
         m.submodules.reset = ResetSynchronizer(unready)
 
 
-def _ports(name: str, interface: Any) -> dict[str, Any]:
+def _ports(name: str, interface: Any, joint: str = "__") -> dict[str, Any]:
     """Return an instance's ports for a member ``name`` whose other side is ``interface``."""
     return {
-        f"{'o' if member.flow is In else 'i'}_{'__'.join((name, *path))}": value
+        f"{'o' if member.flow is In else 'i'}_{joint.join((name, *path))}": value
         for path, member, value in interface.signature.flatten(interface)
     }
 
 
 def board_files(
-    board: Board, config: EngineConfig, technology: Technology, *, memory: bool = False
+    board: Board,
+    config: EngineConfig,
+    technology: Technology,
+    *,
+    memory: bool = False,
+    ethernet: bool = False,
 ) -> Mapping[str, str]:
     """Return the files of ``board`` with an engine of ``config``: names and texts.
 
     ``summand_board.v`` is the engine behind its link, with the primitives of ``technology``.
     ``summand_top.v`` instantiates it and is the top for synthesis. The file
     :func:`constraints_of` constrains pins and clock. With ``memory`` the engine has a player, and
-    ``summand_dram.v`` is the controller of the board's memory, whose clock all runs on.
+    ``summand_dram.v`` is the controller of the board's memory, whose clock all runs on. With
+    ``ethernet`` the link is UDP in place of the serial line, and ``summand_ethernet.v`` is
+    LiteEth's core.
 
     Raises
     ------
     ConfigError
-        If Summand makes no design of the board, or its file does not describe its memory.
+        If Summand makes no design of the board, or its file does not describe its memory or its
+        Ethernet.
     SummandError
-        If LiteDRAM, which makes the controller, is not installed.
+        If LiteDRAM or LiteEth, which make controller and core, are not installed.
     """
     board.designed()
-    if board.link.baud is None:
+    network = board.networked() if ethernet else None
+    clock_hz = board.design_hz(memory=memory)
+    controller = controller_of(board) if memory else None
+    held = TopMemory(bytes=controller.dram.bytes, native=controller.native) if controller else None
+    made = {}
+    if network:
+        made[f"{ETHERNET_MODULE}.v"] = generate_ethernet(network, board.chip, clock_hz=clock_hz)
+        top: Any = UdpTop(config, link=UdpLinkConfig(), memory=held)
+    elif board.link.baud is None:
         raise ConfigError(
             f"{board.name}: a design needs a link of kind uart, not {board.link.kind}"
         )
-    if not memory:
-        baud = Baud(clock_hz=board.clock.engine_hz, rate=board.link.baud)
-        top: Any = UartTop(config, baud=baud, link=LinkConfig())
-        controller = None
     else:
-        controller = controller_of(board)
-        top = MemoryTop(
-            config,
-            memory_bytes=controller.dram.bytes,
-            native=controller.native,
-            baud=Baud(clock_hz=controller.dram.clock_hz, rate=board.link.baud),
-            link=LinkConfig(),
-        )
+        baud = Baud(clock_hz=clock_hz, rate=board.link.baud)
+        if held:
+            top = MemoryTop(config, memory=held, baud=baud, link=LinkConfig())
+        else:
+            top = UartTop(config, baud=baud, link=LinkConfig())
+    if controller:
+        made[f"{CONTROLLER_MODULE}.v"] = controller.verilog
     core = emit_verilog(top, name=BOARD_MODULE, config=config, technology=technology)
     plan = board.platform().prepare(
-        _Pins(board, controller), name=TOP_MODULE, emit_src=False, debug_verilog=True
+        _Pins(board, controller, network), name=TOP_MODULE, emit_src=False, debug_verilog=True
     )
     return {
         f"{BOARD_MODULE}.v": core,
         f"{TOP_MODULE}.v": plan.files[f"{TOP_MODULE}.debug.v"],
-        **({f"{CONTROLLER_MODULE}.v": controller.verilog} if controller else {}),
+        **made,
         constraints_of(board): plan.files[constraints_of(board)],
     }
 

@@ -4,15 +4,13 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, flipped
 
-from summand.boards.dram.gateware import ControlPort
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.uart import Baud, UartReceiver, UartTransmitter
 from summand.boards.linked import linked
+from summand.boards.top_memory import TopMemory
 from summand.isa import EngineConfig
-from summand.rtl.feeds.played import PlayedEngine
-from summand.rtl.memory.native import NativeMemory, NativePort
 
 __all__ = ["MemoryTop"]
 
@@ -30,10 +28,8 @@ class MemoryTop(wiring.Component):
     ----------
     config : :class:`~summand.isa.EngineConfig`
         The engine's sizes.
-    memory_bytes : int
-        The memory's size.
-    native : NativePort
-        Sizes of the controller's port.
+    memory : :class:`~summand.boards.top_memory.TopMemory`
+        The engine's memory.
     baud : :class:`~summand.boards.link.uart.Baud`
         Bit rate of the line.
     link : :class:`~summand.boards.link.link.LinkConfig`
@@ -45,10 +41,8 @@ class MemoryTop(wiring.Component):
         Clock, and reset, synchronous.
     rx, tx
         The serial line, as a :class:`~summand.boards.uart_top.UartTop`'s.
-    native : ``Out(native)``
-        The controller's port.
-    control : ``Out(ControlPort())``
-        Its registers.
+    native, control
+        The way to the memory: :attr:`~summand.boards.top_memory.TopMemory.members`.
     """
 
     clk: Signal
@@ -58,40 +52,23 @@ class MemoryTop(wiring.Component):
     native: Any
     control: Any
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        *,
-        memory_bytes: int,
-        native: NativePort,
-        baud: Baud,
-        link: LinkConfig,
-    ):
+    def __init__(self, config: EngineConfig, *, memory: TopMemory, baud: Baud, link: LinkConfig):
         self.config = config
-        self.memory_bytes = memory_bytes
+        self.memory = memory
         self.baud = baud
         self.link = link
-        super().__init__(
-            {
-                "clk": In(1),
-                "rst": In(1),
-                "rx": In(1),
-                "tx": Out(1),
-                "native": Out(native),
-                "control": Out(ControlPort()),
-            }
-        )
+        pins = {"clk": In(1), "rst": In(1), "rx": In(1), "tx": Out(1)}
+        super().__init__(pins | memory.members)
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
 
         domain: Any = ClockDomain("sync", local=True)
         domain.clk = self.clk
         m.domains += domain
         m.submodules.receiver = receiver = UartReceiver(self.baud)
         m.submodules.transmitter = transmitter = UartTransmitter(self.baud)
-        hosted = PlayedEngine(config, self.memory_bytes // config.beat_bytes)
+        hosted = self.memory.engine(self.config)
         linked(
             m,
             hosted,
@@ -105,10 +82,6 @@ class MemoryTop(wiring.Component):
                 self.tx.eq(transmitter.tx),
             ],
         )
-        m.submodules.memory = memory = NativeMemory(
-            stream_bits=config.stream_bits, native=self.native.signature
-        )
-        connect(m, hosted.memory, memory.port)
-        connect(m, memory.native, flipped(self.native))
+        self.memory.join(m, hosted, self.native)
 
         return m

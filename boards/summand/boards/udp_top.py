@@ -5,7 +5,7 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, flipped
 
 from summand.boards.link.datagram_receiver import DatagramReceiver
 from summand.boards.link.datagram_sender import DatagramSender
@@ -17,6 +17,7 @@ from summand.boards.link.datagrams import (
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.udp_port import UdpSink, UdpSource
 from summand.boards.linked import linked
+from summand.boards.top_memory import TopMemory
 from summand.isa import ConfigError, EngineConfig
 from summand.rtl.feeds.hosted import HostedEngine
 
@@ -27,8 +28,8 @@ __all__ = ["UdpLinkConfig", "UdpTop"]
 class UdpLinkConfig(LinkConfig):
     """Sizes of the buffers of a link over UDP, bytes.
 
-    Those of both directions hold what a datapath of a byte in three cycles carries at 50 MHz in one
-    millisecond. A frame of ``frame_bytes``, all of them escapes, must fit in a datagram.
+    Those of both directions hold what a datapath of a byte a cycle carries at 75 MHz in a fifth of
+    a millisecond. A frame of ``frame_bytes``, all of them escapes, must fit in a datagram.
     """
 
     receive_bytes: int = 16384
@@ -52,12 +53,17 @@ class UdpTop(wiring.Component):
                                     Link   > RegisterBridge >
         sink   < DatagramSender   <        < ByteFeed       <
 
+    With a memory there are its player and its port, as in a
+    :class:`~summand.boards.memory_top.MemoryTop`.
+
     Parameters
     ----------
     config : :class:`~summand.isa.EngineConfig`
         The engine's sizes. Its stream may be of any width: beats are put together from bytes.
     link : :class:`UdpLinkConfig`
         Sizes of the link's buffers. As many bytes of datagrams as it receives wait in front of it.
+    memory : :class:`~summand.boards.top_memory.TopMemory`, optional
+        The engine's memory.
 
     Members
     -------
@@ -67,17 +73,25 @@ class UdpTop(wiring.Component):
         Datagrams that arrive, by LiteEth's names.
     sink_... : members of ``Out(UdpSink())``
         Datagrams to be sent.
+    native, control
+        With a memory: those of :attr:`~summand.boards.top_memory.TopMemory.members`.
     """
 
     clk: Signal
     rst: Signal
+    native: Any
+    control: Any
 
-    def __init__(self, config: EngineConfig, *, link: UdpLinkConfig):
+    def __init__(
+        self, config: EngineConfig, *, link: UdpLinkConfig, memory: TopMemory | None = None
+    ):
         self.config = config
         self.link = link
+        self.memory = memory
         source = {f"source_{name}": m.flip() for name, m in UdpSource().members.items()}
         sink = {f"sink_{name}": m for name, m in UdpSink().members.items()}
-        super().__init__({"clk": In(1), "rst": In(1), **source, **sink})
+        more = memory.members if memory else {}
+        super().__init__({"clk": In(1), "rst": In(1), **source, **sink, **more})
 
     def elaborate(self, platform):
         m = Module()
@@ -87,7 +101,13 @@ class UdpTop(wiring.Component):
         m.domains += domain
         m.submodules.receiver = receiver = DatagramReceiver(self.link.receive_bytes)
         m.submodules.sender = sender = DatagramSender(self.link.frame_bytes)
-        link = linked(m, HostedEngine(self.config), self.link, heard=receiver.o, said=sender.i)
+        line = {"heard": receiver.o, "said": sender.i}
+        if self.memory:
+            hosted = self.memory.engine(self.config)
+            link = linked(m, hosted, self.link, **line, control=flipped(self.control))
+            self.memory.join(m, hosted, self.native)
+        else:
+            link = linked(m, HostedEngine(self.config), self.link, **line)
 
         m.d.comb += [
             ResetSignal().eq(self.rst),

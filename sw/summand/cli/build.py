@@ -19,6 +19,7 @@ from summand.isa import EngineConfig
 from summand.isa.distribution import VERSION
 
 if TYPE_CHECKING:
+    from summand.boards.ethernet.record import BoardEthernet
     from summand.rtl.technology import Technology
     from summand.synth.bitstream import Bitstream
     from summand.synth.placement import Placement
@@ -53,6 +54,14 @@ def _build(
             "player in front of the engine. All runs on the memory's clock.",
         ),
     ] = False,
+    ethernet: Annotated[
+        bool,
+        typer.Option(
+            "--ethernet",
+            help="Let the host reach the board by UDP in place of the serial line: a core, made by "
+            "LiteEth, at the board's Ethernet. The addresses are those of the board's file.",
+        ),
+    ] = False,
     seed: Annotated[
         list[int] | None,
         typer.Option(
@@ -81,6 +90,7 @@ def _build(
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
     target.designed()
+    network = target.networked() if ethernet else None
     primitives = choose_technology(technology, target.family)
     fits(engine, target.chip.part)
     folder = OutputFolder(out, kind=BITSTREAM_KIND, command="build")
@@ -88,7 +98,7 @@ def _build(
         progress("Starting the tools")
         check_tools(target.family)
         progress("Writing Verilog")
-        texts = board_files(target, engine, primitives, memory=memory)
+        texts = board_files(target, engine, primitives, memory=memory, ethernet=ethernet)
         design = board_outputs(target, texts)
         design["config.json"] = OutputFile(engine.to_json(), "the engine's configuration")
         folder.prepare({*design, BITSTREAM_FILE})
@@ -103,16 +113,24 @@ def _build(
             folder.clear()
             raise
     bits = OutputFile(made.path, f"bitstream for {target.title}")
-    manifest = folder.write({**design, BITSTREAM_FILE: bits}, _manifest(engine, primitives, made))
+    manifest = _manifest(engine, primitives, made, network)
+    manifest = folder.write({**design, BITSTREAM_FILE: bits}, manifest)
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **manifest, "seconds": seconds}))
         return
     _show(manifest, out)
     typer.echo(f"{seconds:.0f} s. To load it: summand program {board} --bitstream {out}")
+    if network:
+        typer.echo(f"Then it is the device udp:{network.ip_address}:{network.port}")
 
 
-def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream") -> dict[str, Any]:
+def _manifest(
+    engine: EngineConfig,
+    technology: "Technology",
+    made: "Bitstream",
+    network: "BoardEthernet | None",
+) -> dict[str, Any]:
     placement = made.placement
     return {
         "format": 1,
@@ -128,6 +146,7 @@ def _manifest(engine: EngineConfig, technology: "Technology", made: "Bitstream")
         "config": dataclasses.asdict(engine),
         "technology": technology.value,
         "memory": made.memory,
+        "ethernet": dataclasses.asdict(network) if network else None,
         "seed": placement.options.seed,
         "clocks": {name: dataclasses.asdict(clock) for name, clock in placement.clocks.items()},
         "missed": {str(p.options.seed): _slowest(p) for p in made.attempts[:-1]},
