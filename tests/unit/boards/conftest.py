@@ -78,7 +78,16 @@ class Bench:
 
     _ctx: Any
 
-    def __init__(self, config=None, *, pace=3, to_board=None, to_host=None, limit=600_000):
+    def __init__(
+        self,
+        config=None,
+        *,
+        pace=3,
+        to_board=None,
+        to_host=None,
+        frame_bytes=64,
+        limit=600_000,
+    ):
         self.top = EchoTop(config or LinkConfig())
         self.pace = pace
         self.to_board = to_board or Noise()
@@ -87,7 +96,9 @@ class Bench:
         self.cycle = 0
         self._line = deque()
         self._heard = bytearray()
-        self.host = HostLink(LinePace(byte_s=pace * CYCLE_S, turnaround_s=2e-4, frame_bytes=64))
+        self.frame_bytes = frame_bytes
+        line = LinePace(byte_s=pace * CYCLE_S, turnaround_s=2e-4, frame_bytes=frame_bytes)
+        self.host = HostLink(line)
 
     @property
     def now(self):
@@ -100,8 +111,9 @@ class Bench:
             if pump:
                 self.host.receive(self.to_host(bytes(self._heard)), self.now)
                 self._heard.clear()
-                if len(self._line) < 128:
-                    sent = self.host.transmit(self.now, listening=listening, budget=64)
+                if len(self._line) < 2 * self.frame_bytes:
+                    budget = self.frame_bytes
+                    sent = self.host.transmit(self.now, listening=listening, budget=budget)
                     self._line.extend(self.to_board(sent))
             await self._byte()
 

@@ -7,6 +7,7 @@ import pytest
 from summand.boards.link.host import HostLink, LinePace, LinkSilence
 from summand.boards.link.link import LinkConfig
 from summand.boards.link.protocol import Frame, FrameKind, LinkError
+from summand.boards.udp_top import UdpLinkConfig
 from summand.isa import ConfigError
 
 SMALL = LinkConfig(receive_bytes=512, transmit_bytes=256, frame_bytes=64)
@@ -71,6 +72,25 @@ class _OneLoss:
     def __call__(self, data):
         at, self._left = self._left, self._left - len(data)
         return data[:at] + data[at + 1 :] if 0 <= at < len(data) else data
+
+
+def test_a_byte_a_cycle_both_ways(bench):
+    """But for headers and escapes, on a line as quick as that, in frames as over UDP."""
+    b = bench(UdpLinkConfig(), pace=1, frame_bytes=640)
+    data = random.Random(1).randbytes(8000)
+
+    async def scenario(b):
+        b.host.open(1)
+        await b.until(lambda: b.host.is_open)
+        b.host.send([data])
+        await b.until(lambda: len(b.host.received) > 0)
+        start = b.cycle, len(b.host.received)
+        await b.until(lambda: len(b.host.received) == len(data))
+        cycles, count = b.cycle - start[0], len(data) - start[1]
+        assert count / cycles > 0.9
+
+    b.run(scenario)
+    assert bytes(b.host.received) == bytes((x + 1) & 255 for x in data)
 
 
 @pytest.mark.parametrize("after", [100, 217, 333, 471])

@@ -20,7 +20,7 @@ class DatagramReceiver(wiring.Component):
 
     Implements what the gateware receives by "Over UDP" in ``docs/link.md``. A word of a datagram
     goes in each cycle, whatever comes out, because a network cannot be made to wait; words that
-    find no room are lost, and their frames come out damaged. Four bytes leave in five cycles.
+    find no room are lost, and their frames come out damaged. A byte leaves in each cycle.
 
     Parameters
     ----------

@@ -11,26 +11,45 @@ from summand.rtl.ram import BlockRam
 
 __all__ = ["CommitQueue", "ReplayQueue"]
 
-#: Cycles for which a memory's address must be stable before its word is valid.
-_READ_CYCLES = 2
 
+def _read_ahead(m: Module, memory: BlockRam, o: Any, *, place: Any, end: Any, cut: Any) -> None:
+    """Bring a memory's bytes from ``place`` up to ``end`` to ``o``, one a cycle.
 
-def _show_when_read(m: Module, valid: Any, *, hold: Any) -> None:
-    """Raise ``valid`` when the word has been read; ``hold``: its address changes or is empty."""
-    still = Signal(range(_READ_CYCLES))
-    with m.If(hold):
-        m.d.sync += [valid.eq(0), still.eq(0)]
-    with m.Elif(still == _READ_CYCLES - 1):
-        m.d.sync += valid.eq(1)
-    with m.Else():
-        m.d.sync += still.eq(still + 1)
+    Parameters
+    ----------
+    m : Module
+        Gets the logic.
+    memory : BlockRam
+        Bytes by their positions.
+    o : interface of a stream of bytes
+        The bytes.
+    place : Signal
+        Position of the next byte to be read; drives it, unless ``cut``.
+    end : Value
+        Position after the last byte there is.
+    cut : Value
+        Bytes that have been read and have not left are none of those that are wanted.
+    """
+    read = Signal()  # a byte is between the memory and its output register
+    advance, some = Signal(), Signal()
+    m.d.comb += [
+        some.eq(place != end),
+        advance.eq(~o.valid | o.ready),
+        memory.read_en.eq(advance),
+        memory.read_addr.eq(place[: len(memory.read_addr)]),
+        o.payload.eq(memory.read_data),
+    ]
+    with m.If(cut):
+        m.d.sync += [o.valid.eq(0), read.eq(0)]
+    with m.Elif(advance):
+        m.d.sync += [o.valid.eq(read), read.eq(some), place.eq(place + some)]
 
 
 class CommitQueue(wiring.Component):
     """Hold received bytes back until their frame is known to be good.
 
     Positions count all bytes since reset, modulo ``2**16``. Bytes that find no room are lost, and
-    ``fits`` falls until the frame is committed or dropped. A byte leaves at most every third cycle.
+    ``fits`` falls until the frame is committed or dropped. A byte a cycle comes in and leaves.
 
     Parameters
     ----------
@@ -106,14 +125,8 @@ class CommitQueue(wiring.Component):
         with m.Elif(self.i.valid):
             m.d.sync += [written.eq(written + ~full), lost.eq(lost | full)]
 
-        moved = self.o.valid & self.o.ready
-        m.d.comb += [
-            memory.read_en.eq(1),
-            memory.read_addr.eq(fetched[:address_bits]),
-            self.o.payload.eq(memory.read_data),
-        ]
-        _show_when_read(m, self.o.valid, hold=(fetched == self.accepted) | moved)
-        with m.If(moved):
+        _read_ahead(m, memory, self.o, place=Signal(16), end=self.accepted, cut=0)
+        with m.If(self.o.valid & self.o.ready):
             m.d.sync += fetched.eq(fetched + 1)
 
         return m
@@ -122,8 +135,7 @@ class CommitQueue(wiring.Component):
 class ReplayQueue(wiring.Component):
     """Keep sent bytes until the other side has them, and send them again on demand.
 
-    Positions count all bytes since reset, modulo ``2**16``. A byte leaves at most every third
-    cycle.
+    Positions count all bytes since reset, modulo ``2**16``. A byte a cycle comes in and leaves.
 
     Parameters
     ----------
@@ -188,20 +200,19 @@ class ReplayQueue(wiring.Component):
             memory.write_addr.eq(written[:address_bits]),
             memory.write_data.eq(self.i.payload),
             memory.write_en.eq(self.i.valid & self.i.ready),
-            memory.read_addr.eq(self.position[:address_bits]),
-            memory.read_en.eq(1),
-            self.o.payload.eq(memory.read_data),
         ]
         with m.If(memory.write_en):
             m.d.sync += written.eq(written + 1)
 
-        moved = self.o.valid & self.o.ready
-        _show_when_read(m, self.o.valid, hold=(self.available == 0) | moved | self.settle)
-        with m.If(moved):
+        place, moves = Signal(16), Signal()
+        acknowledged = self.settle & (news <= held)
+        m.d.comb += moves.eq(acknowledged & (self.rewind | (sent < news)))
+        _read_ahead(m, memory, self.o, place=place, end=written, cut=moves)
+        with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.position.eq(self.position + 1)
-        with m.If(self.settle & (news <= held)):
+        with m.If(acknowledged):
             m.d.sync += oldest.eq(self.heard)
-            with m.If(self.rewind | (sent < news)):
-                m.d.sync += self.position.eq(self.heard)
+        with m.If(moves):
+            m.d.sync += [self.position.eq(self.heard), place.eq(self.heard)]
 
         return m

@@ -55,9 +55,7 @@ class BytesToBeats(wiring.Component):
 
 
 class BeatsToBytes(wiring.Component):
-    """Split beats into bytes, the lowest first; ``last`` is dropped.
-
-    A byte a cycle, one more cycle for each beat.
+    """Split beats into bytes, the lowest first; ``last`` is dropped. A byte a cycle.
 
     Parameters
     ----------
@@ -87,7 +85,7 @@ class BeatsToBytes(wiring.Component):
         bits = Signal(self.stream_bits)
         left = Signal(range(self.stream_bits // 8 + 1))
         m.d.comb += [
-            self.i.ready.eq(left == 0),
+            self.i.ready.eq((left == 0) | ((left == 1) & self.o.ready)),
             self.o.valid.eq(left != 0),
             self.o.payload.eq(bits[:8]),
         ]
