@@ -101,7 +101,7 @@ class UdpTop(wiring.Component):
         m.domains += domain
         m.submodules.receiver = receiver = DatagramReceiver(self.link.receive_bytes)
         m.submodules.sender = sender = DatagramSender(self.link.frame_bytes)
-        line = {"heard": receiver.o, "said": sender.i}
+        line: dict[str, Any] = {"heard": receiver.o, "said": sender.i}
         if self.memory:
             hosted = self.memory.engine(self.config)
             link = linked(m, hosted, self.link, **line, control=flipped(self.control))

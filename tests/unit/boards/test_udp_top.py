@@ -33,7 +33,7 @@ class Controller:
 
     def __init__(self, dut):
         self._native, self._control = dut.native, dut.control
-        self._pipe = deque([None] * LATENCY)
+        self._pipe: deque[tuple[bool, int] | None] = deque([None] * LATENCY)
         self.words: dict[int, int] = {}
         #: What was written to its registers, by a word's place.
         self.registers: dict[int, int] = {}
