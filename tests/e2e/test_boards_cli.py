@@ -30,6 +30,12 @@ def test_a_board_is_explained_with_its_sources(capsys):
     for fact in (board.chip.part.source, board.memory.source, board.link.source, "117,120"):
         assert fact in text
     assert "only the engine: take its Verilog into Vivado" in text
+    assert "udp:" not in text
+
+
+def test_where_a_board_is_on_the_network(capsys):
+    text = said(capsys, "boards", "ecpix5-85f")
+    assert "udp:192.168.1.50:2000 if built with --ethernet, 10:e2:d5:00:00:00: KSZ9031RNX" in text
 
 
 def test_a_file_wherever_a_name_is(capsys, tmp_path, monkeypatch):

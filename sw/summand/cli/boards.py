@@ -11,6 +11,7 @@ from summand.families.cells import CELL_KINDS
 
 if TYPE_CHECKING:
     from summand.boards.board import Board
+    from summand.boards.ethernet.record import BoardEthernet
 
 __all__ = ["board_facts", "register"]
 
@@ -100,10 +101,18 @@ def _explain(board: "Board") -> None:
         "link": f"{link.kind}, {link.bytes_s / 1e6:.4g} MB/s, {link.round_trip_s * 1e3:g} ms there "
         f"and back",
         "   ": f"({link.source})",
+        **({"ethernet": _network(board.ethernet)} if board.ethernet else {}),
         "engine": json.dumps(engine),
         "tools": tools if flow else f"{tools}, which counts cells; nothing is placed here",
         "design": board.lacking or "summand generate, summand build",
     }
     typer.echo(f"{board.name}: {board.title}")
     for name, text in lines.items():
-        typer.echo(f"  {name:8}{text}")
+        typer.echo(f"  {name:9}{text}")
+
+
+def _network(ethernet: "BoardEthernet") -> str:
+    return (
+        f"udp:{ethernet.ip_address}:{ethernet.port} if built with --ethernet, "
+        f"{ethernet.mac_address}: {ethernet.source}"
+    )
