@@ -21,7 +21,7 @@ EXTRAS := sim,model,plots,dask,ray,boards,fusesoc,litex,program,serial,synth
 PIP := $(BIN)/pip install --quiet
 PINNED := $(foreach file,$(CONSTRAINTS),--constraint=$(file) --build-constraint=$(file))
 
-.PHONY: demo test lint suite test-newest test-oldest constraints clean
+.PHONY: demo test lint suite test-mutants test-newest test-oldest constraints clean
 
 $(STAMP): pyproject.toml Makefile $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ test: $(STAMP)
 
 suite: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# Whether random programs find mistakes that are made in the gateware on purpose: ten seconds each.
+test-mutants: $(STAMP)
+	$(BIN)/pytest -n 2 --dist worksteal -m mutants
 
 lint: $(STAMP)
 	$(BIN)/ruff check
