@@ -120,6 +120,9 @@ def test_an_engine_with_bins_writes_the_same_tokens_of_fewer_results(run, tiny_l
         every = json.loads(run(*args, "--temperature", 1)[1])
         reports += [json.loads(run(*args)[1]), every]
     plain, chance, few, binned_chance = reports
+    every = json.loads(run(*args, "--logits")[1])
+    assert every["token_ids"] == plain["token_ids"]
+    assert every["answer_bytes_per_token"] == plain["answer_bytes_per_token"]
     assert few["token_ids"] == plain["token_ids"]
     assert binned_chance["token_ids"] == chance["token_ids"]
     assert few["answer_bytes_per_token"] < plain["answer_bytes_per_token"]

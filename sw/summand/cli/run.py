@@ -73,6 +73,13 @@ def _run(
     seed: Annotated[int, typer.Option(help="Of the chances.", min=0, max=LARGEST_SEED)] = 0,
     speculate: SpeculateOption = "auto",
     draft_table: DraftTableOption = None,
+    logits: Annotated[
+        bool,
+        typer.Option(
+            "--logits",
+            help="Fetch all logits, also where fewer tell the likeliest token (an engine's bins).",
+        ),
+    ] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what each kind of layer costs.")
     ] = False,
@@ -100,6 +107,7 @@ def _run(
     whole = added.adapted if added else source.manifest
     target = DeviceChoice.choose(device, config, board, whole, memory=memory, operand=decompose)
     choice = SpeculationChoice.choose(speculate, draft_table, target.engine)
+    few = not (logits or temperature)  # logits that are fetched
     if target.note:
         errors.print(target.note, soft_wrap=True)
     host = load_writer(source)  # before a device is opened, which may take minutes
@@ -108,18 +116,18 @@ def _run(
             errors.print(pace)
         loaded = _load(source, added, host, driver, errors)
         if driver.holds:
-            programs = (g.program if temperature else g.least_program for g in loaded.groups)
+            programs = (g.least_program if few else g.program for g in loaded.groups)
             pace = target.held_pace(programs)
             errors.print(pace, soft_wrap=True)
         ids = encode_prompt(loaded.model, loaded.tokenizer, prompt, tokens=tokens, chat=chat)
         decomposed = _decomposed(loaded, driver, len(ids), errors) if decompose else None
-        with choice.speculation(loaded, target, greedy=not temperature) as speculation:
+        with choice.speculation(loaded, target, few=few) as speculation:
             writer = Writer(
                 loaded.model,
                 loaded.lanes,
                 sampling=Sampling(temperature, seed),
                 speculation=speculation,
-                head=loaded.head,
+                head=loaded.head if few else None,
             )
             report = _write(loaded, driver, writer, ids, tokens=tokens, quiet=as_json)
         if speculation and writer.why_plain:

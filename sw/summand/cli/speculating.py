@@ -76,11 +76,11 @@ class SpeculationChoice:
 
     @contextlib.contextmanager
     def speculation(
-        self, loaded: "LoadedModel", target: "DeviceChoice", *, greedy: bool
+        self, loaded: "LoadedModel", target: "DeviceChoice", *, few: bool
     ) -> "Iterator[Speculation | None]":
         """Give the speculation for a model on a device; what it learned is saved at the end.
 
-        ``greedy`` says that the likeliest tokens are chosen, for which a head may send less.
+        ``few`` says that a head need send no more than shows the likeliest tokens.
 
         Also at an end by an error or an interrupt. A table that cannot be read, or whose folder
         does not exist, is refused before.
@@ -94,7 +94,7 @@ class SpeculationChoice:
             return
         proposals: int | Payoff | None = self.proposals
         if proposals is None:
-            programs = [g.least_program if greedy else g.program for g in loaded.groups]
+            programs = [g.least_program if few else g.program for g in loaded.groups]
             proposals = Payoff(row_costs(target.engine, programs, target.link))
         if self.table is None:
             yield Speculation(make_drafter(loaded.vocabulary), proposals)
