@@ -13,14 +13,9 @@ from summand.runtime.packing import OutputOrder, Packing
 from summand.runtime.program import Program
 from summand.schedule.extremes import SignedTiles
 
-__all__ = ["RankedLayers", "fetching_few", "scale_order"]
+__all__ = ["RankedLayers", "fetching_few"]
 
 _Outputs = tuple[npt.NDArray[np.float32], ...]
-
-
-def scale_order(layer: Layer) -> npt.NDArray[np.int64]:
-    """Return a layer's outputs, ``[N]``, by ascending scales."""
-    return np.argsort(layer.scale, kind="stable")
 
 
 def fetching_few(program: Program, layers: Sequence[Layer]) -> Program:
@@ -33,8 +28,8 @@ def fetching_few(program: Program, layers: Sequence[Layer]) -> Program:
     layers : sequence of Layer
         The layers.
     """
-    scales = (layer.scale[scale_order(layer)] for layer in layers)
-    return replace(program, signs=tuple(SignedTiles.of(s, program.config) for s in scales))
+    signs = tuple(SignedTiles.of(layer.scale, program.config) for layer in layers)
+    return replace(program, signs=signs)
 
 
 class RankedLayers:
@@ -63,7 +58,7 @@ class RankedLayers:
     def __init__(self, layers: Sequence[Layer], packing: Packing, driver: Driver):
         self._layers = tuple(layers)
         self._driver = driver
-        self._orders = [scale_order(layer) for layer in layers]
+        self._orders = [np.argsort(layer.scale, kind="stable") for layer in layers]
         #: All outputs, each layer's in the order of its scales.
         self.program = compile_layers(
             layers,

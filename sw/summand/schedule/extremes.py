@@ -35,7 +35,7 @@ class SignedTiles:
 
     @classmethod
     def of(cls, scale: npt.NDArray[np.float32], config: EngineConfig) -> Self:
-        """Return those of ascending scales, ``[N]``; a tile that is not full has no sign."""
+        """Return those of scales, ``[N]`` in any order; a tile that is not full has no sign."""
         below = int(np.count_nonzero(scale < 0))
         return cls(below // config.cols, -(-below // config.cols), len(scale) // config.cols)
 
