@@ -1,8 +1,7 @@
 """An engine in a SoC of LiteX, driven over the SoC's bus."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,14 +9,12 @@ import numpy as np
 from summand.boards.soc.places import EnginePlaces
 from summand.isa import EngineConfig
 from summand.isa.registers import register
-from summand.runtime.errors import DeviceTimeout
+from summand.runtime.pumped import PumpedDevice
 
 __all__ = ["LitexDevice", "SocBus"]
 
 #: Words of a burst at most: what a packet of LiteX's servers has room for.
 _BURST = 128
-#: How long the engine may take no transfer before a write fails. No command takes so long.
-_STUCK_S = 60
 
 
 class SocBus(Protocol):
@@ -32,7 +29,7 @@ class SocBus(Protocol):
         ...
 
 
-class LitexDevice:
+class LitexDevice(PumpedDevice):
     """An engine of ``add_summand`` in a SoC; a :class:`~summand.runtime.device.Device`.
 
     Every packet is a transfer, or several if it is longer than the buffer. Opening resets the
@@ -58,10 +55,10 @@ class LitexDevice:
         *,
         clock: Callable[[], float] = time.monotonic,
     ):
+        super().__init__(clock)
         self._config = config
         self._bus = bus
         self._places = places
-        self._clock = clock
         self._room = places.buffer_bytes // config.beat_bytes * config.beat_bytes
         self._open()
 
@@ -69,31 +66,6 @@ class LitexDevice:
     def config(self) -> EngineConfig:
         """The configuration that this engine is believed to have."""
         return self._config
-
-    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
-        """Send bytes; returns when the last of them are on their way."""
-        self._queue.extend(memoryview(chunk).cast("B") for chunk in chunks)
-        since = self._clock()
-        while self._queue:
-            if self._pump():
-                since = self._clock()
-            elif self._clock() - since > _STUCK_S:
-                raise DeviceTimeout(
-                    f"the engine has taken nothing for {_STUCK_S} s; reset it and start again"
-                )
-
-    def read(self, nbytes: int, timeout_s: float) -> bytes:
-        """Return exactly ``nbytes`` of the output stream."""
-        deadline = self._clock() + timeout_s
-        while len(self._received) < nbytes:
-            if not self._pump() and self._clock() > deadline:
-                raise DeviceTimeout(
-                    f"the engine gave {len(self._received)} of {nbytes} bytes within "
-                    f"{timeout_s:g} s; it waits for more input, or an error stopped it"
-                )
-        data = bytes(self._received[:nbytes])
-        del self._received[:nbytes]
-        return data
 
     def read_register(self, name: str) -> int:
         """Return a register's value."""
@@ -115,8 +87,7 @@ class LitexDevice:
         """Reset DMA and engine, and forget all that was under way."""
         self.close()
         self._bus.write(self._places.registers + register("reset").offset, [1])
-        self._queue: deque[memoryview] = deque()
-        self._received = bytearray()
+        self._forget()
         self._sending = False
         self._start("writer", self._places.received, self._room)
 

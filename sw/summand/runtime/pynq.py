@@ -2,14 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from summand.isa import EngineConfig
 from summand.isa.packets import data_packet_bytes, status_packet_bytes
 from summand.isa.registers import register
-from summand.runtime.errors import DeviceError, DeviceTimeout
+from summand.runtime.errors import DeviceError
 from summand.runtime.memory.layout import EMPTY
 from summand.runtime.overlay import Buffer, Overlay
+from summand.runtime.pumped import PumpedDevice
 from summand.runtime.windows import Window
 
 __all__ = ["PynqDevice"]
@@ -18,8 +19,6 @@ __all__ = ["PynqDevice"]
 _SEND_BYTES = 1 << 20
 #: The longest transfer, of 26 bits of length.
 _MOST_BYTES = (1 << 26) - 1
-#: How long the engine may take no transfer before a write fails. No command takes so long.
-_STUCK_S = 60
 #: How long a reset of the AXI DMA may take, or the end of what a player has asked its memory for.
 _RESET_S = 10
 #: A player's memory begins at a multiple of so many bytes.
@@ -80,7 +79,7 @@ class _Channel:
         return self._dma.read(self._base + _LENGTH)
 
 
-class PynqDevice:
+class PynqDevice(PumpedDevice):
     """An engine in an overlay; a :class:`~summand.runtime.device.Device`.
 
     The AXI DMA works on two buffers in turn in each direction: the processor fills or empties one
@@ -114,9 +113,9 @@ class PynqDevice:
         send_bytes: int = _SEND_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ):
+        super().__init__(clock)
         self._config = config
         self._overlay = overlay
-        self._clock = clock
         self._send_bytes = send_bytes // config.beat_bytes * config.beat_bytes
         self._packet_bytes = _longest_packet(config)
         self._sender = _Channel(overlay.dma, _TO_ENGINE, "sending to")
@@ -141,30 +140,8 @@ class PynqDevice:
         """The configuration that this engine is believed to have."""
         return self._config
 
-    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
-        """Send bytes; returns when the AXI DMA works on the last of them."""
-        self._queue.extend(memoryview(chunk).cast("B") for chunk in chunks)
-        since = self._clock()
-        while self._queue or len(self._filled) > self._sender.busy:
-            if self._pump():
-                since = self._clock()
-            elif self._clock() - since > _STUCK_S:
-                raise DeviceTimeout(
-                    f"the engine has taken nothing for {_STUCK_S} s; reset it and start again"
-                )
-
-    def read(self, nbytes: int, timeout_s: float) -> bytes:
-        """Return exactly ``nbytes`` of the output stream."""
-        deadline = self._clock() + timeout_s
-        while len(self._received) < nbytes:
-            if not self._pump() and self._clock() > deadline:
-                raise DeviceTimeout(
-                    f"the engine gave {len(self._received)} of {nbytes} bytes within "
-                    f"{timeout_s:g} s; it waits for more input, or an error stopped it"
-                )
-        data = bytes(self._received[:nbytes])
-        del self._received[:nbytes]
-        return data
+    def _waits(self) -> bool:
+        return bool(self._queue) or len(self._filled) > self._sender.busy
 
     def read_register(self, name: str) -> int:
         """Return a register's value."""
@@ -224,8 +201,7 @@ class PynqDevice:
         """Reset the AXI DMA, then the engine, and forget all that was under way."""
         self._reset_dma()
         self._overlay.engine.write(register("reset").offset, 1)
-        self._queue: deque[memoryview] = deque()
-        self._received = bytearray()
+        self._forget()
         #: Buffers to fill, and filled ones with their bytes; the first of these is being sent.
         self._empty = deque(self._sending)
         self._filled: deque[tuple[Buffer, int]] = deque()
