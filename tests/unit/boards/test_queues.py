@@ -19,7 +19,9 @@ def _run(dut, *testbenches):
 async def _put(ctx, stream, byte):
     ctx.set(stream.payload, byte)
     ctx.set(stream.valid, 1)
-    await ctx.tick()
+    taken = False
+    while not taken:
+        _, _, taken = await ctx.tick().sample(stream.ready)
     ctx.set(stream.valid, 0)
 
 
@@ -136,6 +138,33 @@ def test_bytes_are_repeated_on_demand(p_stall):
 
     _run(dut, write, read)
     assert got == source
+
+
+@pytest.mark.parametrize("pause", [0, 1])
+def test_no_byte_is_taken_beyond_the_room_there_is(pause):
+    dut = ReplayQueue(64)
+
+    async def settle(ctx, heard):
+        ctx.set(dut.heard, heard)
+        ctx.set(dut.settle, 1)
+        await ctx.tick()
+        ctx.set(dut.settle, 0)
+
+    async def testbench(ctx):
+        for byte in range(64 - pause):
+            await _put(ctx, dut.i, byte)
+            for _ in range(pause):
+                await ctx.tick()
+        ctx.set(dut.i.valid, 1)
+        for _ in range(5):
+            await ctx.tick()
+            assert not ctx.get(dut.i.ready)
+        assert ctx.get(dut.available) == 64 - pause
+        ctx.set(dut.i.valid, 0)
+        await settle(ctx, 2)
+        await ctx.tick().until(dut.i.ready)
+
+    _run(dut, testbench)
 
 
 def test_an_impossible_acknowledgement_is_ignored():

@@ -196,11 +196,13 @@ class ReplayQueue(wiring.Component):
             sent.eq(self.position - oldest),
             news.eq(self.heard - oldest),
             self.available.eq(written - self.position),
-            self.i.ready.eq(held != self.depth),
             memory.write_addr.eq(written[:address_bits]),
             memory.write_data.eq(self.i.payload),
             memory.write_en.eq(self.i.valid & self.i.ready),
         ]
+        # `i.ready` is of the cycle before, because the way to the engine's packets is long. A byte
+        # may have come since, so room is kept for it.
+        m.d.sync += self.i.ready.eq(held < self.depth - 1)
         with m.If(memory.write_en):
             m.d.sync += written.eq(written + 1)
 
