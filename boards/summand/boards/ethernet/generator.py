@@ -17,7 +17,7 @@ from litex.build.generic_platform import Pins, Subsignal
 from litex.build.lattice import LatticePlatform
 from litex.build.sim import SimPlatform
 from litex.gen import LiteXModule
-from litex.soc.interconnect.stream import Endpoint
+from litex.soc.interconnect.stream import Buffer, Endpoint
 from migen import ClockDomain, ResetSignal
 from migen.genlib.resetsync import AsyncResetSynchronizer
 
@@ -101,6 +101,13 @@ class _Core(LiteXModule):
             dw=_BITS,
             with_sys_datapath=True,
         )
+        # Packets pass from the headers' checks to the FIFO of the transceiver's clock within a
+        # cycle, in both directions; a buffer each cuts these, the core's longest ways, in two.
+        mac = self.core.mac.core
+        for path, place in (mac.rx_datapath, -1), (mac.tx_datapath, 1):
+            buffer = Buffer(eth_phy_description(_BITS), pipe_valid=True, pipe_ready=True)
+            path.submodules += buffer
+            path.pipeline.insert(place, buffer)
         port = self.core.udp.crossbar.get_port(spec["port"], dw=_BITS)
         source, sink = platform.request("source"), platform.request("sink")
         for name in ("valid", "last", "data", *_ENDS):
