@@ -10,7 +10,7 @@ from summand.families.parts import FpgaPart
 from summand.families.registry import find_family
 from summand.isa import ConfigError, EngineConfig
 from summand.synth.coefficients import HeldOutError, Model, ModelError, UnknownPartError, load_model
-from summand.synth.model import block_rams, dsps, ff_terms, lut_rams, lut_terms, period_terms
+from summand.synth.model import period_terms, structure
 
 __all__ = ["Resources", "estimate", "fits", "modelled_cells"]
 
@@ -71,20 +71,20 @@ def estimate(config: EngineConfig, family: FpgaFamily, model: Model | None = Non
         If there is no model of the family, or it is of other terms than this version's, or the
         engine has a part that the model does not know.
     """
-    for name in _unmodelled(config):
+    if config.operand_depth:
         raise UnknownPartError(
-            f"the model of resources has no term for {name} ({getattr(config, name)}); count "
-            f"the cells with 'summand synth --no-route', or leave {name} out"
+            f"the model of resources has no term for operand_depth ({config.operand_depth}); count "
+            f"the cells with 'summand synth --no-route', or leave operand_depth out"
         )
     cells = modelled_cells(family)
     model = model or load_model(cells.model)
-    clock = _clock(config, model)
+    clock, has = _clock(config, model), structure(config, cells)
     return Resources(
-        luts=round(model.figure("luts", lut_terms(config, cells))),
-        ffs=round(model.figure("ffs", ff_terms(config))),
-        lut_rams=lut_rams(config, cells),
-        block_rams=block_rams(config, cells),
-        dsps=dsps(config, cells),
+        luts=round(model.figure("luts", has.luts)),
+        ffs=round(model.figure("ffs", has.ffs)),
+        lut_rams=has.lut_rams,
+        block_rams=has.block_rams,
+        dsps=has.dsps,
         fmax_mhz=clock,
         errors={
             "luts": model.errors["luts"],
@@ -125,11 +125,6 @@ def fits(config: EngineConfig, part: FpgaPart, model: Model | None = None) -> No
         f"the engine does not fit the {part.name}, by the model: it takes {needs} "
         f"(look-up tables are {found.errors['luts']} runs); {remedy}"
     )
-
-
-def _unmodelled(config: EngineConfig) -> list[str]:
-    """Return the fields in use of which the model knows nothing."""
-    return [name for name in ("operand_depth", "limb_bits", "bin_tiles") if getattr(config, name)]
 
 
 def _clock(config: EngineConfig, model: Model) -> float | None:

@@ -1,7 +1,6 @@
 """Fit the model of resources to the stored runs: ``python -m summand.synth.fit``."""
 
 import argparse
-import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from summand.families.registry import DEFAULT_FAMILY, FAMILIES, find_family
 from summand.isa import EngineConfig, SummandError
 from summand.synth.coefficients import HeldOutError, Model, ModelError
 from summand.synth.estimate import modelled_cells
-from summand.synth.model import block_rams, dsps, ff_terms, lut_rams, lut_terms, period_terms
+from summand.synth.model import period_terms, structure
 from summand.synth.runs import SynthesisRun, load_runs
 
 __all__ = ["fit", "inexact", "main"]
@@ -42,10 +41,13 @@ def fit(runs: Sequence[SynthesisRun], cells: ModelledCells) -> Model:
             clocks.setdefault(run.config, []).append(1e3 / run.fmax_mhz)
     figures: dict[str, tuple[_Terms, dict[EngineConfig, float]]] = {
         "luts": (
-            functools.partial(lut_terms, cells=cells),
+            lambda config: structure(config, cells).luts,
             {config: run.luts for config, run in counted.items()},
         ),
-        "ffs": (ff_terms, {config: run.ffs for config, run in counted.items()}),
+        "ffs": (
+            lambda config: structure(config, cells).ffs,
+            {config: run.ffs for config, run in counted.items()},
+        ),
         "period_ns": (
             period_terms,
             {config: float(np.median(periods)) for config, periods in clocks.items()},
@@ -62,11 +64,8 @@ def inexact(runs: Sequence[SynthesisRun], cells: ModelledCells) -> list[str]:
     """Return one line for each count of memories or multipliers that a formula gets wrong."""
     wrong = []
     for run in runs:
-        counted = {
-            "lut_rams": lut_rams(run.config, cells),
-            "block_rams": block_rams(run.config, cells),
-            "dsps": dsps(run.config, cells),
-        }
+        has = structure(run.config, cells)
+        counted = {name: getattr(has, name) for name in ("lut_rams", "block_rams", "dsps")}
         wrong += [
             f"{run.config.digest}: {name} {count}, stored {getattr(run, name)}"
             for name, count in counted.items()

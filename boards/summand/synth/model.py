@@ -6,6 +6,8 @@ the clock's period are sums of terms, whose coefficients are in :mod:`summand.sy
 
 import functools
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from summand.families.base import ModelledCells
 from summand.isa import EngineConfig
@@ -20,13 +22,60 @@ from summand.isa.widths import (
     slice_bits,
     tile_bits,
 )
+from summand.synth.answers import answer_ff_terms, answer_lut_terms, plainly_answering
 from summand.synth.elements import element_ff_terms, element_lut_terms
 
-__all__ = ["block_rams", "dsps", "ff_terms", "lut_rams", "lut_terms", "period_terms"]
+__all__ = ["Structure", "period_terms", "structure"]
 
 
-def lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
-    """Return the LUT RAMs: look-up tables, the ring of segments, and what waits to be walked."""
+class Structure(NamedTuple):
+    """What an engine consists of.
+
+    Parameters
+    ----------
+    lut_rams : int
+        Look-up tables, the ring of segments, and what waits to be walked.
+    block_rams : float
+        Accumulators, activations, parameters, drained tiles, scales.
+    dsps : int
+        The requantiser's multipliers, scalers, and those of digits.
+    luts, ffs : mapping of str to float
+        Terms of its look-up tables and flip-flops.
+    """
+
+    lut_rams: int
+    block_rams: float
+    dsps: int
+    luts: Mapping[str, float]
+    ffs: Mapping[str, float]
+
+
+def structure(config: EngineConfig, cells: ModelledCells) -> Structure:
+    """Return an engine's memories and multipliers, and the terms of its other cells."""
+    plain = _plain(plainly_answering(config), cells)
+    return plain._replace(
+        luts={**plain.luts, **answer_lut_terms(config)},
+        ffs={**plain.ffs, **answer_ff_terms(config)},
+    )
+
+
+# A search asks for each engine with several ways of sending results.
+@functools.lru_cache(maxsize=4096)
+def _plain(config: EngineConfig, cells: ModelledCells) -> Structure:
+    lut_rams = _lut_rams(config, cells)
+    multipliers = cells.multipliers.multipliers
+    return Structure(
+        lut_rams=lut_rams,
+        block_rams=sum(m.count * cells.memories.cells(m).block_rams for m in memories(config)),
+        dsps=math.ceil(
+            sum(p.count * multipliers(part) for p in products(config) for part in p.parts)
+        ),
+        luts=_lut_terms(config, cells, lut_rams),
+        ffs=_ff_terms(config),
+    )
+
+
+def _lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     segments = segment_memory(config)
     return _segment_lut_rams(config, cells) + sum(
         memory.count * cells.memories.cells(memory).lut_rams
@@ -35,22 +84,10 @@ def lut_rams(config: EngineConfig, cells: ModelledCells) -> int:
     )
 
 
-def block_rams(config: EngineConfig, cells: ModelledCells) -> float:
-    """Return the block RAMs: accumulators, activations, parameters, drained tiles, scales."""
-    return sum(m.count * cells.memories.cells(m).block_rams for m in memories(config))
-
-
-def dsps(config: EngineConfig, cells: ModelledCells) -> int:
-    """Return the multipliers: the requantiser's, scalers, and those of digits."""
-    taken = cells.multipliers.multipliers
-    return math.ceil(sum(p.count * taken(part) for p in products(config) for part in p.parts))
-
-
-def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
-    """Return the terms of an engine's look-up tables."""
+def _lut_terms(config: EngineConfig, cells: ModelledCells, lut_rams: int) -> dict[str, float]:
     rows, columns = config.rows, config.rows * config.cols
     return {
-        "lut_rams": lut_rams(config, cells),
+        "lut_rams": lut_rams,
         **element_lut_terms(config),
         "columns": columns * (config.slice_sum_bits + config.acc_bits)
         + ceil_div(rows - 1, JOINED_ROWS) * config.cols * config.acc_bits,  # results joined
@@ -67,8 +104,7 @@ def lut_terms(config: EngineConfig, cells: ModelledCells) -> dict[str, float]:
     }
 
 
-def ff_terms(config: EngineConfig) -> dict[str, float]:
-    """Return the terms of an engine's flip-flops."""
+def _ff_terms(config: EngineConfig) -> dict[str, float]:
     rows, columns = config.rows, config.rows * config.cols
     return {
         **element_ff_terms(config),

@@ -189,6 +189,32 @@ def points_of(family: FpgaFamily) -> tuple[SweepPoint, ...]:
             "requant_depth": 256,
             "shift": 4,
         },
+        {"limb_bits": 8},
+        {"limb_bits": 4},
+        {"limb_bits": 8, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {"limb_bits": 4, "cols": 8, "depth": 32, "stream_bits": 256},
+        {"bin_tiles": 64},
+        {"bin_tiles": 32, "rows": 2, "cols": 4, "depth": 32, "stream_bits": 64},
+        {
+            "limb_bits": 4,
+            "bin_tiles": 32,
+            "rows": 2,
+            "cols": 4,
+            "depth": 32,
+            "stream_bits": 128,
+            "half_steps": True,
+            "shift": 4,
+        },
+        {
+            "limb_bits": 8,
+            "bin_tiles": 32,
+            "cols": 4,
+            "depth": 64,
+            "stream_bits": 256,
+            "acc_depth": 1024,
+            "act_depth": 64,
+            "scale_bits": 4,
+        },
     ]
     configs = [dataclasses.replace(base, **change) for change in changes]
     if family.flow is None:

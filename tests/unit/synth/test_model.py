@@ -16,7 +16,7 @@ from summand.isa import ConfigError, EngineConfig
 from summand.synth.coefficients import Model, ModelError, load_model
 from summand.synth.estimate import estimate, fits, modelled_cells
 from summand.synth.fit import fit
-from summand.synth.model import block_rams
+from summand.synth.model import structure
 from summand.synth.runs import load_runs
 
 CELLS = modelled_cells(ECP5)
@@ -112,8 +112,8 @@ def test_more_rows_take_more(config):
 def test_accumulators_take_whole_block_rams(acc_depth, blocks):
     """64 bits of two columns, in words of 36, 18, 9 and 4 bits."""
     config = dataclasses.replace(SMALL, acc_depth=acc_depth)
-    others = block_rams(SMALL, CELLS) - 2
-    assert block_rams(config, CELLS) == others + blocks
+    others = structure(SMALL, CELLS).block_rams - 2
+    assert structure(config, CELLS).block_rams == others + blocks
 
 
 @pytest.mark.parametrize("board", packaged_boards().values(), ids=list(packaged_boards()))
@@ -168,14 +168,25 @@ def test_families_without_a_model_are_told():
         estimate(SMALL, dataclasses.replace(ECP5, modelled=None))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("operand_depth", 256), ("limb_bits", 4), ("bin_tiles", 4)]
-)
-def test_what_has_no_term_is_refused_and_no_part_is_too_small_for_it(name, value):
-    config = dataclasses.replace(SMALL, **{name: value})
-    with pytest.raises(ModelError, match=rf"no term for {name} \({value}\); count .* --no-route"):
+def test_what_has_no_term_is_refused_and_no_part_is_too_small_for_it():
+    config = dataclasses.replace(SMALL, operand_depth=256)
+    with pytest.raises(ModelError, match=r"no term for operand_depth \(256\); .* --no-route"):
         estimate(config, ECP5)
     fits(dataclasses.replace(config, rows=64), find_part("LFE5U-85F"))
+
+
+@families
+@pytest.mark.parametrize("results", [{"limb_bits": 4}, {"limb_bits": 8}, {"bin_tiles": 4}])
+def test_other_forms_of_results_take_cells_once_for_all_rows(family, results):
+    taken = []
+    for rows in (1, 4):
+        plain = dataclasses.replace(SMALL, rows=rows)
+        less = estimate(plain, family)
+        more = estimate(dataclasses.replace(plain, **results), family)
+        assert (more.lut_rams, more.block_rams) == (less.lut_rams, less.block_rams)
+        taken.append((more.luts - less.luts, more.ffs - less.ffs))
+    assert min(taken[0]) > 0
+    assert taken[1] == pytest.approx(taken[0], abs=1)  # figures are rounded
 
 
 @pytest.mark.parametrize("block", [4, 8, 16])
