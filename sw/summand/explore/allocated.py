@@ -28,6 +28,8 @@ class Allocated:
         Layers that are in parts, as they were cut before parts were joined.
     groups : tuple of tuples of str
         Layers and parts that share an input.
+    heads : tuple of bool
+        Of each group: whether it is the output head.
     sizes : mapping of str to Sizes
         Of each, for plans.
     """
@@ -36,6 +38,7 @@ class Allocated:
     joined: Allocation
     cuts: Mapping[str, Cut]
     groups: tuple[tuple[str, ...], ...]
+    heads: tuple[bool, ...]
     sizes: Mapping[str, Sizes]
 
 
@@ -66,7 +69,12 @@ def allocated(choices: ModelChoices, fronts: Fronts, point: Point) -> Allocated:
                 sizes[names[-1]] = joined.choices[names[-1]].sizes(k, n)
         groups.append(tuple(names))
     return Allocated(
-        allocation=whole, joined=joined, cuts=choices.cuts, groups=tuple(groups), sizes=sizes
+        allocation=whole,
+        joined=joined,
+        cuts=choices.cuts,
+        groups=tuple(groups),
+        heads=tuple(choices.shapes[group[0]].head for group in choices.groups),
+        sizes=sizes,
     )
 
 

@@ -6,7 +6,6 @@ from summand.isa import EngineConfig
 from summand.isa.packets import data_packet_bytes
 from summand.isa.results import Extremes, limbs_for
 from summand.isa.rounding import ceil_div
-from summand.schedule.terms import Sizes
 
 __all__ = ["Answer"]
 
@@ -27,9 +26,12 @@ class Answer:
     cycles: int
 
     @classmethod
-    def of(cls, sizes: Sizes, engine: EngineConfig, *, head: bool) -> "Answer":
-        """Return an engine's for a layer, which may be the output head."""
-        tiles, limbs = ceil_div(sizes.out_features, engine.cols), limbs_for(sizes.acc_bits, engine)
+    def of(cls, out_features: int, acc_bits: int, engine: EngineConfig, *, head: bool) -> "Answer":
+        """Return an engine's for a layer of so many outputs, which may be the output head.
+
+        ``acc_bits`` hold its accumulators.
+        """
+        tiles, limbs = ceil_div(out_features, engine.cols), limbs_for(acc_bits, engine)
         size = _bytes(engine, tiles, limbs)
         if head and engine.bin_tiles:
             rest = tiles % engine.bin_tiles

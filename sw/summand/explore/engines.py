@@ -11,7 +11,8 @@ What cannot be best is left out before it is evaluated, for these reasons:
 * Rows come in ascending order, and the first number that does not fit ends them, because more rows
   take more of everything.
 
-DSP blocks are tried without sparse segments: that is a choice and no proof.
+DSP blocks are tried without sparse segments, bins of 128 outputs only, and limbs not without bins
+where there is an output head: those are choices and no proofs.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 from summand.explore.choices import FEATURED
 from summand.isa import ConfigError, EngineConfig
-from summand.isa.limits import DIGIT_BITS
+from summand.isa.limits import DIGIT_BITS, LIMB_BITS
 from summand.isa.rounding import ceil_div, ceil_log2
 
 __all__ = ["EngineClass", "classes"]
@@ -35,6 +36,10 @@ _BEATS = (1, 2, 4)
 _WIDER = 4
 #: Slices of an intermediate.
 _RANKS = 2
+#: Outputs of a bin.
+_BIN = 128
+#: Bits of a limb, and outputs of a bin; 0 for none.
+_ANSWERS = ((0, 0), (0, 128), (4, 128), (8, 128))
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,19 @@ class EngineClass:
     """
 
     base: EngineConfig
+
+    def answering(self, *, head: bool) -> Iterator["EngineClass"]:
+        """Yield the class with each way of sending results back; all stream the same weights.
+
+        ``head`` says whether the model has an output head, which bins are for.
+        """
+        bins = max(1, _BIN // self.base.cols) if head else 0
+        for limb_bits, bin_tiles in sorted({(0, 0), *((bits, bins) for bits in LIMB_BITS)}):
+            try:
+                base = dataclasses.replace(self.base, limb_bits=limb_bits, bin_tiles=bin_tiles)
+            except ConfigError:  # no such engine: limbs of a tile are wider than a beat
+                continue
+            yield EngineClass(base)
 
     def members(self) -> Iterator[EngineConfig]:
         """Yield the engines of one row, each with other memories and writers of tables."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from summand.explore.fronts import ModelFront
+from summand.explore.fronts import ModelFront, Traffic
 from summand.explore.latency import Quick, Times
 from summand.explore.point import Point
 from summand.isa import EngineConfig
@@ -55,18 +55,17 @@ class Evaluated:
         resources: Sequence[Resources],
         rows: npt.NDArray[np.int64],
         front: ModelFront,
-        bits: _Floats,
-        walked: _Floats,
+        traffic: Traffic,
         quick: Quick,
     ) -> "Evaluated":
-        """Evaluate engines of so many rows; ``walked`` is ``bits`` of whole digits."""
-        times = quick.times(engine, rows, bits, walked)
+        """Evaluate engines of so many rows."""
+        times = quick.times(engine, rows, traffic)
         return cls(
             engine=engine,
             rows=rows,
             resources=tuple(resources),
             front=front,
-            bits=bits,
+            bits=traffic.bits,
             times=times,
             total=times.total(quick.workload),
         )

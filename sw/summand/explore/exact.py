@@ -36,10 +36,13 @@ class Counted:
 def count_cycles(
     engine: EngineConfig,
     groups: Sequence[Sequence[str]],
+    heads: Sequence[bool],
     sizes: Mapping[str, Sizes],
     workload: Workload,
 ) -> list[Counted]:
     """Return what each group of layers takes; groups of equal sizes are counted once.
+
+    ``heads`` says which of them are the output head. All of its results come back.
 
     Raises
     ------
@@ -47,16 +50,16 @@ def count_cycles(
         If the engine cannot compute a layer.
     """
     law = Law(engine)
-    known: dict[tuple[Sizes, ...], Counted] = {}
+    known: dict[tuple[bool, tuple[Sizes, ...]], Counted] = {}
     found: list[Counted] = []
-    for group in groups:
+    for group, head in zip(groups, heads, strict=True):
         layers = tuple(sizes[name] for name in group)
-        if layers not in known:
+        if (head, layers) not in known:
             program = outline(tuple(group), layers, engine)
             decode = law.usage(program, workload.batch)
-            prefill = law.usage(program, workload.prefill * workload.batch)
-            known[layers] = Counted(
+            prefill = law.usage(program, workload.read(head=head))
+            known[head, layers] = Counted(
                 decode.counters.cycles, decode.beats, prefill.counters.cycles, prefill.beats
             )
-        found.append(known[layers])
+        found.append(known[head, layers])
     return found

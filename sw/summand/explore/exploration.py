@@ -162,8 +162,8 @@ class Exploration:
     def _count(self, point: Point, what: Allocated, progress: Progress | None) -> list[Counted]:
         """Return the cycles of each group of a point by the cost law."""
         counted: list[Counted] = []
-        for i, group in enumerate(what.groups):
-            counted += count_cycles(point.engine, [group], what.sizes, self.workload)
+        for i, (group, head) in enumerate(zip(what.groups, what.heads, strict=True)):
+            counted += count_cycles(point.engine, [group], [head], what.sizes, self.workload)
             if progress:
                 progress("counting", i + 1, len(what.groups))
         return counted

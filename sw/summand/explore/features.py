@@ -1,4 +1,4 @@
-"""What an engine may have besides dense whole-layer weights and look-up tables."""
+"""What an engine may have besides whole-layer weights, look-up tables and 32-bit results."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,14 @@ class Feature:
         In words.
     field : str
         The configuration's, which is not 0 in engines that have it.
+    results : bool
+        Whether it is about what the engine sends back, not about weights.
     """
 
     letter: str
     title: str
     field: str
+    results: bool = False
 
 
 FEATURES = (
@@ -32,6 +35,8 @@ FEATURES = (
     Feature("n", "N:M", "sparse_block"),
     Feature("r", "low rank", "shift"),
     Feature("d", "DSP blocks", "digit_bits"),
+    Feature("l", "results in limbs", "limb_bits", results=True),
+    Feature("b", "the head's extremes", "bin_tiles", results=True),
 )
 
 

@@ -10,20 +10,22 @@ here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from summand.explore.answers import Answer
 from summand.explore.choices import ModelChoices, Shape
 from summand.isa import EngineConfig
 from summand.isa.elements import element
+from summand.isa.limits import FIELDS
 from summand.recipe.choice import Choice
 from summand.schedule.fit import Needs, misfits
 from summand.schedule.terms import Sizes
 from summand.schedule.traffic import layer_traffic
 
-__all__ = ["Fronts", "ModelFront", "computes", "totals"]
+__all__ = ["Fronts", "ModelFront", "Traffic", "computes"]
 
 #: How many prices there are, and what one more bit of every weight may cost at most and at least,
 #: in nats a token: from two bits a weight to eight, about.
@@ -57,6 +59,28 @@ class ModelFront:
     loss: _Floats
 
 
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What all layers of each kind of group stream and send back, shape ``[points, kinds]``.
+
+    Parameters
+    ----------
+    bits : float64 array
+        Of weights in a pass, padded as an engine needs.
+    walked : float64 array
+        The same with planes filled up to whole digits, which take time and no stream.
+    back : float64 array
+        Bits that come back for a token.
+    leaving : float64 array
+        Cycles in which its results leave the engine.
+    """
+
+    bits: _Floats
+    walked: _Floats
+    back: _Floats
+    leaving: _Floats
+
+
 class Fronts:
     """The fronts of one model, each found once.
 
@@ -73,6 +97,7 @@ class Fronts:
             shape: [c.sizes(shape.in_features, shape.out_features) for c in each]
             for shape, each in self.of_shape.items()
         }
+        self._widths = {s: np.array([c.acc_bits for c in each]) for s, each in self._sizes.items()}
         self._names: dict[Shape, list[str]] = {}
         for name, shape in choices.shapes.items():
             self._names.setdefault(shape, []).append(name)
@@ -81,6 +106,7 @@ class Fronts:
             for shape, names in self._names.items()
         }
         self._fronts: dict[tuple[int, *tuple[bytes, ...]], ModelFront | None] = {}
+        self._known: dict[EngineConfig, dict[Shape, npt.NDArray[np.int64]]] = {}
 
     def front(self, config: EngineConfig) -> ModelFront | None:
         """Return the front of an engine's features; None where a layer can have nothing."""
@@ -94,27 +120,63 @@ class Fronts:
             self._fronts[key] = self._find(allowed, planes)
         return self._fronts[key]
 
-    def bits(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
-        """Return the bits that each choice of a shape streams, padded as an engine needs.
+    def traffic(
+        self, front: ModelFront, config: EngineConfig, kinds: Sequence[Sequence[Sequence[str]]]
+    ) -> Traffic:
+        """Return what layers stream and send back with each allocation of a front.
 
-        Those that it does not compute count 0.
+        ``kinds`` has, of each kind, its groups of layers' names. Results of a group are all as wide
+        as its widest, because they come back together.
         """
-        return self._padded(config, 1)
+        weights, answers = self._weights(config), self._answers(config)
+        figures = np.zeros((4, len(front.loss), len(kinds)))
+        for k, groups in enumerate(kinds):
+            for group in groups:
+                shapes = [self._choices.shapes[name] for name in group]
+                picks = [front.picks[name] for name in group]
+                wide = np.max([self._widths[s][p] for s, p in zip(shapes, picks, strict=True)], 0)
+                for shape, places in zip(shapes, picks, strict=True):
+                    figures[:2, :, k] += weights[shape][:, places]
+                    figures[2:, :, k] += answers[shape][:, wide]
+        return Traffic(*figures)
 
-    def walked(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
-        """Return the same with planes filled up to whole digits, which take time and no stream."""
-        return self._padded(config, element(config).planes)
+    def _weights(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
+        """Return the bits of each choice of a shape, and those walked, shape ``[2, choices]``.
 
-    def _padded(self, config: EngineConfig, planes: int) -> dict[Shape, npt.NDArray[np.int64]]:
-        return {
-            shape: np.array(
-                [
-                    layer_traffic(s.whole(planes), config).total if computes(config, s) else 0
-                    for s in each
-                ]
-            )
-            for shape, each in self._sizes.items()
-        }
+        Those that the engine does not compute count 0. The last engine's are kept, for others that
+        differ in what they send back.
+        """
+        key = replace(config, limb_bits=0, bin_tiles=0)
+        if key not in self._known:
+            planes = element(config).planes
+            self._known = {
+                key: {
+                    shape: np.array(
+                        [
+                            [layer_traffic(s.whole(p), config).total for p in (1, planes)]
+                            if computes(config, s)
+                            else [0, 0]
+                            for s in each
+                        ]
+                    ).T
+                    for shape, each in self._sizes.items()
+                }
+            }
+        return self._known[key]
+
+    def _answers(self, config: EngineConfig) -> dict[Shape, npt.NDArray[np.int64]]:
+        """Return the bits that a shape sends back and their cycles, shape ``[2, widths]``.
+
+        Widths are those of accumulators, 0 to the widest.
+        """
+        found = {}
+        for shape in self._sizes:
+            answers = [
+                Answer.of(shape.out_features, width, config, head=shape.head)
+                for width in range(FIELDS["acc_bits"].high + 1)
+            ]
+            found[shape] = np.array([[each.bits, each.cycles] for each in answers]).T
+        return found
 
     def choice(self, name: str, place: int) -> Choice:
         """Return one of a layer's choices."""
@@ -147,20 +209,3 @@ class Fronts:
                 for name, pick in zip(names, places[best], strict=True):
                     picks.setdefault(name, np.empty(_PRICES, np.intp))[j] = pick
         return ModelFront(picks=picks, loss=loss)
-
-
-def totals(
-    front: ModelFront,
-    shapes: Mapping[str, Shape],
-    kinds: Sequence[Sequence[str]],
-    bits: Mapping[Shape, npt.NDArray[np.int64]],
-) -> _Floats:
-    """Return the bits of each kind of group, shape ``[points, kinds]``.
-
-    ``kinds`` has the names of all layers of each kind.
-    """
-    found = np.zeros((len(front.loss), len(kinds)))
-    for k, names in enumerate(kinds):
-        for name in names:
-            found[:, k] += bits[shapes[name]][front.picks[name]]
-    return found

@@ -62,7 +62,8 @@ class Found:
         At the loss of the chosen one or less, those that no other beats in both time and look-up
         tables, the smallest first.
     features : mapping of str to Point
-        For each set of features of an engine, the quickest within all limits.
+        For each set of an engine's features of weights, and for each of results, the quickest
+        within all limits.
     own : Point or None
         The quickest within all limits on the engine of the board's file; None where it computes
         nothing of what layers may get.

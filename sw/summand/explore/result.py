@@ -142,7 +142,7 @@ def layers_of(
     """Return each group of layers: what its layers get, and its cycles by the cost law."""
     choices = what.joined.choices
     found = []
-    for group, cycles in zip(what.groups, counted, strict=True):
+    for group, head, cycles in zip(what.groups, what.heads, counted, strict=True):
         sizes = [what.sizes[name] for name in group]
         macs = sum(each.in_features * each.out_features for each in sizes)
         found.append(
@@ -154,7 +154,7 @@ def layers_of(
                     "bytes": cycles.decode_beats * engine.beat_bytes,
                 },
                 "prefill": {
-                    "tokens": workload.prefill * workload.batch,
+                    "tokens": workload.read(head=head),
                     "cycles": cycles.prefill_cycles,
                     "bytes": cycles.prefill_beats * engine.beat_bytes,
                 },

@@ -5,27 +5,23 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from summand.boards.board import Board
 from summand.explore.choices import ModelChoices
 from summand.explore.engines import classes
 from summand.explore.evaluated import Evaluated
-from summand.explore.fronts import Fronts, ModelFront, totals
+from summand.explore.fronts import Fronts, ModelFront, Traffic
 from summand.explore.latency import Quick, group_kinds
 from summand.explore.point import Found, Point
 from summand.explore.refusals import too_small
 from summand.explore.selection import select, trace_of
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
-from summand.isa.elements import element
 from summand.isa.limits import FIELDS
 from summand.synth.coefficients import UnknownPartError
 from summand.synth.estimate import Resources, estimate
 
 __all__ = ["Search"]
-
-_Floats = npt.NDArray[np.float64]
 
 
 class Search:
@@ -47,6 +43,7 @@ class Search:
         self._choices, self._board = choices, board
         self._workload, self._limits = workload, limits
         self._kinds = group_kinds(choices)
+        self._head = any(kind.head for kind in self._kinds)
         self._fronts = Fronts(choices)
         self._quick = Quick(board, workload, self._kinds)
 
@@ -73,11 +70,11 @@ class Search:
         smallest: tuple[Resources, EngineConfig] | None = None
         for i, each in enumerate(everything):
             front = self._fronts.front(each.base)
-            if front is not None:
-                streamed = self._totals(each.base, front)
-                for engine in each.members():
+            for way in each.answering(head=self._head) if front is not None else ():
+                traffic = self._traffic(way.base, front)
+                for engine in way.members():
                     try:
-                        found, least = self._evaluate(engine, front, *streamed)
+                        found, least = self._evaluate(engine, front, traffic)
                     except UnknownPartError:  # nothing is known of what the whole class has
                         break
                     evaluated += [found] if found else []
@@ -98,7 +95,7 @@ class Search:
         )
 
     def _evaluate(
-        self, engine: EngineConfig, front: ModelFront, bits: _Floats, walked: _Floats
+        self, engine: EngineConfig, front: ModelFront, traffic: Traffic
     ) -> tuple[Evaluated | None, Resources]:
         """Return an engine in all numbers of rows that fit, and what one row takes."""
         resources: list[Resources] = []
@@ -113,16 +110,12 @@ class Search:
         if not resources:
             return None, least
         rows = np.arange(1, len(resources) + 1)
-        found = Evaluated.of(engine, resources, rows, front, bits, walked, self._quick)
+        found = Evaluated.of(engine, resources, rows, front, traffic, self._quick)
         return found, least
 
-    def _totals(self, engine: EngineConfig, front: ModelFront) -> tuple[_Floats, _Floats]:
-        """Return what all groups of each kind stream, and the same in whole digits."""
-        shapes, kinds = self._choices.shapes, [kind.layers for kind in self._kinds]
-        bits = totals(front, shapes, kinds, self._fronts.bits(engine))
-        if element(engine).planes == 1:
-            return bits, bits
-        return bits, totals(front, shapes, kinds, self._fronts.walked(engine))
+    def _traffic(self, engine: EngineConfig, front: ModelFront) -> Traffic:
+        """Return what all groups of each kind stream and send back."""
+        return self._fronts.traffic(front, engine, [kind.names for kind in self._kinds])
 
     def _fits(self, resources: Resources) -> bool:
         part, mhz = self._board.chip.part, self._board.clock.engine_hz / 1e6
@@ -138,12 +131,13 @@ class Search:
         front = self._fronts.front(engine)
         if front is None:
             return None
-        bits, walked = self._totals(engine, front)
+        traffic = self._traffic(engine, front)
         rows = np.array([engine.rows])
         resources = [estimate(engine, board.family)]
-        mine = Evaluated.of(engine, resources, rows, front, bits, walked, self._quick)
+        mine = Evaluated.of(engine, resources, rows, front, traffic, self._quick)
         total = mine.total[0]
-        good = (front.loss <= self._limits.kl) & (bits.sum(axis=1) / 8 <= board.memory.bytes)
+        held = traffic.bits.sum(axis=1) / 8 <= board.memory.bytes
+        good = held & (front.loss <= self._limits.kl)
         if not good.any():
             return None
         place = int(np.argmin(np.where(good, total, np.inf)))

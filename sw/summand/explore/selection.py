@@ -82,10 +82,11 @@ def select(
     best = int(np.flatnonzero(close)[np.lexsort((total[close], loss[close], luts[close]))[0]])
     small = undominated(luts, total, good & (loss <= loss[best] * 1.0001))
     features: dict[str, Point] = {}
-    names = np.array([_features(each.engine) for each in evaluated])
-    for name in sorted(set(names[which[good]].tolist())):
-        mine = np.flatnonzero(good & (names == name)[which])
-        features[name] = point(int(mine[np.argmin(total[mine])]))
+    for results in (False, True):
+        names = np.array([_features(each.engine, results=results) for each in evaluated])
+        for name in sorted(set(names[which[good]].tolist())):
+            mine = np.flatnonzero(good & (names == name)[which])
+            features[name] = point(int(mine[np.argmin(total[mine])]))
     return Selected(tuple(map(point, front)), tuple(map(point, small)), features, point(best))
 
 
@@ -125,9 +126,10 @@ def trace_of(evaluated: Sequence[Evaluated], limits: Limits) -> dict[str, npt.ND
     return found
 
 
-def _features(engine: EngineConfig) -> str:
-    """Return an engine's features in words."""
-    return ", ".join(feature.title for feature in features_of(engine)) or "none"
+def _features(engine: EngineConfig, *, results: bool) -> str:
+    """Return an engine's features of weights, or of results, in words."""
+    mine = [feature.title for feature in features_of(engine) if feature.results == results]
+    return ", ".join(mine) or ("results of 32 bits" if results else "none")
 
 
 def undominated(first: _Floats, second: _Floats, allowed: npt.NDArray[np.bool_]) -> list[int]:

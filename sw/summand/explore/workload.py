@@ -32,6 +32,10 @@ class Workload:
         if not self.prefill + self.decode:
             raise ExploreError("a workload has tokens to read or to write: prefill or decode")
 
+    def read(self, *, head: bool) -> int:
+        """Return the tokens of all prompts that a layer computes: the head only their last ones."""
+        return min(self.prefill, 1 if head else self.prefill) * self.batch
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

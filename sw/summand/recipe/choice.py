@@ -43,9 +43,13 @@ class Choice:
         return tuple(summand.entry() for summand in self.summands)
 
     def sizes(self, in_features: int, out_features: int) -> Sizes:
-        """Return all that the layer's commands depend on; as many borders as there can be."""
+        """Return all that the layer's commands depend on.
+
+        There are as many borders as there can be, and accumulators are as wide as is likely.
+        """
         borders = () if self.grouping is None else self.grouping.most(in_features)
-        return sizes_of(in_features, out_features, self.entries, borders)
+        sizes = sizes_of(in_features, out_features, self.entries, borders)
+        return sizes.likely(self.act_bits)
 
     def fits(self, in_features: int, out_features: int) -> bool:
         """Return whether a layer of a size can have all of the summands."""

@@ -24,6 +24,7 @@ from summand.explore.selection import spread, undominated
 from summand.explore.workload import Limits, Workload
 from summand.isa import EngineConfig
 from summand.isa.packets import data_packet_bytes
+from summand.isa.results import Extremes, limbs_for
 from summand.recipe.options import Options
 from summand.synth.coefficients import UnknownPartError
 from summand.synth.estimate import estimate
@@ -98,6 +99,8 @@ def test_a_front_is_as_good_as_an_integer_program(seed):
         EngineConfig(cols=2, depth=32, stream_bits=64, table_share=2, half_steps=True),
         EngineConfig(cols=4, depth=32, stream_bits=128, scale_bits=4, digit_bits=2),
         EngineConfig(cols=4, depth=32, stream_bits=128, half_steps=True, digit_bits=4),
+        EngineConfig(cols=4, depth=32, stream_bits=128, half_steps=True, limb_bits=8),
+        EngineConfig(cols=4, depth=64, stream_bits=256, half_steps=True, limb_bits=4),
     ],
 )
 def test_estimated_cycles_are_near_the_laws(engine, rows):
@@ -122,12 +125,14 @@ def test_estimated_cycles_are_near_the_laws(engine, rows):
     assert front is not None
     workload = Workload(prefill=3 * rows, decode=1)
     quick = Quick(find_board("ulx3s-85f"), workload, group_kinds(choices))
-    times = quick.times(engine, np.array([rows]), *_totals(choices, fronts, front, engine))
+    times = quick.times(engine, np.array([rows]), _traffic(choices, fronts, front, engine))
+    rough = 0.15 if engine.limb_bits else 0.06  # rows wait for their results
     for place in (len(front.loss) // 4, len(front.loss) // 2):
         sizes = {name: fronts.sizes(name, int(p[place])) for name, p in front.picks.items()}
-        counted = reduce(add, count_cycles(engine, choices.groups, sizes, workload))
-        assert times.decode_cycles[0, place] == pytest.approx(counted.decode_cycles, rel=0.03)
-        assert times.prefill_cycles[0, place] == pytest.approx(counted.prefill_cycles, rel=0.06)
+        heads = [False] * len(choices.groups)
+        counted = reduce(add, count_cycles(engine, choices.groups, heads, sizes, workload))
+        assert times.decode_cycles[0, place] == pytest.approx(counted.decode_cycles, rel=0.04)
+        assert times.prefill_cycles[0, place] == pytest.approx(counted.prefill_cycles, rel=rough)
 
 
 @pytest.mark.parametrize("digit_bits", [2, 4])
@@ -143,12 +148,15 @@ def test_whole_digits_are_what_a_front_pays_for(digit_bits):
         for pick in set(picks.tolist()):
             planes = [term.planes for _, term in fronts.sizes(name, pick).direct]
             assert all(count % digit_bits == 0 for count in planes)
-    walked, bits = fronts.walked(engine), fronts.bits(engine)
-    assert any((walked[shape] > bits[shape]).any() for shape in walked)
-    for shape, each in fronts.walked(plain).items():
-        assert (each == fronts.bits(plain)[shape]).all()
-        assert (each == bits[shape]).all()
-        assert (each <= walked[shape]).all()
+    traffic = _traffic(choices, fronts, front, engine)
+    assert (traffic.walked == traffic.bits).all()  # because whole digits are paid for
+    front = fronts.front(plain)
+    assert front is not None
+    whole, bits = (_traffic(choices, fronts, front, each) for each in (engine, plain))
+    assert (bits.walked == bits.bits).all()
+    assert (whole.bits == bits.bits).all()
+    assert (whole.walked >= whole.bits).all()
+    assert (whole.walked > whole.bits).any()
 
 
 def test_engines_with_parts_that_the_model_does_not_know_are_left_out(monkeypatch):
@@ -162,12 +170,8 @@ def test_engines_with_parts_that_the_model_does_not_know_are_left_out(monkeypatc
     assert set(found.trace["digit_bits"].tolist()) == {0}
 
 
-def _totals(choices, fronts, front, engine):
-    from summand.explore.fronts import totals
-
-    kinds = [kind.layers for kind in group_kinds(choices)]
-    padded = fronts.bits(engine), fronts.walked(engine)
-    return [totals(front, choices.shapes, kinds, each) for each in padded]
+def _traffic(choices, fronts, front, engine):
+    return fronts.traffic(front, engine, [kind.names for kind in group_kinds(choices)])
 
 
 def test_a_search_finds_what_trying_everything_finds():
@@ -183,14 +187,15 @@ def test_a_search_finds_what_trying_everything_finds():
         front = fronts.front(each.base)
         if front is None:
             continue
-        streamed = _totals(choices, fronts, front, each.base)
-        for member in each.members():
-            for rows in range(1, 65):
-                engine = dataclasses.replace(member, rows=rows)
-                if estimate(engine, board.family).luts > 6000:
-                    break
-                times = quick.times(member, np.array([rows]), *streamed).total(workload)[0]
-                best = min(best, times[front.loss <= 0.05].min())
+        for way in each.answering(head=True):
+            traffic = _traffic(choices, fronts, front, way.base)
+            for member in way.members():
+                for rows in range(1, 65):
+                    engine = dataclasses.replace(member, rows=rows)
+                    if estimate(engine, board.family).luts > 6000:
+                        break
+                    times = quick.times(member, np.array([rows]), traffic).total(workload)[0]
+                    best = min(best, times[front.loss <= 0.05].min())
     quickest = min(p.total_s for p in found.front if p.loss <= 0.05)
     assert quickest == pytest.approx(best, rel=1e-12)
     assert best <= found.chosen.total_s <= 1.01 * best
@@ -206,7 +211,7 @@ SMALL = ((2, 4, 32, 64, 1024), (4, 2, 32, 64, 1024), (4, 4, 32, 128, 256))
     ("name", "by_hand"),
     [
         *((name, LARGE) for name in ("ulx3s-85f", "ecpix5-85f", "orangecrab-85f")),
-        *((name, LARGE) for name in ("pynq-z2", "kv260", "tang-mega-138k")),
+        *((name, LARGE) for name in ("pynq-z2", "tang-mega-138k")),
         ("tang-primer-20k", SMALL),
     ],
 )
@@ -226,6 +231,7 @@ def test_nothing_that_is_made_by_hand_is_quicker(name, by_hand):
         )
         for rows, cols, depth, stream, outputs in by_hand
     ]
+    made += [dataclasses.replace(e, limb_bits=8, bin_tiles=128 // e.cols) for e in made]
     for engine in (board.engine, *made):
         mine = dataclasses.replace(board, engine=engine)
         own = Search(choices, mine, Workload(), Limits()).own()
@@ -246,7 +252,7 @@ def test_more_room_is_never_slower():
     points=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1),
     seed=st.integers(0, 99),
 )
-def testundominated(points, seed):
+def test_undominated_are_those_that_no_other_beats(points, seed):
     first, second = np.array(points, float).T
     allowed = np.random.default_rng(seed).random(len(points)) < 0.8
     if not allowed.any():
@@ -301,19 +307,75 @@ def test_choices_are_kept_in_a_file(tmp_path):
         ModelChoices.load(path, {"a": 1}, OPTIONS)
 
 
-@pytest.mark.parametrize(("cols", "stream_bits"), [(2, 64), (4, 256), (8, 128)])
-def test_a_link_carries_results_as_packets_do(cols, stream_bits):
+@pytest.mark.parametrize(
+    ("cols", "stream_bits", "limb_bits", "bin_tiles"),
+    [(2, 64, 0, 0), (4, 256, 0, 0), (8, 128, 0, 0), (2, 64, 4, 0), (4, 256, 8, 4), (2, 64, 0, 64)],
+)
+def test_a_link_carries_results_as_packets_do(cols, stream_bits, limb_bits, bin_tiles):
     """They follow each other without gaps, whether a tile is narrower than a beat or wider."""
     board, tokens = find_board("ulx3s-85f"), 5
-    engine = EngineConfig(rows=2, cols=cols, depth=128, stream_bits=stream_bits)
+    engine = EngineConfig(
+        rows=2,
+        cols=cols,
+        depth=128,
+        stream_bits=stream_bits,
+        limb_bits=limb_bits,
+        bin_tiles=bin_tiles,
+        scale_bits=4,
+    )
     choices = model(layers=2)
     quick = Quick(board, Workload(prefill=tokens, decode=1, batch=1), group_kinds(choices))
-    nothing = np.zeros((1, len(group_kinds(choices))))
-    (got,) = quick.seconds(np.zeros((1, 1)), engine, np.array([2]), nothing, tokens)[0]
+    fronts = Fronts(choices)
+    front = fronts.front(engine)
+    assert front is not None
+    traffic = _traffic(choices, fronts, front, engine)
+    nothing = dataclasses.replace(traffic, bits=np.zeros_like(traffic.bits))
+    got = quick.times(engine, np.array([2]), nothing).prefill_s[0]
+    got -= quick.times(engine, np.array([2]), nothing).prefill_cycles[0] / board.clock.engine_hz
     head = data_packet_bytes(engine, rows=0, tiles=1)
-    results = sum(
-        data_packet_bytes(engine, rows=1, tiles=2 * N // cols) - head for _ in choices.groups
-    )
-    activations = len(choices.groups) * engine.depth  # K filled up to a slice
-    want = tokens * (results + activations) / board.link.bytes_s
-    assert got == pytest.approx(want + len(choices.groups) * board.link.round_trip_s)
+
+    def sent(name, group, place):
+        """Return the bytes of a layer's results, of which all of a group are as wide."""
+        tiles = choices.shapes[name].out_features // cols
+        widths = [fronts.sizes(each, int(front.picks[each][place])).acc_bits for each in group]
+        limbs = limbs_for(max(widths), engine)
+        size = data_packet_bytes(engine, rows=1, tiles=tiles, limbs=limbs)
+        if name == "head" and bin_tiles:
+            bins = data_packet_bytes(engine, rows=1, tiles=tiles, extremes=Extremes.GREATEST)
+            size = min(size, bins)
+        return size - head
+
+    for place in (0, 40):
+        results = sum(
+            sent(name, group, place) * (1 if name == "head" else tokens)
+            for group in choices.groups
+            for name in group
+        )
+        # K filled up to a slice; of the head the last token alone is computed
+        activations = ((len(choices.groups) - 1) * tokens + 1) * engine.depth
+        want = (results + activations) / board.link.bytes_s
+        assert got[place] == pytest.approx(want + len(choices.groups) * board.link.round_trip_s)
+
+
+def test_limbs_and_bins_are_found_where_the_link_takes_the_time():
+    """A serial line carries SmolLM2-like results for far longer than they take to compute."""
+    found = small_search()
+    assert found.chosen.engine.limb_bits
+    features = {name: point.total_s for name, point in found.features.items()}
+    assert features["results in limbs, the head's extremes"] < features["results of 32 bits"]
+
+
+def test_limbs_are_not_chosen_where_results_would_wait():
+    """Many rows of few columns: a limb a cycle takes longer than the weights."""
+    engine = EngineConfig(rows=27, cols=2, depth=64, stream_bits=128, acc_depth=64, scale_bits=4)
+    choices = model()
+    fronts = Fronts(choices)
+    front = fronts.front(engine)
+    assert front is not None
+    quick = Quick(find_board("ulx3s-85f"), Workload(prefill=270, decode=1), group_kinds(choices))
+    cycles = []
+    for limb_bits in (0, 4):
+        config = dataclasses.replace(engine, limb_bits=limb_bits)
+        traffic = _traffic(choices, fronts, front, config)
+        cycles.append(quick.times(config, np.array([27]), traffic).prefill_cycles[0])
+    assert (cycles[1] > cycles[0]).all()
