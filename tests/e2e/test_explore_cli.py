@@ -58,7 +58,8 @@ def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path
     assert explore(llama_folder, out, text, *ARGUMENTS, "--measure", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     rows = {row["what"]: row for row in record["measured"]["table"]}
-    assert rows["cycles of a pass that writes"]["off"] == 0
+    assert abs(rows["cycles of a pass that writes"]["off"]) < 0.03  # as results are wide
+    assert rows["the same, its results' widths known"]["off"] == 0
     assert rows["block RAMs"]["off"] == rows["multipliers"]["off"] == 0
     assert all(phase["law_equal"] for phase in record["measured"]["cycles"]["phases"])
 

@@ -180,9 +180,10 @@ def measured_table(
     cells: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Return prediction beside measurement, a row a figure."""
-    point, counted = known.point, known.counted
+    point, counted, (decode, *_) = known.point, known.counted, cycles["phases"]
     rows = [
-        ("cycles of a pass that writes", counted.decode_cycles, cycles["phases"][0]["cycles"]),
+        ("cycles of a pass that writes", counted.decode_cycles, decode["cycles"]),
+        ("the same, its results' widths known", decode["law_cycles"], decode["cycles"]),
         *(
             (kind.title, getattr(point.resources, kind.name), cells[kind.name])
             for kind in CELL_KINDS
