@@ -126,6 +126,7 @@ def test_a_point_does_not_depend_on_those_made_before(llama_folder, tmp_path, te
             "at a loss of 0.05 nats at most",
         ),
         (("--max-lut", "100"), "look-up tables of the 100 allowed"),
+        (("--features", "gx"), "features must be letters of g (group scales), h (half-steps)"),
     ],
 )
 def test_limits_that_cannot_be_kept(llama_folder, tmp_path, text, capsys, arguments, what):

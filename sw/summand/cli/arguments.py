@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CalibrationOption", "CalibrationTokensOption", "MadeBoardOption", "SourceArgument"]
+from summand.explore.features import FEATURES, features_named
+
+__all__ = [
+    "ALL_FEATURES",
+    "CalibrationOption",
+    "CalibrationTokensOption",
+    "FeaturesOption",
+    "MadeBoardOption",
+    "MaxKlOption",
+    "MaxLutOption",
+    "SourceArgument",
+]
+
+#: Their letters.
+ALL_FEATURES = "".join(feature.letter for feature in FEATURES)
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="What summand compress takes: smollm2, ...")
@@ -20,3 +34,25 @@ CalibrationOption = Annotated[
     ),
 ]
 CalibrationTokensOption = Annotated[int, typer.Option(help="Tokens of it to read, at most.", min=2)]
+
+
+def _known(letters: str) -> str:
+    """Refuse letters of no feature."""
+    features_named(letters)
+    return letters
+
+
+FeaturesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="LETTERS",
+        help=f"What engines may have, and so what layers may get: "
+        f"{', '.join(f'{feature.letter} ({feature.title})' for feature in FEATURES)}. Fewer are "
+        f"searched sooner.",
+        callback=_known,
+    ),
+]
+MaxKlOption = Annotated[float, typer.Option(help="Loss at most, in nats a token, as estimated.")]
+MaxLutOption = Annotated[
+    int | None, typer.Option(help="Look-up tables at most; the FPGA's without.", min=1)
+]

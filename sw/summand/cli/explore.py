@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from summand.cli.arguments import (
+    ALL_FEATURES,
     CalibrationOption,
     CalibrationTokensOption,
+    FeaturesOption,
     MadeBoardOption,
+    MaxKlOption,
+    MaxLutOption,
     SourceArgument,
 )
 from summand.cli.consoles import open_console
@@ -44,15 +48,12 @@ def _explore(
     prefill: Annotated[int, typer.Option(help="Tokens of a prompt.", min=0)] = 512,
     decode: Annotated[int, typer.Option(help="Tokens written behind it.", min=0)] = 256,
     batch: Annotated[int, typer.Option(help="Texts at a time.", min=1)] = 1,
-    max_kl: Annotated[
-        float, typer.Option(help="Loss at most, in nats a token, as estimated.")
-    ] = 0.1,
+    max_kl: MaxKlOption = 0.1,
     min_tokens_per_second: Annotated[
         float, typer.Option(help="Tokens written a second at least, all texts together.")
     ] = 0.0,
-    max_lut: Annotated[
-        int | None, typer.Option(help="Look-up tables at most; the FPGA's without.", min=1)
-    ] = None,
+    max_lut: MaxLutOption = None,
+    features: FeaturesOption = ALL_FEATURES,
     measure: Annotated[
         bool,
         typer.Option(
@@ -102,7 +103,7 @@ def _explore(
     console, errors = open_console(), open_console(stderr=True)
     with errors.status(f"Loading {model}"):
         exploration = Exploration.open(
-            model, where, workload, limits, out, calibration, calibration_tokens
+            model, where, workload, limits, out, calibration, calibration_tokens, features
         )
     if exploration.note:
         errors.print(f"summand: {exploration.note}", soft_wrap=True)

@@ -7,7 +7,7 @@ spaces, in order, and are made again.
 import json
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from summand.compress.calibrate.statistics import StatisticsStore
 from summand.compress.job.compressor import Job
 from summand.compress.workers.parallel import Workers
 from summand.explore.errors import ExploreError
+from summand.explore.features import FEATURES, Feature, features_of, limited
 from summand.explore.files import written_whole
 from summand.isa import EngineConfig
 from summand.isa.distribution import VERSION
 from summand.recipe.choice import Choice
 from summand.recipe.options import Options
 
-__all__ = ["FEATURED", "ModelChoices", "Shape", "spaces_of"]
+__all__ = ["ModelChoices", "Shape", "featured", "spaces_of"]
 
 #: Slices that all groups are multiples of.
 _DEPTH = 32
@@ -37,17 +38,31 @@ _SCALE_BITS, _SHIFT = 4, 4
 #: Engines that have, between them, everything that layers may get. Ranks are tried beside half-step
 #: weights; patterns and outliers beside plain ones, because no half-step weight is 0. Blocks are of
 #: 4, the cheapest to decode.
-FEATURED: tuple[EngineConfig, ...] = (
+_FEATURED: tuple[EngineConfig, ...] = (
     EngineConfig(cols=8, depth=_DEPTH, scale_bits=_SCALE_BITS, half_steps=True, shift=_SHIFT),
     EngineConfig(cols=8, depth=_DEPTH, scale_bits=_SCALE_BITS, sparse_block=4),
     EngineConfig(cols=8, depth=_DEPTH, half_steps=True),
 )
 
 
-def spaces_of(options: Options) -> tuple[Space, ...]:
-    """Return what layers may get, an engine of :data:`FEATURED` after the other."""
+def featured(features: Collection[Feature]) -> tuple[EngineConfig, ...]:
+    """Return engines that have, between them, everything that layers may get with some features."""
+    left = dict.fromkeys(limited(engine, features) for engine in _FEATURED)
+    return tuple(engine for engine in left if not any(_covers(other, engine) for other in left))
+
+
+def _covers(other: EngineConfig, engine: EngineConfig) -> bool:
+    """Return whether an engine has more than another, with the same groups and patterns."""
+    more = set(features_of(other)) > set(features_of(engine))
+    same = (engine.scale_bits, engine.sparse_block)
+    return more and (other.scale_bits, other.sparse_block) == same
+
+
+def spaces_of(options: Options, features: Collection[Feature]) -> tuple[Space, ...]:
+    """Return what layers may get, an engine of :func:`featured` after the other."""
     return tuple(
-        Space.of(options, () if engine.shift else ("rank",), engine) for engine in FEATURED
+        Space.of(options, () if engine.shift else ("rank",), engine)
+        for engine in featured(features)
     )
 
 
@@ -76,6 +91,8 @@ class ModelChoices:
         Layers that are in parts.
     options : Options
         What does not vary.
+    features : tuple of Feature
+        What engines may have, and so what layers may get.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -83,11 +100,13 @@ class ModelChoices:
     losses: Mapping[str, npt.NDArray[np.float64]]
     cuts: Mapping[str, Cut]
     options: Options
+    features: tuple[Feature, ...] = FEATURES
 
     @classmethod
     def find(
         cls,
         job: Job,
+        features: tuple[Feature, ...],
         *,
         workers: Workers | None = None,
         statistics: StatisticsStore | None = None,
@@ -103,7 +122,10 @@ class ModelChoices:
             If a loss is no number.
         """
         tried = job.tried(
-            spaces_of(job.options), workers=workers, statistics=statistics, progress=progress
+            spaces_of(job.options, features),
+            workers=workers,
+            statistics=statistics,
+            progress=progress,
         )
         for name, each in tried.candidates.items():
             for candidate in each:
@@ -118,6 +140,7 @@ class ModelChoices:
             losses={n: np.array([c.loss for c in each]) for n, each in tried.candidates.items()},
             cuts=tried.cuts,
             options=job.options,
+            features=features,
         )
 
     @property
@@ -127,7 +150,7 @@ class ModelChoices:
 
     def choices(self) -> dict[Shape, list[Choice]]:
         """Return what layers of each shape may get, in the order of their losses."""
-        spaces = spaces_of(self.options)
+        spaces = spaces_of(self.options, self.features)
         return {
             shape: [
                 choice
@@ -146,7 +169,7 @@ class ModelChoices:
             If it cannot be written.
         """
         about = {
-            "key": _keyed(key),
+            "key": _keyed(key, self.features),
             "groups": self.groups,
             "shapes": {n: (s.in_features, s.out_features, s.head) for n, s in self.shapes.items()},
             "cuts": {name: cut.sizes for name, cut in self.cuts.items()},
@@ -159,7 +182,13 @@ class ModelChoices:
             np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
     @classmethod
-    def load(cls, path: Path, key: Mapping[str, Any], options: Options) -> "ModelChoices | None":
+    def load(
+        cls,
+        path: Path,
+        key: Mapping[str, Any],
+        options: Options,
+        features: tuple[Feature, ...] = FEATURES,
+    ) -> "ModelChoices | None":
         """Return what a file holds; None if there is none, or it depends on something else.
 
         Raises
@@ -172,7 +201,7 @@ class ModelChoices:
         try:
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
-                if about["key"] != _keyed(key):
+                if about["key"] != _keyed(key, features):
                     return None
                 found = cls(
                     groups=tuple(map(tuple, about["groups"])),
@@ -183,6 +212,7 @@ class ModelChoices:
                         for name, sizes in about["cuts"].items()
                     },
                     options=options,
+                    features=features,
                 )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as e:
             raise ExploreError(
@@ -200,7 +230,7 @@ def _order(file: Any, name: str) -> torch.Tensor | None:
     return torch.from_numpy(file[stored]) if stored in file else None
 
 
-def _keyed(key: Mapping[str, Any]) -> Any:
+def _keyed(key: Mapping[str, Any], features: Collection[Feature]) -> Any:
     """Return what a file depends on, as it reads from JSON."""
-    features = [engine.digest for engine in FEATURED]
-    return json.loads(json.dumps({"version": VERSION, "features": features, **key}))
+    engines = [engine.digest for engine in featured(features)]
+    return json.loads(json.dumps({"version": VERSION, "features": engines, **key}))

@@ -16,10 +16,11 @@ where there is an output head: those are choices and no proofs.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from summand.explore.choices import FEATURED
+from summand.explore.choices import featured
+from summand.explore.features import FEATURES, Feature
 from summand.isa import ConfigError, EngineConfig
 from summand.isa.limits import DIGIT_BITS, LIMB_BITS
 from summand.isa.rounding import ceil_div, ceil_log2
@@ -79,7 +80,9 @@ class EngineClass:
                     continue
 
 
-def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
+def classes(
+    longest: int, beat_bytes: float, allowed: Collection[Feature] = FEATURES
+) -> Iterator[EngineClass]:
     """Yield the classes of engines for a model and a memory.
 
     Parameters
@@ -88,7 +91,10 @@ def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
         Input features of the widest input.
     beat_bytes : float
         Bytes that the memory brings in a cycle of the engine's clock.
+    allowed : collection of Feature
+        What engines may have.
     """
+    digits = DIGIT_BITS if any(f.field == "digit_bits" for f in allowed) else (0,)
     features = {
         (
             e.scale_bits if scaled else 0,
@@ -97,10 +103,10 @@ def classes(longest: int, beat_bytes: float) -> Iterator[EngineClass]:
             e.shift if low_rank else 0,
             digit_bits,
         )
-        for e in FEATURED
+        for e in featured(allowed)
         for scaled in (False, True)
         for low_rank in (False, True)
-        for digit_bits in ((0,) if e.sparse_block else DIGIT_BITS)
+        for digit_bits in ((0,) if e.sparse_block else digits)
     }
     for stream in _STREAMS:
         if stream > _STREAMS[0] and stream / 8 > _WIDER * beat_bytes:

@@ -15,6 +15,7 @@ from summand.explore.allocated import Allocated, allocated
 from summand.explore.choices import ModelChoices
 from summand.explore.errors import ExploreError
 from summand.explore.exact import Counted, count_cycles
+from summand.explore.features import Feature, features_named
 from summand.explore.files import write_json
 from summand.explore.measure import Measuring
 from summand.explore.point import Point
@@ -43,6 +44,8 @@ class Exploration:
         What is searched for.
     folder : Path
         Where everything goes.
+    features : tuple of Feature
+        What engines may have, and so what layers may get.
     """
 
     model: str
@@ -51,6 +54,7 @@ class Exploration:
     workload: Workload
     limits: Limits
     folder: Path
+    features: tuple[Feature, ...]
 
     @classmethod
     def open(
@@ -62,16 +66,18 @@ class Exploration:
         folder: Path,
         calibration: Path | None,
         tokens: int,
+        features: str,
     ) -> "Exploration":
-        """Open a source, and make the folder.
+        """Open a source, and make the folder; ``features`` are letters.
 
         Raises
         ------
         CompressError
             If the source or the text cannot be used.
         ExploreError
-            If the folder cannot be made.
+            If a feature has no such letter, or the folder cannot be made.
         """
+        allowed = features_named(features)
         text = read_text(calibration) if calibration else calibration_text()
         source = open_source(model)
         # Scales as the engines of the search have them.
@@ -81,7 +87,13 @@ class Exploration:
         except OSError as e:
             raise ExploreError(f"cannot make {folder}: {e.strerror}") from None
         return cls(
-            model=model, job=job, board=board, workload=workload, limits=limits, folder=folder
+            model=model,
+            job=job,
+            board=board,
+            workload=workload,
+            limits=limits,
+            folder=folder,
+            features=allowed,
         )
 
     @property
@@ -136,6 +148,7 @@ class Exploration:
                     extra["measured"] = _checked(measuring, known[-1], progress)
         return {
             "model": self.model,
+            "allowed": {feature.letter: feature.title for feature in self.features},
             **record_of(found, choices, self.board, self.workload, self.limits, known),
             **extra,
         }
@@ -152,10 +165,12 @@ class Exploration:
             "text": job.text.sha256,
             "tokens": sum(ids.numel() for ids in job.batches),
         }
-        found = ModelChoices.load(file, key, job.options)
+        found = ModelChoices.load(file, key, job.options, self.features)
         if found is None:
             store = job.statistics(self.folder / "statistics")
-            found = ModelChoices.find(job, workers=workers, statistics=store, progress=progress)
+            found = ModelChoices.find(
+                job, self.features, workers=workers, statistics=store, progress=progress
+            )
             found.save(file, key)
         return found
 

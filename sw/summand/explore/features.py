@@ -1,10 +1,13 @@
 """What an engine may have besides whole-layer weights, look-up tables and 32-bit results."""
 
+import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from summand.explore.errors import ExploreError
 from summand.isa import EngineConfig
 
-__all__ = ["FEATURES", "Feature", "features_of"]
+__all__ = ["FEATURES", "Feature", "features_named", "features_of", "limited"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,24 @@ FEATURES = (
 def features_of(engine: EngineConfig) -> tuple[Feature, ...]:
     """Return what an engine has."""
     return tuple(feature for feature in FEATURES if getattr(engine, feature.field))
+
+
+def features_named(letters: str) -> tuple[Feature, ...]:
+    """Return the features of some letters, in the order of :data:`FEATURES`.
+
+    Raises
+    ------
+    ExploreError
+        If a letter is that of none.
+    """
+    if set(letters) - {feature.letter for feature in FEATURES}:
+        allowed = ", ".join(f"{feature.letter} ({feature.title})" for feature in FEATURES)
+        raise ExploreError(f"features must be letters of {allowed}, not {letters!r}")
+    return tuple(feature for feature in FEATURES if feature.letter in letters)
+
+
+def limited(engine: EngineConfig, features: Collection[Feature]) -> EngineConfig:
+    """Return an engine without what is not among features."""
+    others = (feature for feature in features_of(engine) if feature not in features)
+    absent = {feature.field: type(getattr(engine, feature.field))() for feature in others}
+    return dataclasses.replace(engine, **absent)

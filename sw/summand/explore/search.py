@@ -65,7 +65,7 @@ class Search:
         longest = max(shape.in_features for shape in self._choices.shapes.values())
         board = self._board
         rate = board.memory.reached_bytes_s / board.clock.engine_hz
-        everything = list(classes(longest, rate))
+        everything = list(classes(longest, rate, self._choices.features))
         evaluated: list[Evaluated] = []
         smallest: tuple[Resources, EngineConfig] | None = None
         for i, each in enumerate(everything):

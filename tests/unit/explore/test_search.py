@@ -16,6 +16,7 @@ from summand.explore.choices import ModelChoices, Shape
 from summand.explore.engines import classes
 from summand.explore.errors import ExploreError
 from summand.explore.exact import count_cycles
+from summand.explore.features import features_named, features_of
 from summand.explore.fronts import Fronts, computes
 from summand.explore.latency import Quick, group_kinds
 from summand.explore.point import Found
@@ -202,6 +203,26 @@ def test_a_search_finds_what_trying_everything_finds():
     assert found.chosen.resources.luts <= 6000
 
 
+def test_what_is_not_allowed_is_not_found_and_the_rest_is_as_before():
+    """Half-steps alone: a front of all choices, for engines that have nothing else."""
+    allowed, board = features_named("h"), find_board("ulx3s-85f")
+    everything = model()
+    fewer = dataclasses.replace(everything, features=allowed)
+    assert fewer.choices().keys() == OF.keys()
+    losses = {}
+    for name, shape in fewer.shapes.items():
+        places = [OF[shape].index(choice) for choice in fewer.choices()[shape]]
+        assert len(places) == len(set(places)) == 8  # widths, a scale an output
+        losses[name] = everything.losses[name][places]
+    found = Search(dataclasses.replace(fewer, losses=losses), board, Workload(), Limits()).run()
+    whole = small_search()
+    assert set(found.features) == {"half-steps"} < set(whole.features)
+    assert all(features_of(point.engine) == allowed for point in found.front)
+    mine, same = found.features["half-steps"], whole.features["half-steps"]
+    assert (mine.engine, mine.loss, mine.total_s) == (same.engine, same.loss, same.total_s)
+    assert mine.total_s >= whole.front[0].total_s
+
+
 #: Rows, columns, depth, stream and accumulators of engines made by hand.
 LARGE = ((8, 4, 32, 128, 1024), (16, 4, 32, 128, 1024), (8, 8, 32, 256, 1024))
 SMALL = ((2, 4, 32, 64, 1024), (4, 2, 32, 64, 1024), (4, 4, 32, 128, 256))
@@ -301,6 +322,7 @@ def test_choices_are_kept_in_a_file(tmp_path):
     assert (again.groups, again.shapes) == (choices.groups, choices.shapes)
     assert all((again.losses[n] == loss).all() for n, loss in choices.losses.items())
     assert ModelChoices.load(path, {"a": 2}, OPTIONS) is None
+    assert ModelChoices.load(path, {"a": 1}, OPTIONS, features_named("gh")) is None
     short = dataclasses.replace(choices, losses={**choices.losses, "head": np.zeros(3)})
     short.save(path, {"a": 1})
     with pytest.raises(ExploreError, match="is of other choices"):
