@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -14,7 +13,16 @@ from typing import Annotated, Any
 
 import typer
 
-from summand.cli.arguments import MadeBoardOption, SourceArgument
+from summand.cli.arguments import (
+    ALL_FEATURES,
+    CalibrationOption,
+    CalibrationTokensOption,
+    FeaturesOption,
+    MadeBoardOption,
+    MaxKlOption,
+    MaxLutOption,
+    SourceArgument,
+)
 from summand.cli.consoles import open_console
 from summand.cli.folder import FolderError
 from summand.explore.files import keep, kept
@@ -74,9 +82,11 @@ def _flow(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write; made if missing.")
     ],
-    max_kl: Annotated[
-        float, typer.Option(help="Loss at most, in nats a token, as estimated.")
-    ] = 0.1,
+    max_kl: MaxKlOption = 0.1,
+    max_lut: MaxLutOption = None,
+    features: FeaturesOption = ALL_FEATURES,
+    calibration: CalibrationOption = None,
+    calibration_tokens: CalibrationTokensOption = 8192,
     prefill: Annotated[int, typer.Option(help="Tokens of a prompt.", min=0)] = 512,
     decode: Annotated[int, typer.Option(help="Tokens written behind it.", min=0)] = 256,
     prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "Once upon a time",
@@ -87,7 +97,8 @@ def _flow(
 
     Each stage's result is kept, and only what changed is done again, so an interrupted flow goes on
     where it was. DIR gets explore (with the model and the engine that were chosen), verilog, and
-    the JSON of every stage.
+    the JSON of every stage. For boards whose design Vivado makes, the Verilog becomes an IP block
+    with a project.
     """
     from summand.boards.library import find_board
 
@@ -101,14 +112,20 @@ def _flow(
 
     def run(number: int, stage: Stage) -> dict[str, Any]:
         errors.print(f"{number} of {_STAGES}: {stage.title}", soft_wrap=True)
+        begun = time.perf_counter()
         result, done = run_stage(stage, out)
-        if not done:
-            errors.print("  as before", soft_wrap=True)
+        errors.print(f"  {time.perf_counter() - begun:.0f} s" if done else "  as before")
         return result
 
-    results = {"explore": run(1, _exploring(model, board, out, max_kl, prefill, decode))}
+    options = ("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode))
+    options += ("--features", features, "--calibration-tokens", str(calibration_tokens))
+    options += ("--max-lut", str(max_lut)) if max_lut else ()
+    options += ("--calibration", str(calibration)) if calibration else ()
+    inputs = (*_files(model), *_files(board), *((calibration,) if calibration else ()))
+    results = {"explore": run(1, _exploring(model, board, out, options, inputs))}
     made = Path(results["explore"]["chosen"]["measured"]["folder"]) / "model"
-    stages = _using(board, out, made, prompt, tokens)
+    catalogue = ("--ip", "vivado") if target.vivado else ()
+    stages = _using(board, out, made, catalogue, prompt, tokens)
     results |= {stage.name: run(i, stage) for i, stage in enumerate(stages, 2)}
     golden, sim = results["golden"]["text"], results["sim"]["text"]
     record = {
@@ -122,7 +139,7 @@ def _flow(
         "table": results["explore"]["measured"]["table"],
         "seconds": round(time.perf_counter() - start, 1),
         "report": str(out / "explore" / "report.html"),
-        "lacking": target.lacking,
+        "lacking": None if target.vivado else target.lacking,
     }
     if as_json:
         typer.echo(json.dumps(record))
@@ -133,21 +150,26 @@ def _flow(
 
 
 def _exploring(
-    model: str, board: str, out: Path, max_kl: float, prefill: int, decode: int
+    model: str, board: str, out: Path, options: tuple[str, ...], inputs: tuple[Path, ...]
 ) -> Stage:
     return Stage(
         name="explore",
         title="explore engines and compressions, make the chosen one and measure it",
         arguments=(
             *("explore", model, "--board", board, "-o", str(out / "explore"), "--measure"),
-            *("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode)),
+            *options,
         ),
-        inputs=(*_files(model), *_files(board)),
+        inputs=inputs,
     )
 
 
-def _using(board: str, out: Path, made: Path, prompt: str, tokens: int) -> list[Stage]:
-    """Return what is done with the engine that was chosen and the model that was made for it."""
+def _using(
+    board: str, out: Path, made: Path, catalogue: tuple[str, ...], prompt: str, tokens: int
+) -> list[Stage]:
+    """Return what is done with the engine that was chosen and the model that was made for it.
+
+    ``catalogue`` has the arguments that make the Verilog an IP block, where it becomes one.
+    """
     engine, verilog = out / "explore" / "engine.json", out / "verilog"
     inputs = (engine, made / "manifest.json")
     use = ("--config", str(engine))
@@ -156,7 +178,7 @@ def _using(board: str, out: Path, made: Path, prompt: str, tokens: int) -> list[
         Stage(
             name="generate",
             title="generate its Verilog",
-            arguments=("generate", *use, "--board", board, "-o", str(verilog)),
+            arguments=("generate", *use, "--board", board, *catalogue, "-o", str(verilog)),
             inputs=(engine, *_files(board)),
         ),
         Stage(
@@ -234,7 +256,9 @@ def _show(record: Mapping[str, Any], out: Path) -> None:
     rate = record["projected"]["tokens_s"]
     typer.echo(f"  {rate:.3g} tokens/s on the board, projected" if rate else "")
     verdict = "the same" if record["exact"] else "NOT the same"
-    typer.echo(f"Golden model and generated Verilog wrote {verdict}:{os.linesep}{record['text']}")
+    cycles = f"{record['cycles_per_token']:,.0f} cycles a token"
+    typer.echo(f"Golden model and generated Verilog wrote {verdict}, {cycles}:")
+    typer.echo(record["text"])
     if record["lacking"]:
         typer.echo(record["lacking"])
     typer.echo(f"Report in {record['report']}; {record['seconds']:.0f} s")
