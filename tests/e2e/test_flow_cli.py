@@ -23,9 +23,10 @@ def test_from_a_model_and_a_board_to_text(llama_folder, tmp_path, capfd):
     assert record["exact"]
     assert "5 of 5" in said.err
     assert (out / "verilog" / "summand_top.lpf").exists()
-    assert (out / "explore" / "report.html").exists()
     explored = json.loads((out / "explore" / "explore.json").read_text())
     assert explored["allowed"].keys() == {"g", "h"}
+    page = (out / "explore" / "report.html").read_text()
+    assert "Features that they might have: group scales, half-steps." in page
     assert explored["limits"]["luts"] == 9000
     assert explored["chosen"]["with"].keys() <= {"g", "h"}
 

@@ -31,6 +31,7 @@ def explored_page(record: _Record) -> str:
     """Return the page of an exploration's record; equal records give equal bytes."""
     title = f"{record['model']} on {record['board']}"
     workload, limits = record["workload"], record["limits"]
+    allowed = ", ".join(record["allowed"].values()) or "none"
     body = [
         f"<h1>{html_text(title)}</h1>",
         _headline(record),
@@ -39,7 +40,8 @@ def explored_page(record: _Record) -> str:
             f"A prompt of {workload['prefill']:,} tokens and {workload['decode']:,} tokens behind "
             f"it, {workload['batch']} text(s) at a time; linear layers, memory and link counted, "
             f"the host's attention not. At most {limits['kl']:g} nats a token lost, as estimated. "
-            f"{record['engines']:,} engines with {record['points']:,} allocations were evaluated."
+            f"{record['engines']:,} engines with {record['points']:,} allocations were evaluated. "
+            f"Features that they might have: {allowed}."
         )
         + "</p>",
         *(_measured(record["measured"]) if record.get("measured") else ()),
