@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from summand.explore.choices import featured
-from summand.explore.features import FEATURES, Feature
+from summand.explore.features import FEATURES, Feature, limited
 from summand.isa import ConfigError, EngineConfig
 from summand.isa.limits import DIGIT_BITS, LIMB_BITS
 from summand.isa.rounding import ceil_div, ceil_log2
@@ -55,18 +55,23 @@ class EngineClass:
 
     base: EngineConfig
 
-    def answering(self, *, head: bool) -> Iterator["EngineClass"]:
+    def answering(
+        self, allowed: Collection[Feature] = FEATURES, *, head: bool
+    ) -> Iterator["EngineClass"]:
         """Yield the class with each way of sending results back; all stream the same weights.
 
-        ``head`` says whether the model has an output head, which bins are for.
+        ``head`` says whether the model has an output head, which bins are for; ``allowed`` is what
+        engines may have.
         """
+        found: dict[EngineConfig, None] = {}
         bins = max(1, _BIN // self.base.cols) if head else 0
         for limb_bits, bin_tiles in sorted({(0, 0), *((bits, bins) for bits in LIMB_BITS)}):
             try:
                 base = dataclasses.replace(self.base, limb_bits=limb_bits, bin_tiles=bin_tiles)
             except ConfigError:  # no such engine: limbs of a tile are wider than a beat
                 continue
-            yield EngineClass(base)
+            found[limited(base, allowed)] = None
+        yield from map(EngineClass, found)
 
     def members(self) -> Iterator[EngineConfig]:
         """Yield the engines of one row, each with other memories and writers of tables."""

@@ -70,16 +70,17 @@ class Search:
         smallest: tuple[Resources, EngineConfig] | None = None
         for i, each in enumerate(everything):
             front = self._fronts.front(each.base)
-            for way in each.answering(head=self._head) if front is not None else ():
-                traffic = self._traffic(way.base, front)
-                for engine in way.members():
-                    try:
-                        found, least = self._evaluate(engine, front, traffic)
-                    except UnknownPartError:  # nothing is known of what the whole class has
-                        break
-                    evaluated += [found] if found else []
-                    if smallest is None or least.luts < smallest[0].luts:
-                        smallest = least, engine
+            if front is not None:
+                for way in each.answering(self._choices.features, head=self._head):
+                    traffic = self._traffic(way.base, front)
+                    for engine in way.members():
+                        try:
+                            found, least = self._evaluate(engine, front, traffic)
+                        except UnknownPartError:  # nothing is known of what the whole class has
+                            break
+                        evaluated += [found] if found else []
+                        if smallest is None or least.luts < smallest[0].luts:
+                            smallest = least, engine
             if progress:
                 progress("exploring", i + 1, len(everything))
         if not evaluated:

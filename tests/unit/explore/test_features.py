@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from summand.explore.choices import featured
-from summand.explore.engines import classes
+from summand.explore.engines import EngineClass, classes
 from summand.explore.errors import ExploreError
 from summand.explore.features import FEATURES, features_named, features_of, limited
 from summand.isa import EngineConfig
@@ -25,12 +25,15 @@ def test_an_engine_has_what_its_fields_say():
         assert features_of(most) == (feature,)
 
 
-#: Features that a search may be allowed, all sets of them.
-ALLOWED = [
-    tuple(each)
-    for count in range(len(FEATURES) + 1)
-    for each in itertools.combinations(FEATURES, count)
-]
+def sets_of(features):
+    """Return all sets of features."""
+    counts = range(len(features) + 1)
+    return [tuple(each) for n in counts for each in itertools.combinations(features, n)]
+
+
+#: Of weights, and of results on their way back.
+ALLOWED = sets_of([feature for feature in FEATURES if not feature.results])
+ANSWERS = sets_of([feature for feature in FEATURES if feature.results])
 
 
 def test_features_are_named_by_letters():
@@ -55,6 +58,14 @@ def test_engines_have_what_is_allowed_and_nothing_else(allowed):
     assert layers == {feature for feature in allowed if feature.letter != "d"}
     searched = {f for each in classes(64, 8.0, allowed) for f in features_of(each.base)}
     assert searched == set(allowed)
+
+
+@pytest.mark.parametrize("allowed", ANSWERS)
+def test_results_come_back_as_is_allowed(allowed):
+    ways = [way.base for way in EngineClass(EngineConfig()).answering(allowed, head=True)]
+    assert len(ways) == len(set(ways))
+    assert EngineConfig() in ways
+    assert {feature for base in ways for feature in features_of(base)} == set(allowed)
 
 
 @pytest.mark.parametrize(

@@ -204,8 +204,8 @@ def test_a_search_finds_what_trying_everything_finds():
 
 
 def test_what_is_not_allowed_is_not_found_and_the_rest_is_as_before():
-    """Half-steps alone: a front of all choices, for engines that have nothing else."""
-    allowed, board = features_named("h"), find_board("ulx3s-85f")
+    """Half-steps of weights alone, results as they like."""
+    allowed, board = features_named("hlb"), find_board("ulx3s-85f")
     everything = model()
     fewer = dataclasses.replace(everything, features=allowed)
     assert fewer.choices().keys() == OF.keys()
@@ -216,8 +216,8 @@ def test_what_is_not_allowed_is_not_found_and_the_rest_is_as_before():
         losses[name] = everything.losses[name][places]
     found = Search(dataclasses.replace(fewer, losses=losses), board, Workload(), Limits()).run()
     whole = small_search()
-    assert set(found.features) == {"half-steps"} < set(whole.features)
-    assert all(features_of(point.engine) == allowed for point in found.front)
+    assert found.features.keys() < whole.features.keys()
+    assert all(set(features_of(point.engine)) <= set(allowed) for point in found.front)
     mine, same = found.features["half-steps"], whole.features["half-steps"]
     assert (mine.engine, mine.loss, mine.total_s) == (same.engine, same.loss, same.total_s)
     assert mine.total_s >= whole.front[0].total_s
