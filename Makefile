@@ -65,10 +65,11 @@ constraints: test-newest
 	.venv-newest/bin/pip freeze --all --exclude-editable | sed 's/+cpu$$//' > $(CONSTRAINTS).part
 	mv $(CONSTRAINTS).part $(CONSTRAINTS)
 
-# From a model and a board to text on the generated Verilog. Patterns and ranks are not tried, and
-# the engine is small, which spares minutes. What is done is kept; a second call only shows it.
+# From a model and a board to text on the generated Verilog. Patterns and ranks are not tried, the
+# engine is small and the prompt short, which spares minutes. What is done is kept; a second call
+# only shows it.
 demo: $(STAMP)
-	$(BIN)/summand flow smollm2 --board kv260 -o $(DEMO) --features gh --max-lut 8000
+	$(BIN)/summand flow smollm2 --board kv260 -o $(DEMO) --features gh --max-lut 8000 --prefill 128
 
 clean:
 	rm -rf .venv .venv-newest .venv-oldest .venv-oldest.txt $(DEMO) build dist .pytest_cache .ruff_cache .hypothesis

@@ -39,8 +39,6 @@ _WIDER = 4
 _RANKS = 2
 #: Outputs of a bin.
 _BIN = 128
-#: Bits of a limb, and outputs of a bin; 0 for none.
-_ANSWERS = ((0, 0), (0, 128), (4, 128), (8, 128))
 
 
 @dataclass(frozen=True)
