@@ -101,8 +101,8 @@ class _Core(LiteXModule):
             dw=_BITS,
             with_sys_datapath=True,
         )
-        # What headers are checked for reaches the FIFOs to and from the transceiver's clock within a
-        # cycle, which is the core's longest way: a buffer in each direction cuts it.
+        # What headers are checked for reaches the FIFOs to and from the transceiver's clock within
+        # a cycle, which is the core's longest way: a buffer in each direction cuts it.
         mac = self.core.mac.core
         for path, place in (mac.rx_datapath, -1), (mac.tx_datapath, 1):
             buffer = Buffer(eth_phy_description(_BITS), pipe_valid=True, pipe_ready=True)
