@@ -166,6 +166,20 @@ def test_a_bitstream_of_a_board_on_the_network(bench):
     assert pins.count("eth_rgmii_0__tx") == 2 * 6
 
 
+@pytest.mark.needs("liteeth")
+def test_a_file_whose_link_is_ethernet_needs_no_option(bench, tmp_path):
+    """And the engine's rate on its link is what projections know of it."""
+    text = (resources.files("summand.boards") / "library/ecpix5-85f.toml").read_text()
+    old, new = 'kind = "uart"\nbaud = 3_000_000', 'kind = "ethernet"\nreached_bytes_s = 1e8'
+    assert old in text
+    file = tmp_path / "mine.toml"
+    file.write_text(text.replace(old, new))
+    status, out, _ = bench.build("--json", board=file)
+    assert status == 0
+    assert bench.files() == FILES | {"summand_ethernet.v"}
+    assert json.loads(out)["ethernet"]["ip_address"] == "192.168.1.50"
+
+
 def test_a_board_that_is_not_on_the_network(bench):
     status, out, errors = bench.build("--ethernet")
     assert (status, out) == (2, "")

@@ -240,10 +240,11 @@ class Board:
             )
         if self.top is None:
             return f"the file of {self.name} has no [top], which names the pins of a whole design"
-        if self.link.baud is None:
+        if self.link.baud is None and not (self.link.kind == "ethernet" and self.ethernet):
             return (
-                f"Summand makes whole designs with a link of kind uart only, and that of "
-                f"{self.name} is {self.link.kind}: there is the engine alone"
+                f"Summand makes whole designs with a link of kind uart, or of kind ethernet with "
+                f"an [ethernet] in the file, and that of {self.name} is {self.link.kind}: there "
+                f"is the engine alone"
             )
         return None
 

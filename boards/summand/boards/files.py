@@ -147,7 +147,7 @@ def board_files(
         If LiteDRAM or LiteEth, which make controller and core, are not installed.
     """
     board.designed()
-    network = board.networked() if ethernet else None
+    network = board.networked() if ethernet or board.link.kind == "ethernet" else None
     clock_hz = board.design_hz(memory=memory)
     controller = controller_of(board) if memory else None
     held = TopMemory(bytes=controller.dram.bytes, native=controller.native) if controller else None
@@ -155,11 +155,8 @@ def board_files(
     if network:
         made[f"{ETHERNET_MODULE}.v"] = generate_ethernet(network, board.chip, clock_hz=clock_hz)
         top: Any = UdpTop(config, link=UdpLinkConfig(), memory=held)
-    elif board.link.baud is None:
-        raise ConfigError(
-            f"{board.name}: a design needs a link of kind uart, not {board.link.kind}"
-        )
     else:
+        assert board.link.baud is not None
         baud = Baud(clock_hz=clock_hz, rate=board.link.baud)
         if held:
             top = MemoryTop(config, memory=held, baud=baud, link=LinkConfig())

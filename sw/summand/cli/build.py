@@ -59,7 +59,8 @@ def _build(
         typer.Option(
             "--ethernet",
             help="Let the host reach the board by UDP in place of the serial line: a core, made by "
-            "LiteEth, at the board's Ethernet. The addresses are those of the board's file.",
+            "LiteEth, at the board's Ethernet. The addresses are those of the board's file. Not "
+            "needed where the file's link is of kind ethernet.",
         ),
     ] = False,
     seed: Annotated[
@@ -90,6 +91,7 @@ def _build(
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
     target.designed()
+    ethernet = ethernet or target.link.kind == "ethernet"
     network = target.networked() if ethernet else None
     primitives = choose_technology(technology, target.family)
     fits(engine, target.chip.part)
