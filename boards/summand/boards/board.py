@@ -263,6 +263,16 @@ class Board:
             )
         return self.ethernet
 
+    def network(self, *, asked: bool) -> BoardEthernet | None:
+        """Return its Ethernet where a design's link is UDP: asked for, or by its link's kind.
+
+        Raises
+        ------
+        ConfigError
+            If it is wanted, and the board's file does not describe one.
+        """
+        return self.networked() if asked or self.link.kind == "ethernet" else None
+
     def design_hz(self, *, memory: bool) -> int:
         """Return the engine's clock, in a design with the board's memory or without.
 

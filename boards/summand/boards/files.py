@@ -147,7 +147,7 @@ def board_files(
         If LiteDRAM or LiteEth, which make controller and core, are not installed.
     """
     board.designed()
-    network = board.networked() if ethernet or board.link.kind == "ethernet" else None
+    network = board.network(asked=ethernet)
     clock_hz = board.design_hz(memory=memory)
     controller = controller_of(board) if memory else None
     held = TopMemory(bytes=controller.dram.bytes, native=controller.native) if controller else None

@@ -91,8 +91,7 @@ def _build(
     target = find_board(board)
     engine = find_configuration(config).config if config else target.engine
     target.designed()
-    ethernet = ethernet or target.link.kind == "ethernet"
-    network = target.networked() if ethernet else None
+    network = target.network(asked=ethernet)
     primitives = choose_technology(technology, target.family)
     fits(engine, target.chip.part)
     folder = OutputFolder(out, kind=BITSTREAM_KIND, command="build")
