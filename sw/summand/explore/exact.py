@@ -1,6 +1,6 @@
 """Cycles of an allocation on an engine by the cost law, which equals the engine's counters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 from summand.bench.law import Law
@@ -39,10 +39,12 @@ def count_cycles(
     heads: Sequence[bool],
     sizes: Mapping[str, Sizes],
     workload: Workload,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Counted]:
     """Return what each group of layers takes; groups of equal sizes are counted once.
 
-    ``heads`` says which of them are the output head. All of its results come back.
+    ``heads`` says which of them are the output head. All of its results come back. ``progress`` is
+    told how many of all groups are counted.
 
     Raises
     ------
@@ -62,4 +64,6 @@ def count_cycles(
                 decode.counters.cycles, decode.beats, prefill.counters.cycles, prefill.beats
             )
         found.append(known[head, layers])
+        if progress:
+            progress(len(found), len(groups))
     return found

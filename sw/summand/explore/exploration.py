@@ -24,7 +24,6 @@ from summand.explore.search import Search
 from summand.explore.selection import spread
 from summand.explore.workload import Limits, Workload
 from summand.report.texts import text_figures
-from summand.schedule.terms import Sizes
 
 __all__ = ["Exploration"]
 
@@ -176,19 +175,15 @@ class Exploration:
         return found
 
     def _count(self, point: Point, what: Allocated, progress: Progress | None) -> list[Counted]:
-        """Return the cycles of each group of a point by the cost law, alike ones counted once."""
-        alike: dict[tuple[bool, tuple[Sizes, ...]], list[tuple[str, ...]]] = {}
-        for group, head in zip(what.groups, what.heads, strict=True):
-            sizes = tuple(what.sizes[name] for name in group)
-            alike.setdefault((head, sizes), []).append(group)
-        counted: dict[tuple[str, ...], Counted] = {}
-        for (head, _), groups in alike.items():
-            heads = [head] * len(groups)
-            each = count_cycles(point.engine, groups, heads, what.sizes, self.workload)
-            counted |= zip(groups, each, strict=True)
-            if progress:
-                progress("counting", len(counted), len(what.groups))
-        return [counted[group] for group in what.groups]
+        """Return the cycles of each group of a point by the cost law."""
+        return count_cycles(
+            point.engine,
+            what.groups,
+            what.heads,
+            what.sizes,
+            self.workload,
+            None if progress is None else lambda i, n: progress("counting", i, n),
+        )
 
     def _measuring(self, choices: ModelChoices, point: Point, what: Allocated) -> Measuring:
         return Measuring(

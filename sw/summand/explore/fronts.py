@@ -10,7 +10,7 @@ here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from summand.recipe.choice import Choice
 from summand.schedule.fit import Needs, misfits
 from summand.schedule.terms import Sizes
 from summand.schedule.traffic import layer_traffic
+from summand.synth.answers import plainly_answering
 
 __all__ = ["Fronts", "ModelFront", "Traffic", "computes"]
 
@@ -146,7 +147,7 @@ class Fronts:
         Those that the engine does not compute count 0. The last engine's are kept, for others that
         differ in what they send back.
         """
-        key = replace(config, limb_bits=0, bin_tiles=0)
+        key = plainly_answering(config)
         if key not in self._known:
             planes = element(config).planes
             self._known = {
