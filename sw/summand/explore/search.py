@@ -2,13 +2,13 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from summand.boards.board import Board
 from summand.explore.choices import ModelChoices
-from summand.explore.engines import classes
+from summand.explore.engines import EngineClass, classes
 from summand.explore.evaluated import Evaluated
 from summand.explore.fronts import Fronts, ModelFront, Traffic
 from summand.explore.latency import Quick, group_kinds
@@ -69,18 +69,10 @@ class Search:
         evaluated: list[Evaluated] = []
         smallest: tuple[Resources, EngineConfig] | None = None
         for i, each in enumerate(everything):
-            front = self._fronts.front(each.base)
-            if front is not None:
-                for way in each.answering(self._choices.features, head=self._head):
-                    traffic = self._traffic(way.base, front)
-                    for engine in way.members():
-                        try:
-                            found, least = self._evaluate(engine, front, traffic)
-                        except UnknownPartError:  # nothing is known of what the whole class has
-                            break
-                        evaluated += [found] if found else []
-                        if smallest is None or least.luts < smallest[0].luts:
-                            smallest = least, engine
+            for engine, found, least in self._members(each):
+                evaluated += [found] if found else []
+                if smallest is None or least.luts < smallest[0].luts:
+                    smallest = least, engine
             if progress:
                 progress("exploring", i + 1, len(everything))
         if not evaluated:
@@ -94,6 +86,22 @@ class Search:
             points=sum(each.total.size for each in evaluated),
             seconds=time.monotonic() - start,
         )
+
+    def _members(
+        self, each: EngineClass
+    ) -> Iterator[tuple[EngineConfig, Evaluated | None, Resources]]:
+        """Yield each engine of a class in all numbers of rows that fit, and what one row takes."""
+        front = self._fronts.front(each.base)
+        if front is None:
+            return
+        for way in each.answering(self._choices.features, head=self._head):
+            traffic = self._traffic(way.base, front)
+            for engine in way.members():
+                try:
+                    found, least = self._evaluate(engine, front, traffic)
+                except UnknownPartError:  # nothing is known of what the whole class has
+                    break
+                yield engine, found, least
 
     def _evaluate(
         self, engine: EngineConfig, front: ModelFront, traffic: Traffic
