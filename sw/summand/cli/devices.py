@@ -65,7 +65,8 @@ MemoryOption = Annotated[
         min=0,
         max=1 << 20,
         help="Give a golden or simulated engine a memory of so many MiB: it holds the weights, and "
-        "the stream brings the rest. A board says itself what it has.",
+        "the stream brings the rest. Of an engine on a card, the --memory that it was generated "
+        "with. A board says itself what it has.",
     ),
 ]
 
@@ -83,7 +84,8 @@ class DeviceChoice:
     board : Board or None
         Where it is, if a board was named.
     memory_mib : int
-        MiB of a memory for weights that a golden or simulated engine is given; 0: none.
+        MiB of a memory for weights that a golden or simulated engine is given, or that a card's
+        engine was generated with; 0: none.
     note : str or None
         A line for the user, if the engine is none that has a name.
     """
@@ -134,9 +136,9 @@ class DeviceChoice:
                 f"which engine is at {device}? Give --board NAME|FILE "
                 f"({', '.join(packaged_boards())}), or --config NAME|FILE"
             )
-        if memory and device not in ("golden", "sim"):
+        if memory and device.partition(":")[0] not in ("golden", "sim", "xdma"):
             raise SummandError(
-                f"--memory is of golden and sim; the board at {device} says what it has"
+                f"--memory is of golden, sim and xdma; the board at {device} says what it has"
             )
         note = None
         if config:

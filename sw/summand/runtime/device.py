@@ -135,8 +135,8 @@ def open_device(
         The board at a port or an address: its serial rate (:data:`DEFAULT_BAUD` without it), and
         its memory, which is initialised if it has not been since power-up.
     memory_bytes : int
-        Size of a memory for weights beside a golden or simulated engine; 0: none. A board says
-        itself what it has.
+        Size of a memory for weights beside a golden or simulated engine, or which a card's engine
+        was generated with; 0: none. A board says itself what it has.
     stall : float
         Probability that the simulator withholds a beat, on both sides.
     seed : int
@@ -183,8 +183,7 @@ def open_device(
         case ("xdma", ":", card) if card:
             from summand.runtime.xdma import Xdma, XdmaDevice
 
-            device = XdmaDevice(config, Xdma.open(card))
-            memory_beats = 0
+            device = XdmaDevice(config, Xdma.open(card), memory_beats=memory_beats)
         case _:
             raise SummandError(
                 f"no device is called {name!r}; there are golden, sim, serial:PORT, "

@@ -12,6 +12,7 @@ from io import FileIO, RawIOBase
 from summand.isa import EngineConfig, ErrorCode
 from summand.isa.commands import Fence
 from summand.isa.packets import Kind, PacketHeader, status_packet_bytes
+from summand.isa.player import Item, ItemOp
 from summand.isa.registers import IDENTITY, register
 from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
 from summand.runtime.sender import Sender
@@ -104,6 +105,9 @@ class XdmaDevice:
         The engine's, as expected; the driver compares its digest with the registers.
     xdma : Xdma
         The card; closed with the device.
+    memory_beats : int
+        Size of the card's memory that the engine was generated with, which begins at address 0 of
+        the engine's bus; 0: none. With a memory, what is written to the device is items.
     clock : callable
         The time in seconds.
     sleep : callable
@@ -112,7 +116,7 @@ class XdmaDevice:
     Raises
     ------
     WrongEngineError
-        In the constructor, if there is no engine.
+        In the constructor, if there is no engine, or none with such a memory.
     DeviceError
         In the constructor and all methods, if a transfer fails, or the engine does not come back
         from a reset.
@@ -123,11 +127,13 @@ class XdmaDevice:
         config: EngineConfig,
         xdma: Xdma,
         *,
+        memory_beats: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ):
         self._config = config
         self._xdma = xdma
+        self._memory_beats = memory_beats
         self._clock = clock
         self._sleep = sleep
         self._received = bytearray()
@@ -199,6 +205,15 @@ class XdmaDevice:
                 f"not {IDENTITY:#010x}; load the card's bitstream, let the system find the card "
                 f"again, and check that the engine's registers begin at 0 of XDMA's AXI4-Lite"
             )
+        # Asked for only where it should be: what is nobody's register may be answered by an error.
+        if self._memory_beats:
+            beats = self.read_register("memory_beats")
+            if beats != self._memory_beats:
+                raise WrongEngineError(
+                    f"the engine at {self._xdma.name} has no memory of {self._memory_beats:,} "
+                    f"beats: its register memory_beats is {beats:#x}; give the --memory that the "
+                    f"engine was generated with, or none"
+                )
 
     def _receive(self) -> None:
         """Let one transfer from the card end."""
@@ -240,8 +255,15 @@ class XdmaDevice:
             resets += 1
             busy = not self._sender.wait(0)
             self._sleep(_NAP_S)
-            busy |= bool(self.read_register("status") & 1)
+            busy |= self._works()
         self._sender.drop()
+
+    def _works(self) -> bool:
+        """Return whether engine, player or memory have something to do."""
+        busy = self.read_register("status") & 1
+        if self._memory_beats:
+            busy |= self.read_register("player_status") & 3
+        return bool(busy)
 
     def _reset(self) -> None:
         """Reset the engine, and drop what is left of its output.
@@ -259,13 +281,19 @@ class XdmaDevice:
             length=size // self._config.beat_bytes - self._config.header_beats,
             command=0,
         ).encode(self._config)
-        self._sender.push([fence.encode(self._config)])
+        beats = fence.encode(self._config)
+        if self._memory_beats:
+            item = Item(ItemOp.LITERAL, len(beats) // self._config.beat_bytes)
+            beats = item.encode(self._config) + beats
+        self._sender.push([beats])
+        generated = "with" if self._memory_beats else "without"
         deadline = self._clock() + _RESET_S
         while (at := self._received.find(marker)) < 0 or len(self._received) < at + size:
             if self._clock() > deadline:
                 raise DeviceError(
                     f"the engine at {self._xdma.name} does not answer after a reset; are its "
-                    f"streams joined to XDMA's first channels, and takes it commands, not items?"
+                    f"streams joined to XDMA's first channels, and was it generated {generated} "
+                    f"--memory?"
                 )
             self._sender.check()
             self._receive()

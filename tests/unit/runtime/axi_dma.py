@@ -2,16 +2,14 @@
 
 import random
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from summand.isa import EngineConfig
 from summand.rtl.feeds.block import AxiBlock
-from summand.testing.axi import AxiBehaviour, AxiSlave
 
-from .clocked import Clocked
+from .clocked import Clocked, Master
 
 RUN, RESET = 1 << 0, 1 << 2
 #: Where the memory is: above 4 GB, so that the upper half of an address matters.
@@ -85,7 +83,7 @@ class Chip(Clocked):
         dut: Any = block.top()
         steps: list[Any] = [_ToEngine(self), _FromEngine(self), self.dma]
         if block.bus:
-            self.master = Master(dut, self._memory, block.bus.burst_beats, pauses)
+            self.master = Master(dut, self._memory, block.bus.burst_beats, pauses, base=_BASE)
             steps.append(self.master)
         super().__init__(dut, steps)
 
@@ -107,36 +105,6 @@ class Chip(Clocked):
 
     def pauses(self) -> bool:
         return self._rng.random() < self._pauses
-
-
-class Master:
-    """The memory, as the engine's bus reaches it."""
-
-    def __init__(self, dut: Any, memory: bytearray, burst_beats: int, pauses: float):
-        found = dut.signature.members
-        bus = SimpleNamespace(
-            **{
-                name.removeprefix("m_axi_"): getattr(dut, name)
-                for name in found
-                if name.startswith("m_axi_")
-            }
-        )
-        self.slave = AxiSlave(
-            bus,
-            bus,
-            memory,
-            base=_BASE,
-            burst_beats=burst_beats,
-            behaviour=AxiBehaviour(latency=8, pauses=pauses),
-        )
-        self._cycle = 0
-
-    def before(self, ctx: Any, dut: Any) -> None:
-        self.slave.before(ctx, self._cycle)
-
-    def after(self, ctx: Any, dut: Any) -> None:
-        self.slave.after(self._cycle, [ctx.get(signal) for signal in self.slave.signals])
-        self._cycle += 1
 
 
 class _ToEngine:

@@ -1,9 +1,12 @@
 """An engine's RTL, cycle by cycle, with a way to its registers."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from amaranth.sim import Simulator
+
+from summand.testing.axi import AxiBehaviour, AxiSlave
 
 HALF_CYCLE = 5e-9
 
@@ -119,3 +122,35 @@ class EngineWindow:
 
     def write(self, offset: int, value: int) -> None:
         self._clocked.access(True, offset, value)
+
+
+class Master:
+    """The memory, as the engine's bus reaches it."""
+
+    def __init__(
+        self, dut: Any, memory: bytearray, burst_beats: int, pauses: float, *, base: int = 0
+    ):
+        found = dut.signature.members
+        bus = SimpleNamespace(
+            **{
+                name.removeprefix("m_axi_"): getattr(dut, name)
+                for name in found
+                if name.startswith("m_axi_")
+            }
+        )
+        self.slave = AxiSlave(
+            bus,
+            bus,
+            memory,
+            base=base,
+            burst_beats=burst_beats,
+            behaviour=AxiBehaviour(latency=8, pauses=pauses),
+        )
+        self._cycle = 0
+
+    def before(self, ctx: Any, dut: Any) -> None:
+        self.slave.before(ctx, self._cycle)
+
+    def after(self, ctx: Any, dut: Any) -> None:
+        self.slave.after(self._cycle, [ctx.get(signal) for signal in self.slave.signals])
+        self._cycle += 1

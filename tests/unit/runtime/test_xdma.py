@@ -5,6 +5,7 @@ import io
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from summand.golden import without_counters
 from summand.isa import EngineConfig
 from summand.isa.commands import Fence
 from summand.isa.packets import status_packet_bytes
+from summand.isa.player import Item, ItemOp
 from summand.isa.registers import IDENTITY, register
 from summand.runtime import Driver, compile_layers, open_device
 from summand.runtime.errors import DeviceError, DeviceTimeout, WrongEngineError
+from summand.runtime.memory.played import PlayedDevice
 from summand.runtime.sender import Sender
 from summand.runtime.windows import MappedWindow
 from summand.runtime.xdma import Xdma, XdmaDevice
@@ -27,6 +30,9 @@ from .xdma_card import Card
 CONFIG = EngineConfig(
     rows=1, cols=2, depth=16, stream_bits=32, acc_depth=16, act_depth=2, requant_depth=16, shift=4
 )
+
+#: Beats of a player's memory.
+MEMORY = 512
 
 #: Seconds that a test waits for what comes at once where nothing else runs.
 SOON = 60.0
@@ -40,9 +46,17 @@ def card(request):
     made.close()
 
 
-def opened(card: Card) -> XdmaDevice:
+@pytest.fixture
+def played(request):
+    """One whose engine has a player; its parameter is the probability of pauses."""
+    made = Card(CONFIG, memory_beats=MEMORY, pauses=getattr(request, "param", 0.0))
+    yield made
+    made.close()
+
+
+def opened(card: Card, **how: Any) -> XdmaDevice:
     """Open it; naps are as long as the card needs, whose clock is slow."""
-    return XdmaDevice(CONFIG, card.xdma, sleep=lambda _: card.settle())
+    return XdmaDevice(CONFIG, card.xdma, sleep=lambda _: card.settle(), **how)
 
 
 def check_program(device, seed, commands=4):
@@ -109,6 +123,52 @@ def test_what_another_program_left_is_dropped(card):
     second = opened(card)
     check_program(second, 1)
     second.close()
+
+
+@pytest.mark.parametrize("played", [0.0, 0.4], indirect=True)
+def test_weights_are_held_and_played(played):
+    """Uploaded once; they stay through resets, and for the next program."""
+    layer = make_layer(CONFIG, k=20, n=4, bits=2, seed=3)
+    program = compile_layers([layer], CONFIG, held=True)
+    size = sum(map(len, program.payloads))
+    for call in range(2):
+        device = PlayedDevice(opened(played, memory_beats=MEMORY))
+        driver = Driver(device)
+        assert driver.holds
+        assert driver.hold([program]) == (0 if call else size)
+        for seed in range(2):
+            xq = np.random.default_rng(seed).integers(-128, 128, (1, 20)).astype(np.int8)
+            result = driver.run(program, xq)
+            np.testing.assert_array_equal(result.outputs[0], layer.accumulate(xq))
+        assert bytes(played.memory[:size]) == b"".join(program.payloads)
+        assert device.played_bytes == 2 * size > 0
+        if call:
+            driver.close()
+        else:
+            device._device._sender.close()  # it ends without a word
+    assert played.closed
+
+
+def test_a_reset_in_the_middle_of_an_upload_leaves_nothing_behind(played):
+    device = opened(played, memory_beats=MEMORY)
+    device.write([Item(ItemOp.WRITE, 300).encode(CONFIG), bytes(40 * CONFIG.beat_bytes)])
+    device.write_register("reset", 1)
+    assert device.read_register("player_status") == 0
+    check_program(PlayedDevice(device), 1, commands=2)
+    device.close()
+
+
+@pytest.mark.parametrize("asked", [MEMORY - 1, 2 * MEMORY])
+def test_a_memory_of_another_size(played, asked):
+    with pytest.raises(WrongEngineError, match=rf"has no memory of {asked:,} beats: .* 0x200;"):
+        opened(played, memory_beats=asked)
+
+
+def test_an_engine_that_takes_items_is_not_taken_for_one_that_takes_commands():
+    card = Card(CONFIG, memory_beats=MEMORY, patience_s=0.01)
+    with pytest.raises(DeviceError, match="first channels, and was it generated without --memory"):
+        opened(card, clock=_hurried())
+    card.close()
 
 
 class _File(io.RawIOBase):
@@ -275,5 +335,14 @@ def test_the_device_is_opened_by_the_cards_name(card, monkeypatch):
     monkeypatch.setattr(Xdma, "open", found)
     device = open_device("xdma:/dev/xdma0", CONFIG)
     assert names == ["/dev/xdma0"]
+    check_program(device, 3)
+    device.close()
+
+
+def test_an_engine_with_a_memory_is_opened_by_its_size(played, monkeypatch):
+    monkeypatch.setattr(Xdma, "open", lambda name: played.xdma)
+    size = MEMORY * CONFIG.beat_bytes
+    device = open_device("xdma:/dev/xdma0", CONFIG, memory_bytes=size)
+    assert isinstance(device, PlayedDevice)
     check_program(device, 3)
     device.close()

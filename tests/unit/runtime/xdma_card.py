@@ -11,10 +11,10 @@ from collections import deque
 from typing import Any
 
 from summand.isa import EngineConfig
-from summand.rtl.feeds.axi import AxiEngine
+from summand.rtl.feeds.block import AxiBlock
 from summand.runtime.xdma import Xdma
 
-from .clocked import Clocked
+from .clocked import Clocked, Master
 
 #: Bytes that the card keeps of each direction.
 _FIFO_BYTES = 1024
@@ -30,13 +30,27 @@ class Card:
     """What an ``Xdma`` shows of a card. Its clock runs in a thread.
 
     A write ends when all its bytes are in the card, a read when a packet ends. A read in which
-    nothing comes ends as well, after ``patience_s``.
+    nothing comes ends as well, after ``patience_s``. Its engine has a player where
+    ``memory_beats`` is not 0, and ``memory`` on its bus.
     """
 
-    def __init__(self, config: EngineConfig, *, pauses: float = 0.0, patience_s: float = 0.2):
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        memory_beats: int = 0,
+        pauses: float = 0.0,
+        patience_s: float = 0.2,
+    ):
         self._to = _ToEngine(config, pauses)
         self._from = _FromEngine(config, pauses)
-        self._engine = Clocked(AxiEngine(config), (self._to, self._from))
+        self.memory = bytearray(b"\xa5" * (memory_beats * config.beat_bytes))
+        block = AxiBlock(config=config, memory_beats=memory_beats)
+        dut: Any = block.top()
+        steps: list[Any] = [self._to, self._from]
+        if block.bus:
+            steps.append(Master(dut, self.memory, block.bus.burst_beats, pauses))
+        self._engine = Clocked(dut, steps)
         self._lock = threading.Lock()
         self._over = False
         host, self._input = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
