@@ -34,7 +34,7 @@ test: $(STAMP)
 	@$(MAKE) --no-print-directory -j2 lint suite
 
 suite: $(STAMP)
-	$(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 # Whether random programs find mistakes that are made in the gateware on purpose: ten seconds each.
 test-mutants: $(STAMP)
