@@ -102,23 +102,12 @@ class LitexDevice(PumpedDevice):
         if self._sending and self._get("taken"):
             self._sending = False
             moved = True
-        if self._queue and not self._sending and (piece := self._piece()):
+        if self._queue and not self._sending:
+            piece = b"".join(self._queue.take(self._room))
             self._store(self._places.sent, piece)
             self._start("reader", self._places.sent, len(piece))
             self._sending = moved = True
         return moved
-
-    def _piece(self) -> bytes:
-        """Take as much from the queue as the buffer holds; chunks may be cut anywhere."""
-        parts: list[memoryview] = []
-        room = self._room
-        while self._queue and room:
-            chunk = self._queue.popleft()
-            parts.append(chunk[:room])
-            if rest := chunk[room:]:
-                self._queue.appendleft(rest)
-            room -= len(parts[-1])
-        return b"".join(parts)
 
     def _start(self, half: str, address: int, nbytes: int) -> None:
         """Start a transfer after the last one of this half."""

@@ -2,9 +2,9 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 
+from summand.boards.link.chunks import ChunkQueue
 from summand.runtime.errors import DeviceTimeout
 
 __all__ = ["PumpedDevice"]
@@ -24,7 +24,7 @@ class PumpedDevice(ABC):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
-        self._queue: deque[memoryview] = deque()
+        self._queue = ChunkQueue()
         self._received = bytearray()
 
     @abstractmethod
@@ -33,11 +33,11 @@ class PumpedDevice(ABC):
 
     def _waits(self) -> bool:
         """Whether bytes that were written are not on their way."""
-        return bool(self._queue)
+        return len(self._queue) > 0
 
     def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Send bytes; returns when the last of them are on their way."""
-        self._queue.extend(memoryview(chunk).cast("B") for chunk in chunks)
+        self._queue.push(chunks)
         since = self._clock()
         while self._waits():
             if self._pump():

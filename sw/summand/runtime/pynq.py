@@ -141,7 +141,7 @@ class PynqDevice(PumpedDevice):
         return self._config
 
     def _waits(self) -> bool:
-        return bool(self._queue) or len(self._filled) > self._sender.busy
+        return super()._waits() or len(self._filled) > self._sender.busy
 
     def read_register(self, name: str) -> int:
         """Return a register's value."""
@@ -247,18 +247,11 @@ class PynqDevice(PumpedDevice):
     def _fill(self, buffer: Buffer) -> None:
         """Fill a buffer from the queue."""
         size = 0
-        while self._queue and size < self._send_bytes:
-            chunk = self._queue.popleft()
-            part, rest = chunk[: self._send_bytes - size], chunk[self._send_bytes - size :]
+        for part in self._queue.take(self._send_bytes):
             buffer[size : size + len(part)] = part
             size += len(part)
-            if rest:
-                self._queue.appendleft(rest)
-        if size:
-            buffer.flush()
-            self._filled.append((buffer, size))
-        else:
-            self._empty.append(buffer)
+        buffer.flush()
+        self._filled.append((buffer, size))
 
 
 def _longest_packet(config: EngineConfig) -> int:

@@ -2,10 +2,10 @@
 
 import mmap
 import threading
-from collections import deque
 from collections.abc import Sequence
 from io import RawIOBase
 
+from summand.boards.link.chunks import ChunkQueue
 from summand.runtime.errors import DeviceError
 
 __all__ = ["Sender"]
@@ -30,7 +30,7 @@ class Sender:
         #: A transfer's bytes, from the start of a page on, as DMA engines like them.
         self._buffer = memoryview(mmap.mmap(-1, transfer_bytes))
         self._changed = threading.Condition()
-        self._queue: deque[memoryview] = deque()
+        self._queue = ChunkQueue()
         self._sending = False
         self._closing = False
         self._failure: DeviceError | None = None
@@ -40,8 +40,7 @@ class Sender:
     def push(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Queue bytes, which are kept by reference until they have been sent."""
         with self._changed:
-            views = (memoryview(chunk).cast("B") for chunk in chunks)
-            self._queue.extend(view for view in views if view)
+            self._queue.push(chunks)
             self._changed.notify_all()
 
     def check(self) -> None:
@@ -84,14 +83,9 @@ class Sender:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
             size = 0
-            while self._queue and size < len(self._buffer):
-                chunk = self._queue.popleft()
-                room = len(self._buffer) - size
-                part, rest = chunk[:room], chunk[room:]
+            for part in self._queue.take(len(self._buffer)):
                 self._buffer[size : size + len(part)] = part
                 size += len(part)
-                if rest:
-                    self._queue.appendleft(rest)
             self._sending = size > 0
             return size
 

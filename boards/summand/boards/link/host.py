@@ -5,10 +5,10 @@ port, a simulation and a test that damages bytes.
 """
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from summand.boards.link.chunks import ChunkQueue
 from summand.boards.link.protocol import (
     CRC_BYTES,
     HEADER_BYTES,
@@ -127,8 +127,7 @@ class HostLink:
         self._deframer = Deframer()
         self.is_open = False
         # Towards the gateware; positions here are never taken modulo anything.
-        self._queue: deque[memoryview] = deque()
-        self._queued = 0  # bytes in the queue
+        self._queue = ChunkQueue()
         self._flight = bytearray()  # bytes from `_acked` on that were sent at least once
         self._acked = self._sent = self._limit = 0
         self._down_round = 0
@@ -158,16 +157,12 @@ class HostLink:
 
     def send(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Queue bytes; they are kept by reference."""
-        for chunk in chunks:
-            view = memoryview(chunk).cast("B")
-            if len(view):
-                self._queue.append(view)
-                self._queued += len(view)
+        self._queue.push(chunks)
 
     @property
     def unsent(self) -> bool:
         """Whether bytes are queued that have not been sent once."""
-        return self._queued > 0
+        return len(self._queue) > 0
 
     @property
     def acknowledged(self) -> int:
@@ -373,20 +368,12 @@ class HostLink:
         if again > 0:
             begin = self._sent - self._acked
             return bytes(self._flight[begin : begin + min(again, room, self._pace.frame_bytes)])
-        wanted = min(self._pace.frame_bytes, self._queued)
+        wanted = min(self._pace.frame_bytes, len(self._queue))
         size = min(room, wanted)
         # A short frame now would prevent a full one soon.
         if size < wanted and self._flight:
             return b""
-        self._queued -= size
-        parts = []
-        while size:
-            chunk = self._queue.popleft()
-            parts.append(chunk[:size])
-            if len(chunk) > size:
-                self._queue.appendleft(chunk[size:])
-            size -= len(parts[-1])
-        payload = b"".join(parts)
+        payload = b"".join(self._queue.take(size))
         self._flight += payload
         return payload
 
