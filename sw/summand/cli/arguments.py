@@ -47,8 +47,7 @@ FeaturesOption = Annotated[
     typer.Option(
         metavar="LETTERS",
         help=f"What engines may have, and so what layers may get: "
-        f"{', '.join(f'{feature.letter} ({feature.title})' for feature in FEATURES)}. Fewer are "
-        f"searched sooner.",
+        f"{', '.join(map(str, FEATURES))}. Fewer are searched sooner.",
         callback=_known,
     ),
 ]

@@ -164,7 +164,7 @@ def _show(record: dict[str, Any], console: "Console") -> None:
         table.add_row(*_cells(front[i * (len(front) - 1) // max(1, shown - 1)]))
     console.print(
         f"Time and loss, projected and predicted: {shown} of {len(front)} points of the front. "
-        f"With {', '.join(f'{feature.title} ({feature.letter})' for feature in FEATURES)}",
+        f"With {', '.join(map(str, FEATURES))}",
         soft_wrap=True,
     )
     console.print(table)

@@ -31,6 +31,9 @@ class Feature:
     field: str
     results: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.letter} ({self.title})"
+
 
 FEATURES = (
     Feature("g", "group scales", "scale_bits"),
@@ -57,7 +60,7 @@ def features_named(letters: str) -> tuple[Feature, ...]:
         If a letter is that of none.
     """
     if set(letters) - {feature.letter for feature in FEATURES}:
-        allowed = ", ".join(f"{feature.letter} ({feature.title})" for feature in FEATURES)
+        allowed = ", ".join(map(str, FEATURES))
         raise ExploreError(f"features must be letters of {allowed}, not {letters!r}")
     return tuple(feature for feature in FEATURES if feature.letter in letters)
 
