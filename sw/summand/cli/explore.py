@@ -20,7 +20,7 @@ from summand.cli.arguments import (
 )
 from summand.cli.consoles import open_console
 from summand.cli.progress import part_bars
-from summand.cli.reports import made_by
+from summand.cli.reports import compared_lines, made_by
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -183,21 +183,19 @@ def _show(record: dict[str, Any], console: "Console") -> None:
             soft_wrap=True,
         )
     if points := measured_points(record):
-        table = Table(box=None, pad_edge=False)
-        for head in measured_heads(points):
-            table.add_column(head, justify="right")
-        for row in measured_rows(points):
+        # A point is a column, because the heads are long.
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for row in zip(measured_heads(points), *measured_rows(points), strict=True):
             table.add_row(*row)
+        for column in table.columns[1:]:
+            column.justify = "right"
         console.print("Compressed and evaluated, prediction beside measurement:")
         console.print(table)
     if chosen["measured"]:
         console.print(f"The chosen model is in {chosen['measured']['folder']}", soft_wrap=True)
     if measured := record.get("measured"):
-        for row in measured["table"]:
-            console.print(
-                f"  {row['what']}: predicted {row['predicted']:,.4g}, measured "
-                f"{row['measured']:,.4g} ({row['off']:+.1%})"
-            )
+        for line in compared_lines(measured["table"]):
+            console.print(line, soft_wrap=True)
 
 
 def _cells(point: dict[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from summand.cli.arguments import (
 )
 from summand.cli.consoles import open_console
 from summand.cli.folder import FolderError
+from summand.cli.reports import compared_lines
 from summand.explore.files import keep, kept
 from summand.isa import SummandError
 from summand.isa.distribution import VERSION
@@ -248,11 +249,8 @@ def _fingerprint(path: Path) -> bytes:
 
 def _show(record: Mapping[str, Any], out: Path) -> None:
     typer.echo(f"engine {record['engine']} for {record['board']}; Verilog in {out / 'verilog'}")
-    for row in record["table"]:
-        typer.echo(
-            f"  {row['what']}: predicted {row['predicted']:,.4g}, measured {row['measured']:,.4g} "
-            f"({row['off']:+.1%})"
-        )
+    for line in compared_lines(record["table"]):
+        typer.echo(line)
     rate = record["projected"]["tokens_s"]
     typer.echo(f"  {rate:.3g} tokens/s on the board, projected" if rate else "")
     verdict = "the same" if record["exact"] else "NOT the same"

@@ -3,9 +3,9 @@
 import importlib.util
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from summand.isa.distribution import VERSION, install_command
 
@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from summand.model import Manifest
     from summand.report import BaselineFigures, ModelFigures, TextFigures
 
-__all__ = ["figures_of", "made_by", "publish"]
+__all__ = ["compared_lines", "figures_of", "made_by", "publish"]
 
 
 def made_by(date: str) -> str:
     """Return version, date and command line, for the foot of a page."""
     return f"Summand {VERSION}, {date}: {shlex.join(['summand', *sys.argv[1:]])}"
+
+
+def compared_lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each figure of a chosen point, prediction beside measurement."""
+    from summand.report.measured import compared_rows
+
+    for what, predicted, measured, off in compared_rows(table):
+        yield f"  {what}: predicted {predicted}, measured {measured} ({off})"
 
 
 def figures_of(manifest: "Manifest") -> "ModelFigures | None":

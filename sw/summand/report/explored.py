@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from summand.report.measured import measured_heads, measured_points, measured_rows
+from summand.report.measured import (
+    compared_rows,
+    measured_heads,
+    measured_points,
+    measured_rows,
+)
 from summand.report.page import html_page, html_table, html_text
 from summand.report.plots import svg
 from summand.report.texts import text_figures
@@ -95,16 +100,14 @@ def _headline(record: _Record) -> str:
 
 
 def _measured(measured: _Record) -> list[str]:
-    rows = [
-        (r["what"], f"{r['predicted']:,.4g}", f"{r['measured']:,.4g}", f"{r['off']:+.2%}")
-        for r in measured["table"]
-    ]
     equal = all(phase["law_equal"] for phase in measured["cycles"]["phases"])
     law = "equal in every counter" if equal else "DIFFERENT"
     note = f"Cost law and generated Verilog are {law}; cells are {measured['cells']['source']}."
     return [
         "<h2>Prediction and measurement</h2>",
-        html_table(("", "predicted", "measured", "prediction off by"), rows),
+        html_table(
+            ("", "predicted", "measured", "prediction off by"), compared_rows(measured["table"])
+        ),
         f"<p>{html_text(note)}</p>",
     ]
 

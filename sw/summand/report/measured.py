@@ -1,11 +1,11 @@
-"""The points of an exploration that were made and evaluated, prediction beside measurement."""
+"""What was predicted of an exploration's points, beside what was measured of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from summand.report.texts import text_figures
 
-__all__ = ["measured_heads", "measured_points", "measured_rows"]
+__all__ = ["compared_rows", "measured_heads", "measured_points", "measured_rows"]
 
 _Record = Mapping[str, Any]
 
@@ -46,6 +46,29 @@ def measured_rows(points: Sequence[_Record]) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def compared_rows(table: Sequence[_Record]) -> list[tuple[str, str, str, str]]:
+    """Return what was compared of a chosen point, both figures, and how far off they are.
+
+    Counts are told whole; their difference is, where a share of it would be rounded to nothing.
+    """
+    rows = []
+    for entry in table:
+        predicted, measured, share = entry["predicted"], entry["measured"], entry["off"]
+        counts = isinstance(predicted, int) and isinstance(measured, int)
+        if predicted == measured:
+            off = "equal"
+        elif counts and abs(share) < 0.0005:
+            off = f"{predicted - measured:+,}"
+        else:
+            off = f"{share:+.1%}"
+        rows.append((entry["what"], _figure(predicted), _figure(measured), off))
+    return rows
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 def _figures(point: _Record) -> Any:

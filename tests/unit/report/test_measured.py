@@ -1,6 +1,11 @@
 """Tables of points that were made."""
 
-from summand.report.measured import measured_heads, measured_points, measured_rows
+from summand.report.measured import (
+    compared_rows,
+    measured_heads,
+    measured_points,
+    measured_rows,
+)
 from summand.report.texts import EmbeddingFigures, TextFigures, TokenFigures
 
 TOKENS = TokenFigures(
@@ -57,3 +62,23 @@ def test_embeddings_have_no_perplexity():
     row = dict(zip(measured_heads(points), measured_rows(points)[0], strict=True))
     assert row["1 - cosine to full precision, mean, measured"] == "0.2500"
     assert row["perplexity, measured"] == row["prediction off by"] == ""
+
+
+def test_counts_are_told_whole_and_so_is_a_small_difference():
+    figures = [
+        ("perplexity", 1.131834, 1.162169),
+        ("cycles", 3_686_092, 3_686_181),
+        ("the same", 3_686_181, 3_686_181),
+        ("look-up tables", 29_813, 29_926),
+        ("block RAMs", 26.5, 26.5),
+    ]
+    table = [
+        {"what": what, "predicted": p, "measured": m, "off": p / m - 1} for what, p, m in figures
+    ]
+    assert compared_rows(table) == [
+        ("perplexity", "1.132", "1.162", "-2.6%"),
+        ("cycles", "3,686,092", "3,686,181", "-89"),
+        ("the same", "3,686,181", "3,686,181", "equal"),
+        ("look-up tables", "29,813", "29,926", "-0.4%"),
+        ("block RAMs", "26.5", "26.5", "equal"),
+    ]
