@@ -162,6 +162,67 @@ def test_simulated_verilog_writes_the_same_with_an_adapter(compressed, adapted, 
     assert all(row["law_equal"] for row in sim["profile"].values())
 
 
+def evaluate(capsys: pytest.CaptureFixture[str], *args: object) -> dict:
+    assert main(["evaluate", *map(str, args), "--tokens", "200", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_is_evaluated_beside_the_adapter_in_floating_point(
+    compressed, lora, adapt, tmp_path, capsys
+):
+    """The reference's perplexity is that of the source with the factors added to its weights."""
+    adapted = tmp_path / "adapter"
+    assert adapt(compressed, "--adapter", lora, "-o", adapted)[0] == 0
+    alone = evaluate(capsys, compressed)
+    found = evaluate(capsys, compressed, "--adapter", adapted)
+    merged = shutil.copytree(SummandModel(compressed).manifest.source["path"], tmp_path / "merged")
+    weights = load_file(merged / "model.safetensors")
+    for name in QUERIES | VALUES:
+        weights[f"{name}.weight"] += matrix_of(lora, name, scale=2.0)
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    plain = evaluate(capsys, merged)
+    assert found["reference_perplexity"] == pytest.approx(plain["perplexity"], rel=1e-4)
+    assert found["reference_perplexity"] != pytest.approx(alone["reference_perplexity"], rel=1e-3)
+    assert 0 < found["kl_divergence"] < 0.2
+    assert found["bits_per_weight"] > alone["bits_per_weight"]
+    assert (alone["adapter"], found["adapter"]) == (None, str(adapted))
+    assert found["report"] == f"Report in {adapted / 'report.html'}"
+    assert adapt(compressed, "--adapter", lora, "-o", adapted)[0] == 0  # the report is in no way
+
+
+def test_without_the_adapter_in_floating_point_there_is_perplexity_only(
+    compressed, lora, adapt, tmp_path, capsys
+):
+    peft = shutil.copytree(lora, tmp_path / "peft")
+    out = tmp_path / "out"
+    assert adapt(compressed, "--adapter", peft, "-o", out)[0] == 0
+    shutil.copytree(lora, peft, dirs_exist_ok=True)
+    tensors = load_file(peft / "adapter_model.safetensors")
+    name = next(iter(tensors))
+    save_file(tensors | {name: 2 * tensors[name]}, peft / "adapter_model.safetensors")
+    found = evaluate(capsys, compressed, "--adapter", out)
+    assert found["kl_divergence"] is found["reference_perplexity"] is None
+    assert "is no longer the adapter that was made summands" in found["no_reference"]
+    shutil.rmtree(peft)
+    found = evaluate(capsys, compressed, "--adapter", out)
+    assert found["no_reference"] == f"the adapter in floating point is no longer at {peft}"
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("SOURCE",), "--adapter goes with a Summand model"),
+        (("MODEL", "--baselines"), "leave out --baselines or --adapter"),
+    ],
+)
+def test_what_an_adapter_is_not_evaluated_with(compressed, adapted, capsys, args, why):
+    source = SummandModel(compressed).manifest.source["path"]
+    named = {"SOURCE": source, "MODEL": compressed}
+    command = ["evaluate", *(str(named.get(arg, arg)) for arg in args)]
+    assert main([*command, "--adapter", str(adapted)]) == 2
+    assert why in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_base_with_low_rank_summands_keeps_its_shift(tiny_llama, lora, adapt, tmp_path, capsys):
     """There the accumulators are shifted already, so that the adapter is added as they are."""
     args = ("--adapter", lora, "-o", tmp_path / "out", "--calibration-tokens", TOKENS)

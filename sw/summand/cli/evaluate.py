@@ -61,6 +61,14 @@ def _evaluate(
             "that. Takes minutes; what is finished is kept in DIR/baselines.json.",
         ),
     ] = False,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="An adapter of the model, from summand adapt: it is evaluated with that, and "
+            "compared with the uncompressed model and the adapter in floating point.",
+        ),
+    ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -70,7 +78,9 @@ def _evaluate(
     report: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where the HTML report goes; DIR/report.html by default."
+            metavar="FILE",
+            help="Where the HTML report goes; report.html in the model's folder or the adapter's "
+            "by default.",
         ),
     ] = None,
     as_json: Annotated[
@@ -83,15 +93,25 @@ def _evaluate(
     that embed sentences are compared with the uncompressed one by their embeddings instead.
     """
 
-    from summand.compress import evaluation_text, mixed_text, other_text, read_text
+    from summand.compress import (
+        CompressError,
+        evaluation_text,
+        mixed_text,
+        other_text,
+        read_text,
+    )
     from summand.compress.calibrate.text import rows_of
 
+    if baselines and adapter:
+        raise CompressError(
+            "--baselines is about a model's own bits; leave out --baselines or --adapter"
+        )
     texts = [read_text(path) for path in text or []] or [evaluation_text()]
     if other:
         texts += [other_text(), mixed_text()]
     errors = open_console(stderr=True)
     with errors.status(f"Loading {model}"):
-        subject = _open(model)
+        subject = _open(model, adapter)
     if subject.note:
         errors.print(f"summand: {subject.note}", soft_wrap=True)
     module, tokenizer, window = subject.module, subject.tokenizer, subject.window
@@ -99,17 +119,19 @@ def _evaluate(
     found = [_read(model, subject, body, rows, errors) for body, rows in cut]
     beside = _baselines(subject, cut, Path(model), calibration, errors) if baselines else ()
     figures = subject.figures
-    path = report or (Path(model) / "report.html" if figures else None)
+    path = report or ((adapter or Path(model)) / "report.html" if figures else None)
+    name = f"{model} with {adapter}" if adapter else model
     written = None
     texts_read = [figure for figure, _ in found]
     if figures and path:
         asked = report is not None
-        written = publish(model, figures, path, asked=asked, texts=texts_read, baselines=beside)
+        written = publish(name, figures, path, asked=asked, texts=texts_read, baselines=beside)
     if as_json:
-        typer.echo(json.dumps(_record(model, subject, found, beside, written)))
+        record = _record(model, subject, found, beside, written)
+        typer.echo(json.dumps(record | {"adapter": str(adapter) if adapter else None}))
         return
     console = open_console()
-    show_figures(model, subject.bits_per_weight, figures, found, console)
+    show_figures(name, subject.bits_per_weight, figures, found, console)
     if beside:
         show_baselines(texts_read, beside, console)
     if subject.witness:
@@ -117,8 +139,9 @@ def _evaluate(
         console.print(f"{of} {subject.witness.how}.", soft_wrap=True)
     if subject.missing:
         console.print(
-            f"No KL divergence: {subject.missing}. Compress the model again from its source to "
-            f"compare.",
+            f"No KL divergence: {subject.missing}. Bring it back, or make model and adapter again "
+            f"from their sources, to compare.",
+            soft_wrap=True,
         )
     if written:
         console.print(written, soft_wrap=True)
@@ -154,14 +177,18 @@ class _Subject:
         return sum(e.bits for e in layers) / sum(e.weights for e in layers)
 
 
-def _open(model: str) -> _Subject:
-    from summand.compress import open_source
+def _open(model: str, adapter: Path | None) -> _Subject:
+    from summand.compress import CompressError, open_source
     from summand.compress.evaluation.evaluate import check_kind
     from summand.compress.evaluation.witness import check_reading
     from summand.model import SummandModel, is_model
 
     if is_model(Path(model)):
-        return _open_compressed(SummandModel(Path(model)))
+        return _open_compressed(SummandModel(Path(model)), adapter)
+    if adapter:
+        raise CompressError(
+            f"--adapter goes with a Summand model, which {model} is not; summand compress makes one"
+        )
     source = open_source(model)
     check_kind(source.module)
     return _Subject(
@@ -173,12 +200,16 @@ def _open(model: str) -> _Subject:
     )
 
 
-def _open_compressed(model: "SummandModel") -> _Subject:
+def _open_compressed(model: "SummandModel", folder: Path | None) -> _Subject:
     from summand.compress import CompressError, load_integer, reopen, window_of
+    from summand.compress.adapt.module import add_in_float
+    from summand.compress.adapt.peft_folder import PeftFolder
     from summand.compress.evaluation.evaluate import check_kind
     from summand.compress.evaluation.witness import check_reading
+    from summand.model.adapters import Adapter
     from summand.model.host import load_tokenizer
 
+    adapter = Adapter(folder, model) if folder else None
     source: ModelSource | None = None
     missing = None
     try:
@@ -189,13 +220,19 @@ def _open_compressed(model: "SummandModel") -> _Subject:
         check_kind(source.module)
     # Before the compressed model takes memory.
     witness = check_reading(source) if source else None
-    module, tokenizer = load_integer(model), load_tokenizer(model)
+    if source and adapter:
+        try:
+            peft = PeftFolder.reopen(adapter.manifest.source)
+            add_in_float(source.module, {name: peft.factors(name) for name in peft.shapes})
+        except CompressError as e:
+            source, missing = None, str(e)
+    module, tokenizer = load_integer(model, adapter), load_tokenizer(model)
     check_kind(module)
     return _Subject(
         module=module,
         tokenizer=tokenizer,
         window=window_of(module),
-        manifest=model.manifest,
+        manifest=adapter.adapted if adapter else model.manifest,
         source=source,
         missing=missing,
         witness=witness,

@@ -133,7 +133,7 @@ class AdaptJob:
         return writer.finish(
             source={
                 "kind": "peft",
-                "path": str(self.adapter.path),
+                "path": str(self.adapter.path.resolve()),
                 "sha256": self.adapter.sha256,
             },
             options={**asdict(self.options), "calibration": calibration},

@@ -1,6 +1,7 @@
 """A folder that PEFT wrote: its configuration and its factors, checked against each other."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,6 +99,23 @@ class PeftFolder:
                 self._check(file)
         except (OSError, SafetensorError) as e:
             self._refuse(f"{e}; copy the adapter's folder again")
+
+    @classmethod
+    def reopen(cls, record: Mapping[str, Any]) -> "PeftFolder":
+        """Open what an adapter was made of again, as the adapter's manifest names it.
+
+        Raises
+        ------
+        CompressError
+            If it is gone, or is not what it was.
+        """
+        path = record.get("path")
+        if not isinstance(path, str) or not path.isprintable() or not Path(path).exists():
+            raise CompressError(f"the adapter in floating point is no longer at {path}")
+        found = cls(Path(path))
+        if found.sha256 != record.get("sha256"):
+            raise CompressError(f"{path} is no longer the adapter that was made summands")
+        return found
 
     @property
     def sha256(self) -> str:

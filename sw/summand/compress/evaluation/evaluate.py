@@ -14,6 +14,7 @@ from summand.compress.network.predictions import divergence, embeds, log_probabi
 from summand.compress.twin.integer import replace
 from summand.compress.workers.parallel import in_parallel
 from summand.model import SummandModel
+from summand.model.adapters import Adapter
 from summand.model.causal import why_not_causal
 from summand.model.host import load_host
 
@@ -159,9 +160,12 @@ def _sums(
         yield sums
 
 
-def load_integer(model: SummandModel) -> nn.Module:
-    """Return a folder's model with every compressed layer computed exactly, by BLAS."""
+def load_integer(model: SummandModel, adapter: Adapter | None = None) -> nn.Module:
+    """Return a folder's model with every compressed layer computed exactly, by BLAS.
+
+    With ``adapter``, which is of this model, layers are those that it makes of them.
+    """
     module = load_host(model)
-    for layer in model.layers():
+    for layer in (adapter or model).layers():
         replace(module, layer)
     return module
