@@ -132,7 +132,8 @@ def test_weights_are_held_and_played(played):
     program = compile_layers([layer], CONFIG, held=True)
     size = sum(map(len, program.payloads))
     for call in range(2):
-        device = PlayedDevice(opened(played, memory_beats=MEMORY))
+        card = opened(played, memory_beats=MEMORY)
+        device = PlayedDevice(card)
         driver = Driver(device)
         assert driver.holds
         assert driver.hold([program]) == (0 if call else size)
@@ -145,7 +146,7 @@ def test_weights_are_held_and_played(played):
         if call:
             driver.close()
         else:
-            device._device._sender.close()  # it ends without a word
+            card._sender.close()  # it ends without a word
     assert played.closed
 
 
