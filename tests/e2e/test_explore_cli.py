@@ -55,12 +55,15 @@ def test_a_search_is_kept_and_repeated(llama_folder, tmp_path, text, capsys):
 
 def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path, text, capsys):
     out = tmp_path / "out"
-    assert explore(llama_folder, out, text, *ARGUMENTS, "--measure", "--json") == 0
+    small = ("--max-lut", "6000", "--route", "--json")
+    assert explore(llama_folder, out, text, *ARGUMENTS, *small) == 0
     record = json.loads(capsys.readouterr().out)
     rows = {row["what"]: row for row in record["measured"]["table"]}
     assert abs(rows["cycles of a pass that writes"]["off"]) < 0.03  # as results are wide
     assert rows["the same, its results' widths known"]["off"] == 0
     assert rows["block RAMs"]["off"] == rows["multipliers"]["off"] == 0
+    assert rows["clock, MHz, of which 25 are needed"]["measured"] > 25
+    assert record["measured"]["cells"]["source"] == "measured, placed and routed"
     assert all(phase["law_equal"] for phase in record["measured"]["cycles"]["phases"])
 
 
@@ -127,6 +130,10 @@ def test_a_point_does_not_depend_on_those_made_before(llama_folder, tmp_path, te
         ),
         (("--max-lut", "100"), "look-up tables of the 100 allowed"),
         (("--features", "gx"), "features must be letters of g (group scales), h (half-steps)"),
+        (
+            ("--route", "--board", "kv260"),
+            "Xilinx UltraScale+ is counted only, not placed and routed; leave out --route",
+        ),
     ],
 )
 def test_limits_that_cannot_be_kept(llama_folder, tmp_path, text, capsys, arguments, what):

@@ -15,6 +15,7 @@ __all__ = [
     "MadeBoardOption",
     "MaxKlOption",
     "MaxLutOption",
+    "RouteOption",
     "SourceArgument",
 ]
 
@@ -54,4 +55,12 @@ FeaturesOption = Annotated[
 MaxKlOption = Annotated[float, typer.Option(help="Loss at most, in nats a token, as estimated.")]
 MaxLutOption = Annotated[
     int | None, typer.Option(help="Look-up tables at most; the FPGA's without.", min=1)
+]
+RouteOption = Annotated[
+    bool,
+    typer.Option(
+        "--route",
+        help="Place and route the chosen engine when it is measured, and so measure its clock; "
+        "takes from minutes to an hour.",
+    ),
 ]

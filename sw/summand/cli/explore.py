@@ -16,6 +16,7 @@ from summand.cli.arguments import (
     MadeBoardOption,
     MaxKlOption,
     MaxLutOption,
+    RouteOption,
     SourceArgument,
 )
 from summand.cli.consoles import open_console
@@ -62,6 +63,7 @@ def _explore(
             "generated Verilog, count the engine's cells. Takes minutes.",
         ),
     ] = False,
+    route: RouteOption = False,
     measure_front: Annotated[
         int,
         typer.Option(
@@ -92,6 +94,7 @@ def _explore(
     """
     from summand.boards.library import find_board
     from summand.compress import Workers
+    from summand.explore.errors import ExploreError
     from summand.explore.exploration import Exploration
     from summand.explore.workload import Limits, Workload
 
@@ -99,6 +102,10 @@ def _explore(
     where = find_board(board)
     workload = Workload(prefill=prefill, decode=decode, batch=batch)
     limits = Limits(kl=max_kl, tokens_s=min_tokens_per_second, luts=max_lut)
+    if route and where.family.flow is None:
+        raise ExploreError(
+            f"{where.family.title} is counted only, not placed and routed; leave out --route"
+        )
     team = Workers(executor, workers)
     console, errors = open_console(), open_console(stderr=True)
     with errors.status(f"Loading {model}"):
@@ -111,7 +118,11 @@ def _explore(
     more = ("evaluating", "measuring", "simulating", "synthesising")
     with part_bars((*parts, *more), errors) as show:
         record = exploration.run(
-            workers=team, measure=measure, measure_front=measure_front, progress=show
+            workers=team,
+            measure=measure or route,
+            route=route,
+            measure_front=measure_front,
+            progress=show,
         )
     record |= {
         "seconds": round(time.perf_counter() - start, 1),
@@ -124,8 +135,16 @@ def _explore(
     else:
         _show(record, console)
         console.print(written, soft_wrap=True)
-    measured = record.get("measured")
-    if measured and not all(phase["law_equal"] for phase in measured["cycles"]["phases"]):
+    if (measured := record.get("measured")) is None:
+        return
+    needed, reached = where.clock.engine_hz / 1e6, measured["cells"].get("fmax_mhz")
+    if missed := reached is not None and reached < needed:
+        errors.print(
+            f"summand: the engine reaches {reached:.1f} of the {needed:g} MHz that times are "
+            f"projected with; lower engine_hz in a file of the board",
+            soft_wrap=True,
+        )
+    if missed or not all(phase["law_equal"] for phase in measured["cycles"]["phases"]):
         raise typer.Exit(1)
 
 

@@ -21,6 +21,7 @@ from summand.cli.arguments import (
     MadeBoardOption,
     MaxKlOption,
     MaxLutOption,
+    RouteOption,
     SourceArgument,
 )
 from summand.cli.consoles import open_console
@@ -86,6 +87,7 @@ def _flow(
     max_kl: MaxKlOption = 0.1,
     max_lut: MaxLutOption = None,
     features: FeaturesOption = ALL_FEATURES,
+    route: RouteOption = False,
     calibration: CalibrationOption = None,
     calibration_tokens: CalibrationTokensOption = 8192,
     prefill: Annotated[int, typer.Option(help="Tokens of a prompt.", min=0)] = 512,
@@ -121,6 +123,7 @@ def _flow(
     options = ("--max-kl", str(max_kl), "--prefill", str(prefill), "--decode", str(decode))
     options += ("--features", features, "--calibration-tokens", str(calibration_tokens))
     options += ("--max-lut", str(max_lut)) if max_lut else ()
+    options += ("--route",) if route else ()
     options += ("--calibration", str(calibration)) if calibration else ()
     inputs = (*_files(model), *_files(board), *((calibration,) if calibration else ()))
     results = {"explore": run(1, _exploring(model, board, out, options, inputs))}

@@ -106,6 +106,7 @@ class Exploration:
         *,
         workers: Workers,
         measure: bool = False,
+        route: bool = False,
         measure_front: int = 0,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
@@ -115,6 +116,8 @@ class Exploration:
         ----------
         measure : bool
             Make the chosen point, evaluate it, simulate it, and count its engine's cells.
+        route : bool
+            Place and route the engine too, where its cells are counted.
         measure_front : int
             How many points of the front to make and evaluate, the chosen one among them.
 
@@ -145,7 +148,7 @@ class Exploration:
             if point is found.chosen:
                 extra["layers"] = layers_of(what, counted, point.engine, self.workload)
                 if measure:
-                    extra["measured"] = _checked(measuring, known[-1], progress)
+                    extra["measured"] = _checked(measuring, known[-1], progress, route=route)
         return {
             "model": self.model,
             "allowed": {feature.letter: feature.title for feature in self.features},
@@ -196,14 +199,18 @@ class Exploration:
         )
 
 
-def _checked(measuring: Measuring, known: Known, progress: Progress | None) -> dict[str, Any]:
+def _checked(
+    measuring: Measuring, known: Known, progress: Progress | None, *, route: bool
+) -> dict[str, Any]:
     """Simulate a point that was made, count its cells, and compare it with what was predicted."""
     cycles = measuring.simulate(
         None if progress is None else lambda _, i, n: progress("simulating", i, n)
     )
     cells = measuring.count_cells(
-        None if progress is None else lambda _: progress("synthesising", 0, 1)
+        route=route,
+        progress=None if progress is None else lambda _: progress("synthesising", 0, 1),
     )
     assert known.measured is not None
-    table = measured_table(known, text_figures(known.measured["figures"]), cycles, cells)
+    figures = text_figures(known.measured["figures"])
+    table = measured_table(known, figures, cycles, cells, measuring.board.clock.engine_hz)
     return {"cycles": cycles, "cells": cells, "table": table}

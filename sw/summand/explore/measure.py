@@ -28,7 +28,7 @@ from summand.model import SummandModel, is_model
 from summand.model.manifest import seal
 from summand.recipe.options import Options
 from summand.report.texts import read
-from summand.synth.measure import measure, measure_placed
+from summand.synth.measure import CLOCK, measure, measure_placed
 
 __all__ = ["Measuring"]
 
@@ -177,18 +177,27 @@ class Measuring:
             ],
         }
 
-    def count_cells(self, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-        """Synthesise the engine; returns its cells, packed where the family can be placed."""
+    def count_cells(
+        self, *, route: bool = False, progress: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """Synthesise the engine; returns its cells, packed where the family can be placed.
+
+        With ``route``, of such a family alone, it is placed and routed, and has ``fmax_mhz`` too.
+        """
         family, chip = self.board.family, self.board.chip
         if family.flow:
-            packed = measure_placed(
+            made = measure_placed(
                 self.engine,
                 self.folder / "synthesis",
-                PlaceOptions(chip=chip, route=False),
+                PlaceOptions(chip=chip, route=route),
                 technology=family.technology,
                 progress=progress,
             )
-            return {"source": "measured, packed", **packed.placements[0].cells.used}
+            (placed,) = made.placements
+            if not route:
+                return {"source": "measured, packed", **placed.cells.used}
+            clock = {"fmax_mhz": placed.clocks[CLOCK].achieved_mhz}
+            return {"source": "measured, placed and routed", **placed.cells.used, **clock}
         counted = measure(
             self.engine,
             self.folder / "synthesis",

@@ -178,8 +178,13 @@ def measured_table(
     figures: TextFigures,
     cycles: Mapping[str, Any],
     cells: Mapping[str, Any],
+    engine_hz: int,
 ) -> list[dict[str, Any]]:
-    """Return prediction beside measurement, a row a figure."""
+    """Return prediction beside measurement, a row a figure.
+
+    ``cells`` have a clock too where the engine was routed; what is predicted of it is None for
+    engines of which the model has no clock.
+    """
     point, counted, (decode, *_) = known.point, known.counted, cycles["phases"]
     rows = [
         ("cycles of a pass that writes", counted.decode_cycles, decode["cycles"]),
@@ -192,10 +197,16 @@ def measured_table(
     if figures.ratio is not None:
         name = "perplexity, times the uncompressed model's"
         rows.insert(0, (name, predicted_ratio(point.loss), figures.ratio))
-    return [
-        {"what": what, "predicted": a, "measured": b, "off": a / b - 1 if b else 0.0}
-        for what, a, b in rows
-    ]
+    if (reached := cells.get("fmax_mhz")) is not None:
+        name = f"clock, MHz, of which {engine_hz / 1e6:g} are needed"
+        rows.append((name, point.resources.fmax_mhz, reached))
+    return [{"what": what, "predicted": a, "measured": b, "off": _off(a, b)} for what, a, b in rows]
+
+
+def _off(predicted: float | None, measured: float) -> float | None:
+    if predicted is None:
+        return None
+    return predicted / measured - 1 if measured else 0.0
 
 
 def write_trace(path: Path, trace: Mapping[str, npt.NDArray[Any]]) -> None:

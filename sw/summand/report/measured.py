@@ -56,6 +56,9 @@ def compared_rows(table: Sequence[_Record]) -> list[tuple[str, str, str, str]]:
     rows = []
     for entry in table:
         predicted, measured, share = entry["predicted"], entry["measured"], entry["off"]
+        if predicted is None:
+            rows.append((entry["what"], "none", _figure(measured), "no model"))
+            continue
         counts = isinstance(predicted, int) and isinstance(measured, int)
         if predicted == measured:
             off = "equal"

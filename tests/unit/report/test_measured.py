@@ -75,10 +75,12 @@ def test_counts_are_told_whole_and_so_is_a_small_difference():
     table = [
         {"what": what, "predicted": p, "measured": m, "off": p / m - 1} for what, p, m in figures
     ]
+    table.append({"what": "clock", "predicted": None, "measured": 98.25, "off": None})
     assert compared_rows(table) == [
         ("perplexity", "1.132", "1.162", "-2.6%"),
         ("cycles", "3,686,092", "3,686,181", "-89"),
         ("the same", "3,686,181", "3,686,181", "equal"),
         ("look-up tables", "29,813", "29,926", "-0.4%"),
         ("block RAMs", "26.5", "26.5", "equal"),
+        ("clock", "none", "98.25", "no model"),
     ]
