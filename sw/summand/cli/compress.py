@@ -132,6 +132,7 @@ def _compress(
     """
     from summand.compress import Workers, calibration_text, open_source, plan, read_text
     from summand.compress.decompose import Wanted
+    from summand.compress.job.allocated import allocated
     from summand.model import check_destination
     from summand.report.target import streamed_bits
 
@@ -157,8 +158,8 @@ def _compress(
         fixed = [name for name, s in sources.items() if s is not None and s.name != "DEFAULT"]
         with part_bars(("sensitivity", "calibrating", "estimating"), progress) as show:
             count = partial(streamed_bits, engine=target.engine)
-            job = job.allocated(
-                target, fixed, workers=team, statistics=store, count=count, progress=show
+            job = allocated(
+                job, target, fixed, workers=team, statistics=store, count=count, progress=show
             )
     if not as_json:
         show_support(job, console)

@@ -19,6 +19,7 @@ import torch
 from summand.compress.allocate.candidates import Space
 from summand.compress.allocate.parts import Cut
 from summand.compress.calibrate.statistics import StatisticsStore
+from summand.compress.job.allocated import try_candidates
 from summand.compress.job.compressor import Job
 from summand.compress.workers.parallel import Workers
 from summand.explore.errors import ExploreError
@@ -121,7 +122,8 @@ class ModelChoices:
         ExploreError
             If a loss is no number.
         """
-        tried = job.tried(
+        tried = try_candidates(
+            job,
             spaces_of(job.options, features),
             workers=workers,
             statistics=statistics,

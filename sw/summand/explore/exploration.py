@@ -166,7 +166,7 @@ class Exploration:
         key = {
             "model": job.source.record["sha256"],
             "text": job.text.sha256,
-            "tokens": sum(ids.numel() for ids in job.batches),
+            "tokens": job.tokens,
         }
         found = ModelChoices.load(file, key, job.options, self.features)
         if found is None:

@@ -14,6 +14,7 @@ from summand.boards.configurations import Named
 from summand.compress import evaluation_text, load_integer
 from summand.compress.calibrate.statistics import StatisticsStore
 from summand.compress.calibrate.text import Text, rows_of
+from summand.compress.job.allocated import with_allocation
 from summand.compress.job.budget import BitBudget
 from summand.compress.job.compressor import Job
 from summand.compress.network.survey import replaced
@@ -129,7 +130,7 @@ class Measuring:
         target = BitBudget(bits=allocation.bits_per_weight, engine=self.engine)
         # Parts take the place of layers for a while only: the next point has others.
         with replaced(module, {name: module.get_submodule(name) for name in cuts}):
-            job = self.job.chosen(self.options, target, allocation, cuts, store)
+            job = with_allocation(self.job, self.options, target, allocation, cuts, store)
             job.run(place, workers=workers, statistics=store, progress=progress)
         keep(done, self.key, {"bits_per_weight": allocation.bits_per_weight})
 

@@ -2,24 +2,15 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from summand.compress.allocate.allocation import Candidate
-from summand.compress.allocate.candidates import Space
-from summand.compress.allocate.parts import Cut, cut_groups, of_parts, split_layers
-from summand.compress.allocate.sensitivity import fisher
-from summand.compress.calibrate.statistics import (
-    StatisticsFolder,
-    StatisticsInMemory,
-    StatisticsStore,
-)
+from summand.compress.allocate.parts import Cut
+from summand.compress.calibrate.statistics import StatisticsFolder, StatisticsStore
 from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.decompose import (
@@ -30,19 +21,11 @@ from summand.compress.decompose import (
 )
 from summand.compress.errors import CompressError, is_out_of_memory
 from summand.compress.importers import Keeper
-from summand.compress.job.budget import (
-    Allocation,
-    BitBudget,
-    check_target,
-    choose,
-    join_parts,
-    sampled,
-    try_out,
-)
+from summand.compress.job.budget import Allocation, BitBudget
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
-from summand.compress.network.survey import Batch, Survey, linear_of, replaced, survey
+from summand.compress.network.survey import Batch, Survey
 from summand.compress.sources.sources import ModelSource, head_layers, write_side_files
 from summand.compress.twin.distil import Distillation, distil, layer_errors
 from summand.compress.twin.fake import TrainedLinear
@@ -55,32 +38,7 @@ from summand.recipe.choice import Choice
 from summand.recipe.options import Options
 from summand.summands.registry import kinds
 
-__all__ = ["Job", "Tried"]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Tried:
-    """What the layers of a model may get, some of them in parts.
-
-    Parameters
-    ----------
-    groups : tuple of tuples of str
-        Layers, or parts of layers, that share an input.
-    sizes : mapping
-        Input and output features of each.
-    heads : frozenset of str
-        Those of the output head.
-    candidates : mapping
-        Of each, in the order of the spaces' choices, with the loss that is estimated.
-    cuts : mapping
-        Layers that are in parts, each with these.
-    """
-
-    groups: tuple[tuple[str, ...], ...]
-    sizes: Mapping[str, tuple[int, int]]
-    heads: frozenset[str]
-    candidates: Mapping[str, Sequence[Candidate[Choice]]]
-    cuts: Mapping[str, Cut]
+__all__ = ["Job"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,190 +83,41 @@ class Job:
     allocation: Allocation | None = None
     collected: StatisticsStore | None = None
 
-    def allocated(
-        self,
-        target: BitBudget,
-        fixed: Collection[str] = (),
-        *,
-        workers: Workers | None = None,
-        statistics: StatisticsStore | None = None,
-        count: Callable[[nn.Module, Survey, Mapping[str, Choice]], int] | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> "Job":
-        """Return the job with choices for a target; options named in ``fixed`` stay as they are.
+    @property
+    def inputs(self) -> list[Batch]:
+        """The batches as the module is called with them."""
+        return [{"input_ids": ids} for ids in self.batches]
 
-        Layers whose outputs matter differently are cut into parts, and the source's module with
-        them, so that this is done once for a job. The model is calibrated; :meth:`run` does not do
-        so again.
+    @property
+    def example(self) -> Batch:
+        """The first tokens, to look at the module with."""
+        return {"input_ids": self.batches[0][:, :16]}
 
-        Parameters
-        ----------
-        target : BitBudget
-            What the compression is to come to.
-        fixed : collection of str
-            Names of options.
-        workers : Workers, optional
-            Who tries out what layers may get; threads by default.
-        statistics : StatisticsStore, optional
-            Where what calibration collects is kept, and taken from if it is there; memory by
-            default.
-        count : callable, optional
-            Returns all bits that choices stream for a module's survey, for a target of bits.
-        progress : callable, optional
-            Called with what is being done, how much of it is done, and how much there is.
+    @property
+    def tokens(self) -> int:
+        """Tokens of all batches."""
+        return sum(ids.numel() for ids in self.batches)
 
-        Raises
-        ------
-        CompressError
-            If the target cannot be met, or layers are taken over as they are.
-        """
-        if self.keeper is not None:
-            raise CompressError(
-                "layers that are taken over as they are cannot be allocated for a target; leave "
-                "out the target or keep_quantised"
-            )
-        space = Space.of(self.options, fixed, target.engine)
-        store = statistics or StatisticsInMemory()
-        module, heads = self.source.module, head_layers(self.source.module)
-        batches = [{"input_ids": ids} for ids in self.batches]
-        every = None if count is None else partial(count, module, self.survey)
-        check_target(module, self.survey, space, target, heads, every)
-        costs = self._fisher(progress) if target.sensitivity == "fisher" else None
-        with self._in_parts((space,), costs) as (cuts, found):
-            allocation = choose(
-                module,
-                batches,
-                found,
-                space,
-                target,
-                heads=head_layers(module),
-                walk=self._walk(found, store),
-                workers=workers,
-                costs=None if costs is None else of_parts(costs, cuts),
-                count=None if count is None else partial(count, module, found),
-                progress=progress,
-            )
-        return self.chosen(space.options, target, allocation, cuts, store)
-
-    def chosen(
-        self,
-        options: Options,
-        target: BitBudget,
-        allocation: Allocation,
-        cuts: Mapping[str, Cut],
-        store: StatisticsStore,
-    ) -> "Job":
-        """Return the job with an allocation's choices; parts are put in the place of layers.
+    def walk(
+        self, found: Survey, store: StatisticsStore | None, scratch: Path | None = None
+    ) -> ModelWalk:
+        """Return how to go through the model.
 
         Parameters
         ----------
-        options : Options
-            What does not vary.
-        target : BitBudget
-            What the allocation is for.
-        allocation : Allocation
-            Of layers and their parts.
-        cuts : mapping
-            The layers that it has parts of.
-        store : StatisticsStore
-            What calibration collected.
+        found : Survey
+            Of the module as it is now.
+        store : StatisticsStore, optional
+            Where statistics are kept, and taken from if they are there.
+        scratch : Path, optional
+            A folder for what lets a walk that is interrupted go on.
         """
-        allocation, joined = join_parts(allocation, cuts)
-        split_layers(self.source.module, joined)
-        return dataclasses.replace(
-            self,
-            options=options,
-            survey=survey(self.source.module, self._example),
-            choices=allocation.choices,
-            cuts=joined,
-            target=target,
-            allocation=allocation,
-            collected=store,
+        return ModelWalk(
+            blocks=find_blocks(self.source.module, found, self.example),
+            weights=self.source.weights,
+            store=store,
+            scratch=scratch,
         )
-
-    def tried(
-        self,
-        spaces: Sequence[Space],
-        *,
-        workers: Workers | None = None,
-        statistics: StatisticsStore | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> Tried:
-        """Return what layers may get of several spaces, and what it would lose; changes nothing.
-
-        The model is calibrated, and layers cut into parts, as :meth:`allocated` does.
-
-        Parameters
-        ----------
-        spaces : sequence of Space
-            Of options that differ in no transform.
-        workers, statistics, progress
-            As in :meth:`allocated`.
-
-        Raises
-        ------
-        CompressError
-            If summands cannot be tried out on these inputs.
-        """
-        module = self.source.module
-        costs = self._fisher(progress)
-        with self._in_parts(spaces, costs) as (cuts, found):
-            heads = frozenset(head_layers(module))
-            candidates = try_out(
-                module,
-                [{"input_ids": ids} for ids in self.batches],
-                found,
-                spaces,
-                heads=heads,
-                walk=self._walk(found, statistics or StatisticsInMemory()),
-                workers=workers,
-                costs=of_parts(costs, cuts),
-                progress=progress,
-            )
-            linears = {name: linear_of(module, name) for name in found.layers}
-            return Tried(
-                groups=tuple(map(tuple, found.groups)),
-                sizes={n: (each.in_features, each.out_features) for n, each in linears.items()},
-                heads=heads & linears.keys(),
-                candidates=candidates,
-                cuts=cuts,
-            )
-
-    def _fisher(
-        self, progress: Callable[[str, int, int], None] | None
-    ) -> Mapping[str, torch.Tensor]:
-        """Return how much each output of each layer matters."""
-        batches = [{"input_ids": ids} for ids in self.batches]
-        return fisher(
-            self.source.module,
-            sampled(batches, self._tokens),
-            self.survey,
-            progress=None if progress is None else lambda i, n: progress("sensitivity", i, n),
-        )
-
-    @contextlib.contextmanager
-    def _in_parts(
-        self, spaces: Sequence[Space], costs: Mapping[str, torch.Tensor] | None
-    ) -> Iterator[tuple[dict[str, Cut], Survey]]:
-        """Put parts in the place of layers for a while; gives the cuts, and the survey with them.
-
-        Layers are cut where outputs cost differently, if all spaces admit their parts.
-        """
-        module = self.source.module
-        heads = head_layers(module)
-        weights = {name: linear_of(module, name).weight.detach() for name in self.survey.layers}
-        cuts = {
-            name: cut
-            for name, cut in cut_groups(self.survey.groups, weights, costs or {}, heads).items()
-            # A rank that is fixed may be more than a part has outputs.
-            if all(
-                space.admits(weights[name].shape[1], min(cut.sizes), head=name in heads)
-                for space in spaces
-            )
-        }
-        with replaced(module, {name: module.get_submodule(name) for name in cuts}):
-            split_layers(module, cuts)
-            yield cuts, survey(module, self._example)
 
     def statistics(self, folder: Path) -> StatisticsFolder:
         """Open a folder for what calibration collects on this model and text."""
@@ -317,7 +126,7 @@ class Job:
             {
                 "model": self.source.record["sha256"],
                 "text": self.text.sha256,
-                "tokens": self._tokens,
+                "tokens": self.tokens,
                 "window": self.source.window,
             },
         )
@@ -365,8 +174,8 @@ class Job:
         module, found = self.source.module, self.survey
         if decompose is not None:
             check_decomposable(module, self.batches)
-        with ModelWriter(destination, job=self._description(), restart=restart) as writer:
-            walk = self._walk(found, statistics or self.collected, writer.scratch)
+        with ModelWriter(destination, job=self.description, restart=restart) as writer:
+            walk = self.walk(found, statistics or self.collected, writer.scratch)
             kept: dict[str, Any] = {}
             for layer, error in self._layers(writer, walk, workers, progress, notice):
                 writer.add(layer, error=error)
@@ -400,11 +209,10 @@ class Job:
         notice: Callable[[str], None] | None,
     ) -> Iterator[tuple[Layer, float]]:
         """Compress the layers that the writer does not have; yields each with its error."""
-        batches = [{"input_ids": ids} for ids in self.batches]
         if self.options.sequential:
             return compress_layers_in_order(
                 self.source.module,
-                batches,
+                self.inputs,
                 self.survey,
                 self.choices,
                 walk=walk,
@@ -414,7 +222,7 @@ class Job:
         taken = self.keeper.kinds if self.keeper else {}
         return compress_layers(
             self.source.module,
-            batches,
+            self.inputs,
             self.survey,
             self.choices,
             keeper=self.keeper,
@@ -500,29 +308,12 @@ class Job:
 
     @property
     def checksum(self) -> str:
-        """A checksum of all that the layers depend on."""
-        return seal(self._description())
+        """A checksum of :attr:`description`."""
+        return seal(self.description)
 
     @property
-    def _example(self) -> Batch:
-        return {"input_ids": self.batches[0][:, :16]}
-
-    def _walk(
-        self, found: Survey, store: StatisticsStore | None, scratch: Path | None = None
-    ) -> ModelWalk:
-        return ModelWalk(
-            blocks=find_blocks(self.source.module, found, self._example),
-            weights=self.source.weights,
-            store=store,
-            scratch=scratch,
-        )
-
-    @property
-    def _tokens(self) -> int:
-        return sum(ids.numel() for ids in self.batches)
-
-    def _description(self) -> dict[str, Any]:
-        """Return all that the layers depend on."""
+    def description(self) -> dict[str, Any]:
+        """All that the layers depend on, as JSON has it."""
         source = {key: self.source.record[key] for key in ("kind", "sha256")}
         choices = {name: dataclasses.asdict(self.choices[name]) for name in self.survey.layers}
         return {
@@ -542,7 +333,7 @@ class Job:
         calibration = {
             "text": self.text.origin,
             "sha256": self.text.sha256,
-            "tokens": self._tokens,
+            "tokens": self.tokens,
         }
         record = {**dataclasses.asdict(self.options), "calibration": calibration}
         if self.target is not None and self.allocation is not None:

@@ -23,6 +23,7 @@ from summand.compress.calibrate.calibration import collect
 from summand.compress.calibrate.statistics import StatisticsInMemory
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.evaluation.evaluate import load_integer
+from summand.compress.job.allocated import allocated
 from summand.compress.job.budget import Allocation, BitBudget, choose, join_parts
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.twin.integer import IntegerLinear
@@ -208,7 +209,7 @@ def test_the_model_is_calibrated_once(llama, tmp_path):
     def note(what, i, n):
         seen.append(what)
 
-    job = job.allocated(BitBudget(bits=4.5), ("group",), progress=note)
+    job = allocated(job, BitBudget(bits=4.5), ("group",), progress=note)
     assert "calibrating" in seen
     seen.clear()
     job.run(tmp_path / "once", progress=note)
@@ -228,7 +229,7 @@ def test_parts_of_a_large_head_are_allocated_bits_of_their_own(llama, tmp_path, 
     source = replace(llama, module=copy.deepcopy(llama.module))
     job = plan(source, options, text, tokens=200)
     assert job.survey.groups[-1] == ("lm_head",)
-    job = job.allocated(BitBudget(bits=4.0), ("group", "rank"))
+    job = allocated(job, BitBudget(bits=4.0), ("group", "rank"))
     parts = job.survey.groups[-1]
     assert parts == tuple(f"lm_head.{i}" for i in range(len(parts)))
     manifest = job.run(tmp_path / "m")
@@ -260,7 +261,7 @@ def test_a_small_head_stays_whole(llama):
     text = Text("t", "once upon a time " * 40)
     source = replace(llama, module=copy.deepcopy(llama.module))
     job = plan(source, Options(group=16), text, tokens=200)
-    job = job.allocated(BitBudget(bits=4.5), ("group",))
+    job = allocated(job, BitBudget(bits=4.5), ("group",))
     assert "lm_head" not in job.cuts
     assert job.survey.groups[-1] == ("lm_head",)
 
@@ -277,7 +278,7 @@ def test_outputs_that_matter_more_get_more(llama, tmp_path, monkeypatch, sensiti
     want = copy.deepcopy(source.module)
     job = plan(source, options, text, tokens=200)
     target = BitBudget(bits=4.0, sensitivity=sensitivity)
-    job = job.allocated(target, ("group", "rank"))
+    job = allocated(job, target, ("group", "rank"))
     assert (name in job.cuts) == (sensitivity == "fisher")
     manifest = job.run(tmp_path / "m")
     assert manifest.split == tuple(job.cuts)
@@ -307,7 +308,7 @@ def test_a_layer_is_not_cut_below_a_rank_that_is_fixed(llama, monkeypatch):
     source = replace(llama, module=copy.deepcopy(llama.module))
     options = Options(group=16, rank=20)
     job = plan(source, options, Text("t", "once upon a time " * 40), tokens=200)
-    job = job.allocated(BitBudget(bits=7.5), ("group", "rank"))
+    job = allocated(job, BitBudget(bits=7.5), ("group", "rank"))
     ranked = [name for name, choice in job.choices.items() if rank(choice)]
     assert {rank(job.choices[name]) for name in ranked} == {20}
     assert all(len(source.module.get_submodule(name).weight) >= 20 for name in ranked)
@@ -351,7 +352,7 @@ def test_another_cut_is_another_job(llama, tmp_path):
     """An interrupted compression does not go on with parts of other outputs."""
     job = plan(llama, Options(group=16), Text("t", "once upon a time " * 40), tokens=200)
     described = [
-        replace(job, cuts={"a": Cut((2, 1), order)})._description()
+        replace(job, cuts={"a": Cut((2, 1), order)}).description
         for order in (None, torch.tensor([2, 0, 1]), torch.tensor([1, 0, 2]))
     ]
     assert len({str(each["parts"]) for each in described}) == 3

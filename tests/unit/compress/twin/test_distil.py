@@ -19,6 +19,7 @@ from summand.compress import (
     plan,
 )
 from summand.compress.job import compressor
+from summand.compress.job.allocated import allocated
 from summand.compress.job.budget import BitBudget
 from summand.compress.network.blocks import find_blocks
 from summand.compress.twin.distil import distil
@@ -190,7 +191,7 @@ def test_too_little_memory_is_told(llama, tmp_path, monkeypatch):
 
 def test_what_a_target_chose_is_distilled_too(llama, tmp_path):
     job = plan(llama, Options(group=16, distil=3), calibration_text(), tokens=300)
-    manifest = job.allocated(BitBudget(bits=3.0), ["group"]).run(tmp_path / "m")
+    manifest = allocated(job, BitBudget(bits=3.0), ["group"]).run(tmp_path / "m")
     assert manifest.options["distillation"]["steps"] == 3
 
 
