@@ -1,6 +1,5 @@
 """The whole of ``summand compress``: a source in, a folder out."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,22 +12,16 @@ from summand.compress.allocate.parts import Cut
 from summand.compress.calibrate.statistics import StatisticsFolder, StatisticsStore
 from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
-from summand.compress.decompose import (
-    Found,
-    Wanted,
-    check_decomposable,
-    find_decompositions,
-)
-from summand.compress.errors import CompressError, is_out_of_memory
+from summand.compress.decompose import Found, Wanted, check_decomposable
 from summand.compress.importers import Keeper
 from summand.compress.job.budget import Allocation, BitBudget
+from summand.compress.job.finishing import decompose_inputs, distil_scales
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
 from summand.compress.network.survey import Batch, Survey
-from summand.compress.sources.sources import ModelSource, head_layers, write_side_files
-from summand.compress.twin.distil import Distillation, distil, layer_errors
-from summand.compress.twin.fake import TrainedLinear
+from summand.compress.sources.sources import ModelSource, write_side_files
+from summand.compress.twin.distil import Distillation
 from summand.compress.workers.parallel import Workers
 from summand.isa.distribution import VERSION
 from summand.model import Layer, Manifest, ModelWriter
@@ -182,10 +175,21 @@ class Job:
                 if self.keeper is not None and layer.name in self.keeper.kinds:
                     fidelity = self.keeper.fidelity(module, layer)
                     kept[layer.name] = dataclasses.asdict(fidelity)
-            distilled = self._distil(writer, walk, progress) if self.options.distil else None
-            decomposed = None
+            distilled = decomposed = None
+            if self.options.distil:
+                distilled = distil_scales(
+                    self.source,
+                    self.batches,
+                    found.layers,
+                    writer,
+                    steps=self.options.distil,
+                    blocks=walk.blocks,
+                    progress=progress,
+                )
             if decompose is not None:
-                decomposed = self._decompose(writer, decompose, progress)
+                decomposed = decompose_inputs(
+                    self.source, self.batches, found, writer, decompose, progress=progress
+                )
             weights = self.source.weights
             load = None if weights is None else weights.tensor
             aliases = write_host(module, found.layers, writer.folder, load=load)
@@ -232,79 +236,6 @@ class Job:
             progress=progress,
             notice=notice,
         )
-
-    def _distil(
-        self,
-        writer: ModelWriter,
-        walk: ModelWalk,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> Distillation:
-        """Distil the finished layers; raises :class:`CompressError` if memory runs out."""
-        try:
-            return self._train(writer, walk, progress)
-        except (MemoryError, RuntimeError) as e:
-            if not is_out_of_memory(e):
-                raise
-            raise CompressError(
-                "out of memory while distilling, which takes the model twice: the finished "
-                "layers are kept, run the same with more memory, or another without distil"
-            ) from None
-
-    def _train(
-        self,
-        writer: ModelWriter,
-        walk: ModelWalk,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> Distillation:
-        """Train the scales of the finished layers; keep them if the model improves."""
-        module, names = self.source.module, self.survey.layers
-        heads = head_layers(module)
-        weights = self.source.weights
-        with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
-            trained = {
-                name: TrainedLinear(writer.layer(name), bias=name not in heads) for name in names
-            }
-            for name in heads & trained.keys():
-                # One number a token: it would learn which ones the text happens to have.
-                trained[name].requires_grad_(False)
-            found = distil(
-                module,
-                self.batches,
-                trained,
-                steps=self.options.distil,
-                blocks=walk.blocks,
-                progress=None if progress is None else lambda i, n: progress("distilling", i, n),
-            )
-            if found.kept:
-                layers = {
-                    name: trained.pop(name).trained(writer.layer(name))
-                    for name in names
-                    if name not in heads
-                }
-                errors = layer_errors(module, self.batches[0], layers)
-                for name, layer in layers.items():
-                    writer.revise(layer, error=errors[name])
-        return found
-
-    def _decompose(
-        self,
-        writer: ModelWriter,
-        wanted: Wanted,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> Found:
-        """Find what inputs of the finished layers may be decomposed to."""
-        module, weights = self.source.module, self.source.weights
-        tell = None if progress is None else lambda i, n: progress("decomposing", i, n)
-        with contextlib.nullcontext() if weights is None else weights.loaded(("",)):
-            return find_decompositions(
-                module,
-                self.batches,
-                self.survey,
-                writer.layer,
-                wanted,
-                heads=head_layers(module),
-                progress=tell,
-            )
 
     @property
     def checksum(self) -> str:

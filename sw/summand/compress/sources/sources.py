@@ -114,6 +114,10 @@ class ModelSource:
         """Tokens it is shown at a time."""
         return window_of(self.module)
 
+    def loaded(self) -> contextlib.AbstractContextManager[None]:
+        """Keep all weights in memory while the context is open."""
+        return contextlib.nullcontext() if self.weights is None else self.weights.loaded(("",))
+
 
 def window_of(module: nn.Module) -> int:
     """Return how many tokens a model is shown at a time: 512, or fewer if it takes no more."""

@@ -18,7 +18,7 @@ from summand.compress import (
     load_integer,
     plan,
 )
-from summand.compress.job import compressor
+from summand.compress.job import finishing
 from summand.compress.job.allocated import allocated
 from summand.compress.job.budget import BitBudget
 from summand.compress.network.blocks import find_blocks
@@ -182,7 +182,7 @@ def test_too_little_memory_is_told(llama, tmp_path, monkeypatch):
     def distil(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(compressor, "distil", distil)
+    monkeypatch.setattr(finishing, "distil", distil)
     job = plan(llama, Options(solver="rtn", distil=1), calibration_text(), tokens=300)
     with pytest.raises(CompressError, match="out of memory while distilling"):
         job.run(tmp_path / "m")
