@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,6 +142,14 @@ class Keeper:
     def fidelity(self, module: nn.Module, layer: Layer) -> Fidelity:
         """Return how far a layer that was taken over is off from its source."""
         return Fidelity.of(layer, _matched(self.checkpoint, module, layer.name))
+
+    def record(self, kept: Mapping[str, Fidelity]) -> dict[str, Any]:
+        """Return what a manifest says of the layers that were taken over, and of the others."""
+        return {
+            "format": self.checkpoint.format,
+            "layers": {name: asdict(fidelity) for name, fidelity in kept.items()},
+            "not_kept": dict(self.reasons),
+        }
 
 
 def _linear(module: nn.Module, name: str) -> torch.Tensor:

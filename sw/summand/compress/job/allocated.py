@@ -18,6 +18,7 @@ from summand.compress.errors import CompressError
 from summand.compress.job.budget import (
     Allocation,
     BitBudget,
+    MetTarget,
     check_target,
     choose,
     join_parts,
@@ -158,9 +159,7 @@ def with_allocation(
         survey=survey(job.source.module, job.example),
         choices=allocation.choices,
         cuts=joined,
-        target=target,
-        allocation=allocation,
-        collected=store,
+        met=MetTarget(target=target, allocation=allocation, collected=store),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from summand.compress.allocate.candidates import Space, choice_bits, estimate
 from summand.compress.allocate.parts import Cut
 from summand.compress.allocate.sensitivity import differences, fisher
 from summand.compress.calibrate.calibration import InputStatistics
+from summand.compress.calibrate.statistics import StatisticsStore
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError
 from summand.compress.job.layer import check_fits
@@ -26,6 +28,7 @@ __all__ = [
     "SENSITIVITIES",
     "Allocation",
     "BitBudget",
+    "MetTarget",
     "check_target",
     "choose",
     "join_parts",
@@ -103,6 +106,37 @@ class Allocation:
     def kl(self) -> float:
         """Estimated KL divergence in nats a token."""
         return sum(c.loss for c in self.candidates.values())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MetTarget:
+    """A target, and how it is met.
+
+    Parameters
+    ----------
+    target : BitBudget
+        What the choices were allocated for.
+    allocation : Allocation
+        The choices, and their estimated cost.
+    collected : StatisticsStore
+        What calibration for the target collected.
+    """
+
+    target: BitBudget
+    allocation: Allocation
+    collected: StatisticsStore
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {
+            "bits": self.target.bits,
+            "kl": self.target.kl,
+            "sensitivity": self.target.sensitivity,
+            "engine": self.target.engine and self.target.engine.digest,
+            "bits_per_weight": self.allocation.bits_per_weight,
+            "estimated_kl": self.allocation.kl,
+        }
 
 
 def choose(

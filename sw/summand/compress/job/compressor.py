@@ -13,8 +13,8 @@ from summand.compress.calibrate.statistics import StatisticsFolder, StatisticsSt
 from summand.compress.calibrate.text import Text
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.decompose import Found, Wanted, check_decomposable
-from summand.compress.importers import Keeper
-from summand.compress.job.budget import Allocation, BitBudget
+from summand.compress.importers import Fidelity, Keeper
+from summand.compress.job.budget import MetTarget
 from summand.compress.job.finishing import decompose_inputs, distil_scales
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
@@ -56,12 +56,8 @@ class Job:
         Layers of the model that are compressed in parts, each with these.
     keeper : Keeper, optional
         What is taken over from a quantised source, and what cannot be.
-    target : BitBudget, optional
-        What the choices were allocated for.
-    allocation : Allocation, optional
-        The choices, and their estimated cost.
-    collected : StatisticsStore, optional
-        What calibration for the target collected.
+    met : MetTarget, optional
+        The target that the choices were allocated for.
     """
 
     source: ModelSource
@@ -72,9 +68,7 @@ class Job:
     choices: Mapping[str, Choice]
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     keeper: Keeper | None = None
-    target: BitBudget | None = None
-    allocation: Allocation | None = None
-    collected: StatisticsStore | None = None
+    met: MetTarget | None = None
 
     @property
     def inputs(self) -> list[Batch]:
@@ -168,13 +162,13 @@ class Job:
         if decompose is not None:
             check_decomposable(module, self.batches)
         with ModelWriter(destination, job=self.description, restart=restart) as writer:
-            walk = self.walk(found, statistics or self.collected, writer.scratch)
-            kept: dict[str, Any] = {}
+            store = statistics or (self.met and self.met.collected)
+            walk = self.walk(found, store, writer.scratch)
+            kept: dict[str, Fidelity] = {}
             for layer, error in self._layers(writer, walk, workers, progress, notice):
                 writer.add(layer, error=error)
                 if self.keeper is not None and layer.name in self.keeper.kinds:
-                    fidelity = self.keeper.fidelity(module, layer)
-                    kept[layer.name] = dataclasses.asdict(fidelity)
+                    kept[layer.name] = self.keeper.fidelity(module, layer)
             distilled = decomposed = None
             if self.options.distil:
                 distilled = distil_scales(
@@ -257,35 +251,25 @@ class Job:
 
     def _record(
         self,
-        kept: Mapping[str, Any],
+        kept: Mapping[str, Fidelity],
         distilled: Distillation | None = None,
         decomposed: Found | None = None,
     ) -> dict[str, Any]:
+        """Return what a manifest says of the job; before it ran, what tells it from others."""
         calibration = {
             "text": self.text.origin,
             "sha256": self.text.sha256,
             "tokens": self.tokens,
         }
         record = {**dataclasses.asdict(self.options), "calibration": calibration}
-        if self.target is not None and self.allocation is not None:
+        if self.met is not None:
             # The layers' own entries say what each of them got.
             for kind in kinds():
                 for name in kind.space.varied:
                     del record[name]
-            record["target"] = {
-                "bits": self.target.bits,
-                "kl": self.target.kl,
-                "sensitivity": self.target.sensitivity,
-                "engine": self.target.engine and self.target.engine.digest,
-                "bits_per_weight": self.allocation.bits_per_weight,
-                "estimated_kl": self.allocation.kl,
-            }
+            record["target"] = self.met.record
         if self.keeper is not None:
-            record["kept"] = {
-                "format": self.keeper.checkpoint.format,
-                "layers": dict(kept),
-                "not_kept": dict(self.keeper.reasons),
-            }
+            record["kept"] = self.keeper.record(kept)
         if distilled is not None:
             record["distillation"] = dataclasses.asdict(distilled)
         if decomposed is not None:
