@@ -13,7 +13,8 @@ from torch import nn
 from summand.cli import main
 from summand.compress import CompressError, compress_layers, survey
 from summand.compress.allocate.candidates import Space
-from summand.compress.job.budget import BitBudget, choose
+from summand.compress.job.budget import BitBudget
+from summand.compress.job.choose import choose
 from summand.compress.twin.fake import TrainedLinear
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig

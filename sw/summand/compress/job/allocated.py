@@ -15,17 +15,10 @@ from summand.compress.allocate.parts import Cut, cut_groups, of_parts, split_lay
 from summand.compress.allocate.sensitivity import fisher
 from summand.compress.calibrate.statistics import StatisticsInMemory, StatisticsStore
 from summand.compress.errors import CompressError
-from summand.compress.job.budget import (
-    Allocation,
-    BitBudget,
-    MetTarget,
-    check_target,
-    choose,
-    join_parts,
-    sampled,
-    try_out,
-)
+from summand.compress.job.budget import Allocation, BitBudget, MetTarget, join_parts
+from summand.compress.job.choose import check_target, choose
 from summand.compress.job.compressor import Job
+from summand.compress.job.trials import sampled, try_out
 from summand.compress.network.survey import Survey, linear_of, replaced, survey
 from summand.compress.sources.sources import head_layers
 from summand.compress.workers.parallel import Workers

@@ -24,7 +24,8 @@ from summand.compress.calibrate.statistics import StatisticsInMemory
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.evaluation.evaluate import load_integer
 from summand.compress.job.allocated import allocated
-from summand.compress.job.budget import Allocation, BitBudget, choose, join_parts
+from summand.compress.job.budget import Allocation, BitBudget, join_parts
+from summand.compress.job.choose import choose
 from summand.compress.solve.balance import choose_transform, transformed, transformed_weight
 from summand.compress.twin.integer import IntegerLinear
 from summand.isa import EngineConfig, SummandError
@@ -367,7 +368,7 @@ def test_sensitivity_takes_tokens_evenly_from_all_of_the_text(monkeypatch, count
         return fisher(module, some, found)
 
     module, rows = Net(), batches(count)
-    monkeypatch.setattr("summand.compress.job.budget.fisher", note)
+    monkeypatch.setattr("summand.compress.job.trials.fisher", note)
     space = Space.of(Options(group=32, rank=0), ("group", "rank"))
     choose(module, rows, found(module), space, BitBudget(bits=4.5), heads=("head",))
     assert seen[: len(taken)] == taken
