@@ -1,5 +1,6 @@
 """Distillation of a tiny Llama: what it may change, and figures that it must not make worse."""
 
+import copy
 import dataclasses
 from types import SimpleNamespace
 from typing import Any
@@ -190,7 +191,8 @@ def test_too_little_memory_is_told(llama, tmp_path, monkeypatch):
 
 
 def test_what_a_target_chose_is_distilled_too(llama, tmp_path):
-    job = plan(llama, Options(group=16, distil=3), calibration_text(), tokens=300)
+    source = dataclasses.replace(llama, module=copy.deepcopy(llama.module))
+    job = plan(source, Options(group=16, distil=3), calibration_text(), tokens=300)
     manifest = allocated(job, BitBudget(bits=3.0), ["group"]).run(tmp_path / "m")
     assert manifest.options["distillation"]["steps"] == 3
 
