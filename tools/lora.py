@@ -23,12 +23,11 @@ from summand.compress import evaluate, evaluation_text, load_integer, open_sourc
 from summand.compress.adapt import PeftFolder, add_in_float
 from summand.compress.calibrate.text import topics_text
 from summand.compress.network.survey import linear_of, put
-from summand.compress.twin.integer import replace
 from summand.isa import EngineConfig
 from summand.model import Layer, SummandModel
 from summand.model.adapters import Adapter
 from summand.model.engine import engine_of
-from summand.model.host import load_host, load_tokenizer
+from summand.model.host import load_tokenizer
 from summand.runtime import Usage, compile_layers
 
 TARGETS = ("q_proj", "v_proj")
@@ -121,9 +120,7 @@ def measure(folder: Path, peft: Path, adapter: Path) -> None:
     rows = windows(load_tokenizer(model), evaluation_text(), tokens=TOKENS, window=512)
     in_float = load_integer(model)
     add_in_float(in_float, {name: factors.factors(name) for name in added.names})
-    in_integers = load_host(model)
-    for layer in added.layers():
-        replace(in_integers, layer)
+    in_integers = load_integer(model, added)
     engine = engine_of(added.adapted)
     alone, beside = (cost(layers, model, engine) for layers in (model.layers(), added.layers()))
     lines = [
