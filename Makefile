@@ -33,6 +33,7 @@ $(STAMP): pyproject.toml Makefile $(CONSTRAINTS)
 test: $(STAMP)
 	@$(MAKE) --no-print-directory -j2 lint suite
 
+# One thread in each process, because those of two that share two cores wait for each other.
 suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
