@@ -1,11 +1,10 @@
 """``summand bench``: cycles and seconds of a model on engines, and projections for boards."""
 
-import contextlib
 import datetime
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +13,10 @@ import typer
 from summand.cli.bench_tables import bench_notes, bench_tables
 from summand.cli.consoles import open_console
 from summand.cli.devices import LARGEST_SEED
-from summand.cli.progress import heartbeat
+from summand.cli.progress import step_bar
 from summand.isa import SummandError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from summand.bench.suite import Outcome, Projected
 
 __all__ = ["BenchError", "register"]
@@ -117,7 +114,7 @@ def _bench(
         "versions": versions(),
     }
     source = SummandModel(model)
-    with _progress(open_console(stderr=True)) as progress:
+    with step_bar(open_console(stderr=True)) as progress:
         suite = Suite(source, options, progress)
         outcomes = [suite.run(named) for named in chosen]
         boards = suite.project_all()
@@ -134,25 +131,6 @@ def _bench(
         _show(whole, outcomes, boards)
     if any(outcome.wrong for outcome in outcomes):
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _progress(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows the present step: a bar, or in a log a line a minute."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    if not console.is_terminal:
-        with heartbeat(console) as tell:
-            yield lambda what, done, total: tell(f"{what}: {done} of {total}")
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("Opening the model", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
-        yield show
 
 
 def _check_place(path: Path, option: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["heartbeat", "part_bars"]
+__all__ = ["heartbeat", "part_bars", "step_bar"]
 
 #: Seconds between lines where a line cannot replace the one before.
 _PAUSE_S = 60
@@ -38,12 +38,42 @@ def heartbeat(console: "Console") -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
+def _counted(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that says what is being done, how much of it is, and how much there is."""
+    with heartbeat(console) as tell:
+        yield lambda what, done, total: tell(f"{what}: {done} of {total}")
+
+
+@contextlib.contextmanager
+def step_bar(console: "Console") -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for the present step alone, in a log a line a minute."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if not console.is_terminal:
+        with _counted(console) as tell:
+            yield tell
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("Beginning", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        yield show
+
+
+@contextlib.contextmanager
 def part_bars(
     parts: Iterable[str], console: "Console"
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar for each part that has begun; yields the function that moves them."""
+    """Show a bar for each part that has begun, in a log a line a minute for the present one."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+    if not console.is_terminal:
+        with _counted(console) as tell:
+            yield tell
+        return
     columns = (TextColumn("{task.description}", markup=False), BarColumn())
     with Progress(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=console) as bars:
         tasks = {what: bars.add_task(what.capitalize(), visible=False) for what in parts}
