@@ -32,6 +32,7 @@ from summand.compress import (
 from summand.compress.calibrate.text import rows_of
 from summand.compress.decompose import Wanted, find_decompositions
 from summand.compress.decompose.behind import behind, decomposing
+from summand.compress.network.survey import example_of
 from summand.model import SummandModel
 from summand.model.engine import engine_of
 
@@ -67,7 +68,7 @@ def main() -> None:
     config = engine_of(source.manifest, find_configuration(given.config).config)
     module = load_integer(source)
     calibration = rows(calibration_text(), 8192, original.window)
-    layers = survey(original.module, {"input_ids": calibration[0][:, :16]})
+    layers = survey(original.module, example_of(calibration))
     held = {name: source.layer(name) for name in source.names}
     plain: dict[tuple[int, int, int], torch.Tensor] = {}
     write = sys.stdout.write

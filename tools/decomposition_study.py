@@ -44,7 +44,7 @@ from summand.compress.decompose.directions import (
     normal_step,
     sketch_directions,
 )
-from summand.compress.network.survey import call, linear_of, replaced
+from summand.compress.network.survey import call, example_of, linear_of, replaced
 from summand.model.basis import basis_of, orthonormal
 from summand.model.decomposed import exact, pseudo_tokens
 from summand.model.decomposition import EXACT, Decomposition, Requantisation
@@ -491,7 +491,7 @@ class Study:
             if row.shape[1] != count:
                 raise SystemExit(f"{text.origin} has only {row.shape[1]} tokens, not {count}")
             self._rows.append(row)
-        found = survey(source.module, {"input_ids": self._rows[0][:, :16]})
+        found = survey(source.module, example_of(self._rows))
         self._members = {group[0]: group for group in found.groups if "lm_head" not in group}
         file = folder / "seen.pt"
         if not file.exists():

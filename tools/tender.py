@@ -29,7 +29,7 @@ from torch import nn
 from summand.compress import calibration_text, evaluation_text, open_source, other_text, survey
 from summand.compress.calibrate.calibration import InputStatistics
 from summand.compress.calibrate.text import rows_of
-from summand.compress.network.survey import call, linear_of, replaced
+from summand.compress.network.survey import call, example_of, linear_of, replaced
 from summand.compress.solve.balance import choose_transform, transformed_weight
 from summand.compress.solve.levels import ordered_levels
 from summand.recipe.grouping import Grouping
@@ -237,7 +237,7 @@ class Study:
         self._source = open_source("smollm2")
         texts = (evaluation_text(), other_text())
         self._rows = [self._cut(text, tokens) for text in texts]
-        self._found = survey(self._source.module, {"input_ids": self._rows[0][0][:, :16]})
+        self._found = survey(self._source.module, example_of(self._rows[0]))
         file = folder / "seen.pt"
         if not file.exists():
             rows = self._cut(calibration_text(), 8192)

@@ -23,6 +23,7 @@ from summand.compress import (
     compress_layers,
     survey,
 )
+from summand.compress.network.survey import example_of
 from summand.compress.twin.integer import replace
 from summand.model import Manifest
 from summand.model.engine import engine_of
@@ -186,7 +187,7 @@ class Baselines:
         start = time.perf_counter()
         module = self._source.module
         batches = [{"input_ids": ids} for ids in self._batches]
-        found = survey(module, {"input_ids": self._batches[0][:, :16]})
+        found = survey(module, example_of(self._batches))
         if missing := set(found.layers) ^ choices.keys():
             raise CompressError(
                 f"the model was compressed from other layers than its source has now "

@@ -16,7 +16,7 @@ from summand.compress.calibrate.text import Text, calibration_text, rows_of
 from summand.compress.calibrate.walk import ModelWalk
 from summand.compress.errors import CompressError
 from summand.compress.network.blocks import find_blocks
-from summand.compress.network.survey import Batch, Survey
+from summand.compress.network.survey import Batch, Survey, example_of
 from summand.compress.sources.sources import window_of
 from summand.compress.twin.integer import replace as put_integers
 from summand.compress.workers.parallel import in_parallel
@@ -125,11 +125,7 @@ class AdaptJob:
             writer.add(self.base.layer(place.layer), fitted.summand, error=fitted.error)
             if progress:
                 progress("rounding", done, len(self.places))
-        calibration = {
-            "text": text.origin,
-            "sha256": text.sha256,
-            "tokens": sum(row.numel() for row in rows),
-        }
+        calibration = text.record(sum(row.numel() for row in rows))
         return writer.finish(
             source={
                 "kind": "peft",
@@ -162,7 +158,7 @@ class AdaptJob:
             if any(name in places for name in group)
         ]
         batches: list[Batch] = [{"input_ids": row} for row in rows]
-        example = {"input_ids": rows[0][:, :16]}
+        example = example_of(rows)
         blocks = find_blocks(module, Survey(self.base.groups, ()), example)
         parts = ModelWalk(blocks=blocks).parts(
             module,

@@ -67,6 +67,10 @@ class Text:
         """Checksum of the text."""
         return hashlib.sha256(self.body.encode()).hexdigest()
 
+    def record(self, tokens: int) -> dict[str, Any]:
+        """Return what a manifest says of so many tokens of it that were read."""
+        return {"text": self.origin, "sha256": self.sha256, "tokens": tokens}
+
 
 def _topics(first: int) -> Iterator[str]:
     """Yield the paragraphs of every second topic, in alphabetical order."""

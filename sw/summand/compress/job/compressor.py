@@ -19,7 +19,7 @@ from summand.compress.job.finishing import decompose_inputs, distil_scales
 from summand.compress.job.in_order import compress_layers_in_order
 from summand.compress.job.independent import compress_layers
 from summand.compress.network.blocks import find_blocks
-from summand.compress.network.survey import Batch, Survey
+from summand.compress.network.survey import Batch, Survey, example_of
 from summand.compress.sources.sources import ModelSource, write_side_files
 from summand.compress.twin.distil import Distillation
 from summand.compress.workers.parallel import Workers
@@ -78,7 +78,7 @@ class Job:
     @property
     def example(self) -> Batch:
         """The first tokens, to look at the module with."""
-        return {"input_ids": self.batches[0][:, :16]}
+        return example_of(self.batches)
 
     @property
     def tokens(self) -> int:
@@ -256,12 +256,8 @@ class Job:
         decomposed: Found | None = None,
     ) -> dict[str, Any]:
         """Return what a manifest says of the job; before it ran, what tells it from others."""
-        calibration = {
-            "text": self.text.origin,
-            "sha256": self.text.sha256,
-            "tokens": self.tokens,
-        }
-        record = {**dataclasses.asdict(self.options), "calibration": calibration}
+        read = self.text.record(self.tokens)
+        record = {**dataclasses.asdict(self.options), "calibration": read}
         if self.met is not None:
             # The layers' own entries say what each of them got.
             for kind in kinds():

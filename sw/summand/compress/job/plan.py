@@ -4,7 +4,7 @@ from summand.compress.calibrate.text import Text, rows_of
 from summand.compress.errors import CompressError
 from summand.compress.importers import Keeper
 from summand.compress.job.compressor import Job
-from summand.compress.network.survey import survey
+from summand.compress.network.survey import example_of, survey
 from summand.compress.sources.sources import ModelSource, head_layers
 from summand.compress.twin.distil import check_distillable
 from summand.recipe.choice import choices_of
@@ -34,7 +34,7 @@ def plan(
     """
     batches = rows_of(source.module, source.tokenizer, text, tokens=tokens, window=source.window)
     try:
-        found = survey(source.module, {"input_ids": batches[0][:, :16]})
+        found = survey(source.module, example_of(batches))
     except TypeError as e:
         raise CompressError(f"the model cannot be called with token ids: {e}") from None
     heads = head_layers(source.module)

@@ -11,7 +11,17 @@ from torch import nn
 from summand.compress.errors import CompressError
 from summand.model import HostEntry
 
-__all__ = ["Batch", "Survey", "call", "invoke", "linear_of", "put", "replaced", "survey"]
+__all__ = [
+    "Batch",
+    "Survey",
+    "call",
+    "example_of",
+    "invoke",
+    "linear_of",
+    "put",
+    "replaced",
+    "survey",
+]
 
 #: What a module is called with: keyword arguments, positional arguments, or one tensor.
 Batch = Mapping[str, Any] | Sequence[Any] | torch.Tensor
@@ -37,6 +47,11 @@ class Survey:
     def layers(self) -> tuple[str, ...]:
         """All names, group by group."""
         return tuple(name for group in self.groups for name in group)
+
+
+def example_of(rows: Sequence[torch.Tensor]) -> Batch:
+    """Return the first few tokens of rows, int64 ``[1, tokens]``, to look at a module with."""
+    return {"input_ids": rows[0][:, :16]}
 
 
 def call(module: nn.Module, batch: Batch) -> Any:
