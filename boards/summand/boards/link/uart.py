@@ -69,7 +69,8 @@ class UartReceiver(wiring.Component):
     rx : ``In(1)``
         The line, not synchronised; idles high.
     o : ``Out(stream.Signature(8, always_ready=True))``
-        Received bytes, each transferred in the middle of its stop bit.
+        Received bytes, each transferred in the cycle after the middle of its stop bit. All of it
+        is from flip-flops, because ``rx`` enters the FPGA far from what takes bytes.
     """
 
     rx: Signal
@@ -93,6 +94,7 @@ class UartReceiver(wiring.Component):
         bits = Signal(8)
         count = Signal(range(10))
         m.d.comb += self.o.payload.eq(bits)
+        m.d.sync += self.o.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(~line):
@@ -109,7 +111,7 @@ class UartReceiver(wiring.Component):
                         m.next = "STOP"
             with m.State("STOP"):
                 with m.If(sample):
-                    m.d.comb += self.o.valid.eq(line)
+                    m.d.sync += self.o.valid.eq(line)
                     m.next = "END"
             with m.State("END"):
                 # A line held low is a break, not a row of start bits.
