@@ -55,7 +55,7 @@ def test_a_search_is_kept_and_repeated(llama_folder, tmp_path, text, capsys):
 
 def test_what_is_chosen_is_made_and_equals_the_prediction(llama_folder, tmp_path, text, capsys):
     out = tmp_path / "out"
-    small = ("--max-lut", "6000", "--route", "--json")
+    small = ("--max-lut", "3500", "--route", "--json")
     assert explore(llama_folder, out, text, *ARGUMENTS, *small) == 0
     record = json.loads(capsys.readouterr().out)
     rows = {row["what"]: row for row in record["measured"]["table"]}

@@ -230,12 +230,14 @@ def test_registers(bench, noise):
     async def scenario(b):
         b.host.open(9)
         await b.until(lambda: b.host.is_open)
-        for n in range(1, 20):
+        for n in range(1, 9):
             b.host.request(write=True, offset=0, value=n)
             await b.until(lambda: b.host.answer() is not None)
             b.host.request(write=False, offset=8)
             await b.until(lambda: b.host.answer() is not None)
             assert b.host.answer() == (n << 16) + n + 8
+        assert b.host.statistics.damaged
+        assert b.host.statistics.frames_sent > 1 + 2 * 8  # some of them again
 
     bench(SMALL, to_board=noise(flip=0.005, seed=1), to_host=noise(drop=0.02, seed=2)).run(scenario)
 

@@ -31,9 +31,9 @@ def first_alone(layer: Layer) -> Layer:
 def test_a_low_rank_summand_pays_on_smollm2(tmp_path):
     """Little text and a low rank, to be quick, so only the figures' order and rough bounds."""
     source = open_source("smollm2")
-    rows = windows(source.tokenizer, evaluation_text(), tokens=512, window=512)
+    rows = windows(source.tokenizer, evaluation_text(), tokens=256, window=256)
     options = Options(bits=4, rank=8, rank_bits=8, solver="rtn")
-    plan(source, options, calibration_text(), tokens=1024).run(tmp_path / "m")
+    plan(source, options, calibration_text(), tokens=512).run(tmp_path / "m")
     model = SummandModel(tmp_path / "m")
     assert len(model.names) == 211
     assert max(entry.acc_bits for entry in model.manifest.layers) <= 32
